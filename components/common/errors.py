@@ -1,0 +1,9 @@
+"""The error that is the user's to mend."""
+
+
+class PipelineError(Exception):
+    """A mistake in the input, the configuration or the environment.
+
+    Its message is one line that states the rule, the offending value and the way out. Steps and the command
+    line print that line and exit non-zero, without a traceback.
+    """
