@@ -1,0 +1,6 @@
+"""The name of the registered model."""
+
+
+def registered_model_name(model_name: str, dataset_name: str) -> str:
+    """Return `model_name`, or by default a name of the data set's own, so that no two data sets share a champion."""
+    return model_name or f"{dataset_name}-cnn"

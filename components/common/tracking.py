@@ -1,0 +1,264 @@
+"""The run tree in MLflow: pipeline run -> one child per step -> one grandchild per trial.
+
+The one place that decides which MLflow run a step writes to:
+
+* no ``MLFLOW_TRACKING_URI``: nothing is tracked;
+* ``MLFLOW_RUN_ID`` set (Kubeflow's native integration injected the task's run): that run and its parent;
+* otherwise a run of our own, found again by the pipeline run's id, which every step knows.
+
+Tracking is a witness. When MLflow stops answering, the work goes on; what was not sent is kept, sent when it answers
+again, and reported when it never does.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import PipelineError
+from components.common.step import exit_on_user_error, say
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+# MLflow's own defaults keep a step waiting for minutes when the server is gone.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+PIPELINE_RUN_TAG = "pipeline_run_id"
+STEP_TAG = "step"
+PARENT_TAG = "mlflow.parentRunId"
+RETRY_SECONDS = 15.0
+
+
+def _retry_is_pointless(error: Exception) -> bool:
+    """Whether MLflow answered and said no, as opposed to not answering."""
+    from mlflow.exceptions import RestException
+
+    return isinstance(error, RestException) and error.get_http_status_code() < 500
+
+
+class Outbox:
+    """Calls to MLflow in order; those that find no server wait for the next flush."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._next_attempt = 0.0
+
+    def send(self, call: Callable[[], object]) -> None:
+        self._waiting.append(call)
+        if time.monotonic() >= self._next_attempt:
+            self.flush()
+
+    def flush(self) -> None:
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+
+        while self._waiting:
+            try:
+                self._waiting[0]()
+            except (MlflowException, RequestException) as error:
+                reason = str(error).splitlines()[0][:200]
+                if not _retry_is_pointless(error):
+                    say("tracking", f"MLflow does not answer, {len(self._waiting)} records wait: {reason}")
+                    self._next_attempt = time.monotonic() + RETRY_SECONDS
+                    return
+                say("tracking", f"MLflow refused a record: {reason}")
+            self._waiting.popleft()
+
+    def close(self) -> None:
+        """Try once more, and say what is lost."""
+        self.flush()
+        if self._waiting:
+            say("tracking", f"{len(self._waiting)} records were not sent to MLflow and are lost")
+
+
+class TrackedRun:
+    """One MLflow run to write to; without a client every method does nothing."""
+
+    def __init__(
+        self, client: "MlflowClient | None", run_id: str, experiment_id: str, outbox: Outbox
+    ) -> None:
+        self._client = client
+        self.run_id = run_id
+        self.experiment_id = experiment_id
+        self._outbox = outbox
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._batch(metrics=[Metric(key, float(value), now, step) for key, value in metrics.items()])
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        from mlflow.entities import Param
+
+        self._batch(params=[Param(key, str(value)) for key, value in params.items()])
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        from mlflow.entities import RunTag
+
+        self._batch(tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def _batch(self, **records: list[Any]) -> None:
+        self._call(lambda client: client.log_batch(self.run_id, **records))
+
+    def log_figure(self, figure: "Figure", name: str) -> None:
+        self._call(lambda client: client.log_figure(self.run_id, figure, name))
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        self._call(lambda client: client.log_artifact(self.run_id, str(path), folder))
+
+    def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
+        """Record which data the run used; `digest` is the full sha256 (MLflow keeps 36 characters)."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name=name, digest=digest[:36], source_type="uri", source=source)
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
+        self._call(lambda client: client.log_inputs(self.run_id, inputs))
+
+    def child(self, name: str, tags: Mapping[str, str] | None = None) -> "TrackedRun":
+        """Open a nested run, for a trial."""
+        if self._client is None:
+            return self
+        run = self._client.create_run(
+            self.experiment_id, run_name=name, tags={**(tags or {}), PARENT_TAG: self.run_id}
+        )
+        return TrackedRun(self._client, run.info.run_id, self.experiment_id, self._outbox)
+
+    def close(self, status: str = "FINISHED") -> None:
+        self._call(lambda client: client.set_terminated(self.run_id, status))
+
+    def _call(self, call: "Callable[[MlflowClient], object]") -> None:
+        client = self._client
+        if client is not None:
+            self._outbox.send(lambda: call(client))
+
+
+class StepRun(TrackedRun):
+    """A step's own run, with the pipeline run above it."""
+
+    parent: TrackedRun
+
+    @classmethod
+    def untracked(cls) -> "StepRun":
+        run = cls(None, "", "", Outbox())
+        run.parent = run
+        return run
+
+
+def _client() -> "MlflowClient | None":
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+def _search(client: "MlflowClient", filter_string: str) -> "Run | None":
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, filter_string, max_results=1)
+    return runs[0] if runs else None
+
+
+def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | None":
+    return _search(client, f"tags.{PIPELINE_RUN_TAG} = '{pipeline_run_id}' and tags.{STEP_TAG} = 'pipeline'")
+
+
+def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> None:
+    """Create the parent run, or adopt the one that Kubeflow made; the first step calls this.
+
+    Args:
+        pipeline_run_id: Kubeflow's id of the pipeline run.
+        name: The parent's name where `MLFLOW_RUN_NAME` does not give one.
+        experiment_name: Created when missing; not used with Kubeflow's native integration.
+    """
+    client = _client()
+    if client is None:
+        return
+    tags = {PIPELINE_RUN_TAG: pipeline_run_id, STEP_TAG: "pipeline"}
+    if injected := os.environ.get("MLFLOW_RUN_ID"):
+        parent_id = client.get_run(injected).data.tags.get(PARENT_TAG, injected)
+        for key, value in tags.items():
+            client.set_tag(parent_id, key, value)
+        return
+    if find_pipeline_run(client, pipeline_run_id) is not None:
+        return
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise PipelineError(
+            f"experiment_name must name an active MLflow experiment but {experiment_name!r} is deleted: "
+            "restore it in MLflow or choose another name."
+        )
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
+    client.create_run(experiment_id, run_name=os.environ.get("MLFLOW_RUN_NAME") or name, tags=tags)
+
+
+def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
+    """Give the parent run its true status; the exit handler calls this."""
+    client = _client()
+    parent = find_pipeline_run(client, pipeline_run_id) if client else None
+    if client is None or parent is None:
+        return
+    if message:
+        client.set_tag(parent.info.run_id, "error", message)
+    client.set_terminated(parent.info.run_id, "FINISHED" if succeeded else "FAILED")
+
+
+def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepRun:
+    """Find or create the step's run: a retried task, and the parts of `tune`, share one."""
+    if injected := os.environ.get("MLFLOW_RUN_ID"):
+        run = client.get_run(injected)
+        parent_id = run.data.tags.get(PARENT_TAG, injected)
+    else:
+        parent = find_pipeline_run(client, pipeline_run_id)
+        if parent is None:
+            raise PipelineError(f"MLflow must hold the pipeline run {pipeline_run_id!r} but has no such run.")
+        parent_id = parent.info.run_id
+        experiment_id = parent.info.experiment_id
+        siblings = client.search_runs(
+            [experiment_id], f"tags.`{PARENT_TAG}` = '{parent_id}' and tags.{STEP_TAG} = '{step}'"
+        )
+        tags = {PARENT_TAG: parent_id, STEP_TAG: step}
+        name = f"{step} | {parent.info.run_name}"
+        run = siblings[0] if siblings else client.create_run(experiment_id, run_name=name, tags=tags)
+        client.update_run(run.info.run_id, status="RUNNING")
+    outbox = Outbox()
+    opened = StepRun(client, run.info.run_id, run.info.experiment_id, outbox)
+    opened.parent = TrackedRun(client, parent_id, run.info.experiment_id, outbox)
+    return opened
+
+
+@contextmanager
+def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[StepRun]:
+    """Run a step's work inside its MLflow run; a user's error ends the process in one line.
+
+    Args:
+        pipeline_run_id: Kubeflow's id of the pipeline run.
+        step: The step's name, unique within the pipeline.
+        last: False where another task goes on writing to the same step's run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with exit_on_user_error(step):
+        run = StepRun.untracked()
+        if client := _client():
+            try:
+                run = _open_step(client, pipeline_run_id, step)
+            except MlflowException as error:
+                say("tracking", f"this step is not tracked, MLflow does not answer: {str(error)[:200]}")
+        try:
+            yield run
+        except BaseException:
+            run.close("FAILED")
+            raise
+        else:
+            if last:
+                run.close()
+        finally:
+            run._outbox.close()

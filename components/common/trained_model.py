@@ -1,0 +1,49 @@
+"""What training hands over: a directory with `model.keras` and `training.json`."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components.common.files import read_json
+
+MODEL_FILE = "model.keras"
+TRAINING_FILE = "training.json"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch, counted from 1: mean loss per image, accuracy as a fraction, seconds without validation."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """The record of one training; `weights_digest` tells equal models apart from similar ones."""
+
+    recipe: str
+    seed: int
+    config: dict[str, Any]
+    parameters: int
+    validation_accuracy: float
+    validation_loss: float
+    history: list[Epoch]
+    seconds: float
+    images_per_second: float
+    weights_digest: str
+    dataset_name: str
+    dataset_digest: str
+
+    @classmethod
+    def load(cls, model: Path) -> "Training":
+        """Read it from a model directory."""
+        return read_json(model / TRAINING_FILE, cls)
+
+    def save(self, model: Path) -> None:
+        (model / TRAINING_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n")

@@ -1,0 +1,86 @@
+"""The reigning champion: the registered model version that holds the alias `champion`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.common.errors import PipelineError
+from components.evaluate.compare import Comparison
+from components.evaluate.metrics import Metrics
+
+ALIAS = "champion"
+
+
+@dataclass(frozen=True)
+class ChampionModel:
+    """A downloaded champion; one `.keras` file lies at or below `directory`."""
+
+    name: str
+    version: str
+    directory: Path
+
+    def unusable(self, reason: object) -> PipelineError:
+        return PipelineError(
+            f"The champion {self.name} v{self.version} must be a readable Keras model, to compare a "
+            f"candidate with it: {reason} In MLflow, move the alias {ALIAS!r} to a good version or delete it."
+        )
+
+
+@dataclass(frozen=True)
+class ScoredChampion:
+    """The champion on the present test split; in `comparison` it is the reference."""
+
+    name: str
+    version: str
+    metrics: Metrics
+    comparison: Comparison
+
+
+def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
+    """Download the champion of `model_name` into `target`.
+
+    Returns:
+        None without `MLFLOW_TRACKING_URI`, without such a registered model, and without a champion.
+
+    Raises:
+        PipelineError: The registry does not answer (an unjudged model must not be registered), or it names a
+            champion whose files cannot be fetched.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    version = _champion_version(model_name)
+    if version is None:
+        return None
+    champion = ChampionModel(model_name, version, target)
+    _download(champion)
+    return champion
+
+
+def _champion_version(model_name: str) -> str | None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases: dict[str, str] = MlflowClient().get_registered_model(model_name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise PipelineError(
+            f"MLflow must name the champion of {model_name!r} before a candidate is judged, but at "
+            f"{os.environ['MLFLOW_TRACKING_URI']}: {str(error).splitlines()[0]}"
+        ) from error
+    return aliases.get(ALIAS)
+
+
+def _download(champion: ChampionModel) -> None:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    champion.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        download_artifacts(
+            artifact_uri=f"models:/{champion.name}/{champion.version}", dst_path=str(champion.directory)
+        )
+    except (MlflowException, RequestException, OSError) as error:
+        raise champion.unusable(str(error).splitlines()[0]) from error

@@ -1,0 +1,78 @@
+"""The `evaluate` step and its gate on Kubeflow."""
+
+from kfp import dsl
+
+from components.common.image import BASE_IMAGE
+
+
+@dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
+def evaluate(
+    test: dsl.Input[dsl.Dataset],
+    baseline: dsl.Input[dsl.Model],
+    tuned: dsl.Input[dsl.Model],
+    pipeline_run_id: str,
+    model_name: str,
+    min_accuracy: float,
+    evaluation: dsl.Output[dsl.Artifact],
+    candidate: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    confusion_matrix: dsl.Output[dsl.ClassificationMetrics],
+    roc_curve: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+) -> None:
+    """Judge baseline, tuned model and champion on the same test images.
+
+    Args:
+        test: Test split.
+        baseline: The trained baseline.
+        tuned: The model trained with the best configuration.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        model_name: Registered model whose champion is the one to beat.
+        min_accuracy: Test accuracy below which nothing is registered.
+        evaluation: Directory with evaluation.json, the report and its figures.
+        candidate: The better of baseline and tuned model on validation.
+        metrics: Headline metrics of baseline, tuned model and champion.
+        confusion_matrix: The candidate's confusion matrix.
+        roc_curve: The candidate's ROC curve over all one-vs-rest decisions.
+        report: The self-contained report.
+        summary: The verdict in a few lines.
+    """
+    import shutil
+    from pathlib import Path
+
+    from components.evaluate.step import evaluate_step
+
+    result = evaluate_step(
+        Path(test.path),
+        Path(baseline.path),
+        Path(tuned.path),
+        pipeline_run_id,
+        model_name,
+        min_accuracy,
+        Path(evaluation.path),
+        Path(candidate.path),
+    )
+    for name, value in result.headline().items():
+        metrics.log_metric(name, value)
+    judged = result.candidate_metrics
+    confusion_matrix.log_confusion_matrix([str(entry.label) for entry in judged.classes], judged.confusion)
+    curve = judged.pooled_roc
+    roc_curve.log_roc_curve(curve.false_positive_rate, curve.true_positive_rate, curve.thresholds)
+    shutil.copy(Path(evaluation.path) / "report.html", report.path)
+    shutil.copy(Path(evaluation.path) / "summary.md", summary.path)
+
+
+@dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
+def gate(evaluation: dsl.Input[dsl.Artifact], pipeline_run_id: str) -> str:
+    """Say "register" or "keep".
+
+    Args:
+        evaluation: Directory with evaluation.json.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+    """
+    from pathlib import Path
+
+    from components.evaluate.step import gate_step
+
+    return gate_step(Path(evaluation.path), pipeline_run_id)

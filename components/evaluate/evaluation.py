@@ -1,0 +1,73 @@
+"""What the evaluation found; `evaluation.json` holds it whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from components.common.files import read_json
+from components.evaluate.champion import ScoredChampion
+from components.evaluate.compare import Comparison
+from components.evaluate.gate import Decision
+from components.evaluate.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """The data set whose test split was read, and the digest of that split."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Baseline, tuned model and champion on the same test images, and what follows.
+
+    `candidate` was chosen on the validation split. In `tuned_against_baseline` the baseline is the reference.
+    """
+
+    dataset: DatasetReference
+    baseline: Metrics
+    tuned: Metrics
+    tuned_against_baseline: Comparison
+    candidate: Literal["baseline", "tuned"]
+    champion: ScoredChampion | None
+    min_accuracy: float
+    decision: Decision
+    lineage: dict[str, str]
+
+    @property
+    def candidate_metrics(self) -> Metrics:
+        return self.tuned if self.candidate == "tuned" else self.baseline
+
+    def headline(self) -> dict[str, float]:
+        """The numbers to compare runs by: the candidate's, and each model's under its own prefix."""
+        models = {"": self.candidate_metrics, "baseline_": self.baseline, "tuned_": self.tuned}
+        if self.champion:
+            models["champion_"] = self.champion.metrics
+        return {
+            f"{prefix}{name}": value
+            for prefix, metrics in models.items()
+            for name, value in metrics.headline().items()
+        }
+
+    def headline(self) -> dict[str, float]:
+        """The numbers to log and to compare runs by: the candidate's own, and each model's under its name."""
+        scored = {"baseline": self.baseline, "tuned": self.tuned}
+        if self.champion:
+            scored["champion"] = self.champion.metrics
+        by_model = {
+            f"{model}_{name}": value
+            for model, metrics in scored.items()
+            for name, value in metrics.headline().items()
+        }
+        return self.candidate_metrics.headline() | by_model
+
+    def save(self, path: Path) -> None:
+        path.write_bytes(TypeAdapter(Evaluation).dump_json(self, indent=2))
+
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        return read_json(path, cls)

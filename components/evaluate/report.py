@@ -1,0 +1,145 @@
+"""The evaluation for people: one self-contained HTML file, and a short Markdown summary."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from components.common.trained_model import Training
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.metrics import Metrics
+from components.evaluate.panels import TUTORIAL_ACCURACY, Panel
+from components.evaluate.theme import DARK, LIGHT, Style, render
+
+Row = tuple[str, list[str]]
+
+RELATIONS = {"better": "better than", "equivalent": "equivalent to", "worse": "worse than"}
+
+
+def headline(evaluation: Evaluation) -> str:
+    """Say in one line what was decided."""
+    candidate, champion = f"the {evaluation.candidate} model", evaluation.champion
+    if evaluation.decision.action == "register":
+        if champion is None:
+            return f"Register {candidate} as the first champion"
+        relation = RELATIONS[champion.comparison.verdict]
+        return f"Register {candidate}: it is {relation} champion v{champion.version}"
+    if champion is None or evaluation.candidate_metrics.accuracy < evaluation.min_accuracy:
+        return f"Register nothing: {candidate} is below the minimum accuracy"
+    verdict = "worse" if champion.comparison.verdict == "worse" else "less accurate"
+    return f"Keep champion v{champion.version}: {candidate} is {verdict}"
+
+
+def metric_rows(evaluation: Evaluation) -> list[Row]:
+    """Name and value for baseline, tuned model and, where there is one, champion."""
+    models = [evaluation.baseline, evaluation.tuned]
+    if evaluation.champion:
+        models.append(evaluation.champion.metrics)
+    rows = [("Test accuracy", [f"{model.accuracy:.4f}" for model in models])]
+    if evaluation.dataset.name == "mnist":
+        differences = [
+            f"{model.accuracy - TUTORIAL_ACCURACY:+.4f}".replace("-", "\N{MINUS SIGN}") for model in models
+        ]
+        rows.append((f"Against the tutorial's {TUTORIAL_ACCURACY}", differences))
+    return [
+        *rows,
+        ("95% interval", [_interval(model) for model in models]),
+        ("Mistakes", [f"{model.errors:,} of {model.examples:,}" for model in models]),
+        ("Test loss", [f"{model.loss:.4f}" for model in models]),
+        ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
+        ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
+    ]
+
+
+def _interval(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_interval
+    return f"{low:.4f}\N{EN DASH}{high:.4f}"
+
+
+def comparison_rows(evaluation: Evaluation) -> list[Row]:
+    """Who against whom, the two discordant counts, p, verdict."""
+    pairs = [("Tuned model against baseline", evaluation.tuned_against_baseline)]
+    if champion := evaluation.champion:
+        pairs.insert(
+            0,
+            (
+                f"{evaluation.candidate.capitalize()} model against champion v{champion.version}",
+                champion.comparison,
+            ),
+        )
+    return [
+        (
+            who,
+            [
+                str(pair.only_candidate_right),
+                str(pair.only_reference_right),
+                f"{pair.p_value:.2g}",
+                pair.verdict,
+            ],
+        )
+        for who, pair in pairs
+    ]
+
+
+def training_rows(baseline: Training, tuned: Training) -> list[Row]:
+    """What each model was trained with, and what that took."""
+    trainings = (baseline, tuned)
+    rows: list[tuple[str, Sequence[object]]] = [
+        ("validation accuracy", [f"{training.validation_accuracy:.4f}" for training in trainings]),
+        ("parameters", [f"{training.parameters:,}" for training in trainings]),
+        ("training time", [f"{training.seconds:.0f} s" for training in trainings]),
+        ("images per second", [f"{training.images_per_second:,.0f}" for training in trainings]),
+        ("recipe", [training.recipe for training in trainings]),
+        ("seed", [training.seed for training in trainings]),
+    ]
+    options = (baseline.config | tuned.config).keys() - {"seed"}
+    rows += [
+        (option, [training.config.get(option, "") for training in trainings]) for option in sorted(options)
+    ]
+    return [(name, [_plain(value) for value in values]) for name, values in rows]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def render_html(evaluation: Evaluation, baseline: Training, tuned: Training, panels: list[Panel]) -> str:
+    """Render the report; each figure is inlined twice, for a light and for a dark page."""
+    figures = [(panel, _data_uri(panel, LIGHT), _data_uri(panel, DARK)) for panel in panels]
+    return _render(
+        "report.html",
+        evaluation,
+        figures=figures,
+        comparisons=comparison_rows(evaluation),
+        trainings=training_rows(baseline, tuned),
+        development_digest=baseline.dataset_digest,
+    )
+
+
+def render_markdown(evaluation: Evaluation) -> str:
+    return _render("summary.md", evaluation)
+
+
+def _data_uri(panel: Panel, style: Style) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(render(panel.draw, style, "svg")).decode()
+
+
+def _render(template: str, evaluation: Evaluation, **values: object) -> str:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template(template).render(
+        evaluation=evaluation,
+        candidate=evaluation.candidate_metrics,
+        headline=headline(evaluation),
+        models=["baseline", "tuned"] + (["champion"] if evaluation.champion else []),
+        metrics=metric_rows(evaluation),
+        **values,
+    )

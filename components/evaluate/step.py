@@ -1,0 +1,57 @@
+"""The `evaluate` step and its gate, tracked."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from components.common.dataset import read_info
+from components.common.model_name import registered_model_name
+from components.common.source_version import git_sha
+from components.common.step import say
+from components.common.tracking import step_run
+from components.evaluate.champion import fetch_champion
+from components.evaluate.evaluate import EVALUATION_FILE, REPORT_FILE, evaluate
+from components.evaluate.evaluation import Evaluation
+
+STEP = "evaluate"
+
+
+def evaluate_step(
+    test: Path,
+    baseline: Path,
+    tuned: Path,
+    pipeline_run_id: str,
+    model_name: str,
+    min_accuracy: float,
+    target: Path,
+    candidate: Path,
+) -> Evaluation:
+    """Judge baseline, tuned model and champion; leave the evaluation in `target`, and a copy of the candidate."""
+    with step_run(pipeline_run_id, STEP) as run, tempfile.TemporaryDirectory() as scratch:
+        name = registered_model_name(model_name, read_info(test).name)
+        champion = fetch_champion(name, Path(scratch))
+        lineage = {"git sha": git_sha(), "pipeline run": pipeline_run_id, "MLflow run": run.parent.run_id}
+        evaluation = evaluate(test, baseline, tuned, champion, target, min_accuracy, lineage)
+        shutil.copytree(tuned if evaluation.candidate == "tuned" else baseline, candidate, dirs_exist_ok=True)
+        headline = evaluation.headline()
+        for tracked in (run, run.parent):
+            tracked.log_metrics(headline)
+            tracked.set_tags({"candidate": evaluation.candidate})
+            tracked.log_file(target / EVALUATION_FILE)
+            tracked.log_file(target / REPORT_FILE)
+        for figure in sorted((target / "figures").glob("*.png")):
+            run.log_file(figure, "figures")
+        say(STEP, f"baseline test accuracy {headline['baseline_test_accuracy']:.4f}")
+        say(STEP, f"tuned    test accuracy {headline['tuned_test_accuracy']:.4f}")
+        return evaluation
+
+
+def gate_step(evaluation: Path, pipeline_run_id: str) -> str:
+    """Return "register" or "keep", and record why."""
+    with step_run(pipeline_run_id, "gate") as run:
+        decision = Evaluation.load(evaluation / EVALUATION_FILE).decision
+        for tracked in (run, run.parent):
+            tracked.set_tags({"decision": decision.action, "decision_reasons": "\n".join(decision.reasons)})
+        for reason in decision.reasons:
+            say("gate", reason)
+        return decision.action

@@ -1,0 +1,110 @@
+"""What a training is: architecture, regularization, optimizer and schedule as one frozen value."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.common.errors import PipelineError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainConfig(BaseModel):
+    """A training's configuration; the defaults are the tutorial's.
+
+    Attributes:
+        filters: Filters of each 3x3 convolution; all but the last are followed by 2x2 max pooling.
+        dense_units: Units of the hidden dense layer.
+        dropout: Rate of the dropout before the output layer.
+        batch_norm: Batch normalization between each convolution and its activation.
+        crop: Pixels cut from each side of the image before the first convolution.
+        augmentation: "shift" moves each batch by up to one pixel, "affine" rotates, zooms and shifts each image
+            a little, "none" leaves the images as they are.
+        label_smoothing: Probability mass spread over all classes in the training targets.
+        optimizer: Adam, or SGD with Nesterov momentum 0.9.
+        learning_rate: Peak learning rate.
+        schedule: Multiplies the learning rate over the steps of the whole training; "linear" and "cosine" end at 0.
+        warmup: Fraction of all steps in which the learning rate rises linearly from 0.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        precision: "auto" computes in bfloat16 where the processor has it, else in float32.
+        seed: Seeds initialization, shuffling, dropout and augmentation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    filters: tuple[Positive, ...] = Field(default=(32, 64, 64), min_length=1, max_length=3)
+    dense_units: Positive = 64
+    dropout: Fraction = 0.0
+    batch_norm: bool = False
+    crop: Annotated[int, Field(ge=0, le=2)] = 0
+    augmentation: Literal["none", "shift", "affine"] = "none"
+    label_smoothing: Fraction = 0.0
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: Fraction = 0.0
+    epochs: Positive = 20
+    batch_size: Positive = 64
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    def differing(self, **changes: Any) -> "TrainConfig":
+        """Return a copy with `changes`, validated.
+
+        Raises:
+            PipelineError: An unknown name, or a value outside its rule.
+        """
+        try:
+            return TrainConfig.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise PipelineError(_explain(error)) from None
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{name!r} is no training option: choose from {', '.join(TrainConfig.model_fields)}."
+    return f"training option {name}: {first['msg'].lower()} but got {first['input']!r}."
+
+
+RECIPES = {
+    # The tutorial, unchanged.
+    "seed": TrainConfig(),
+    "fast": TrainConfig(
+        crop=1,
+        augmentation="shift",
+        label_smoothing=0.1,
+        learning_rate=0.005,
+        schedule="linear",
+        warmup=0.1,
+        epochs=4,
+        batch_size=128,
+        precision="auto",
+    ),
+}
+
+
+def configuration(recipe: str, options: dict[str, Any], overrides: str) -> TrainConfig:
+    """Combine the recipe, the options that are not 0, and a JSON object of further differences.
+
+    Raises:
+        PipelineError: An unknown recipe or option, or a value outside its rule.
+    """
+    try:
+        further = json.loads(overrides)
+    except json.JSONDecodeError as error:
+        raise PipelineError(f"overrides must be a JSON object but got {overrides!r}: {error}.") from None
+    if not isinstance(further, dict):
+        raise PipelineError(f'overrides must be a JSON object like {{"dropout": 0.1}} but got {overrides!r}.')
+    given = {name: value for name, value in options.items() if value != 0}
+    if recipe not in RECIPES:
+        raise PipelineError(f"recipe must be one of {', '.join(RECIPES)} but got {recipe!r}.")
+    return RECIPES[recipe].differing(**given, **further)

@@ -1,0 +1,51 @@
+"""Optimizer and learning-rate schedule."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from components.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    import keras
+
+
+def compile_model(model: "keras.Model", config: TrainConfig, steps: int) -> None:
+    """Attach loss, metric and optimizer for a training of `steps` steps in all."""
+    import keras
+
+    model.compile(
+        optimizer=_optimizer(config, _schedule(config, steps)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        metrics=["accuracy"],
+    )
+
+
+def _optimizer(config: TrainConfig, learning_rate: object) -> "keras.Optimizer":
+    import keras
+
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+    return keras.optimizers.Adam(learning_rate)
+
+
+def _schedule(config: TrainConfig, steps: int) -> "keras.optimizers.schedules.LearningRateSchedule":
+    import keras
+    from keras import ops
+
+    warmup_steps = config.warmup * steps
+
+    class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+        """A linear rise over the warm-up, then the named decay over the rest."""
+
+        def __call__(self, step: Any) -> Any:
+            step = ops.cast(step, "float32")
+            rise = ops.minimum(1.0, (step + 1) / max(1.0, warmup_steps))
+            done = ops.clip((step - warmup_steps) / max(1.0, steps - warmup_steps), 0.0, 1.0)
+            decay = {
+                "constant": ops.ones_like(done),
+                "linear": 1 - done,
+                "cosine": (1 + ops.cos(math.pi * done)) / 2,
+            }[config.schedule]
+            return config.learning_rate * rise * decay
+
+    return Schedule()

@@ -1,0 +1,60 @@
+"""The `train` step: a training that is narrated and tracked."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components.common.step import say
+from components.common.tracking import StepRun, step_run
+from components.common.trained_model import Epoch
+from components.train.config import configuration
+from components.train.gpu import require_gpus
+from components.common.trained_model import TRAINING_FILE, Training
+from components.train.train import train
+
+
+def narrator(step: str, run: StepRun, epochs: int) -> Callable[[Epoch], None]:
+    """Return a callback that prints and tracks every epoch."""
+    started = time.monotonic()
+
+    def on_epoch(epoch: Epoch) -> None:
+        left = (time.monotonic() - started) / epoch.epoch * (epochs - epoch.epoch)
+        say(
+            step,
+            f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
+            f"validation {epoch.val_accuracy:.4f}  {left:.0f} s left",
+        )
+        figures = {"loss": epoch.loss, "accuracy": epoch.accuracy}
+        figures |= {"val_loss": epoch.val_loss, "val_accuracy": epoch.val_accuracy}
+        run.log_metrics(figures, epoch.epoch)
+
+    return on_epoch
+
+
+def train_step(
+    development: Path,
+    pipeline_run_id: str,
+    step: str,
+    recipe: str,
+    options: dict[str, Any],
+    overrides: str,
+    gpu_count: int,
+    gpu_resource: str,
+    target: Path,
+) -> Training:
+    """Train, and tell the terminal and MLflow about it."""
+    with step_run(pipeline_run_id, step) as run:
+        config = configuration(recipe, options, overrides)
+        require_gpus(gpu_count, gpu_resource)
+        run.log_params(
+            {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
+            | {"config.recipe": recipe}
+        )
+        training = train(development, config, recipe, target, narrator(step, run, config.epochs))
+        run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
+        run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
+        run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
+        run.log_file(target / "learning_curves.png")
+        run.log_file(target / TRAINING_FILE)
+        return training

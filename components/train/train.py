@@ -1,0 +1,70 @@
+"""Train one model and leave it in a directory: the model, what it came from, its learning curves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.dataset import open_split, read_info
+from components.common.trained_model import MODEL_FILE, Epoch, Training
+from components.train.checkpoint import Checkpoint
+from components.train.config import TrainConfig
+from components.train.figures import learning_curves
+from components.train.fit import fit
+from components.train.model import build_model
+from components.train.weights import weights_digest
+
+if TYPE_CHECKING:
+    import keras
+
+
+def train(
+    development: Path,
+    config: TrainConfig,
+    recipe: str,
+    target: Path,
+    on_epoch: Callable[[Epoch], None],
+    checkpoints: Path | None = None,
+) -> Training:
+    """Train on the development data and write the model directory.
+
+    Args:
+        development: Directory with the training and validation splits.
+        config: What to train.
+        recipe: The name that the configuration started from.
+        target: Directory for model.keras, training.json and learning_curves.png.
+        on_epoch: Called after every epoch.
+        checkpoints: Directory in which an interrupted training left its state, and this one keeps its own.
+    """
+    info = read_info(development)
+    splits = open_split(development, "train"), open_split(development, "validation")
+    checkpoint = Checkpoint(checkpoints / f"{info.digest[:16]}-{config.digest()[:16]}") if checkpoints else None
+    model, history = fit(*splits, config, on_epoch, checkpoint)
+    seconds = sum(epoch.seconds for epoch in history)
+    training = Training(
+        recipe=recipe,
+        seed=config.seed,
+        config=config.model_dump(mode="json"),
+        parameters=model.count_params(),
+        validation_accuracy=history[-1].val_accuracy,
+        validation_loss=history[-1].val_loss,
+        history=history,
+        seconds=seconds,
+        images_per_second=len(splits[0].labels) * len(history) / seconds,
+        weights_digest=weights_digest(model),
+        dataset_name=info.name,
+        dataset_digest=info.digest,
+    )
+    target.mkdir(parents=True, exist_ok=True)
+    _save(model, config, target / MODEL_FILE)
+    learning_curves(history).savefig(target / "learning_curves.png")
+    training.save(target)
+    if checkpoint:
+        checkpoint.delete()
+    return training
+
+
+def _save(model: "keras.Model", config: TrainConfig, path: Path) -> None:
+    """Save architecture and weights alone: what only training needs would keep others from loading the file."""
+    bare = build_model(config)
+    bare.set_weights(model.get_weights())
+    bare.save(path)

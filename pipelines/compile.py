@@ -1,0 +1,70 @@
+"""The compiled pipeline: what Kubeflow is given."""
+
+import re
+from pathlib import Path
+
+from components.common.errors import PipelineError
+from components.common.source_version import git_sha
+from components.train.config import RECIPES
+from pipelines.pipeline import mnist_pipeline
+
+# A digest, or a tag that is a commit's hash: references that never come to mean another image.
+IMMUTABLE = re.compile(r"[\w.\-/:]+(@sha256:[0-9a-f]{64}|:(sha-)?[0-9a-f]{7,64})")
+
+
+def default_image() -> str:
+    """Return the image that this commit builds, by the name that `docker build` is given."""
+    return f"mnist-pipeline:{git_sha()}"
+
+
+def check_image(image: str) -> None:
+    """Refuse a reference whose meaning can change: Kubeflow's cache would answer for code that no longer runs.
+
+    Raises:
+        PipelineError: Neither a digest nor a commit's hash.
+    """
+    if not IMMUTABLE.fullmatch(image):
+        raise PipelineError(
+            f"the image must be named by a digest (NAME@sha256:...) or by a commit's hash (NAME:3f2a...) "
+            f"but got {image!r}: commit your changes and build, or give --image."
+        )
+
+
+def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:
+    """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
+
+    The same code and image give the same bytes.
+
+    Args:
+        target: File to write; it is replaced as a whole.
+        image: Immutable reference of the image that every step runs in.
+        kubernetes_manifests: Write resources for a cluster whose Kubeflow keeps pipelines in Kubernetes.
+    """
+    from kfp.compiler import Compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+    check_image(image)
+    spec = mnist_pipeline.pipeline_spec
+    for executor in spec.deployment_spec["executors"].values():
+        executor["container"]["image"] = image
+    recipe = spec.root.input_definitions.parameters["recipe"]
+    del recipe.literals[:]
+    recipe.literals.extend(RECIPES)
+    options = KubernetesManifestOptions(
+        pipeline_name=spec.pipeline_info.name,
+        pipeline_version_name=f"{spec.pipeline_info.name}-{_version(image)}",
+        include_pipeline_manifest=True,
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.stem}.partial.yaml")
+    Compiler().compile(
+        mnist_pipeline,
+        str(partial),
+        kubernetes_manifest_format=kubernetes_manifests,
+        kubernetes_manifest_options=options,
+    )
+    partial.replace(target)
+
+
+def _version(image: str) -> str:
+    return re.split(r"[:@]", image)[-1][:12]

@@ -1,0 +1,102 @@
+"""The few calls of MLflow's REST API that do not wait for ``import mlflow``."""
+
+import base64
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from components.common.errors import PipelineError
+
+
+def call(
+    tracking_uri: str, method: str, payload: dict[str, Any] | None = None, *, seconds: float = 60
+) -> dict[str, Any]:
+    """POST to ``/api/2.0/mlflow/<method>``, or GET it without a payload, with the credentials that MLflow's own client would send.
+
+    Raises:
+        OSError: no answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
+        ValueError: an answer that is not JSON.
+    """
+    request = urllib.request.Request(  # noqa: S310
+        f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/{method}",
+        data=json.dumps(payload).encode() if payload is not None else None,
+        headers={"Content-Type": "application/json", **_authorization()},
+    )
+    loopback = urlsplit(tracking_uri).hostname in {"127.0.0.1", "localhost", "::1"}
+    proxies = urllib.request.ProxyHandler({} if loopback else None)
+    with urllib.request.build_opener(proxies).open(request, timeout=seconds) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def _authorization() -> dict[str, str]:
+    token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if user:
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def check_tracking_server(tracking_uri: str) -> None:
+    """Make sure within seconds that an MLflow server answers there.
+
+    Raises:
+        PipelineError: none does, or it refuses the request.
+    """
+    if urlsplit(tracking_uri).scheme not in {"http", "https"}:
+        raise PipelineError(
+            f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {tracking_uri}: "
+            "correct it, or unset it to use the embedded server"
+        )
+    try:
+        call(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
+    except urllib.error.HTTPError as error:
+        raise PipelineError(
+            f"the MLflow server at {tracking_uri} refused a request with HTTP {error.code} ({error.reason}): "
+            "correct MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+            "or the hosts that the server allows"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"no MLflow server answers at {tracking_uri} ({error}): "
+            "start it or correct MLFLOW_TRACKING_URI, or unset it to use the embedded server"
+        ) from None
+
+
+def close_abandoned_runs(tracking_uri: str) -> int:
+    """Mark every run that is still RUNNING as KILLED and return their number.
+
+    For a server that only the holder of its home's lock writes to: whoever started those runs is dead.
+    """
+    experiments = call(tracking_uri, "experiments/search", {"max_results": 1000})
+    search = {
+        "experiment_ids": [experiment["experiment_id"] for experiment in experiments["experiments"]],
+        "filter": "attributes.status = 'RUNNING'",
+        "max_results": 1000,
+    }
+    closed = 0
+    while runs := call(tracking_uri, "runs/search", search).get("runs"):
+        for run in runs:
+            update = {
+                "run_id": run["info"]["run_id"],
+                "status": "KILLED",
+                "end_time": int(time.time() * 1000),
+            }
+            call(tracking_uri, "runs/update", update)
+        closed += len(runs)
+    return closed
+
+
+def close_run_tree(tracking_uri: str, run_id: str) -> None:
+    """Mark a run, and every run below it that is still RUNNING, as KILLED."""
+    run = call(tracking_uri, "runs/update", {"run_id": run_id, "status": "KILLED", "end_time": int(time.time() * 1000)})
+    search = {
+        "experiment_ids": [run["run_info"]["experiment_id"]],
+        "filter": f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run_id}'",
+    }
+    for child in call(tracking_uri, "runs/search", search).get("runs", []):
+        close_run_tree(tracking_uri, child["info"]["run_id"])

@@ -1,0 +1,100 @@
+"""The embedded platform: an object store and an MLflow server on the loopback interface."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pipelines.local.home import Home, Settings
+from pipelines.local.mlflow_api import check_tracking_server, close_abandoned_runs
+from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
+from pipelines.local.process import free_port
+from pipelines.local.store import (
+    Store,
+    accepts_connections,
+    embedded_store,
+    ensure_bucket,
+    external_store,
+    start_swift,
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What runs, and the variables by which the steps find it, to be added to those of this process."""
+
+    tracking_uri: str
+    s3_endpoint_url: str
+    bucket: str
+    environment: dict[str, str]
+
+
+@contextmanager
+def embedded_platform(home: Home) -> Iterator[Platform]:
+    """Run the platform in `home` for as long as the context lasts.
+
+    A store that ``S3_ENDPOINT_URL`` names and an MLflow server that ``MLFLOW_TRACKING_URI`` names are used as
+    they are; what is not named is started. No server outlives this process, however it ends: SIGTERM and
+    kill -9 too, though SIGTERM runs no ``finally`` of the caller unless he turns it into an exception.
+
+    Raises:
+        PipelineError: the home is in use or cannot be used, a server does not start, or one that is named
+            does not answer within seconds.
+    """
+    with home.locked() as lock, ExitStack() as servers:
+        settings = home.settings()
+        store, wait_for_store = _open_store(home, settings, servers)
+        tracking_uri, wait_for_tracking = _open_tracking(home, settings, store, servers)
+        wait_for_store()
+        wait_for_tracking()
+        lock.announce(tracking_uri)
+        yield Platform(
+            tracking_uri, store.endpoint_url, store.bucket, _step_environment(home, store, tracking_uri)
+        )
+
+
+def _open_store(home: Home, settings: Settings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
+    if named := external_store(os.environ):
+        ensure_bucket(
+            named,
+            way_out="correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
+            "or unset S3_ENDPOINT_URL to use the embedded store",
+        )
+        return named, lambda: None
+    port = free_port(settings.store_port)
+    store = embedded_store(port, settings.secret_access_key)
+    swift = servers.enter_context(start_swift(home, store, port))
+
+    def wait() -> None:
+        swift.wait_until_ready(lambda: accepts_connections(port))
+        ensure_bucket(store, way_out=f"see {swift.log_path}")
+
+    return store, wait
+
+
+def _open_tracking(
+    home: Home, settings: Settings, store: Store, servers: ExitStack
+) -> tuple[str, Callable[[], None]]:
+    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+        check_tracking_server(named)
+        return named, lambda: None
+    port = free_port(settings.mlflow_port)
+    tracking_uri = f"http://127.0.0.1:{port}"
+    mlflow = servers.enter_context(start_mlflow(home, store, port))
+
+    def wait() -> None:
+        wait_for_mlflow(mlflow, tracking_uri)
+        close_abandoned_runs(tracking_uri)
+
+    return tracking_uri, wait
+
+
+def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, str]:
+    defaults = {"OPTUNA_STORAGE": str(home.optuna / "journal.log"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {
+        **store.environment,
+        **{name: value for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_")},
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **{name: os.environ.get(name, value) for name, value in defaults.items()},
+    }

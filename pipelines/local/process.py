@@ -1,0 +1,125 @@
+"""Processes that end with this one, on whatever way out."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from components.common.errors import PipelineError
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+GRACE_SECONDS = 5.0
+START_SECONDS = 120.0
+
+
+class SupervisedProcess:
+    """A command in a session of its own: a terminal's Ctrl-C does not reach it, leaving the context stops it.
+
+    When this process dies, even by kill -9, the command's whole process group is ended.
+
+    Args:
+        command: the program and its arguments.
+        environment: all the variables that it sees.
+        directory: where it runs.
+        log: an open file for its stdout and stderr; None sends both to `lines`.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log: IO[str] | None = None,
+    ) -> None:
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-IS", str(SUPERVISOR), str(GRACE_SECONDS), *command],
+            stdin=subprocess.PIPE,
+            stdout=log or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=directory,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Yield the output as it comes, with line ends, until the command has ended."""
+        yield from self._supervisor.stdout or ()
+
+    def poll(self) -> int | None:
+        """Return the exit status (128 + N where signal N ended it), None while the command runs."""
+        return self._supervisor.poll()
+
+    def wait(self) -> int:
+        return self._supervisor.wait()
+
+    def stop(self) -> None:
+        """Send SIGTERM to the process group, SIGKILL after `GRACE_SECONDS`; return when it is gone."""
+        self._supervisor.communicate()  # closes the supervisor's stdin, which tells it so
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Server(SupervisedProcess):
+    """A supervised server that writes to a log file of its own, begun anew at each start."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log_path: Path,
+    ) -> None:
+        self.name, self.log_path = name, log_path
+        with log_path.open("w", encoding="utf-8") as log:
+            super().__init__(command, environment=environment, directory=directory, log=log)
+
+    def wait_until_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Wait until `is_ready`.
+
+        Raises:
+            PipelineError: the server ended, or was not ready within `START_SECONDS`.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not is_ready():
+            if self.poll() is not None:
+                raise self.error("ended while starting")
+            if time.monotonic() > deadline:
+                raise self.error(f"was not ready within {START_SECONDS:.0f} s")
+            time.sleep(0.05)
+
+    def error(self, what: str) -> PipelineError:
+        """Return the error that says what happened, the last error in the log, and where the log is."""
+        lines = [
+            line.strip() for line in self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
+        errors = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
+        return PipelineError(
+            f"{self.name} {what}: {errors[-1] if errors else 'it printed nothing'}; see {self.log_path}"
+        )
+
+
+def free_port(preferred: int) -> int:
+    """Return `preferred` where it is free on the loopback interface, else another free port."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise PipelineError(
+        "a free port is needed on 127.0.0.1, but there is none: end some of the programs that use them"
+    )

@@ -1,0 +1,71 @@
+"""Follow a local run by what kfp.local and the steps print."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+COLOUR = re.compile(r"\x1b\[\d+m")
+TASK_STARTED = re.compile(r"Executing task '([\w-]+)'")
+TASK_ENDED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
+STEP_LINE = re.compile(r"\s*\[([a-z-]+)\] (.*)")
+# kfp numbers the second use of a component.
+TASK_NAMES = {"train": "train-baseline", "train-2": "train-tuned"}
+
+
+@dataclass
+class Step:
+    """One task of the run; `seconds` includes the start of its process."""
+
+    name: str
+    status: str = "RUNNING"
+    seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic, repr=False)
+
+    def end(self, *, succeeded: bool) -> None:
+        self.seconds = time.monotonic() - self.started
+        self.status = "SUCCEEDED" if succeeded else "FAILED"
+
+
+class Progress:
+    """Collects the steps and the first error from the lines that a run prints."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.succeeded = False
+        self.error: str | None = None
+        self._last_line = ""
+
+    def lines(self, output: Iterator[str]) -> Iterator[str]:
+        """Consume the run's output; yield the lines that a person follows."""
+        for raw in output:
+            line = COLOUR.sub("", raw.rstrip())
+            if started := TASK_STARTED.search(line):
+                self.steps.append(Step(_name(started[1])))
+            elif ended := TASK_ENDED.search(line):
+                yield self._end(_name(ended[1]), succeeded=ended[2] == "SUCCESS")
+            elif said := STEP_LINE.match(line):
+                self._last_line = said[2].removeprefix("error: ")
+                yield f"[{said[1]}] {said[2]}"
+            elif line.strip("- "):
+                self._last_line = line.strip()
+
+    def finish(self, exit_status: int) -> None:
+        """Take note of how the run's process ended."""
+        self.succeeded = exit_status == 0
+        if not self.succeeded:
+            for step in self.steps:
+                if step.status == "RUNNING":
+                    step.end(succeeded=False)
+            self.error = self.error or f"the run's process ended with status {exit_status}: {self._last_line}"
+
+    def _end(self, name: str, *, succeeded: bool) -> str:
+        step = next(step for step in self.steps if step.name == name and step.status == "RUNNING")
+        step.end(succeeded=succeeded)
+        if not succeeded and self.error is None:
+            self.error = f"step {name} failed: {self._last_line}"
+        return f"{step.status.lower():9}  {name}  {step.seconds:.1f} s"
+
+
+def _name(task: str) -> str:
+    return TASK_NAMES.get(task, task)

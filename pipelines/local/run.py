@@ -1,0 +1,97 @@
+"""`mnist-pipeline run`: the whole pipeline on this machine."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipelines.local.data import data_arguments
+from pipelines.local.home import Home
+from pipelines.local.mlflow_api import close_run_tree
+from pipelines.local.platform import Platform, embedded_platform
+from pipelines.local.process import SupervisedProcess
+from pipelines.local.progress import Progress
+from pipelines.local.summary import Summary, find_parent, summarize
+from pipelines.parameters import check_arguments, defaults
+
+REPOSITORY = Path(__file__).parents[2]
+KEPT_RUNS = 3
+Tell = Callable[[str], None]
+
+
+def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell) -> Summary:
+    """Start the embedded platform, run the pipeline, and say what came of it.
+
+    Args:
+        home: Keeps data, history and logs.
+        data: "auto", "mnist", "digits", or a path or URI.
+        arguments: Those of the pipeline's arguments that differ from their defaults.
+        tell: Given every line that a person follows.
+
+    Raises:
+        PipelineError: An argument breaks a rule, or the platform does not start.
+    """
+    check_arguments(arguments)
+    started = time.monotonic()
+    with embedded_platform(home) as platform:
+        os.environ.update(platform.environment)
+        arguments = {**data_arguments(data, tell), **arguments}
+        name = _run_name(arguments)
+        log = home.logs / f"{name}.log"
+        tell(f"run {name}")
+        tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+        root = _artifact_directory(home, name)
+        progress = _execute(platform, name, arguments, root, log, tell)
+        report = next(root.glob("*/evaluate/evaluation/report.html"), None)
+        seconds = time.monotonic() - started
+        return summarize(platform.tracking_uri, name, progress, seconds, report, log)
+
+
+def _execute(
+    platform: Platform, name: str, arguments: dict[str, Any], root: Path, log: Path, tell: Tell
+) -> Progress:
+    """Run the DAG in a process group of its own; on the way out nothing of it is left running."""
+    progress = Progress()
+    command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments), str(root)]
+    environment = {**os.environ, "MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"}
+    with (
+        log.open("w", encoding="utf-8") as file,
+        SupervisedProcess(command, environment=environment, directory=REPOSITORY) as dag,
+    ):
+        try:
+            for line in progress.lines(_copied(dag, file)):
+                tell(line)
+        except KeyboardInterrupt:
+            dag.stop()
+            if parent := find_parent(platform.tracking_uri, name):
+                close_run_tree(platform.tracking_uri, parent["info"]["run_id"])
+            raise
+        progress.finish(dag.wait())
+    return progress
+
+
+def _copied(dag: SupervisedProcess, log: Any) -> Any:
+    for line in dag.lines():
+        log.write(line)
+        log.flush()
+        yield line
+
+
+def _run_name(arguments: dict[str, Any]) -> str:
+    """Name the run so that a person can tell it from others in a chart's legend."""
+    data = arguments.get("dataset_name") or PurePosixPath(arguments["data"].rstrip("/")).name
+    recipe = arguments.get("recipe", defaults()["recipe"])
+    return f"{data.removesuffix('.npz')}-{recipe}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _artifact_directory(home: Home, name: str) -> Path:
+    """Make the run's directory for artifacts; of earlier runs keep the latest, MLflow has what matters of the rest."""
+    earlier = sorted(home.kfp.iterdir(), key=lambda path: path.stat().st_mtime)
+    for path in earlier[: max(0, len(earlier) - KEPT_RUNS + 1)]:
+        shutil.rmtree(path)
+    return home.kfp / name

@@ -1,0 +1,135 @@
+"""The S3-compatible object store: an embedded OpenStack Swift, or the one that the environment names."""
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.common.errors import PipelineError
+from pipelines.local.home import Home
+from pipelines.local.process import Server
+
+SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
+ACCESS_KEY_ID = "mnist:pipeline"  # Swift's account and user
+BUCKET = "mnist-pipeline"
+EXTERNAL_STORE = (
+    "set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET to use another store"
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a store is, and the credentials for it as ``AWS_*`` variables."""
+
+    endpoint_url: str
+    bucket: str
+    credentials: Mapping[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which the steps and MLflow reach the store."""
+        no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        direct = f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1"
+        return {
+            "no_proxy": direct,
+            "NO_PROXY": direct,
+            "S3_ENDPOINT_URL": self.endpoint_url,
+            "MLFLOW_S3_ENDPOINT_URL": self.endpoint_url,
+            "S3_BUCKET": self.bucket,
+            **self.credentials,
+        }
+
+
+def external_store(environment: Mapping[str, str]) -> Store | None:
+    """Return the store that ``S3_ENDPOINT_URL`` names, None where it is not set."""
+    if not (endpoint_url := environment.get("S3_ENDPOINT_URL")):
+        return None
+    credentials = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+    return Store(
+        endpoint_url,
+        environment.get("S3_BUCKET") or BUCKET,
+        {"AWS_DEFAULT_REGION": "us-east-1"} | credentials,
+    )
+
+
+def embedded_store(port: int, secret_access_key: str) -> Store:
+    credentials = {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": secret_access_key,
+        "AWS_SESSION_TOKEN": "",  # one that the user's shell exports belongs to another key
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    return Store(f"http://127.0.0.1:{port}", BUCKET, credentials)
+
+
+def start_swift(home: Home, store: Store, port: int) -> Server:
+    """Start the embedded store on 127.0.0.1 without waiting for it.
+
+    Raises:
+        PipelineError: it cannot work on this machine or in this directory.
+    """
+    if sys.platform != "linux" or importlib.util.find_spec("swift") is None:
+        raise PipelineError(
+            "the embedded object store needs Linux and the Python packages swift and pyeclib "
+            f"but got {sys.platform}{' without them' if sys.platform == 'linux' else ''}: {EXTERNAL_STORE}"
+        )
+    try:
+        os.setxattr(home.store, "user.mnist-pipeline", b"1")
+    except OSError as error:
+        raise PipelineError(
+            f"the embedded object store needs a file system with extended attributes, but {home.store}: "
+            f"{error.strerror}; choose another directory with --home, or {EXTERNAL_STORE}"
+        ) from None
+    return Server(
+        "the object store",
+        [sys.executable, "-P", "-W", "ignore", str(SWIFT_SERVER), str(port)],
+        environment={**os.environ, **store.environment},
+        directory=home.store,
+        log_path=home.logs / "store.log",
+    )
+
+
+def accepts_connections(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ensure_bucket(store: Store, *, way_out: str) -> None:
+    """Create the store's bucket where it is missing.
+
+    Args:
+        store: the store.
+        way_out: what the user can do about an error.
+
+    Raises:
+        PipelineError: the store does not answer within seconds, or refuses.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    proxies: dict[str, str] | None = {} if store.endpoint_url.startswith("http://127.0.0.1:") else None
+    config = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}, proxies=proxies)
+    try:
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=store.endpoint_url,
+            aws_access_key_id=store.credentials.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=store.credentials.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=store.credentials.get("AWS_SESSION_TOKEN") or None,
+            region_name=store.credentials["AWS_DEFAULT_REGION"],
+            config=config,
+        )
+        try:
+            s3.head_bucket(Bucket=store.bucket)
+        except s3.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "404":
+                raise
+            s3.create_bucket(Bucket=store.bucket)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise PipelineError(
+            f"no access to bucket {store.bucket} of the store at {store.endpoint_url}: {error}; {way_out}"
+        ) from None

@@ -1,0 +1,140 @@
+"""What a finished run came to, read from its parent run in MLflow."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from pipelines.local.mlflow_api import call
+from pipelines.local.progress import Progress, Step
+
+# The accuracy that the tutorial reports for its model, which the recipe `seed` trains.
+TUTORIAL_ACCURACY = 0.9926
+PARTS = ("baseline", "tuned", "champion")
+METRICS = ("test_accuracy", "test_loss", "test_macro_f1", "test_errors")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's outcome; `as_json` is what `run --json` prints."""
+
+    run_id: str
+    run_name: str
+    status: str
+    dataset: dict[str, str | None]
+    metrics: dict[str, dict[str, float]]
+    decision: dict[str, Any]
+    model: dict[str, Any]
+    steps: list[Step]
+    seconds: float
+    tracking_uri: str
+    experiment_id: str
+    report: str | None
+    log: str
+    error: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        steps = [{"name": step.name, "seconds": round(step.seconds, 2), "status": step.status} for step in self.steps]
+        return {**asdict(self), "steps": steps}
+
+    def links(self) -> Iterator[tuple[str, str]]:
+        experiment = f"{self.tracking_uri}/#/experiments/{self.experiment_id}"
+        yield "this run", f"{experiment}/runs/{self.run_id}"
+        yield "compare runs", f"{experiment}?compareRunsMode=CHART"
+        if self.model["version"]:
+            yield "model", f"{self.tracking_uri}/#/models/{self.model['name']}/versions/{self.model['version']}"
+
+
+def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
+    """Return the parent run of that name as MLflow's API describes it."""
+    experiments = call(tracking_uri, "experiments/search", {"max_results": 1000}).get("experiments", [])
+    search = {
+        "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
+        "filter": f"attributes.run_name = '{run_name}' and tags.step = 'pipeline'",
+    }
+    runs = call(tracking_uri, "runs/search", search).get("runs", [])
+    return runs[0] if runs else None
+
+
+def summarize(
+    tracking_uri: str, run_name: str, progress: Progress, seconds: float, report: Path | None, log: Path
+) -> Summary:
+    """Read the run's parent in MLflow, and put together what came of it."""
+    parent = find_parent(tracking_uri, run_name)
+    info = parent["info"] if parent else {"run_id": "", "experiment_id": ""}
+    data = parent["data"] if parent else {}
+    tags = {tag["key"]: tag["value"] for tag in data.get("tags", [])}
+    values = {metric["key"]: metric["value"] for metric in data.get("metrics", [])}
+    return Summary(
+        run_id=info["run_id"],
+        run_name=run_name,
+        status="SUCCEEDED" if progress.succeeded else "FAILED",
+        dataset={"name": tags.get("dataset"), "digest": tags.get("data_digest")},
+        metrics={
+            part: {metric: values[f"{part}_{metric}"] for metric in METRICS if f"{part}_{metric}" in values}
+            for part in PARTS
+        },
+        decision={
+            "action": tags.get("decision"),
+            "reasons": tags.get("decision_reasons", "").splitlines(),
+        },
+        model=_model(tracking_uri, tags),
+        steps=progress.steps,
+        seconds=round(seconds, 1),
+        tracking_uri=tracking_uri,
+        experiment_id=info["experiment_id"],
+        report=str(report) if report else None,
+        log=str(log),
+        error=progress.error,
+    )
+
+
+def _model(tracking_uri: str, tags: dict[str, str]) -> dict[str, Any]:
+    """Describe the version that the run registered; version and URI are None where it registered none."""
+    name, version = tags.get("model_name"), tags.get("model_version")
+    if not name or not version:
+        return {"name": name, "version": None, "aliases": [], "uri": None}
+    found = call(tracking_uri, "model-versions/get?" + urlencode({"name": name, "version": version}))
+    aliases = found["model_version"].get("aliases", [])
+    return {"name": name, "version": version, "aliases": aliases, "uri": f"models:/{name}/{version}"}
+
+
+def render(summary: Summary) -> Iterator[str]:
+    """Yield the lines that end a run on the terminal."""
+    yield ""
+    for step in summary.steps:
+        yield f"  {step.name:16} {step.seconds:7.1f} s  {step.status.lower()}"
+    yield f"  {'whole run':16} {summary.seconds:7.1f} s  {summary.status.lower()}"
+    yield ""
+    for part in PARTS:
+        if metrics := summary.metrics[part]:
+            yield (
+                f"  {part:9} test accuracy {metrics['test_accuracy']:.4f}  loss {metrics['test_loss']:.4f}  "
+                f"macro F1 {metrics['test_macro_f1']:.4f}  errors {metrics['test_errors']:.0f}"
+            )
+    if summary.dataset["name"] == "mnist" and summary.metrics["baseline"]:
+        yield f"  tutorial  test accuracy {TUTORIAL_ACCURACY:.4f}, as it reports for the recipe seed"
+    if summary.decision["action"]:
+        yield f"  decision  {summary.decision['action']}: {'; '.join(summary.decision['reasons'])}"
+    if summary.model["version"]:
+        model = summary.model
+        yield f"  model     {model['name']} version {model['version']} ({', '.join(model['aliases'])})"
+    yield ""
+    for title, link in summary.links():
+        yield f"  {title:13} {link}"
+    yield f"  {'report':13} {summary.report or 'none'}"
+    if summary.error:
+        yield ""
+        yield f"  {summary.error}"
+        yield f"  log: {summary.log}"
+
+
+def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
+    """Yield the MLflow pages worth opening: each experiment's runs as charts, and every registered model."""
+    for experiment in call(tracking_uri, "experiments/search", {"max_results": 100}).get("experiments", []):
+        if experiment["name"] != "Default":
+            link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}?compareRunsMode=CHART"
+            yield experiment["name"], link
+    for model in call(tracking_uri, "registered-models/search?max_results=100").get("registered_models", []):
+        yield model["name"], f"{tracking_uri}/#/models/{model['name']}"

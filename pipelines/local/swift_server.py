@@ -1,0 +1,112 @@
+"""Serves OpenStack Swift with its S3 interface from one process and one directory, on the loopback interface.
+
+Run as a script, ``python -P swift_server.py PORT``, in the directory that is to hold the data, with
+``AWS_ACCESS_KEY_ID`` (``account:user``) and ``AWS_SECRET_ACCESS_KEY`` in the environment. It listens on PORT
+as soon as it can answer.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+# Timeouts are long because training leaves this process little CPU time: an object whose container hears of
+# it too late would be missing from listings, as none of Swift's background daemons runs here.
+CONFIGURATION = """
+[swift-hash]
+swift_hash_path_suffix = mnist-pipeline
+
+[DEFAULT]
+swift_dir = .
+devices = .
+mount_check = false
+fallocate_reserve = 0
+log_level = WARNING
+log_custom_handlers = __main__.log_to_stderr
+log_requests = false
+conn_timeout = 60
+node_timeout = 120
+container_update_timeout = 120
+
+[pipeline:main]
+pipeline = catch_errors gatekeeper listing_formats s3api tempauth copy slo dlo versioned_writes proxy-server
+
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+error_suppression_limit = 1000000000
+
+[filter:slo]
+use = egg:swift#slo
+allow_async_delete = false
+"""
+FILTERS = (
+    "catch_errors",
+    "gatekeeper",
+    "listing_formats",
+    "s3api",
+    "tempauth",
+    "copy",
+    "dlo",
+    "versioned_writes",
+)
+BACKENDS = ("account", "container", "object")
+# Paste takes an absolute path and gives meaning to %, # and : in it, which the real path may contain.
+CONFIGURATION_PATH = "/proc/self/cwd/swift.conf"
+
+
+def log_to_stderr(*arguments: object) -> None:
+    """Replace the syslog handler that Swift gives a logger; called by the option `log_custom_handlers`."""
+    logger = arguments[5]
+    if isinstance(logger, logging.Logger):
+        logger.handlers[:] = [logging.StreamHandler(sys.stderr)]
+
+
+def write_configuration() -> None:
+    sections = [f"\n[filter:{name}]\nuse = egg:swift#{name}\n" for name in FILTERS]
+    sections += [f"\n[app:{name}]\nuse = egg:swift#{name}\n" for name in BACKENDS]
+    Path("swift.conf").write_text(CONFIGURATION + "".join(sections), encoding="ascii")
+
+
+def main() -> None:
+    write_configuration()
+    from swift.common import utils
+
+    utils.set_swift_dir(".")  # before the imports below, which read swift.conf
+    utils.monkey_patch()
+    from swift.common.concurrency import eventlet
+    from swift.common.http_protocol import SwiftHttpProtocol
+    from swift.common.ring import RingData
+    from swift.common.wsgi import loadapp
+
+    def serve(listener: object, application: object) -> None:
+        eventlet.wsgi.server(
+            listener,
+            application,
+            utils.NullLogger(),
+            protocol=SwiftHttpProtocol,
+            capitalize_response_headers=False,  # S3 clients need the header ETag, not Etag
+        )
+
+    Path("disk").mkdir(exist_ok=True)
+    for name in BACKENDS:
+        listener = eventlet.listen(("127.0.0.1", 0))
+        device = {
+            "id": 0,
+            "region": 1,
+            "zone": 1,
+            "ip": "127.0.0.1",
+            "port": listener.getsockname()[1],
+            "device": "disk",
+        }
+        RingData([[0]], [device], part_shift=32).save(f"{name}.ring.gz")  # one replica of one partition
+        eventlet.spawn(serve, listener, loadapp(f"{CONFIGURATION_PATH}#{name}"))
+
+    account_user = os.environ["AWS_ACCESS_KEY_ID"].replace(":", "_")
+    user = {f"user_{account_user}": os.environ["AWS_SECRET_ACCESS_KEY"] + " .admin"}
+    proxy = loadapp(CONFIGURATION_PATH, global_conf=user)
+    serve(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), proxy)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A tiny ten-class problem, and linear Keras models of chosen quality for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Split, write_splits
+from components.common.trained_model import Epoch, Training
+from components.evaluate.champion import ChampionModel
+from components.evaluate.evaluate import evaluate
+from components.evaluate.evaluation import Evaluation
+
+MakeModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def split() -> Split:
+    """300 noisy images; class c has bright rows 2c and 2c + 1."""
+    generator = np.random.default_rng(3)
+    labels = np.arange(300, dtype=np.uint8) % 10
+    images = generator.integers(0, 128, (300, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 90
+    return Split(images, labels)
+
+
+@pytest.fixture(scope="session")
+def test_data(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data") / "test"
+    write_splits(directory, {"test": split}, name="bands", source="made up", version="1", split_seed=0)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
+    """Write a model directory; the more noise in its weights, the worse it is."""
+
+    def make(noise: float, validation_accuracy: float = 0.9, weights_digest: str = "") -> Path:
+        directory = tmp_path_factory.mktemp("model")
+        _linear_model(noise, directory / "model.keras")
+        Training(
+            recipe="linear",
+            seed=1,
+            config={"epochs": 2, "noise": noise, "filters": [1, 2]},
+            parameters=7850,
+            validation_accuracy=validation_accuracy,
+            validation_loss=0.5,
+            history=[Epoch(1, 1.0, 0.5, 0.9, 0.6, 2.0), Epoch(2, 0.6, 0.7, 0.5, validation_accuracy, 2.0)],
+            seconds=4.0,
+            images_per_second=100.0,
+            weights_digest=weights_digest or f"noise {noise}",
+            dataset_name="bands",
+            dataset_digest="d" * 64,
+        ).save(directory)
+        return directory
+
+    return make
+
+
+def _linear_model(noise: float, path: Path) -> None:
+    import keras
+
+    kernel = np.zeros((28, 28, 10), np.float32)
+    for label in range(10):
+        kernel[2 * label : 2 * label + 2, :, label] = 1
+    kernel += np.random.default_rng(5).normal(0, noise, kernel.shape).astype(np.float32)
+    dense = keras.layers.Dense(10, activation="softmax")
+    model = keras.Sequential(
+        [keras.Input((28, 28), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), dense]
+    )
+    dense.set_weights([kernel.reshape(784, 10) * 0.3, np.zeros(10, np.float32)])
+    model.save(path)
+
+
+@pytest.fixture(scope="session")
+def evaluated(
+    test_data: Path, make_model: MakeModel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Evaluation, Path]:
+    """A candidate better than the champion, and the directory that the evaluation wrote."""
+    target = tmp_path_factory.mktemp("evaluation") / "target"
+    champion = ChampionModel("bands-cnn", "3", make_model(1.3))
+    lineage = {"git sha": "0123abc", "note": "<script>alert(1)</script>"}
+    models = make_model(0.8, validation_accuracy=0.7), make_model(0.6, validation_accuracy=0.8)
+    return evaluate(test_data, *models, champion, target, 0.75, lineage), target

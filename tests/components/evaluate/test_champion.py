@@ -1,0 +1,85 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Split
+from components.common.errors import PipelineError
+from components.evaluate.champion import fetch_champion
+from components.evaluate.predictions import predict
+
+
+def test_without_a_registry_there_is_no_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    assert fetch_champion("bands-cnn", tmp_path) is None
+
+
+def test_a_registry_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises(
+        PipelineError, match=r"must name the champion of 'bands-cnn' .* http://127\.0\.0\.1:9"
+    ):
+        fetch_champion("bands-cnn", tmp_path)
+
+
+@pytest.fixture
+def registry(platform: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from mlflow import MlflowClient
+
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    return MlflowClient()
+
+
+def _register(registry: Any, name: str, model: Path) -> str:
+    import keras
+    import mlflow
+    from mlflow.models import infer_signature
+
+    experiment = registry.get_experiment_by_name(name)
+    experiment_id = experiment.experiment_id if experiment else registry.create_experiment(name)
+    run_id = registry.create_run(experiment_id).info.run_id
+    images = np.zeros((1, 28, 28), np.uint8)
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.keras.log_model(
+            keras.models.load_model(model / "model.keras", compile=False),
+            name="model",
+            signature=infer_signature(images, np.zeros((1, 10), np.float32)),
+            pip_requirements=["keras"],
+        )
+    if not registry.search_registered_models(f"name = '{name}'"):
+        registry.create_registered_model(name)
+    return str(registry.create_model_version(name, logged.model_uri, run_id).version)
+
+
+def test_finds_the_version_that_holds_the_alias(
+    registry: Any, make_model: Callable[..., Path], split: Split, tmp_path: Path
+) -> None:
+    name = "champion-found"
+    assert fetch_champion(name, tmp_path / "none") is None
+    good, worse = make_model(0.0), make_model(1.0)
+    version = _register(registry, name, good)
+    assert fetch_champion(name, tmp_path / "no-alias") is None
+    registry.set_registered_model_alias(name, "champion", version)
+    _register(registry, name, worse)
+
+    champion = fetch_champion(name, tmp_path / "fetched")
+
+    assert champion is not None
+    assert (champion.name, champion.version) == (name, version)
+    assert (predict(champion.directory, split.images).argmax(axis=1) == split.labels).all()
+
+
+def test_a_champion_whose_files_are_gone_is_an_error(registry: Any, tmp_path: Path) -> None:
+    name = "champion-gone"
+    registry.create_registered_model(name)
+    version = registry.create_model_version(name, "mlflow-artifacts:/nowhere/at/all").version
+    registry.set_registered_model_alias(name, "champion", version)
+
+    with pytest.raises(PipelineError, match=rf"champion {name} v{version} must be .* move the alias"):
+        fetch_champion(name, tmp_path)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from components.evaluate.compare import compare, judge
+
+
+@pytest.mark.parametrize(
+    ("only_candidate", "only_reference", "p_value", "verdict"),
+    [
+        (0, 0, 1.0, "equivalent"),
+        (1, 0, 1.0, "equivalent"),
+        (4, 4, 1.0, "equivalent"),
+        (5, 0, 2 / 2**5, "equivalent"),
+        (6, 0, 2 / 2**6, "better"),
+        (0, 6, 2 / 2**6, "worse"),
+        (1, 8, 2 * (1 + 9) / 2**9, "worse"),
+        (3, 12, 2 * (1 + 15 + 105 + 455) / 2**15, "worse"),
+        (12, 3, 2 * (1 + 15 + 105 + 455) / 2**15, "better"),
+        (10, 2, 2 * (1 + 12 + 66) / 2**12, "better"),
+        (9, 3, 2 * (1 + 12 + 66 + 220) / 2**12, "equivalent"),
+    ],
+)
+def test_exact_mcnemar(only_candidate: int, only_reference: int, p_value: float, verdict: str) -> None:
+    comparison = judge(only_candidate, only_reference)
+
+    assert comparison.p_value == pytest.approx(p_value)
+    assert comparison.verdict == verdict
+
+
+def test_only_images_that_one_model_gets_right_count() -> None:
+    labels = np.array([0, 1, 2, 3, 4], np.uint8)
+    one_hot = np.eye(10, dtype=np.float32)
+    candidate = one_hot[[0, 1, 2, 9, 9]]
+    reference = one_hot[[0, 9, 9, 3, 8]]
+
+    comparison = compare(labels, candidate, reference)
+
+    assert (comparison.only_candidate_right, comparison.only_reference_right) == (2, 1)

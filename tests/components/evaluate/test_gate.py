@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.common.errors import PipelineError
+from components.evaluate.champion import ScoredChampion
+from components.evaluate.compare import judge
+from components.evaluate.gate import decide
+from components.evaluate.metrics import Metrics, measure
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Metrics:
+    return measure(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "champion_accuracy", "discordant", "min_accuracy", "action"),
+    [
+        # No champion.
+        (0.97, None, None, 0.97, "register"),
+        (0.9699, None, None, 0.97, "keep"),
+        (0.5, None, None, 0.0, "register"),
+        (1.0, None, None, 1.0, "register"),
+        # Better, and by how much.
+        (0.9950, 0.9940, (12, 2), 0.97, "register"),
+        (0.9941, 0.9940, (2, 1), 0.97, "register"),
+        # As accurate: a tie goes to the candidate.
+        (0.9940, 0.9940, (4, 4), 0.97, "register"),
+        # Less accurate, significantly or not: champions never drift downwards.
+        (0.9939, 0.9940, (1, 2), 0.97, "keep"),
+        (0.9931, 0.9940, (3, 12), 0.97, "keep"),
+        # Better than a champion is not enough.
+        (0.96, 0.95, (30, 2), 0.97, "keep"),
+    ],
+)
+def test_decision(
+    metrics: Metrics,
+    accuracy: float,
+    champion_accuracy: float | None,
+    discordant: tuple[int, int] | None,
+    min_accuracy: float,
+    action: str,
+) -> None:
+    champion = None
+    if champion_accuracy is not None and discordant is not None:
+        champion = ScoredChampion(
+            "mnist-cnn", "3", replace(metrics, accuracy=champion_accuracy), judge(*discordant)
+        )
+
+    assert decide(replace(metrics, accuracy=accuracy), champion, min_accuracy).action == action
+
+
+def _reasons(metrics: Metrics, accuracy: float, discordant: tuple[int, int]) -> list[str]:
+    champion = ScoredChampion("mnist-cnn", "3", replace(metrics, accuracy=0.994), judge(*discordant))
+    return decide(replace(metrics, accuracy=accuracy), champion, 0.97).reasons
+
+
+def test_reasons_give_the_numbers(metrics: Metrics) -> None:
+    assert _reasons(metrics, 0.9931, (3, 12)) == [
+        "0.9931 is not below the minimum accuracy 0.97",
+        "0.9931 against the champion's (mnist-cnn v3) 0.9940: 12 test images only the champion gets right, "
+        "3 only the candidate, McNemar p = 0.035: worse",
+    ]
+
+
+def test_reasons_say_why_an_equivalent_model_is_kept_out(metrics: Metrics) -> None:
+    assert _reasons(metrics, 0.9939, (0, 1))[1] == (
+        "0.9939 against the champion's (mnist-cnn v3) 0.9940: 1 test image only the champion gets right, "
+        "0 only the candidate, McNemar p = 1: equivalent, but less accurate, "
+        "and a champion gives way only to a model at least as accurate"
+    )
+
+
+def test_the_first_champion(metrics: Metrics) -> None:
+    assert decide(metrics, None, 0.97).reasons[1] == "there is no champion yet: first champion"
+
+
+@pytest.mark.parametrize("min_accuracy", [-0.01, 1.01, 97, float("nan")])
+def test_a_minimum_that_is_no_fraction_is_refused(metrics: Metrics, min_accuracy: float) -> None:
+    with pytest.raises(PipelineError, match="min_accuracy must lie between 0 and 1 but got"):
+        decide(metrics, None, min_accuracy)

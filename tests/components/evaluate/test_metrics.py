@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from scipy.special import softmax
+from sklearn import metrics as reference
+
+from components.common.errors import PipelineError
+from components.evaluate.metrics import Metrics, measure, wilson_interval
+
+
+@pytest.fixture
+def labels() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 10, 2000, dtype=np.uint8)
+
+
+@pytest.fixture
+def probabilities(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    scores = np.random.default_rng(1).normal(size=(len(labels), 10)) + 2 * np.eye(10)[labels]
+    return softmax(scores, axis=1).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def test_agrees_with_scikit_learn(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+    predicted = probabilities.argmax(axis=1)
+
+    measured = measure(labels, probabilities)
+
+    assert measured.accuracy == pytest.approx(reference.accuracy_score(labels, predicted))
+    assert measured.errors == int((predicted != labels).sum())
+    assert measured.loss == pytest.approx(reference.log_loss(labels, probabilities), rel=1e-5)
+    assert measured.macro_f1 == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+    assert measured.macro_auc == pytest.approx(
+        reference.roc_auc_score(
+            labels, probabilities / probabilities.sum(axis=1, keepdims=True), multi_class="ovr"
+        ),
+        abs=1e-6,
+    )
+    assert measured.confusion == reference.confusion_matrix(labels, predicted).tolist()
+    by_class = reference.precision_recall_fscore_support(labels, predicted)
+    for column, name in zip(by_class, ("precision", "recall", "f1", "support"), strict=True):
+        assert [getattr(entry, name) for entry in measured.classes] == pytest.approx(column.tolist())
+
+
+def test_classes_that_never_occur_count_for_nothing() -> None:
+    labels = np.array([0, 1, 1, 2], np.uint8)
+    probabilities = np.eye(10, dtype=np.float32)[[0, 1, 3, 2]]
+
+    measured = measure(labels, probabilities)
+
+    # Class 3 was predicted, so its F1 of 0 counts; classes 4 to 9 occur nowhere.
+    assert measured.macro_f1 == pytest.approx((1 + 2 / 3 + 1 + 0) / 4)
+    assert [curve is not None for curve in measured.class_roc] == [True] * 3 + [False] * 7
+    assert measured.classes[9].support == 0
+
+
+def test_a_confident_mistake_costs_a_finite_loss() -> None:
+    measured = measure(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 2]])
+
+    assert measured.loss == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
+
+
+def test_labels_of_one_class_are_refused() -> None:
+    with pytest.raises(PipelineError, match="several classes but all are of class 4"):
+        measure(np.full(5, 4, np.uint8), np.full((5, 10), 0.1, np.float32))
+
+
+def test_roc_curves_are_thin_finite_and_whole(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+) -> None:
+    measured = measure(labels, probabilities)
+
+    for curve in (*measured.class_roc, measured.pooled_roc):
+        assert curve is not None
+        assert len(curve.thresholds) == len(curve.false_positive_rate) == len(curve.true_positive_rate) <= 100
+        assert (curve.false_positive_rate[0], curve.true_positive_rate[0]) == (0, 0)
+        assert (curve.false_positive_rate[-1], curve.true_positive_rate[-1]) == (1, 1)
+        assert curve.thresholds[0] == 1
+        assert curve.thresholds == sorted(curve.thresholds, reverse=True)
+
+
+def test_thinning_leaves_the_area_alone(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+) -> None:
+    curve = measure(labels, probabilities).class_roc[3]
+
+    assert curve is not None
+    assert curve.auc == pytest.approx(reference.roc_auc_score(labels == 3, probabilities[:, 3]))
+    assert reference.auc(curve.false_positive_rate, curve.true_positive_rate) == pytest.approx(
+        curve.auc, abs=5e-3
+    )
+
+
+def test_survives_json(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+    measured, adapter = measure(labels, probabilities), TypeAdapter(Metrics)
+
+    assert adapter.validate_json(adapter.dump_json(measured), strict=True) == measured
+    assert {type(value) for value in measured.headline().values()} == {float}
+
+
+@pytest.mark.parametrize(
+    ("correct", "examples", "low", "high"),
+    [
+        # By hand: (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z = 1.959964.
+        (50, 100, 0.40383, 0.59617),
+        (9926, 10000, 0.99073, 0.99410),
+        (10, 10, 0.72247, 1.0),
+        (0, 10, 0.0, 0.27753),
+    ],
+)
+def test_wilson_interval(correct: int, examples: int, low: float, high: float) -> None:
+    assert wilson_interval(correct, examples) == pytest.approx((low, high), abs=1e-5)

@@ -1,0 +1,241 @@
+import gzip
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Split
+from components.common.errors import PipelineError
+from components.common.idx import write_idx
+from components.common.object_store import ObjectStore
+from components.common.raw_data import read_part
+from components.ingest import sources
+from components.ingest.sources import Source, load_source, mnist_available
+
+
+def assert_small(source: Source, make_split: Callable[..., Split]) -> None:
+    for found, expected in ((source.train, make_split(40)), (source.test, make_split(20, seed=1))):
+        np.testing.assert_array_equal(found.images, expected.images)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def compress(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def respell(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+
+
+def as_npz(directory: Path) -> Path:
+    train, test = read_part(directory, "train"), read_part(directory, "test")
+    path = directory.with_suffix(".npz")
+    np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
+    return path
+
+
+@pytest.mark.parametrize("changes", [(), (compress,), (respell,), (respell, compress)])
+def test_a_directory_of_idx_files(
+    raw: Path, make_split: Callable[..., Split], changes: tuple[Callable[[Path], None], ...]
+) -> None:
+    for change in changes:
+        change(raw)
+    source = load_source(str(raw), None)
+    assert_small(source, make_split)
+    assert source.uri == raw.as_uri()
+
+
+def test_a_relative_path_and_a_file_uri(
+    raw: Path, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(raw.parent)
+    spaced = raw.rename(raw.with_name("one's own"))
+    for data in ("one's own", "./one's own/", spaced.as_uri(), f"file://{spaced}"):
+        assert_small(load_source(data, None), make_split)
+
+
+def test_an_npz_file(raw: Path, make_split: Callable[..., Split]) -> None:
+    path = as_npz(raw)
+    source = load_source(str(path), None)
+    assert_small(source, make_split)
+    assert source.uri == path.as_uri()
+
+
+@pytest.mark.parametrize("prepare", [lambda _: None, compress])
+def test_a_web_address(
+    raw: Path, web_server: str, make_split: Callable[..., Split], prepare: Callable[[Path], None]
+) -> None:
+    prepare(raw)
+    for base in (f"{web_server}/small", f"{web_server}/small/"):
+        source = load_source(base, None)
+        assert_small(source, make_split)
+        assert source.uri == base
+
+
+def test_a_signature_in_a_web_address_is_not_recorded(
+    raw: Path, web_server: str, make_split: Callable[..., Split]
+) -> None:
+    as_npz(raw)
+    source = load_source(f"{web_server}/small.npz?signature=secret", None)
+    assert_small(source, make_split)
+    assert source.uri == f"{web_server}/small.npz"
+    with pytest.raises(PipelineError) as refusal:
+        load_source(f"{web_server}/other.npz?signature=secret", None)
+    assert "secret" not in str(refusal.value)
+
+
+def test_an_s3_prefix_and_an_s3_npz(
+    raw: Path, store: ObjectStore, s3_client: Any, make_split: Callable[..., Split]
+) -> None:
+    as_npz(raw)
+    compress(raw)
+    for path in (*raw.iterdir(), raw.with_suffix(".npz")):
+        s3_client.upload_file(str(path), store.bucket, f"data/{path.relative_to(raw.parent)}")
+    for uri in (store.uri("data/small"), store.uri("data/small/"), store.uri("data/small.npz")):
+        source = load_source(uri, None)
+        assert_small(source, make_split)
+        assert source.uri == uri
+
+
+def test_the_bundled_digits() -> None:
+    source = load_source("digits", None)
+    assert len(source.train.labels) == 1442
+    assert source.uri == "sklearn.datasets.load_digits"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("file:///no-such-directory", "must hold train-images-idx3-ubyte, plain or .gz, but does not"),
+        ("file:///no-such-file.npz", "file:///no-such-file.npz does not exist"),
+    ],
+)
+def test_an_address_where_nothing_is(data: str, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        load_source(data, None)
+
+
+def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    for data in (str(raw), f"{web_server}/small"):
+        with pytest.raises(
+            PipelineError, match="small must hold t10k-labels-idx1-ubyte, .*set MNIST_DATA_URI"
+        ):
+            load_source(data, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "train-images-idx3-ubyte",
+            lambda path: path.write_bytes(b""),
+            "train-images-idx3-ubyte: an idx file starts",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            lambda path: os.truncate(path, path.stat().st_size - 1),
+            "train-images-idx3-ubyte: truncated",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            lambda path: write_idx(path, np.zeros((40, 32, 32), np.uint8)),
+            "train-images-idx3-ubyte: images must be N x 28 x 28 of type uint8 but are 40 x 32 x 32",
+        ),
+        (
+            "train-labels-idx1-ubyte",
+            lambda path: write_idx(path, np.full(40, 10, np.uint8)),
+            "train-labels-idx1-ubyte: labels must be 0 to 9 but number 0 is 10",
+        ),
+        (
+            "t10k-labels-idx1-ubyte",
+            lambda path: write_idx(path, np.zeros(19, np.uint8)),
+            "t10k-labels-idx1-ubyte: each image must have a label but there are 20 images .* 19 labels",
+        ),
+        (
+            "t10k-images-idx3-ubyte",
+            lambda path: write_idx(path, np.zeros((0, 28, 28), np.uint8)),
+            "t10k-images-idx3-ubyte: there must be at least one image but there are 0",
+        ),
+        (
+            "t10k-images-idx3-ubyte",
+            lambda path: shutil.copy(path.with_name("t10k-labels-idx1-ubyte"), path),
+            "t10k-images-idx3-ubyte: the magic number .* but this file starts with 0x00000801",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_with_its_address(
+    raw: Path, file: str, change: Callable[[Path], None], message: str
+) -> None:
+    change(raw / file)
+    with pytest.raises(PipelineError, match=f"^{raw.as_uri()}/{message}"):
+        load_source(str(raw), None)
+
+
+def test_a_bad_npz_array_is_named(raw: Path) -> None:
+    train = read_part(raw, "train")
+    path = raw.with_suffix(".npz")
+    np.savez(path, x_train=train.images, y_train=train.labels, x_test=train.images / 255, y_test=train.labels)
+    with pytest.raises(PipelineError, match=r"small.npz: x_test: images must be .* of type float64"):
+        load_source(str(path), None)
+
+
+@pytest.mark.usefixtures("raw_is_mnist")
+def test_mnist_comes_from_the_store_before_any_mirror(
+    raw: Path, store: ObjectStore, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MIRRORS", ())
+    for path in list(raw.iterdir())[:3]:
+        store.put_content(path)
+    assert mnist_available(store) is None
+    with pytest.raises(PipelineError, match="no mirror gave MNIST"):
+        load_source("mnist", store)
+    for path in raw.iterdir():
+        store.put_content(path)
+    assert mnist_available(store) == store.endpoint
+    source = load_source("mnist", store)
+    assert_small(source, make_split)
+    assert source.uri == store.uri("objects/sha256")
+
+
+def test_each_mirror_is_tried(
+    raw: Path,
+    web_server: str,
+    make_split: Callable[..., Split],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    compress(raw)
+    mirrors = "http://127.0.0.1:1/", f"{web_server}/nothing/", f"{web_server}/small/"
+    monkeypatch.setattr(sources, "MIRRORS", mirrors)
+    source = load_source("mnist", None)
+    assert_small(source, make_split)
+    assert source.uri == mirrors[2]
+    assert capsys.readouterr().out.splitlines() == [
+        f"[ingest] fetching MNIST from {mirror}" for mirror in mirrors
+    ]
+
+
+def test_where_no_mirror_answers_all_are_named(web_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
+    with pytest.raises(
+        PipelineError, match=r"no mirror gave MNIST \(http://127.0.0.1:1/.*; http.*/nothing .*--data"
+    ):
+        load_source("mnist", None)
+
+
+def test_a_mirror_is_available_when_it_answers(
+    raw: Path, web_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrors = "http://127.0.0.1:1/", f"{web_server}/small/"
+    monkeypatch.setattr(sources, "MIRRORS", mirrors)
+    assert mnist_available(None, seconds=0.5) is None
+    compress(raw)
+    assert mnist_available(None) == mirrors[1]

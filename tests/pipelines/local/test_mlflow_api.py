@@ -1,0 +1,92 @@
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from components.common.errors import PipelineError
+from pipelines.local.mlflow_api import call, check_tracking_server, close_abandoned_runs
+from pipelines.local.platform import Platform
+from pipelines.local.process import free_port
+
+
+class Refusing(BaseHTTPRequestHandler):
+    authorization: str | None = None
+
+    def do_POST(self) -> None:  # noqa: N802
+        Refusing.authorization = self.headers["Authorization"]
+        self.send_error(401, "Who are you?")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing_server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_running_server_passes(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port(0)}")
+    check_tracking_server(platform.tracking_uri + "/")
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "./mlruns", "databricks"])
+def test_tracking_uri_must_be_a_servers_address(uri: str) -> None:
+    with pytest.raises(
+        PipelineError, match=f"must be the http.s. address of an MLflow server but got {uri}: .*unset"
+    ):
+        check_tracking_server(uri)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:{closed}", "http://name.invalid"])
+def test_unreachable_server_is_an_error_with_a_way_out(uri: str) -> None:
+    with pytest.raises(
+        PipelineError, match=r"no MLflow server answers at http.*: start it or correct MLFLOW_TRACK"
+    ):
+        check_tracking_server(uri.format(closed=free_port(0)))
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent"),
+    [
+        ({}, None),
+        ({"MLFLOW_TRACKING_TOKEN": "token"}, "Bearer token"),
+        ({"MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p"}, "Basic dTpw"),
+    ],
+)
+def test_server_that_refuses_is_an_error(
+    refusing_server: str, variables: dict[str, str], sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match=r"refused a request with HTTP 401 \(Who are you\?\)"):
+        check_tracking_server(refusing_server)
+    assert Refusing.authorization == sent
+
+
+def test_only_running_runs_are_closed(platform: Platform) -> None:
+    def post(method: str, **payload: Any) -> dict[str, Any]:
+        return call(platform.tracking_uri, method, payload)
+
+    experiment = post("experiments/create", name="abandoned")["experiment_id"]
+    ids = [post("runs/create", experiment_id=experiment)["run"]["info"]["run_id"] for _ in range(3)]
+    post("runs/update", run_id=ids[0], status="FINISHED", end_time=1)
+
+    assert close_abandoned_runs(platform.tracking_uri) == 2
+    runs = {
+        run["info"]["run_id"]: run["info"] for run in post("runs/search", experiment_ids=[experiment])["runs"]
+    }
+    assert [runs[run_id]["status"] for run_id in ids] == ["FINISHED", "KILLED", "KILLED"]
+    assert runs[ids[0]]["end_time"] == 1
+    assert runs[ids[1]]["end_time"] >= runs[ids[1]]["start_time"]
+    assert close_abandoned_runs(platform.tracking_uri) == 0

@@ -1,0 +1,126 @@
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+
+from components.common.errors import PipelineError
+from pipelines.local.home import Home
+from pipelines.local.mlflow_api import call
+from pipelines.local.platform import Platform, embedded_platform
+from pipelines.local.process import free_port
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def no_servers_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("S3_ENDPOINT_URL", "S3_BUCKET", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def get_object(platform: Platform, key: str) -> bytes:
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=platform.environment["S3_ENDPOINT_URL"],
+        aws_access_key_id=platform.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=platform.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=platform.environment["AWS_DEFAULT_REGION"],
+    )
+    return s3.get_object(Bucket=platform.environment["S3_BUCKET"], Key=key)["Body"].read()
+
+
+def upload_artifact(tracking_uri: str, path: str, content: bytes) -> None:
+    url = f"{tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{path}"
+    request = urllib.request.Request(url, data=content, method="PUT")
+    urllib.request.urlopen(request, timeout=60).close()
+
+
+def test_steps_find_the_platform_by_their_environment(platform: Platform, home: Home) -> None:
+    environment = platform.environment
+    assert environment["MLFLOW_TRACKING_URI"] == platform.tracking_uri
+    assert environment["S3_ENDPOINT_URL"] == environment["MLFLOW_S3_ENDPOINT_URL"] == platform.s3_endpoint_url
+    assert environment["S3_BUCKET"] == platform.bucket == "mnist-pipeline"
+    assert environment["OPTUNA_STORAGE"] == str(home.path / "optuna" / "journal.log")
+    assert home.optuna.is_dir()
+
+
+def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> None:
+    run = call(platform.tracking_uri, "runs/create", {"experiment_id": "0"})["run"]["info"]
+    scheme, _, path = run["artifact_uri"].partition(":/")
+    assert scheme == "mlflow-artifacts"
+    upload_artifact(platform.tracking_uri, f"{path}/report.html", b"<p>report</p>")
+    assert get_object(platform, f"mlflow/{path.lstrip('/')}/report.html") == b"<p>report</p>"
+
+
+def test_mlflow_serves_its_pages(platform: Platform) -> None:
+    with urllib.request.urlopen(platform.tracking_uri, timeout=60) as page:
+        assert b"<title>MLflow</title>" in page.read()
+
+
+def test_second_start_in_a_home_is_refused(platform: Platform, home: Home) -> None:
+    message = rf"in use by process \d+ \(MLflow at {platform.tracking_uri}\)"
+    with pytest.raises(PipelineError, match=message), embedded_platform(home):
+        pass
+
+
+@pytest.mark.parametrize("variable", ["S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI"])
+def test_named_server_that_does_not_answer_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port(0)}")
+    with pytest.raises(PipelineError, match=f"correct {variable}.*unset"), embedded_platform(Home(tmp_path)):
+        pass
+
+
+def test_named_servers_are_used_and_nothing_is_started(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("S3_BUCKET", "my-bucket")
+    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://optuna")
+    home = Home(tmp_path)
+    with embedded_platform(home) as named:
+        assert (named.tracking_uri, named.bucket) == (platform.tracking_uri, "my-bucket")
+        assert named.environment["AWS_SECRET_ACCESS_KEY"] == platform.environment["AWS_SECRET_ACCESS_KEY"]
+        assert named.environment["OPTUNA_STORAGE"] == "postgresql://optuna"
+    assert list(home.logs.iterdir()) == []
+
+
+def is_closed(url: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
+
+
+def test_killed_platform_leaves_no_server_and_starts_again_with_its_data(tmp_path: Path) -> None:
+    script = f"""
+import pathlib, time
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
+with embedded_platform(Home(pathlib.Path({str(tmp_path)!r}))) as platform:
+    print(platform.tracking_uri, platform.s3_endpoint_url, flush=True)
+    time.sleep(300)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as holder:
+        assert holder.stdout is not None
+        urls = holder.stdout.readline().split()
+        upload_artifact(urls[0], "kept.txt", b"kept")
+        run_id = call(urls[0], "runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        holder.kill()
+    deadline = time.monotonic() + 30
+    while not all(map(is_closed, urls)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    with embedded_platform(Home(tmp_path)) as platform:
+        assert [platform.tracking_uri, platform.s3_endpoint_url] == urls
+        assert get_object(platform, "mlflow/kept.txt") == b"kept"
+        runs = call(urls[0], "runs/search", {"experiment_ids": ["0"]})["runs"]
+        assert [(run["info"]["run_id"], run["info"]["status"]) for run in runs] == [(run_id, "KILLED")]
+    assert all(map(is_closed, urls))

@@ -1,0 +1,215 @@
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from components.common.errors import PipelineError
+from pipelines.local.home import Home
+from pipelines.local.platform import Platform
+from pipelines.local.process import Server, free_port
+from pipelines.local.store import (
+    Store,
+    accepts_connections,
+    embedded_store,
+    ensure_bucket,
+    external_store,
+    start_swift,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def client(endpoint_url: str, environment: dict[str, str]) -> "S3Client":
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+
+
+@pytest.fixture(scope="module")
+def s3(platform: Platform) -> "S3Client":
+    return client(platform.s3_endpoint_url, platform.environment)
+
+
+def refused(error: ClientError) -> tuple[str, int]:
+    return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_copy_keeps_content_and_metadata(s3: "S3Client", platform: Platform) -> None:
+    bucket = platform.bucket
+    s3.put_object(Bucket=bucket, Key="copy/from", Body=b"content", Metadata={"digest": "abc"})
+    s3.copy_object(Bucket=bucket, Key="copy/to", CopySource={"Bucket": bucket, "Key": "copy/from"})
+    copied = s3.get_object(Bucket=bucket, Key="copy/to")
+    assert copied["Body"].read() == b"content"
+    assert copied["Metadata"] == {"digest": "abc"}
+
+
+def test_multipart_upload_is_whole_and_its_parts_go_with_it(
+    s3: "S3Client", platform: Platform, home: Home
+) -> None:
+    content = os.urandom(20_000_000)
+    s3.upload_fileobj(io.BytesIO(content), platform.bucket, "large")
+    stored = s3.get_object(Bucket=platform.bucket, Key="large")
+    assert "-" in stored["ETag"], "uploaded in one part"
+    assert stored["Body"].read() == content
+    s3.delete_object(Bucket=platform.bucket, Key="large")
+    assert sum(path.stat().st_size for path in home.store.rglob("*.data")) < len(content)
+
+
+def test_ranged_read(s3: "S3Client", platform: Platform) -> None:
+    s3.put_object(Bucket=platform.bucket, Key="range", Body=b"0123456789")
+    part = s3.get_object(Bucket=platform.bucket, Key="range", Range="bytes=3-5")
+    assert (part["Body"].read(), part["ContentRange"]) == (b"345", "bytes 3-5/10")
+
+
+def test_existing_object_is_not_overwritten_where_the_writer_forbids_it(
+    s3: "S3Client", platform: Platform
+) -> None:
+    s3.put_object(Bucket=platform.bucket, Key="once", Body=b"first", IfNoneMatch="*")
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=platform.bucket, Key="once", Body=b"second", IfNoneMatch="*")
+    assert refused(caught.value) == ("PreconditionFailed", 412)
+    assert s3.get_object(Bucket=platform.bucket, Key="once")["Body"].read() == b"first"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNotMatch"),
+        ("AWS_ACCESS_KEY_ID", "wrong:key", "InvalidAccessKeyId"),
+    ],
+)
+def test_wrong_key_is_refused(platform: Platform, variable: str, value: str, code: str) -> None:
+    wrong = client(platform.s3_endpoint_url, platform.environment | {variable: value})
+    with pytest.raises(ClientError) as caught:
+        wrong.list_objects_v2(Bucket=platform.bucket)
+    assert refused(caught.value) == (code, 403)
+
+
+def test_listens_on_the_loopback_interface_only(platform: Platform, home: Home) -> None:
+    assert platform.s3_endpoint_url.startswith("http://127.0.0.1:")
+    listening = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    port = int(platform.s3_endpoint_url.rpartition(":")[2])
+    assert [line.split()[1] for line in listening if f":{port:04X} 00000000:0000" in line] == [
+        f"0100007F:{port:04X}"
+    ]
+
+
+@contextmanager
+def running_store(home: Home) -> Iterator[tuple[Server, Store]]:
+    settings = home.settings()
+    port = free_port(settings.store_port)
+    store = embedded_store(port, settings.secret_access_key)
+    with start_swift(home, store, port) as server:
+        server.wait_until_ready(lambda: accepts_connections(port))
+        ensure_bucket(store, way_out="")
+        yield server, store
+
+
+def kill_swift(port: str) -> None:
+    processes = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    for line in processes.splitlines():
+        if line.endswith(f"swift_server.py {port}") and "supervisor" not in line:
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+def test_data_outlive_a_restart_and_kill_9(tmp_path: Path) -> None:
+    home = Home(tmp_path / "any name %41 #é")
+    with home.locked():
+        with running_store(home) as (_, store):
+            s3 = client(store.endpoint_url, store.environment)
+            s3.put_object(Bucket=store.bucket, Key="before restart", Body=b"1", Metadata={"n": "1"})
+        with running_store(home) as (server, store):
+            s3 = client(store.endpoint_url, store.environment)
+            s3.put_object(Bucket=store.bucket, Key="before kill", Body=b"2")
+            kill_swift(store.endpoint_url.rpartition(":")[2])
+            assert server.wait() == 128 + signal.SIGKILL
+        with running_store(home) as (_, store):
+            s3 = client(store.endpoint_url, store.environment)
+            keys = [content["Key"] for content in s3.list_objects_v2(Bucket=store.bucket)["Contents"]]
+            assert keys == ["before kill", "before restart"]
+            first = s3.get_object(Bucket=store.bucket, Key="before restart")
+            assert (first["Body"].read(), first["Metadata"]) == (b"1", {"n": "1"})
+            assert s3.get_object(Bucket=store.bucket, Key="before kill")["Body"].read() == b"2"
+
+
+def test_bucket_is_created_where_it_is_missing(platform: Platform) -> None:
+    store = Store(platform.s3_endpoint_url, "another-bucket", platform.environment)
+    for _ in range(2):
+        ensure_bucket(store, way_out="")
+    names = [
+        bucket["Name"]
+        for bucket in client(store.endpoint_url, platform.environment).list_buckets()["Buckets"]
+    ]
+    assert set(names) == {"another-bucket", platform.bucket}
+
+
+@pytest.mark.parametrize(
+    ("endpoint_url", "reason"),
+    [
+        ("http://127.0.0.1:{closed}", "Could not connect to the endpoint"),
+        ("127.0.0.1:9000", "Invalid endpoint"),
+    ],
+)
+def test_unreachable_store_is_an_error_with_a_way_out(endpoint_url: str, reason: str) -> None:
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    store = Store(endpoint_url.format(closed=free_port(0)), "bucket", credentials)
+    with pytest.raises(
+        PipelineError, match=f"no access to bucket bucket of the store at .*{reason}.*; do this"
+    ):
+        ensure_bucket(store, way_out="do this")
+
+
+def test_store_that_refuses_the_key_is_an_error(platform: Platform) -> None:
+    credentials = platform.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    with pytest.raises(PipelineError, match="no access to bucket .*403"):
+        ensure_bucket(Store(platform.s3_endpoint_url, platform.bucket, credentials), way_out="")
+
+
+def test_external_store_comes_from_the_environment() -> None:
+    key = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "eu-west-1"}
+    url = "https://s3.example.org"
+    assert external_store(key) is None
+    assert external_store({"S3_ENDPOINT_URL": url} | key) == Store(url, "mnist-pipeline", key)
+    assert external_store({"S3_ENDPOINT_URL": url, "S3_BUCKET": "mine"}) == Store(
+        url, "mine", {"AWS_DEFAULT_REGION": "us-east-1"}
+    )
+
+
+def test_loopback_is_reached_without_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "example.org")
+    environment = embedded_store(9000, "key").environment
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "example.org,127.0.0.1"
+
+
+def test_machine_without_swift_is_told_to_name_a_store(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(PipelineError, match="needs Linux .* but got darwin: set S3_ENDPOINT_URL"):
+        start_swift(home, embedded_store(9000, "key"), 9000)
+
+
+def test_file_system_without_extended_attributes_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    with pytest.raises(
+        PipelineError, match="needs a file system with extended attributes, but .*/store: .*--home"
+    ):
+        start_swift(home, embedded_store(9000, "key"), 9000)
