@@ -77,7 +77,9 @@ def ui(home: HomeOption = DEFAULT_HOME) -> None:
 
 @app.command(name="compile")
 def compile_command(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("mnist-pipeline.yaml"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
+        "mnist-pipeline.yaml"
+    ),
     image: Annotated[
         str | None,
         typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),

@@ -32,7 +32,7 @@ def _value(name: str, parameter_type: int, text: str) -> Any:
     kind = ParameterType.ParameterTypeEnum.Name(parameter_type)
     if kind == "STRING":
         return text
-    accepted = {
+    accepted: dict[str, tuple[type | tuple[type, ...], str]] = {
         "NUMBER_INTEGER": (int, "a whole number"),
         "NUMBER_DOUBLE": ((int, float), "a number"),
         "BOOLEAN": (bool, "true or false"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
+from components.evaluate.predictions import model_file
 
 ALIAS = "champion"
 
@@ -77,10 +78,11 @@ def _download(champion: ChampionModel) -> None:
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
+    uri = f"models:/{champion.name}/{champion.version}"
     champion.directory.mkdir(parents=True, exist_ok=True)
     try:
-        download_artifacts(
-            artifact_uri=f"models:/{champion.name}/{champion.version}", dst_path=str(champion.directory)
-        )
-    except (MlflowException, RequestException, OSError) as error:
+        download_artifacts(artifact_uri=uri, dst_path=str(champion.directory))
+        # MLflow downloads a version whose objects are gone without a complaint, as nothing.
+        model_file(champion.directory)
+    except (MlflowException, RequestException, OSError, PipelineError) as error:
         raise champion.unusable(str(error).splitlines()[0]) from error

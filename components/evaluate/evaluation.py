@@ -53,18 +53,6 @@ class Evaluation:
             for name, value in metrics.headline().items()
         }
 
-    def headline(self) -> dict[str, float]:
-        """The numbers to log and to compare runs by: the candidate's own, and each model's under its name."""
-        scored = {"baseline": self.baseline, "tuned": self.tuned}
-        if self.champion:
-            scored["champion"] = self.champion.metrics
-        by_model = {
-            f"{model}_{name}": value
-            for model, metrics in scored.items()
-            for name, value in metrics.headline().items()
-        }
-        return self.candidate_metrics.headline() | by_model
-
     def save(self, path: Path) -> None:
         path.write_bytes(TypeAdapter(Evaluation).dump_json(self, indent=2))
 

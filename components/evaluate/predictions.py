@@ -16,7 +16,7 @@ BATCH_SIZE = 1024
 
 
 def predict(directory: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Predict with the one `.keras` file at or below `directory`.
+    """Predict with the model in `directory`.
 
     Args:
         directory: A trained model, or a registered one as MLflow stores it.
@@ -28,7 +28,7 @@ def predict(directory: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     Raises:
         PipelineError: The model is missing, does not load, or does not give ten probabilities an image.
     """
-    path = _model_file(directory)
+    path = model_file(directory)
     model = _load(path)
     try:
         batches = [
@@ -44,7 +44,8 @@ def predict(directory: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return probabilities
 
 
-def _model_file(directory: Path) -> Path:
+def model_file(directory: Path) -> Path:
+    """Return the one `.keras` file at or below `directory`; MLflow keeps it some levels down."""
     files = sorted(directory.rglob("*.keras"))
     if len(files) != 1:
         found = ", ".join(str(file.relative_to(directory)) for file in files) or "none"

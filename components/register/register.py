@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
 from components.common.tracking import PIPELINE_RUN_TAG
-from components.common.trained_model import MODEL_FILE, Training
+from components.common.trained_model import MODEL_FILE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -44,7 +44,14 @@ def train(
 
     options = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     training = train_step(
-        Path(development.path), pipeline_run_id, step, recipe, options, overrides, gpu_count, gpu_resource,
+        Path(development.path),
+        pipeline_run_id,
+        step,
+        recipe,
+        options,
+        overrides,
+        gpu_count,
+        gpu_resource,
         Path(model.path),
     )
     model.metadata["weights_digest"] = training.weights_digest

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +30,7 @@ class TrainConfig(BaseModel):
         schedule: Multiplies the learning rate over the steps of the whole training; "linear" and "cosine" end at 0.
         warmup: Fraction of all steps in which the learning rate rises linearly from 0.
         epochs: Passes over the training split.
+        min_steps: Steps that the training takes at least: a small data set is passed over more often.
         batch_size: Images a step.
         precision: "auto" computes in bfloat16 where the processor has it, else in float32.
         seed: Seeds initialization, shuffling, dropout and augmentation.
@@ -48,6 +50,7 @@ class TrainConfig(BaseModel):
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: Fraction = 0.0
     epochs: Positive = 20
+    min_steps: Annotated[int, Field(ge=0)] = 0
     batch_size: Positive = 64
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -62,6 +65,13 @@ class TrainConfig(BaseModel):
             return TrainConfig.model_validate({**self.model_dump(), **changes})
         except ValidationError as error:
             raise PipelineError(_explain(error)) from None
+
+    def steps_per_epoch(self, images: int) -> int:
+        return math.ceil(images / self.batch_size)
+
+    def epochs_on(self, images: int) -> int:
+        """Return the passes over a training split of that many images."""
+        return max(self.epochs, math.ceil(self.min_steps / self.steps_per_epoch(images)))
 
     def digest(self) -> str:
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -86,6 +96,7 @@ RECIPES = {
         schedule="linear",
         warmup=0.1,
         epochs=4,
+        min_steps=600,
         batch_size=128,
         precision="auto",
     ),
@@ -94,6 +105,8 @@ RECIPES = {
 
 def configuration(recipe: str, options: dict[str, Any], overrides: str) -> TrainConfig:
     """Combine the recipe, the options that are not 0, and a JSON object of further differences.
+
+    Epochs that are given are exact: they lift the recipe's least number of steps.
 
     Raises:
         PipelineError: An unknown recipe or option, or a value outside its rule.
@@ -107,4 +120,6 @@ def configuration(recipe: str, options: dict[str, Any], overrides: str) -> Train
     given = {name: value for name, value in options.items() if value != 0}
     if recipe not in RECIPES:
         raise PipelineError(f"recipe must be one of {', '.join(RECIPES)} but got {recipe!r}.")
-    return RECIPES[recipe].differing(**given, **further)
+    if "epochs" in given:
+        given["min_steps"] = 0
+    return RECIPES[recipe].differing(**{**given, **further})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from components.common.dataset import Split
 from components.common.errors import PipelineError
-from components.train.batches import evaluation_batches, training_batches
 from components.common.trained_model import Epoch
+from components.train.batches import evaluation_batches, training_batches
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
 from components.train.model import build_model
@@ -22,7 +22,11 @@ OnEpoch = Callable[[Epoch], None]
 
 
 def fit(
-    train: Split, validation: Split, config: TrainConfig, on_epoch: OnEpoch, checkpoint: Checkpoint | None = None
+    train: Split,
+    validation: Split,
+    config: TrainConfig,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None = None,
 ) -> "tuple[keras.Model, list[Epoch]]":
     """Train a new model, deterministically for the same data, configuration and machine.
 
@@ -47,9 +51,10 @@ def fit(
         )
     keras.utils.set_random_seed(config.seed)
     model = build_model(config)
-    compile_model(model, config, steps=config.epochs * math.ceil(len(train.labels) / config.batch_size))
+    epochs = config.epochs_on(len(train.labels))
+    compile_model(model, config, steps=epochs * config.steps_per_epoch(len(train.labels)))
     history = checkpoint.restore(model) if checkpoint else []
-    for number in range(len(history), config.epochs):
+    for number in range(len(history), epochs):
         history.append(_one_epoch(model, train, validation, config, number))
         if checkpoint:
             checkpoint.save(model, history)
@@ -61,7 +66,7 @@ def _one_epoch(
     model: "keras.Model", train: Split, validation: Split, config: TrainConfig, number: int
 ) -> Epoch:
     started = time.perf_counter()
-    figures = model.fit(training_batches(train, config, number), verbose=0).history
+    figures = model.fit(training_batches(train, config, number), shuffle=False, verbose=0).history
     seconds = time.perf_counter() - started
     val_loss, val_accuracy = model.evaluate(evaluation_batches(validation), verbose=0)
     loss = figures["loss"][0]

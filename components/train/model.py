@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import keras
 
 
-
 def build_model(config: TrainConfig) -> "keras.Model":
     """Build the untrained model.
 

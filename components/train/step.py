@@ -1,17 +1,20 @@
 """The `train` step: a training that is narrated and tracked."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.common.dataset import read_info
 from components.common.step import say
 from components.common.tracking import StepRun, step_run
-from components.common.trained_model import Epoch
+from components.common.trained_model import TRAINING_FILE, Epoch, Training
 from components.train.config import configuration
 from components.train.gpu import require_gpus
-from components.common.trained_model import TRAINING_FILE, Training
 from components.train.train import train
+
+MOST_LINES = 20
 
 
 def narrator(step: str, run: StepRun, epochs: int) -> Callable[[Epoch], None]:
@@ -20,11 +23,12 @@ def narrator(step: str, run: StepRun, epochs: int) -> Callable[[Epoch], None]:
 
     def on_epoch(epoch: Epoch) -> None:
         left = (time.monotonic() - started) / epoch.epoch * (epochs - epoch.epoch)
-        say(
-            step,
-            f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
-            f"validation {epoch.val_accuracy:.4f}  {left:.0f} s left",
-        )
+        if epoch.epoch % math.ceil(epochs / MOST_LINES) == 0 or epoch.epoch == epochs:
+            say(
+                step,
+                f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
+                f"validation {epoch.val_accuracy:.4f}  {left:.0f} s left",
+            )
         figures = {"loss": epoch.loss, "accuracy": epoch.accuracy}
         figures |= {"val_loss": epoch.val_loss, "val_accuracy": epoch.val_accuracy}
         run.log_metrics(figures, epoch.epoch)
@@ -51,7 +55,8 @@ def train_step(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
             | {"config.recipe": recipe}
         )
-        training = train(development, config, recipe, target, narrator(step, run, config.epochs))
+        epochs = config.epochs_on(read_info(development).counts["train"])
+        training = train(development, config, recipe, target, narrator(step, run, epochs))
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})

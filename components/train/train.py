@@ -37,7 +37,9 @@ def train(
     """
     info = read_info(development)
     splits = open_split(development, "train"), open_split(development, "validation")
-    checkpoint = Checkpoint(checkpoints / f"{info.digest[:16]}-{config.digest()[:16]}") if checkpoints else None
+    checkpoint = (
+        Checkpoint(checkpoints / f"{info.digest[:16]}-{config.digest()[:16]}") if checkpoints else None
+    )
     model, history = fit(*splits, config, on_epoch, checkpoint)
     seconds = sum(epoch.seconds for epoch in history)
     training = Training(

@@ -25,7 +25,9 @@ class Choice:
 
     def sentence(self) -> str:
         if not self.overrides:
-            return f"none of {self.trials} trials beats the baseline's {self.baseline_validation_accuracy:.4f}"
+            return (
+                f"none of {self.trials} trials beats the baseline's {self.baseline_validation_accuracy:.4f}"
+            )
         chosen = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in self.overrides.items()

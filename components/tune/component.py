@@ -8,7 +8,7 @@ from components.common.image import BASE_IMAGE
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def open_study(
     baseline: dsl.Input[dsl.Model], pipeline_run_id: str, trials: int, tuning_workers: int
-) -> list:  # type: ignore[type-arg]  # kfp knows the bare type only
+) -> list:
     """Create the shared study, with the baseline as its first trial.
 
     Args:
@@ -67,7 +67,7 @@ def search(
 def choose(
     baseline: dsl.Input[dsl.Model],
     pipeline_run_id: str,
-    trials_by_worker: list,  # type: ignore[type-arg]  # kfp knows the bare type only
+    trials_by_worker: list,  # noqa: ARG001  # makes this task wait for every worker
     configuration: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],

@@ -30,9 +30,7 @@ def draw_figures(study: "optuna.Study", target: Path) -> dict[str, Path]:
     mpl.use("Agg")
     from optuna.visualization import matplotlib as draw
 
-    plots: dict[str, Callable[[optuna.Study], Any]] = {
-        "Optimization history": draw.plot_optimization_history
-    }
+    plots: dict[str, Callable[[optuna.Study], Any]] = {"Optimization history": draw.plot_optimization_history}
     if len({trial.value for trial in study.trials if trial.state.name == "COMPLETE"}) > 1:
         plots["Parameter importance"] = draw.plot_param_importances
         plots["Parallel coordinates"] = draw.plot_parallel_coordinate

@@ -45,5 +45,7 @@ def suggest(trial: "optuna.Trial", space: "Mapping[str, BaseDistribution]") -> d
         if isinstance(distribution, CategoricalDistribution):
             chosen[name] = trial.suggest_categorical(name, distribution.choices)
         elif isinstance(distribution, FloatDistribution):
-            chosen[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+            chosen[name] = trial.suggest_float(
+                name, distribution.low, distribution.high, log=distribution.log
+            )
     return chosen

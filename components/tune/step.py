@@ -5,9 +5,9 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.step import say
 from components.common.tracking import step_run
+from components.common.trained_model import Training
 from components.train.config import TrainConfig
 from components.train.gpu import require_gpus
-from components.common.trained_model import Training
 from components.tune.choose import Choice, choose
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import create_study, open_study
@@ -36,9 +36,7 @@ def open_study_step(baseline: Path, pipeline_run_id: str, trials: int, workers: 
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
         first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
         for epoch in training.history:
-            first.log_metrics(
-                {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}, epoch.epoch
-            )
+            first.log_metrics({"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}, epoch.epoch)
         first.close()
         say(STEP, f"trial 0 is the baseline  validation {training.validation_accuracy:.4f}")
         return [f"{number}/{workers}" for number in range(1, workers + 1)]
@@ -70,7 +68,7 @@ def search_step(
         with step_run(pipeline_run_id, STEP, last=False) as run:
             require_gpus(gpu_count, gpu_resource)
             config = TrainConfig.model_validate(Training.load(baseline).config)
-            study = open_study(pipeline_run_id, seed + int(worker.split("/")[0]))
+            study = open_study(pipeline_run_id, seed + int(worker.split("/", maxsplit=1)[0]))
             run_trials(study, development, config, count, run)
     return count
 

@@ -51,9 +51,7 @@ def create_study(name: str, baseline: Training) -> "optuna.Study":
 
     from components.train.config import TrainConfig
 
-    study = optuna.create_study(
-        storage=storage(), study_name=name, direction="maximize", load_if_exists=True
-    )
+    study = optuna.create_study(storage=storage(), study_name=name, direction="maximize", load_if_exists=True)
     if not study.trials:
         space = distributions(SEARCH_SPACE, TrainConfig.model_validate(baseline.config))
         study.add_trial(
@@ -61,9 +59,7 @@ def create_study(name: str, baseline: Training) -> "optuna.Study":
                 params={option: baseline.config[option] for option in space},
                 distributions=space,
                 value=baseline.validation_accuracy,
-                intermediate_values={
-                    epoch.epoch: epoch.val_accuracy for epoch in baseline.history
-                },
+                intermediate_values={epoch.epoch: epoch.val_accuracy for epoch in baseline.history},
                 user_attrs={"name": BASELINE, "seconds": baseline.seconds},
             )
         )
@@ -77,6 +73,8 @@ def open_study(name: str, seed: int) -> "optuna.Study":
     return optuna.load_study(
         study_name=name,
         storage=storage(),
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=True, constant_liar=True),
+        sampler=optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=4, multivariate=True, constant_liar=True
+        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=2),
     )

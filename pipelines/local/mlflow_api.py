@@ -93,7 +93,11 @@ def close_abandoned_runs(tracking_uri: str) -> int:
 
 def close_run_tree(tracking_uri: str, run_id: str) -> None:
     """Mark a run, and every run below it that is still RUNNING, as KILLED."""
-    run = call(tracking_uri, "runs/update", {"run_id": run_id, "status": "KILLED", "end_time": int(time.time() * 1000)})
+    run = call(
+        tracking_uri,
+        "runs/update",
+        {"run_id": run_id, "status": "KILLED", "end_time": int(time.time() * 1000)},
+    )
     search = {
         "experiment_ids": [run["run_info"]["experiment_id"]],
         "filter": f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run_id}'",

@@ -5,10 +5,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TextIO
 
 from pipelines.local.data import data_arguments
 from pipelines.local.home import Home
@@ -75,7 +75,7 @@ def _execute(
     return progress
 
 
-def _copied(dag: SupervisedProcess, log: Any) -> Any:
+def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
     for line in dag.lines():
         log.write(line)
         log.flush()

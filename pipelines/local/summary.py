@@ -35,7 +35,10 @@ class Summary:
     error: str | None
 
     def as_json(self) -> dict[str, Any]:
-        steps = [{"name": step.name, "seconds": round(step.seconds, 2), "status": step.status} for step in self.steps]
+        steps = [
+            {"name": step.name, "seconds": round(step.seconds, 2), "status": step.status}
+            for step in self.steps
+        ]
         return {**asdict(self), "steps": steps}
 
     def links(self) -> Iterator[tuple[str, str]]:
@@ -43,7 +46,10 @@ class Summary:
         yield "this run", f"{experiment}/runs/{self.run_id}"
         yield "compare runs", f"{experiment}?compareRunsMode=CHART"
         if self.model["version"]:
-            yield "model", f"{self.tracking_uri}/#/models/{self.model['name']}/versions/{self.model['version']}"
+            yield (
+                "model",
+                f"{self.tracking_uri}/#/models/{self.model['name']}/versions/{self.model['version']}",
+            )
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 import numpy as np
@@ -10,6 +10,10 @@ import pytest
 
 from components.common.dataset import Split
 from components.common.object_store import ObjectStore
+from pipelines.local.platform import Platform
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def no_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3_client(platform: Any) -> Any:
+def s3_client(platform: Platform) -> "S3Client":
     """A plain client of the embedded store, to look behind the code under test."""
     return boto3.Session(
         aws_access_key_id=platform.environment["AWS_ACCESS_KEY_ID"],
@@ -40,7 +44,7 @@ def s3_client(platform: Any) -> Any:
 
 
 @pytest.fixture
-def store(platform: Any, s3_client: Any, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+def store(platform: Platform, s3_client: "S3Client", monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """The store of the environment, on an empty bucket."""
     bucket = f"test-{uuid.uuid4().hex}"
     s3_client.create_bucket(Bucket=bucket)

@@ -97,7 +97,7 @@ def test_a_damaged_array_is_refused(
     ],
 )
 def test_a_false_dataset_json_is_refused(
-    written: tuple[Path, DatasetInfo], field: str, value: Any, message: str
+    written: tuple[Path, DatasetInfo], field: str, value: object, message: str
 ) -> None:
     path = written[0] / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))

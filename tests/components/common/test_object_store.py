@@ -1,12 +1,15 @@
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from components.common.errors import PipelineError
 from components.common.files import sha256_file
 from components.common.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_a_uri_names_bucket_and_key(uri: str) -> None:
 
 
 def test_content_is_stored_once_under_its_digest(
-    store: ObjectStore, s3_client: Any, small_file: Path
+    store: ObjectStore, s3_client: "S3Client", small_file: Path
 ) -> None:
     digest = sha256_file(small_file)
     key = f"objects/sha256/{digest}"
@@ -83,7 +86,7 @@ def test_missing_objects_leave_no_file(store: ObjectStore, tmp_path: Path) -> No
 
 
 def test_tampered_content_is_refused(
-    store: ObjectStore, s3_client: Any, small_file: Path, tmp_path: Path
+    store: ObjectStore, s3_client: "S3Client", small_file: Path, tmp_path: Path
 ) -> None:
     digest = sha256_file(small_file)
     s3_client.put_object(Bucket=store.bucket, Key=f"objects/sha256/{digest}", Body=b"other")
@@ -92,14 +95,14 @@ def test_tampered_content_is_refused(
     assert list(tmp_path.iterdir()) == [small_file]
 
 
-def test_keys_are_listed_by_prefix_in_order(store: ObjectStore, s3_client: Any) -> None:
+def test_keys_are_listed_by_prefix_in_order(store: ObjectStore, s3_client: "S3Client") -> None:
     for key in ("b/2", "b/1", "a/1", "b10"):
         s3_client.put_object(Bucket=store.bucket, Key=key, Body=b"")
     assert store.keys("b/") == ["b/1", "b/2"]
     assert store.keys("c/") == []
 
 
-def test_an_object_is_found_by_its_uri(store: ObjectStore, s3_client: Any, tmp_path: Path) -> None:
+def test_an_object_is_found_by_its_uri(store: ObjectStore, s3_client: "S3Client", tmp_path: Path) -> None:
     s3_client.put_object(Bucket=store.bucket, Key="some/key", Body=b"content")
     found, key = ObjectStore.for_uri(store.uri("some/key"))
     assert found.download(key, tmp_path / "copy")

@@ -34,7 +34,7 @@ def test_a_part_whose_files_do_not_match_is_refused(tmp_path: Path, make_split: 
     write_part(tmp_path, "train", make_split(20))
     write_idx(tmp_path / "train-labels-idx1-ubyte", make_split(19).labels)
     with pytest.raises(
-        PipelineError, match="train-labels-idx1-ubyte: each image must have a label .* 20 .* 19"
+        PipelineError, match=r"train-labels-idx1-ubyte: each image must have a label .* 20 .* 19"
     ):
         read_part(tmp_path, "train")
 

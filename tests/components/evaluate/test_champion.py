@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +9,10 @@ from components.common.dataset import Split
 from components.common.errors import PipelineError
 from components.evaluate.champion import fetch_champion
 from components.evaluate.predictions import predict
+from pipelines.local.platform import Platform
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def test_without_a_registry_there_is_no_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +32,7 @@ def test_a_registry_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch
 
 
 @pytest.fixture
-def registry(platform: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def registry(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
     from mlflow import MlflowClient
 
     for name, value in platform.environment.items():
@@ -36,37 +40,33 @@ def registry(platform: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return MlflowClient()
 
 
-def _register(registry: Any, name: str, model: Path) -> str:
+def _register(registry: "MlflowClient", name: str, model: Path) -> str:
     import keras
     import mlflow
     from mlflow.models import infer_signature
 
-    experiment = registry.get_experiment_by_name(name)
-    experiment_id = experiment.experiment_id if experiment else registry.create_experiment(name)
-    run_id = registry.create_run(experiment_id).info.run_id
-    images = np.zeros((1, 28, 28), np.uint8)
+    run_id = registry.create_run("0").info.run_id
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.keras.log_model(
             keras.models.load_model(model / "model.keras", compile=False),
-            name="model",
-            signature=infer_signature(images, np.zeros((1, 10), np.float32)),
+            name=name,
+            signature=infer_signature(np.zeros((1, 28, 28), np.uint8), np.zeros((1, 10), np.float32)),
             pip_requirements=["keras"],
         )
-    if not registry.search_registered_models(f"name = '{name}'"):
-        registry.create_registered_model(name)
-    return str(registry.create_model_version(name, logged.model_uri, run_id).version)
+    version = registry.create_model_version(name, logged.model_uri, run_id, model_id=logged.model_id)
+    return str(version.version)
 
 
 def test_finds_the_version_that_holds_the_alias(
-    registry: Any, make_model: Callable[..., Path], split: Split, tmp_path: Path
+    registry: "MlflowClient", make_model: Callable[..., Path], split: Split, tmp_path: Path
 ) -> None:
     name = "champion-found"
-    assert fetch_champion(name, tmp_path / "none") is None
-    good, worse = make_model(0.0), make_model(1.0)
-    version = _register(registry, name, good)
-    assert fetch_champion(name, tmp_path / "no-alias") is None
+    assert fetch_champion(name, tmp_path) is None
+    registry.create_registered_model(name)
+    version = _register(registry, name, make_model(0.0))
+    assert fetch_champion(name, tmp_path) is None
     registry.set_registered_model_alias(name, "champion", version)
-    _register(registry, name, worse)
+    _register(registry, name, make_model(1.0))
 
     champion = fetch_champion(name, tmp_path / "fetched")
 
@@ -75,10 +75,12 @@ def test_finds_the_version_that_holds_the_alias(
     assert (predict(champion.directory, split.images).argmax(axis=1) == split.labels).all()
 
 
-def test_a_champion_whose_files_are_gone_is_an_error(registry: Any, tmp_path: Path) -> None:
+def test_a_champion_whose_files_are_gone_is_an_error(registry: "MlflowClient", tmp_path: Path) -> None:
     name = "champion-gone"
     registry.create_registered_model(name)
-    version = registry.create_model_version(name, "mlflow-artifacts:/nowhere/at/all").version
+    run = registry.create_run("0")
+    source = f"{run.info.artifact_uri}/model"
+    version = registry.create_model_version(name, source, run.info.run_id).version
     registry.set_registered_model_alias(name, "champion", version)
 
     with pytest.raises(PipelineError, match=rf"champion {name} v{version} must be .* move the alias"):

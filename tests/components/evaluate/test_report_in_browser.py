@@ -57,10 +57,11 @@ def test_opens_from_disk_without_a_complaint(
 
 
 def test_figures_follow_the_colour_scheme(page: Page, evaluated: tuple[Evaluation, Path]) -> None:
-    page.goto((evaluated[1] / "report.html").as_uri())
     shown = []
-    for scheme in ("light", "dark"):
+    schemes: list[Literal["light", "dark"]] = ["light", "dark"]
+    for scheme in schemes:
         page.emulate_media(color_scheme=scheme)
+        page.goto((evaluated[1] / "report.html").as_uri())
         shown.append(page.evaluate("[...document.images].map(image => image.currentSrc)"))
 
     assert all(light != dark for light, dark in zip(*shown, strict=True))

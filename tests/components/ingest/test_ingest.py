@@ -2,7 +2,7 @@ import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from components.common.raw_data import RAW_FILES, read_part, read_source
 from components.ingest import sources
 from components.ingest.ingest import IngestConfig, dataset_name, ingest
 from components.ingest.sources import MNIST_SHA256
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 FILES = {file for pair in RAW_FILES.values() for file in pair}
 
@@ -44,7 +47,7 @@ def test_bad_data_leaves_the_target_as_it_was(raw: Path, tmp_path: Path, *, exis
     os.truncate(raw / "t10k-images-idx3-ubyte", 1000)
     with pytest.raises(PipelineError, match="t10k-images-idx3-ubyte: truncated"):
         ingest(IngestConfig(str(raw)), target)
-    assert list(tmp_path.iterdir()) == [raw.parent, target][: 1 + existing]
+    assert set(tmp_path.iterdir()) == ({raw.parent, target} if existing else {raw.parent})
     assert not existing or not list(target.iterdir())
 
 
@@ -124,7 +127,7 @@ def test_what_the_store_keeps_needs_no_source_again(
 
 @pytest.mark.usefixtures("raw_is_mnist")
 def test_labelled_batches_join_the_training_part(
-    raw: Path, store: ObjectStore, s3_client: Any, tmp_path: Path, make_split: Callable[..., Split]
+    raw: Path, store: ObjectStore, s3_client: "S3Client", tmp_path: Path, make_split: Callable[..., Split]
 ) -> None:
     plain = ingest(IngestConfig(str(raw)), tmp_path / "plain")
     extra, content = make_split(30, seed=2), BytesIO()

@@ -1,4 +1,3 @@
-import random
 from pathlib import Path
 
 import numpy as np
@@ -30,23 +29,22 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_missing_arrays_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "batch.npz", images=np.zeros(3), label=np.zeros(3))
-    with pytest.raises(PipelineError, match="^batch: must hold the arrays images, labels but lacks labels$"):
+    with pytest.raises(PipelineError, match=r"^batch: must hold the arrays images, labels but lacks labels$"):
         read_npz(tmp_path / "batch.npz", KEYS, "batch")
 
 
 def test_python_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "batch.npz", images=np.array([{}]), labels=np.zeros(1))
-    with pytest.raises(PipelineError, match="^batch: corrupt npz archive: Object arrays cannot be loaded"):
+    with pytest.raises(PipelineError, match=r"^batch: corrupt npz archive: Object arrays cannot be loaded"):
         read_npz(tmp_path / "batch.npz", KEYS, "batch")
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_damage_is_an_error_of_one_line_or_harmless(tmp_path: Path, seed: int) -> None:
+def test_damage_is_an_error_of_one_line(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "batch.npz"
     np.savez(path, images=np.arange(50), labels=np.arange(50))
-    content, chance = bytearray(path.read_bytes()), random.Random(seed)
-    for _ in range(20):
-        content[chance.randrange(len(content))] = chance.randrange(256)
-    path.write_bytes(content)
-    with pytest.raises(PipelineError, match="^batch: [^\n]*$"):
+    content, chance = np.fromfile(path, np.uint8), np.random.default_rng(seed)
+    content[chance.integers(len(content), size=20)] += 1
+    content.tofile(path)
+    with pytest.raises(PipelineError, match=r"^batch: [^\n]*$"):
         read_npz(path, KEYS, "batch")

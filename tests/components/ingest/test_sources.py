@@ -3,7 +3,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from components.common.object_store import ObjectStore
 from components.common.raw_data import read_part
 from components.ingest import sources
 from components.ingest.sources import Source, load_source, mnist_available
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def assert_small(source: Source, make_split: Callable[..., Split]) -> None:
@@ -92,7 +95,7 @@ def test_a_signature_in_a_web_address_is_not_recorded(
 
 
 def test_an_s3_prefix_and_an_s3_npz(
-    raw: Path, store: ObjectStore, s3_client: Any, make_split: Callable[..., Split]
+    raw: Path, store: ObjectStore, s3_client: "S3Client", make_split: Callable[..., Split]
 ) -> None:
     as_npz(raw)
     compress(raw)
@@ -126,7 +129,7 @@ def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
     (raw / "t10k-labels-idx1-ubyte").unlink()
     for data in (str(raw), f"{web_server}/small"):
         with pytest.raises(
-            PipelineError, match="small must hold t10k-labels-idx1-ubyte, .*set MNIST_DATA_URI"
+            PipelineError, match=r"small must hold t10k-labels-idx1-ubyte, .*set MNIST_DATA_URI"
         ):
             load_source(data, None)
 

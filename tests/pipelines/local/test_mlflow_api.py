@@ -14,7 +14,7 @@ from pipelines.local.process import free_port
 class Refusing(BaseHTTPRequestHandler):
     authorization: str | None = None
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         Refusing.authorization = self.headers["Authorization"]
         self.send_error(401, "Who are you?")
 

@@ -1,0 +1,58 @@
+# The project's vocabulary, for people, hooks and CI alike. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+# uv from the PATH, else one of the project's own.
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+BIN := .venv/bin
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate
+
+.PHONY: help env run ui test lint types format unit lock clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: .venv/.installed ## Create the environment from the hash-locked requirements.
+
+.uv/bin/uv: requirements/uv.lock
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+.venv/.installed: requirements/dev.lock pyproject.toml | $(UV)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or later is needed but $(PYTHON) is {v[0]}.{v[1]}: give another with make PYTHON=...")'
+	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/dev.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: env ## Run the whole pipeline on this machine; ARGS="--recipe seed" passes options on.
+	@$(BIN)/mnist-pipeline run $(ARGS)
+
+ui: env ## Serve the history of earlier runs in MLflow.
+	@$(BIN)/mnist-pipeline ui $(ARGS)
+
+test: lint types unit ## Run every check and test.
+
+lint: env ## Check style and import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: env ## Check types.
+	$(BIN)/mypy
+
+unit: env ## Run the tests; ARGS="-k tune" passes options on.
+	$(BIN)/pytest $(ARGS)
+
+format: env ## Format the code and mend what ruff can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
+	$(LOCK) pyproject.toml --extra cpu --extra store --group dev -o requirements/dev.lock
+	echo uv | $(LOCK) - -o requirements/uv.lock
+
+clean: ## Remove environment and caches; keeps .mnist-pipeline, the data and history of runs.
+	rm -rf .venv .uv .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Split
+from components.common.errors import PipelineError
+from components.preprocess.validation import SplitReport, validate
+
+Splits = dict[str, Split]
+
+
+@pytest.fixture
+def splits(make_split: Callable[..., Split]) -> Splits:
+    return {name: make_split(20, seed) for seed, name in enumerate(("train", "validation", "test"))}
+
+
+def test_sound_data_is_described_without_warnings(splits: Splits) -> None:
+    images = splits["train"].images
+    images[0, 0, :2] = 0, 255
+    report = validate(splits)
+    assert report.splits["train"] == SplitReport(
+        shape=(20, 28, 28),
+        dtype="uint8",
+        pixel_min=0,
+        pixel_max=255,
+        pixel_mean=round(float(images.mean()), 3),
+        class_counts=(2,) * 10,
+        imbalance=1.0,
+        duplicates=0,
+    )
+    assert report.shared == {"train+validation": 0, "train+test": 0, "validation+test": 0}
+    assert report.warnings == ()
+
+
+def repeat_images(splits: Splits) -> None:
+    splits["train"].images[1:3] = splits["train"].images[0]
+
+
+def leak_into_test(splits: Splits) -> None:
+    splits["test"].images[:2] = splits["train"].images[4:6]
+
+
+def leak_into_validation(splits: Splits) -> None:
+    splits["validation"].images[7] = splits["train"].images[4]
+
+
+def darken(splits: Splits) -> None:
+    splits["validation"].images[:] = splits["validation"].images > 127
+
+
+def drop_class_from_test(splits: Splits) -> None:
+    splits["test"] = Split(splits["test"].images[:19], splits["test"].labels[:19] % 9)
+
+
+def unbalance(splits: Splits) -> None:
+    splits["train"].labels[10:17] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (repeat_images, "train repeats 2 of its images"),
+        (leak_into_test, "train and test share 2 images"),
+        (leak_into_validation, "train and validation share 1 images"),
+        (darken, "validation has no pixel brighter than 1, where 255 is white"),
+        (drop_class_from_test, "test has no examples of class 9"),
+        (unbalance, "train has 8 times as many examples of one class as of another"),
+    ],
+)
+def test_what_is_unusual_is_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
+    change(splits)
+    assert validate(splits).warnings == (warning,)
+
+
+def test_duplicates_are_counted(splits: Splits) -> None:
+    repeat_images(splits)
+    leak_into_test(splits)
+    report = validate(splits)
+    assert [split.duplicates for split in report.splits.values()] == [2, 0, 0]
+    assert report.shared == {"train+validation": 0, "train+test": 2, "validation+test": 0}
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_blank_images_stop_the_run(splits: Splits, name: str, value: int) -> None:
+    splits[name].images[:] = value
+    with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value};"):
+        validate(splits)
+
+
+def test_a_class_that_cannot_be_learnt_stops_the_run(splits: Splits) -> None:
+    labels = np.where(splits["train"].labels % 4 == 3, np.uint8(0), splits["train"].labels)
+    splits["train"] = replace(splits["train"], labels=labels)
+    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7;"):
+        validate(splits)
