@@ -115,6 +115,7 @@ def main() -> None:
     except PipelineError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
 from components.common.source_version import git_sha
@@ -39,6 +40,9 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
         target: File to write; it is replaced as a whole.
         image: Immutable reference of the image that every step runs in.
         kubernetes_manifests: Write resources for a cluster whose Kubeflow keeps pipelines in Kubernetes.
+
+    Raises:
+        PipelineError: The image is not immutable, or the file cannot be written.
     """
     from kfp.compiler import Compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
@@ -49,21 +53,29 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
         executor["container"]["image"] = image
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
-    recipe.literals.extend(RECIPES)
+    for name in RECIPES:
+        recipe.literals.add(string_value=name)
     options = KubernetesManifestOptions(
         pipeline_name=spec.pipeline_info.name,
         pipeline_version_name=f"{spec.pipeline_info.name}-{_version(image)}",
         include_pipeline_manifest=True,
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.stem}.partial.yaml")
-    Compiler().compile(
-        mnist_pipeline,
-        str(partial),
-        kubernetes_manifest_format=kubernetes_manifests,
-        kubernetes_manifest_options=options,
-    )
-    partial.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent) as scratch:
+            whole = Path(scratch, "pipeline.yaml")
+            Compiler().compile(
+                mnist_pipeline,
+                str(whole),
+                kubernetes_manifest_format=kubernetes_manifests,
+                kubernetes_manifest_options=options,
+            )
+            whole.replace(target)
+    except OSError as error:
+        raise PipelineError(
+            f"the pipeline must go to a file that can be written but {target}: {error.strerror}; "
+            "choose another with --output."
+        ) from error
 
 
 def _version(image: str) -> str:

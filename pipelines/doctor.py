@@ -37,7 +37,7 @@ def examine(home: Path) -> Iterator[Finding]:
     )
     yield _command(
         "cluster",
-        ["kubectl", "version", "--output=yaml"],
+        ["kubectl", "version"],
         "install kubectl and choose a context; only submission needs it",
     )
 
@@ -86,4 +86,5 @@ def _command(subject: str, command: list[str], mend: str) -> Finding:
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines()
         return Finding(subject, ok=False, detail=f"{lines[-1] if lines else command[0]}: {mend}")
-    return Finding(subject, ok=True, detail=answer.stdout.strip().splitlines()[0])
+    # Of kubectl's lines, client to server, the last is the cluster's.
+    return Finding(subject, ok=True, detail=answer.stdout.strip().rpartition("\n")[2])

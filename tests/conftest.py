@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -24,3 +25,12 @@ def platform(home: Home) -> Iterator[Platform]:
                 environment.delenv(name, raising=False)
             running = stack.enter_context(embedded_platform(home))
         yield running
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With FORBID_SKIPS in the environment a skipped test fails the session."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("FORBID_SKIPS"):
+        reporter.write_line(f"\nFORBID_SKIPS is set but {len(skipped)} skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

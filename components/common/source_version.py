@@ -1,6 +1,7 @@
 """Which source the running code came from."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,10 +10,11 @@ def git_sha() -> str:
     """The commit of the code: `GIT_SHA` where an image was built with it, else the checkout's, else "unknown"."""
     if sha := os.environ.get("GIT_SHA"):
         return sha
-    here = Path(__file__).parent
+    if shutil.which("git") is None:
+        return "unknown"
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=here,
+        cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,

@@ -22,9 +22,10 @@ from components.common.errors import PipelineError
 from components.common.step import exit_on_user_error, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
 # MLflow's own defaults keep a step waiting for minutes when the server is gone.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -36,11 +37,19 @@ PARENT_TAG = "mlflow.parentRunId"
 RETRY_SECONDS = 15.0
 
 
-def _retry_is_pointless(error: Exception) -> bool:
-    """Whether MLflow answered and said no, as opposed to not answering."""
-    from mlflow.exceptions import RestException
+def _refused(error: "MlflowException | RequestException") -> bool:
+    """Whether the record itself is at fault, as opposed to a server that does not answer or is too busy."""
+    from requests import RequestException
 
-    return isinstance(error, RestException) and error.get_http_status_code() < 500
+    if not isinstance(error, RequestException):
+        status = error.get_http_status_code()
+    else:
+        status = error.response.status_code if error.response is not None else 503
+    return status < 500 and status not in {408, 429}
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
 
 
 class Outbox:
@@ -56,6 +65,8 @@ class Outbox:
             self.flush()
 
     def flush(self) -> None:
+        if not self._waiting:
+            return
         from mlflow.exceptions import MlflowException
         from requests import RequestException
 
@@ -63,12 +74,14 @@ class Outbox:
             try:
                 self._waiting[0]()
             except (MlflowException, RequestException) as error:
-                reason = str(error).splitlines()[0][:200]
-                if not _retry_is_pointless(error):
-                    say("tracking", f"MLflow does not answer, {len(self._waiting)} records wait: {reason}")
+                if not _refused(error):
+                    say(
+                        "tracking",
+                        f"MLflow does not answer, {len(self._waiting)} records wait: {_reason(error)}",
+                    )
                     self._next_attempt = time.monotonic() + RETRY_SECONDS
                     return
-                say("tracking", f"MLflow refused a record: {reason}")
+                say("tracking", f"MLflow refused a record: {_reason(error)}")
             self._waiting.popleft()
 
     def close(self) -> None:
@@ -90,46 +103,51 @@ class TrackedRun:
         self._outbox = outbox
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
-        self._batch(metrics=[Metric(key, float(value), now, step) for key, value in metrics.items()])
+        self._log("metrics", [(key, float(value), now, step) for key, value in metrics.items()])
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        from mlflow.entities import Param
-
-        self._batch(params=[Param(key, str(value)) for key, value in params.items()])
+        self._log("params", [(key, str(value)) for key, value in params.items()])
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        from mlflow.entities import RunTag
+        self._log("tags", [(key, str(value)) for key, value in tags.items()])
 
-        self._batch(tags=[RunTag(key, str(value)) for key, value in tags.items()])
+    def _log(self, kind: str, records: list[tuple[Any, ...]]) -> None:
+        def send(client: "MlflowClient") -> None:
+            from mlflow.entities import Metric, Param, RunTag
 
-    def _batch(self, **records: list[Any]) -> None:
-        self._call(lambda client: client.log_batch(self.run_id, **records))
+            entity = {"metrics": Metric, "params": Param, "tags": RunTag}[kind]
+            client.log_batch(self.run_id, **{kind: [entity(*record) for record in records]})
 
-    def log_figure(self, figure: "Figure", name: str) -> None:
-        self._call(lambda client: client.log_figure(self.run_id, figure, name))
+        self._call(send)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         self._call(lambda client: client.log_artifact(self.run_id, str(path), folder))
 
     def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
         """Record which data the run used; `digest` is the full sha256 (MLflow keeps 36 characters)."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(name=name, digest=digest[:36], source_type="uri", source=source)
-        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
-        self._call(lambda client: client.log_inputs(self.run_id, inputs))
+        def send(client: "MlflowClient") -> None:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
+            dataset = Dataset(name=name, digest=digest[:36], source_type="uri", source=source)
+            tag = InputTag("mlflow.data.context", context)
+            client.log_inputs(self.run_id, [DatasetInput(dataset, [tag])])
+
+        self._call(send)
 
     def child(self, name: str, tags: Mapping[str, str] | None = None) -> "TrackedRun":
-        """Open a nested run, for a trial."""
-        if self._client is None:
-            return self
-        run = self._client.create_run(
-            self.experiment_id, run_name=name, tags={**(tags or {}), PARENT_TAG: self.run_id}
-        )
-        return TrackedRun(self._client, run.info.run_id, self.experiment_id, self._outbox)
+        """Open a nested run, for a trial; it has no id before MLflow has answered."""
+        nested = TrackedRun(self._client, "", self.experiment_id, self._outbox)
+        tags = {**(tags or {}), PARENT_TAG: self.run_id}
+        started = int(time.time() * 1000)
+
+        def create(client: "MlflowClient") -> None:
+            run = client.create_run(self.experiment_id, started, tags, name)
+            nested.run_id = run.info.run_id
+
+        self._call(create)
+        return nested
 
     def close(self, status: str = "FINISHED") -> None:
         self._call(lambda client: client.set_terminated(self.run_id, status))
@@ -160,6 +178,24 @@ def _client() -> "MlflowClient | None":
     return MlflowClient()
 
 
+@contextmanager
+def mlflow_must_answer() -> Iterator[None]:
+    """Turn an error of MLflow's client into one line, where the work cannot go on without the answer.
+
+    Raises:
+        PipelineError: A call in the block failed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise PipelineError(
+            f"this step needs MLflow at {os.environ['MLFLOW_TRACKING_URI']} but {_reason(error)}: "
+            "start that server, or correct what it refuses."
+        ) from error
+
+
 def _search(client: "MlflowClient", filter_string: str) -> "Run | None":
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, filter_string, max_results=1)
@@ -177,10 +213,16 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
         pipeline_run_id: Kubeflow's id of the pipeline run.
         name: The parent's name where `MLFLOW_RUN_NAME` does not give one.
         experiment_name: Created when missing; not used with Kubeflow's native integration.
+
+    Raises:
+        PipelineError: MLflow does not answer, or the experiment is deleted.
     """
-    client = _client()
-    if client is None:
-        return
+    if client := _client():
+        with mlflow_must_answer():
+            _open_pipeline_run(client, pipeline_run_id, name, experiment_name)
+
+
+def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, experiment_name: str) -> None:
     tags = {PIPELINE_RUN_TAG: pipeline_run_id, STEP_TAG: "pipeline"}
     if injected := os.environ.get("MLFLOW_RUN_ID"):
         parent_id = client.get_run(injected).data.tags.get(PARENT_TAG, injected)
@@ -202,12 +244,17 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
 def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
     """Give the parent run its true status; the exit handler calls this."""
     client = _client()
-    parent = find_pipeline_run(client, pipeline_run_id) if client else None
-    if client is None or parent is None:
+    if client is None:
         return
-    if message:
-        client.set_tag(parent.info.run_id, "error", message)
-    client.set_terminated(parent.info.run_id, "FINISHED" if succeeded else "FAILED")
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if parent := find_pipeline_run(client, pipeline_run_id):
+            client.set_terminated(parent.info.run_id, "FINISHED" if succeeded else "FAILED")
+            if message:
+                client.set_tag(parent.info.run_id, "error", message)
+    except MlflowException as error:
+        say("tracking", f"the pipeline's run in MLflow is left as it is: {_reason(error)}")
 
 
 def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepRun:
@@ -234,6 +281,19 @@ def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepR
     return opened
 
 
+def _step_or_untracked(pipeline_run_id: str, step: str) -> StepRun:
+    client = _client()
+    if client is None:
+        return StepRun.untracked()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _open_step(client, pipeline_run_id, step)
+    except MlflowException as error:
+        say("tracking", f"this step is not tracked: {_reason(error)}")
+        return StepRun.untracked()
+
+
 @contextmanager
 def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[StepRun]:
     """Run a step's work inside its MLflow run; a user's error ends the process in one line.
@@ -243,15 +303,8 @@ def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[
         step: The step's name, unique within the pipeline.
         last: False where another task goes on writing to the same step's run.
     """
-    from mlflow.exceptions import MlflowException
-
     with exit_on_user_error(step):
-        run = StepRun.untracked()
-        if client := _client():
-            try:
-                run = _open_step(client, pipeline_run_id, step)
-            except MlflowException as error:
-                say("tracking", f"this step is not tracked, MLflow does not answer: {str(error)[:200]}")
+        run = _step_or_untracked(pipeline_run_id, step)
         try:
             yield run
         except BaseException:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.registry import CHAMPION
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 from components.evaluate.predictions import model_file
-
-ALIAS = "champion"
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class ChampionModel:
 
     def unusable(self, reason: object) -> PipelineError:
         return PipelineError(
-            f"The champion {self.name} v{self.version} must be a readable Keras model, to compare a "
-            f"candidate with it: {reason} In MLflow, move the alias {ALIAS!r} to a good version or delete it."
+            f"The champion {self.name} v{self.version} must be a readable Keras model, to compare a candidate "
+            f"with; in MLflow, move the alias {CHAMPION!r} to a good version or delete it ({reason})"
         )
 
 
@@ -66,11 +65,12 @@ def _champion_version(model_name: str) -> str | None:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
+        reason = str(error).partition("\n")[0]
         raise PipelineError(
             f"MLflow must name the champion of {model_name!r} before a candidate is judged, but at "
-            f"{os.environ['MLFLOW_TRACKING_URI']}: {str(error).splitlines()[0]}"
+            f"{os.environ['MLFLOW_TRACKING_URI']}: {reason}"
         ) from error
-    return aliases.get(ALIAS)
+    return aliases.get(CHAMPION)
 
 
 def _download(champion: ChampionModel) -> None:
@@ -85,4 +85,4 @@ def _download(champion: ChampionModel) -> None:
         # MLflow downloads a version whose objects are gone without a complaint, as nothing.
         model_file(champion.directory)
     except (MlflowException, RequestException, OSError, PipelineError) as error:
-        raise champion.unusable(str(error).splitlines()[0]) from error
+        raise champion.unusable(str(error).partition("\n")[0]) from error

@@ -59,18 +59,16 @@ def evaluate(
     same = trainings[0].weights_digest == trainings[1].weights_digest
     of_tuned = of_baseline if same else _predict("tuned model", tuned, split)
     of_candidate = of_tuned if candidate == "tuned" else of_baseline
-    metrics = measure(split.labels, of_baseline), measure(split.labels, of_tuned)
-    candidate_metrics = metrics[candidate == "tuned"]
     scored = _score(champion, of_candidate, split) if champion else None
     evaluation = Evaluation(
         dataset=DatasetReference(info.name, info.digest),
-        baseline=metrics[0],
-        tuned=metrics[1],
+        baseline=measure(split.labels, of_baseline),
+        tuned=measure(split.labels, of_tuned),
         tuned_against_baseline=compare(split.labels, of_tuned, of_baseline),
         candidate=candidate,
         champion=scored,
         min_accuracy=min_accuracy,
-        decision=decide(candidate_metrics, scored, min_accuracy),
+        decision=decide(measure(split.labels, of_candidate), scored, min_accuracy),
         lineage=dict(lineage),
     )
     panels = report_panels(evaluation, *trainings, split, of_candidate)

@@ -36,9 +36,8 @@ def predict(directory: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
             for start in range(0, len(images), BATCH_SIZE)
         ]
     except (ValueError, TypeError) as error:
-        raise PipelineError(
-            f"{path} must take uint8 images N x 28 x 28 but does not: {str(error).splitlines()[0]}"
-        ) from error
+        reason = str(error).partition("\n")[0]
+        raise PipelineError(f"{path} must take uint8 images N x 28 x 28 but does not: {reason}") from error
     probabilities = np.concatenate(batches).astype(np.float32)
     _check(probabilities, len(images), path)
     return probabilities
@@ -61,7 +60,7 @@ def _load(path: Path) -> "Model":
     except (
         Exception
     ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise PipelineError(f"{path} must be a readable Keras model but is not: {reason}") from error
 
 

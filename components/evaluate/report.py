@@ -27,7 +27,7 @@ def headline(evaluation: Evaluation) -> str:
         return f"Register {candidate}: it is {relation} champion v{champion.version}"
     if champion is None or evaluation.candidate_metrics.accuracy < evaluation.min_accuracy:
         return f"Register nothing: {candidate} is below the minimum accuracy"
-    verdict = "worse" if champion.comparison.verdict == "worse" else "less accurate"
+    verdict = "worse" if champion.comparison.verdict == "worse" else "equivalent but less accurate"
     return f"Keep champion v{champion.version}: {candidate} is {verdict}"
 
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from components.common.dataset import read_info
-from components.common.model_name import registered_model_name
+from components.common.registry import registered_model_name
 from components.common.source_version import git_sha
 from components.common.step import say
 from components.common.tracking import step_run

@@ -53,6 +53,7 @@ def ingest(config: IngestConfig, target: Path) -> SourceInfo:
             for file in files:
                 store.put_content(directory / file)
             train, batches = merge_labelled(store, name, source.train, source.test)
+        if batches:
             write_part(directory, "train", train)
             files = _digests(directory)
         info = SourceInfo(
@@ -65,11 +66,11 @@ def ingest(config: IngestConfig, target: Path) -> SourceInfo:
             digest=combined_digest(files),
         )
         write_source(directory, info)
-    added = sum(batch.used for batch in batches)
+    added = f" ({sum(batch.used for batch in batches)} from labelled batches)" if batches else ""
     say(
         "ingest",
-        f"{name} from {source.uri}: {info.counts['train']} training images, {added} of them from "
-        f"{len(batches)} labelled batches, {info.counts['test']} test images, digest {info.digest[:12]}",
+        f"{name} from {source.uri}: {info.counts['train']} training images{added}, "
+        f"{info.counts['test']} test images, digest {info.digest[:12]}",
     )
     return info
 

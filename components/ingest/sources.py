@@ -56,7 +56,11 @@ def load_source(data: str, store: ObjectStore | None) -> Source:
 
 
 def mnist_available(store: ObjectStore | None, seconds: float = 3) -> str | None:
-    """The address that has MNIST: the object store, or a mirror that answers in time; None for neither."""
+    """The address that has MNIST: the object store, or a mirror that answers in time; None for neither.
+
+    Raises:
+        PipelineError: The object store cannot be reached or refuses.
+    """
     if store and all(store.has_content(digest) for digest in MNIST_SHA256.values()):
         return store.endpoint
     answers: SimpleQueue[str | None] = SimpleQueue()

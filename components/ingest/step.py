@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.model_name import registered_model_name
 from components.common.raw_data import SourceInfo
+from components.common.registry import registered_model_name
 from components.common.source_version import git_sha
 from components.common.step import exit_on_user_error
-from components.common.tracking import open_pipeline_run, step_run
+from components.common.tracking import mlflow_must_answer, open_pipeline_run, step_run
 from components.ingest.ingest import IngestConfig, ingest
 
 STEP = "ingest"
@@ -47,13 +47,15 @@ def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
     """Refuse to put models of two data sets under one registered name, where one would judge the other.
 
     Raises:
-        PipelineError: The registered model holds a version that was trained on another data set.
+        PipelineError: The registered model holds a version that was trained on another data set, or MLflow
+            does not answer.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
     from mlflow import MlflowClient
 
-    versions = MlflowClient().search_model_versions(f"name = '{model_name}'", max_results=1)
+    with mlflow_must_answer():
+        versions = MlflowClient().search_model_versions(f"name = '{model_name}'", max_results=1)
     others = {version.tags["dataset"] for version in versions if "dataset" in version.tags} - {dataset_name}
     if others:
         raise PipelineError(

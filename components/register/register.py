@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from components.common.registry import CHALLENGER, CHAMPION
 from components.common.tracking import PIPELINE_RUN_TAG
 from components.common.trained_model import MODEL_FILE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-CHALLENGER = "challenger"
-CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ def register(
     name: str,
     run_id: str,
     pipeline_run_id: str,
+    judged_against: str | None,
     description: str,
     tags: Mapping[str, str],
 ) -> Registration:
@@ -46,8 +45,12 @@ def register(
         name: Registered model to add a version to; created when missing.
         run_id: MLflow run that the version comes from.
         pipeline_run_id: Recognizes an earlier attempt of the same run.
+        judged_against: Version of the champion that the candidate was compared with, if there was one.
         description: Markdown shown on the version's page.
         tags: Lineage of the version.
+
+    Raises:
+        PipelineError: Another run has moved the champion alias in the meantime; the new version stays challenger.
     """
     from mlflow import MlflowClient
 
@@ -57,11 +60,21 @@ def register(
         client, candidate, name, run_id, {**tags, PIPELINE_RUN_TAG: pipeline_run_id}
     )
     client.update_model_version(name, registered.version, description)
-    for alias in (CHALLENGER, CHAMPION):
-        client.set_registered_model_alias(name, alias, registered.version)
+    client.set_registered_model_alias(name, CHALLENGER, registered.version)
+    _require_champion(client, name, judged_against, str(registered.version))
+    client.set_registered_model_alias(name, CHAMPION, registered.version)
     return Registration(
         name, str(registered.version), f"models:/{name}/{registered.version}", (CHALLENGER, CHAMPION)
     )
+
+
+def _require_champion(client: "MlflowClient", name: str, judged_against: str | None, own: str) -> None:
+    champion = client.get_registered_model(name).aliases.get(CHAMPION)
+    if champion is not None and str(champion) not in {judged_against, own}:
+        raise PipelineError(
+            f"the champion of {name!r} must still be the version that the candidate was compared with "
+            f"({judged_against or 'none'}) but is now {champion}: run again to compare with that one."
+        )
 
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":

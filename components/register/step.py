@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.model_name import registered_model_name
+from components.common.registry import registered_model_name
 from components.common.source_version import git_sha
 from components.common.step import exit_on_user_error, say
 from components.common.tracking import close_pipeline_run, step_run
@@ -36,7 +36,13 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
             "weights_digest": training.weights_digest,
         }
         registration = register(
-            candidate, name, run.run_id, pipeline_run_id, (evaluation / "summary.md").read_text(), tags
+            candidate,
+            name,
+            run.run_id,
+            pipeline_run_id,
+            judged_against=judged["champion"]["version"] if judged["champion"] else None,
+            description=(evaluation / "summary.md").read_text(),
+            tags=tags,
         )
         for tracked in (run, run.parent):
             tracked.set_tags({"model_name": name, "model_version": registration.version})

@@ -4,7 +4,9 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from components.common.trained_model import Epoch
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """A directory that holds weights, optimizer and random state of one training.
 
-    `progress.json` is written last and names the weights that belong to it, so that a crash between the two leaves
+    `progress.json` is written last and names the state that belongs to it, so that a crash between the two leaves
     the previous checkpoint valid.
     """
 
@@ -25,15 +27,13 @@ class Checkpoint:
 
     def save(self, model: "keras.Model", history: list[Epoch]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        weights = self._directory / f"epoch-{len(history)}.weights.h5"
-        model.save_weights(weights, overwrite=True)
+        state = self._directory / f"epoch-{len(history)}.npz"
+        np.savez(state, *(variable.numpy() for variable in _variables(model)))
         written = self._progress.with_suffix(".new")
-        written.write_text(
-            json.dumps({"weights": weights.name, "history": [asdict(epoch) for epoch in history]})
-        )
+        written.write_text(json.dumps({"state": state.name, "history": [asdict(epoch) for epoch in history]}))
         written.replace(self._progress)
-        for file in self._directory.glob("*.weights.h5"):
-            if file != weights:
+        for file in self._directory.glob("*.npz"):
+            if file != state:
                 file.unlink()
 
     def restore(self, model: "keras.Model") -> list[Epoch]:
@@ -42,8 +42,15 @@ class Checkpoint:
             return []
         progress = json.loads(self._progress.read_text())
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(self._directory / progress["weights"])
+        with np.load(self._directory / progress["state"]) as arrays:
+            for variable, array in zip(_variables(model), arrays.values(), strict=True):
+                variable.assign(array)
         return [Epoch(**epoch) for epoch in progress["history"]]
 
     def delete(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _variables(model: "keras.Model") -> list[Any]:
+    # Not Keras's own weights file: it leaves out the random state of dropout.
+    return [*model.variables, *model.optimizer.variables]

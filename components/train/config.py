@@ -55,7 +55,7 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
-    def differing(self, **changes: Any) -> "TrainConfig":
+    def differing(self, /, **changes: Any) -> "TrainConfig":
         """Return a copy with `changes`, validated.
 
         Raises:
@@ -117,9 +117,9 @@ def configuration(recipe: str, options: dict[str, Any], overrides: str) -> Train
         raise PipelineError(f"overrides must be a JSON object but got {overrides!r}: {error}.") from None
     if not isinstance(further, dict):
         raise PipelineError(f'overrides must be a JSON object like {{"dropout": 0.1}} but got {overrides!r}.')
-    given = {name: value for name, value in options.items() if value != 0}
+    given = {name: value for name, value in options.items() if value != 0} | further
     if recipe not in RECIPES:
         raise PipelineError(f"recipe must be one of {', '.join(RECIPES)} but got {recipe!r}.")
     if "epochs" in given:
-        given["min_steps"] = 0
-    return RECIPES[recipe].differing(**{**given, **further})
+        given.setdefault("min_steps", 0)
+    return RECIPES[recipe].differing(**given)

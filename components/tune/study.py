@@ -35,8 +35,9 @@ def storage() -> "BaseStorage":
             return RDBStorage(where, heartbeat_interval=HEARTBEAT_SECONDS)
         return JournalStorage(JournalFileBackend(where))
     except Exception as error:
+        reason = str(error).partition("\n")[0]
         raise PipelineError(
-            f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not: {error}"
+            f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not: {reason}"
         ) from error
 
 

@@ -17,16 +17,7 @@ def start_mlflow(home: Home, store: Store, port: int) -> Server:
     the time and the memory. The variables are those by which that command hands its options down.
     """
     command = [sys.executable, "-P", "-W", "ignore", "-m", "uvicorn", "mlflow.server.fastapi_app:app"]
-    options = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        "--timeout-graceful-shutdown",
-        "2",
-    ]
+    options = f"--host 127.0.0.1 --port {port} --workers 1 --no-access-log --timeout-graceful-shutdown 2"
     database = "sqlite:///mlflow.db"  # in the working directory: valid whatever characters the path has
     environment = {
         **os.environ,
@@ -41,7 +32,7 @@ def start_mlflow(home: Home, store: Store, port: int) -> Server:
     }
     return Server(
         "the MLflow server",
-        command + options,
+        [*command, *options.split()],
         environment=environment,
         directory=home.mlflow,
         log_path=home.logs / "mlflow.log",

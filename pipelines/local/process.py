@@ -1,5 +1,6 @@
 """Processes that end with this one, on whatever way out."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from components.common.errors import PipelineError
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 GRACE_SECONDS = 5.0
 START_SECONDS = 120.0
+ERROR_LINE = re.compile("(error|exception):", re.IGNORECASE)
 
 
 class SupervisedProcess:
@@ -101,13 +103,11 @@ class Server(SupervisedProcess):
 
     def error(self, what: str) -> PipelineError:
         """Return the error that says what happened, the last error in the log, and where the log is."""
-        lines = [
-            line.strip() for line in self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        ]
-        errors = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
-        return PipelineError(
-            f"{self.name} {what}: {errors[-1] if errors else 'it printed nothing'}; see {self.log_path}"
-        )
+        log = self.log_path.read_text(encoding="utf-8", errors="replace")
+        lines = [line.strip() for line in log.splitlines() if line.strip()]
+        errors = [line for line in lines if ERROR_LINE.search(line)]
+        last = (errors or lines or ["it printed nothing"])[-1]
+        return PipelineError(f"{self.name} {what}: {last}; see {self.log_path}")
 
 
 def free_port(preferred: int) -> int:

@@ -83,6 +83,7 @@ def summarize(
         },
         decision={
             "action": tags.get("decision"),
+            "candidate": tags.get("candidate"),
             "reasons": tags.get("decision_reasons", "").splitlines(),
         },
         model=_model(tracking_uri, tags),
@@ -102,7 +103,7 @@ def _model(tracking_uri: str, tags: dict[str, str]) -> dict[str, Any]:
     if not name or not version:
         return {"name": name, "version": None, "aliases": [], "uri": None}
     found = call(tracking_uri, "model-versions/get?" + urlencode({"name": name, "version": version}))
-    aliases = found["model_version"].get("aliases", [])
+    aliases = sorted(found["model_version"].get("aliases", []))
     return {"name": name, "version": version, "aliases": aliases, "uri": f"models:/{name}/{version}"}
 
 

@@ -13,6 +13,7 @@ from components.common.object_store import ObjectStore
 from pipelines.local.platform import Platform
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mypy_boto3_s3 import S3Client
 
 
@@ -53,3 +54,15 @@ def store(platform: Platform, s3_client: "S3Client", monkeypatch: pytest.MonkeyP
     found = ObjectStore.from_environment()
     assert found is not None
     return found
+
+
+@pytest.fixture
+def mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
+    """A plain client of the embedded MLflow server, which the environment names as it does in a step."""
+    from mlflow import MlflowClient
+
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_RUN_NAME", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    return MlflowClient()

@@ -147,6 +147,19 @@ def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             ObjectStore("b", endpoint).keys("")
 
 
+@pytest.mark.usefixtures("no_object_store")
+def test_missing_credentials_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(
+        PipelineError, match=r"bucket b: Unable to locate credentials; .* the AWS_\* settings"
+    ):
+        ObjectStore("b", "http://127.0.0.1:9").keys("")
+
+
 def test_an_endpoint_that_is_no_url_is_named() -> None:
     with pytest.raises(PipelineError, match="object store not-a-url, bucket b: Invalid endpoint"):
         ObjectStore("b", "not-a-url")

@@ -61,7 +61,7 @@ def test_summary_is_short_and_says_why(evaluated: tuple[Evaluation, Path]) -> No
         ("register", 0.9, (2, 2), "Register the tuned model: it is equivalent to champion v3"),
         ("register", 0.9, None, "Register the tuned model as the first champion"),
         ("keep", 0.9, (1, 9), "Keep champion v3: the tuned model is worse"),
-        ("keep", 0.9, (1, 2), "Keep champion v3: the tuned model is less accurate"),
+        ("keep", 0.9, (1, 2), "Keep champion v3: the tuned model is equivalent but less accurate"),
         ("keep", 0.7, (9, 1), "Register nothing: the tuned model is below the minimum accuracy"),
         ("keep", 0.7, None, "Register nothing: the tuned model is below the minimum accuracy"),
     ],

@@ -67,7 +67,7 @@ def test_the_test_split_depends_on_the_raw_data_alone(raw: Path, tmp_path: Path)
 
 def test_warnings_are_said(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_part(raw, "test", read_part(raw, "train"))
-    preprocess(raw, PreprocessConfig(), tmp_path / "development", tmp_path / "test")
+    preprocess(raw, PreprocessConfig(stratify=True), tmp_path / "development", tmp_path / "test")
     assert capsys.readouterr().out.splitlines() == [
         "[preprocess] warning: train and test share 160 images",
         "[preprocess] warning: validation and test share 40 images",

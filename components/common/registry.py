@@ -1,4 +1,7 @@
-"""The name of the registered model."""
+"""The names in the model registry."""
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
 
 
 def registered_model_name(model_name: str, dataset_name: str) -> str:

@@ -1,0 +1,232 @@
+"""The run tree in a real MLflow server; that server's outages have a file of their own."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from components.common.errors import PipelineError
+from components.common.tracking import close_pipeline_run, find_pipeline_run, open_pipeline_run, step_run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def run_id(mlflow_client: "MlflowClient") -> str:
+    """Kubeflow's id of a pipeline run that is open in MLflow."""
+    assert mlflow_client is not None
+    run_id = uuid.uuid4().hex
+    open_pipeline_run(run_id, "digits-fast", "tracking")
+    return run_id
+
+
+def _parent(client: "MlflowClient", run_id: str) -> "Run":
+    parent = find_pipeline_run(client, run_id)
+    assert parent is not None
+    return parent
+
+
+def _children(client: "MlflowClient", parent: "Run") -> "list[Run]":
+    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    return list(client.search_runs([parent.info.experiment_id], below, order_by=["start_time"]))
+
+
+def test_run_tree_is_pipeline_steps_trials(mlflow_client: "MlflowClient", run_id: str) -> None:
+    with step_run(run_id, "tune") as tune:
+        tune.child("trial 1", {"step": "trial"}).close()
+        tune.child("trial 2", {"step": "trial"}).close("FAILED")
+    with step_run(run_id, "gate"):
+        running = [run.info.status for run in _children(mlflow_client, _parent(mlflow_client, run_id))]
+
+    parent = _parent(mlflow_client, run_id)
+    assert (parent.info.run_name, parent.info.status) == ("digits-fast", "RUNNING")
+    assert mlflow_client.get_experiment(parent.info.experiment_id).name == "tracking"
+    tune_run, gate_run = _children(mlflow_client, parent)
+    assert [tune_run.info.run_name, gate_run.info.run_name] == ["tune | digits-fast", "gate | digits-fast"]
+    assert running == ["FINISHED", "RUNNING"]
+    assert gate_run.info.status == "FINISHED"
+    trials = [(run.info.run_name, run.info.status) for run in _children(mlflow_client, tune_run)]
+    assert trials == [("trial 1", "FINISHED"), ("trial 2", "FAILED")]
+
+
+def test_records_arrive_in_their_runs(mlflow_client: "MlflowClient", run_id: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>report</p>")
+    with step_run(run_id, "train-baseline") as run:
+        for epoch in (1, 2):
+            run.log_metrics({"val_accuracy": epoch / 4}, epoch)
+        run.log_params({"config.epochs": 2, "config.filters": (32, 64)})
+        run.log_dataset("digits", "d" * 64, "preprocess", "training")
+        run.log_file(report, "pages")
+        run.parent.set_tags({"model_version": 3})
+        run.parent.log_metrics({"test_accuracy": 1})
+
+    parent = _parent(mlflow_client, run_id)
+    assert parent.data.tags["model_version"] == "3"
+    assert parent.data.metrics == {"test_accuracy": 1.0}
+    (step,) = _children(mlflow_client, parent)
+    history = mlflow_client.get_metric_history(step.info.run_id, "val_accuracy")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 0.25), (2, 0.5)]
+    assert step.data.params == {"config.epochs": "2", "config.filters": "(32, 64)"}
+    (used,) = step.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("digits", "d" * 36, "training")
+    assert [file.path for file in mlflow_client.list_artifacts(step.info.run_id, "pages")] == [
+        "pages/report.html"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "message", "status", "tag"),
+    [(True, "", "FINISHED", None), (False, "train failed", "FAILED", "train failed")],
+)
+def test_pipeline_run_ends_with_its_true_status(
+    mlflow_client: "MlflowClient", run_id: str, succeeded: bool, message: str, status: str, tag: str | None
+) -> None:
+    close_pipeline_run(run_id, succeeded, message)
+    parent = _parent(mlflow_client, run_id)
+    assert (parent.info.status, parent.data.tags.get("error")) == (status, tag)
+
+
+def test_a_message_too_long_for_mlflow_leaves_the_status_true(
+    mlflow_client: "MlflowClient", run_id: str
+) -> None:
+    close_pipeline_run(run_id, succeeded=False, message="failed " * 5000)
+    assert _parent(mlflow_client, run_id).info.status == "FAILED"
+
+
+def test_a_retried_first_step_finds_the_pipeline_run(
+    mlflow_client: "MlflowClient", run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _parent(mlflow_client, run_id)
+    monkeypatch.setenv("MLFLOW_RUN_NAME", "another name")
+    open_pipeline_run(run_id, "digits-fast", "another-experiment")
+
+    assert mlflow_client.get_experiment_by_name("another-experiment") is None
+    assert _parent(mlflow_client, run_id).info.run_id == first.info.run_id
+
+
+def test_the_environment_may_name_the_run(
+    mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_NAME", "digits-fast-20261123-090407")
+    run_id = uuid.uuid4().hex
+    open_pipeline_run(run_id, "mnist-pipeline-2026-11-23", "tracking")
+    assert _parent(mlflow_client, run_id).info.run_name == "digits-fast-20261123-090407"
+
+
+def test_a_deleted_experiment_is_an_error(mlflow_client: "MlflowClient") -> None:
+    mlflow_client.delete_experiment(mlflow_client.create_experiment("thrown away"))
+    with pytest.raises(PipelineError, match=r"'thrown away' is deleted: restore it"):
+        open_pipeline_run(uuid.uuid4().hex, "digits-fast", "thrown away")
+
+
+def test_a_retried_step_goes_on_in_its_run(mlflow_client: "MlflowClient", run_id: str) -> None:
+    with pytest.raises(ZeroDivisionError), step_run(run_id, "preprocess"):
+        _ = 1 / 0
+    (failed,) = _children(mlflow_client, _parent(mlflow_client, run_id))
+    assert failed.info.status == "FAILED"
+
+    with step_run(run_id, "preprocess") as run:
+        assert run.run_id == failed.info.run_id
+        assert mlflow_client.get_run(run.run_id).info.status == "RUNNING"
+    (retried,) = _children(mlflow_client, _parent(mlflow_client, run_id))
+    assert (retried.info.run_id, retried.info.status) == (failed.info.run_id, "FINISHED")
+
+
+def test_a_step_of_several_tasks_ends_with_the_last(mlflow_client: "MlflowClient", run_id: str) -> None:
+    with step_run(run_id, "tune", last=False) as first:
+        pass
+    assert mlflow_client.get_run(first.run_id).info.status == "RUNNING"
+    with step_run(run_id, "tune") as second:
+        pass
+    assert second.run_id == first.run_id
+    assert mlflow_client.get_run(first.run_id).info.status == "FINISHED"
+
+
+def test_users_error_fails_the_step_in_one_line(
+    mlflow_client: "MlflowClient", run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, step_run(run_id, "train-tuned") as run:
+        raise PipelineError("epochs must be at least 1 but is -1")
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "[train-tuned] error: epochs must be at least 1 but is -1"
+    )
+    assert mlflow_client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_a_step_of_an_unknown_pipeline_run_is_an_error(
+    mlflow_client: "MlflowClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mlflow_client is not None
+    with pytest.raises(SystemExit), step_run("never-opened", "train"):
+        pass
+    assert "must hold the pipeline run 'never-opened'" in capsys.readouterr().out
+
+
+UNTRACKED = """
+import sys
+from pathlib import Path
+from components.common.tracking import close_pipeline_run, open_pipeline_run, step_run
+open_pipeline_run("id", "name", "experiment")
+with step_run("id", "train") as run:
+    for tracked in (run, run.parent, run.child("trial 1")):
+        tracked.log_metrics({"loss": 1.0}, 1)
+        tracked.log_params({"epochs": 2})
+        tracked.set_tags({"dataset": "digits"})
+        tracked.log_file(Path("no-such-file"))
+        tracked.log_dataset("digits", "digest", "source", "training")
+        tracked.close()
+close_pipeline_run("id", True, "")
+print(repr(run.run_id), "mlflow" in sys.modules)
+"""
+
+
+def test_without_a_tracking_uri_nothing_happens_and_mlflow_is_not_imported(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-c", UNTRACKED],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "'' False\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_that_kubeflow_injects_are_used(
+    mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id = mlflow_client.create_experiment("kubeflow")
+    parent = mlflow_client.create_run(experiment_id, run_name="run").info.run_id
+    tags = {"mlflow.parentRunId": parent}
+    task = mlflow_client.create_run(experiment_id, run_name="task", tags=tags).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", task)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment_id)
+    run_id = uuid.uuid4().hex
+
+    open_pipeline_run(run_id, "name", "never-made")
+    with step_run(run_id, "tune") as run:
+        run.log_metrics({"accuracy": 0.9})
+        run.parent.log_metrics({"test_accuracy": 0.8})
+        run.child("trial 1").close()
+    close_pipeline_run(run_id, succeeded=True, message="")
+
+    assert mlflow_client.get_experiment_by_name("never-made") is None
+    runs = {run.info.run_name: run for run in mlflow_client.search_runs([experiment_id])}
+    assert runs.keys() == {"run", "task", "trial 1"}
+    assert runs["run"].data.metrics == {"test_accuracy": 0.8}
+    assert runs["run"].data.tags["pipeline_run_id"] == run_id
+    assert runs["task"].data.metrics == {"accuracy": 0.9}
+    assert runs["trial 1"].data.tags["mlflow.parentRunId"] == task
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}

@@ -1,0 +1,45 @@
+"""An easy ten-class problem, and a configuration that is quick to train."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Split, write_splits
+from components.train.config import TrainConfig
+
+
+def _bands(count: int, seed: int) -> Split:
+    """Noisy images; class c has bright rows 2c and 2c + 1."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = generator.integers(0, 128, (count, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 127
+    return Split(images, labels)
+
+
+@pytest.fixture(scope="session")
+def splits() -> tuple[Split, Split]:
+    """320 training images and 100 validation images."""
+    return _bands(320, seed=0), _bands(100, seed=1)
+
+
+@pytest.fixture(scope="session")
+def development(splits: tuple[Split, Split], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data") / "development"
+    named = dict(zip(("train", "validation"), splits, strict=True))
+    write_splits(directory, named, name="bands", source="made up", version="1", split_seed=0)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def small() -> TrainConfig:
+    """A small CNN without anything random but initialization and order."""
+    return TrainConfig(filters=(8,), dense_units=16, learning_rate=0.01, epochs=2, batch_size=64)
+
+
+@pytest.fixture(scope="session")
+def random(small: TrainConfig) -> TrainConfig:
+    """All that a resumed training has to bring back: dropout, batch statistics, augmentation, a schedule."""
+    return small.differing(dropout=0.3, batch_norm=True, augmentation="affine", schedule="cosine", warmup=0.2)

@@ -1,0 +1,127 @@
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from numpy.typing import NDArray
+
+from components.train.config import TrainConfig
+from components.train.model import build_model
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+
+
+def _answer(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[Any]:
+    return np.asarray(model(images))
+
+
+def _tutorial() -> keras.Model:
+    """The tutorial's model, layer by layer as it is printed there."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, (3, 3), activation="relu", kernel_initializer="glorot_uniform"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(64, (3, 3), activation="relu"),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(64, (3, 3), activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def test_the_seed_recipe_builds_the_tutorials_model() -> None:
+    keras.utils.set_random_seed(1)
+    model = build_model(TrainConfig())
+    keras.utils.set_random_seed(1)
+    tutorial = _tutorial()
+
+    assert model.count_params() == tutorial.count_params() == 93_322
+    for ours, theirs in zip(model.get_weights(), tutorial.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    scaled = IMAGES[..., None].astype("float32") / 255
+    np.testing.assert_allclose(_answer(model, IMAGES), _answer(tutorial, scaled), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({}, 93_322),
+        ({"filters": (8,)}, 346_906),
+        ({"filters": (16, 32)}, 253_322),
+        ({"dense_units": 128}, 130_890),
+        ({"dropout": 0.5}, 93_322),
+        # Scale, offset, mean and variance of each filter.
+        ({"batch_norm": True}, 93_322 + 4 * 160),
+        # 28 and 26 pixels both end as 3 x 3, 24 pixels as 2 x 2.
+        ({"crop": 1}, 93_322),
+        ({"crop": 2}, 72_842),
+        ({"crop": 2, "filters": (1, 1, 1), "dense_units": 1}, 10 + 10 + 10 + 5 + 20),
+        ({"precision": "auto"}, 93_322),
+        ({"precision": "bfloat16", "batch_norm": True, "dropout": 0.1}, 93_322 + 4 * 160),
+    ],
+    ids=str,
+)
+def test_every_option_gives_probabilities(options: dict[str, Any], parameters: int) -> None:
+    model = build_model(TrainConfig(**options))
+
+    probabilities = _answer(model, IMAGES)
+
+    assert model.count_params() == parameters
+    assert (model.input_shape, model.inputs[0].dtype) == ((None, 28, 28), "uint8")
+    assert (probabilities.shape, probabilities.dtype) == ((5, 10), np.float32)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("crop", [1, 2])
+def test_crop_cuts_the_border_and_no_more(crop: int) -> None:
+    model = build_model(TrainConfig(crop=crop, filters=(4,)))
+    border_changed, inside_changed = IMAGES.copy(), IMAGES.copy()
+    inside = slice(crop, -crop)
+    border_changed[:] = 255
+    border_changed[:, inside, inside] = IMAGES[:, inside, inside]
+    inside_changed[:, crop, crop] ^= 255
+
+    answer = _answer(model, IMAGES)
+
+    np.testing.assert_array_equal(_answer(model, border_changed), answer)
+    assert (_answer(model, inside_changed) != answer).any()
+
+
+def test_a_mixed_precision_model_keeps_float32_weights() -> None:
+    model = build_model(TrainConfig(precision="bfloat16"))
+
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"bfloat16", "float32"}
+    assert model.layers[-1].compute_dtype == "float32"
+    assert {weight.dtype for weight in model.get_weights()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("arguments", [{}, {"compile": False}], ids=str)
+def test_a_saved_model_needs_keras_alone(precision: str, arguments: dict[str, bool], tmp_path: Path) -> None:
+    config = TrainConfig(filters=(4, 4, 4), crop=1, batch_norm=True, dropout=0.1)
+    model = build_model(config.differing(precision=precision))
+    model.save(tmp_path / "model.keras")
+
+    loaded = keras.models.load_model(tmp_path / "model.keras", **arguments)
+
+    np.testing.assert_array_equal(_answer(loaded, IMAGES), _answer(model, IMAGES))
+    with ZipFile(tmp_path / "model.keras") as archive:
+        modules = _modules(json.loads(archive.read("config.json")))
+    assert {module.partition(".")[0] for module in modules} == {"keras"}
+
+
+def _modules(config: Any) -> set[str]:
+    """Every module that a Keras configuration names, at any depth."""
+    if isinstance(config, list):
+        return set().union(*map(_modules, config))
+    if not isinstance(config, dict):
+        return set()
+    named = {config["module"]} - {None} if "module" in config else set()
+    return named.union(*map(_modules, config.values()))

@@ -1,0 +1,169 @@
+"""The whole pipeline on the bundled digits, run as a user runs it."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+
+from pipelines.local.home import Home
+from pipelines.local.platform import Platform, embedded_platform
+
+QUICK = ("--data", "digits", "--trials", "2", "--set", "epochs=6", "--set", "min_accuracy=0.5")
+
+
+def command(home: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "pipelines.cli", "run", "--home", str(home), "--json", *QUICK, *options]
+
+
+def run(home: Path, *options: str) -> dict[str, Any]:
+    finished = subprocess.run(command(home, *options), capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    outcome: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return outcome
+
+
+@contextmanager
+def stopped_at(home: Path, line: str, kill: signal.Signals) -> Iterator[list[psutil.Process]]:
+    """Run until `line` is printed, send the signal, and yield the processes that the run had started."""
+    process = subprocess.Popen(
+        command(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr
+    assert any(line in printed for printed in process.stderr), f"the run never printed {line!r}"
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(kill)
+    process.communicate()
+    yield started
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e2e") / "home"
+
+
+@pytest.fixture(scope="module")
+def first(home: Path) -> dict[str, Any]:
+    return run(home)
+
+
+@contextmanager
+def platform_of(home: Path) -> Iterator[Platform]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI"):
+            environment.delenv(name, raising=False)
+        with embedded_platform(Home(home)) as platform:
+            for name, value in platform.environment.items():
+                environment.setenv(name, value)
+            yield platform
+
+
+def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
+    assert first["status"] == "SUCCEEDED"
+    assert first["dataset"]["name"] == "digits"
+    assert first["decision"]["action"] == "register"
+    assert first["model"] == {
+        "name": "digits-cnn",
+        "version": "1",
+        "aliases": ["challenger", "champion"],
+        "uri": "models:/digits-cnn/1",
+    }
+    assert first["metrics"]["baseline"]["test_accuracy"] > 0.5
+    assert [step["name"] for step in first["steps"]] == [
+        "ingest",
+        "preprocess",
+        "train-baseline",
+        "open-study",
+        "search",
+        "choose",
+        "train-tuned",
+        "evaluate",
+        "gate",
+        "register",
+        "close-run",
+    ]
+    assert "<html" in Path(first["report"]).read_text()
+
+
+def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
+    home: Path, first: dict[str, Any]
+) -> None:
+    from mlflow import MlflowClient
+
+    with platform_of(home) as platform:
+        client = MlflowClient(platform.tracking_uri)
+        parent = client.get_run(first["run_id"])
+        assert parent.info.status == "FINISHED"
+        assert parent.data.metrics["test_accuracy"] > 0.5
+        assert {data.dataset.name for data in parent.inputs.dataset_inputs} == {"digits", "digits-test"}
+
+        def children(run_id: str) -> dict[str, Any]:
+            found = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+            return {run.info.run_name.split(" | ")[0]: run for run in found}
+
+        steps = children(parent.info.run_id)
+        assert set(steps) == {
+            "ingest", "preprocess", "train-baseline", "tune", "train-tuned", "evaluate", "gate", "register",
+        }  # fmt: skip
+        assert {run.info.status for run in steps.values()} == {"FINISHED"}
+        assert set(children(steps["tune"].info.run_id)) == {"trial 0 (baseline)", "trial 1"}
+        figures = {file.path for file in client.list_artifacts(steps["evaluate"].info.run_id, "figures")}
+        assert "figures/confusion_matrix.png" in figures
+        assert client.get_model_version("digits-cnn", "1").tags["data_digest"] == first["dataset"]["digest"]
+        s3 = boto3.client("s3", endpoint_url=platform.s3_endpoint_url, region_name="us-east-1")
+        keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=platform.bucket)["Contents"]]
+        assert sum(key.startswith("objects/sha256/") for key in keys) == 4
+        assert any(key.endswith("model.keras") for key in keys)
+
+
+def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: dict[str, Any]) -> None:
+    from mlflow import MlflowClient
+
+    with stopped_at(home, "succeeded  gate", signal.SIGKILL) as processes:
+        assert_gone(processes)
+    with platform_of(home) as platform:
+        client = MlflowClient(platform.tracking_uri)
+        assert client.get_registered_model("digits-cnn").aliases["champion"] == first["model"]["version"]
+        runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
+        assert [run.info.status for run in runs] == ["FINISHED", "KILLED"]
+
+
+def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:
+    del first
+    with stopped_at(home, "[train-baseline] epoch", signal.SIGINT) as processes:
+        assert_gone(processes)
+
+
+def test_next_run_is_compared_with_the_champion_and_says_why_it_registers_nothing(
+    home: Path, first: dict[str, Any]
+) -> None:
+    outcome = run(home, "--set", "min_accuracy=0.9999")
+    assert outcome["status"] == "SUCCEEDED"
+    assert outcome["decision"]["action"] == "keep"
+    below, against = outcome["decision"]["reasons"]
+    assert "is below the minimum accuracy 0.9999" in below
+    assert "digits-cnn v1" in against
+    assert outcome["model"] == {"name": "digits-cnn", "version": None, "aliases": [], "uri": None}
+    assert outcome["metrics"]["champion"] == pytest.approx(first["metrics"][first["decision"]["candidate"]])
+
+
+def test_second_run_on_the_same_home_is_refused_while_one_is_running(home: Path) -> None:
+    with platform_of(home) as platform:
+        refused = subprocess.run(command(home), capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert platform.tracking_uri in refused.stderr
+    assert "--home" in refused.stderr
+    assert not refused.stdout
