@@ -43,7 +43,7 @@ def register(
     Args:
         candidate: Model directory with model.keras.
         name: Registered model to add a version to; created when missing.
-        run_id: MLflow run that the version comes from.
+        run_id: MLflow run that the version comes from; it goes on running.
         pipeline_run_id: Recognizes an earlier attempt of the same run.
         judged_against: Version of the champion that the candidate was compared with, if there was one.
         description: Markdown shown on the version's page.
@@ -96,6 +96,7 @@ def _new_version(
         logged = mlflow.keras.log_model(
             model, name=name, signature=signature(), pip_requirements=requirements()
         )
+    client.update_run(run_id, status="RUNNING")
     try:
         client.create_registered_model(name)
     except RestException as error:

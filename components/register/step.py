@@ -38,7 +38,7 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
         registration = register(
             candidate,
             name,
-            run.run_id,
+            run.parent.run_id,
             pipeline_run_id,
             judged_against=judged["champion"]["version"] if judged["champion"] else None,
             description=(evaluation / "summary.md").read_text(),

@@ -15,7 +15,7 @@ from components.common.errors import PipelineError
 def call(
     tracking_uri: str, method: str, payload: dict[str, Any] | None = None, *, seconds: float = 60
 ) -> dict[str, Any]:
-    """POST to ``/api/2.0/mlflow/<method>``, or GET it without a payload, with the credentials that MLflow's own client would send.
+    """POST to ``/api/2.0/mlflow/<method>``, or GET it without a payload, as MLflow's own client would.
 
     Raises:
         OSError: no answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).

@@ -44,7 +44,7 @@ class Summary:
     def links(self) -> Iterator[tuple[str, str]]:
         experiment = f"{self.tracking_uri}/#/experiments/{self.experiment_id}"
         yield "this run", f"{experiment}/runs/{self.run_id}"
-        yield "compare runs", f"{experiment}?compareRunsMode=CHART"
+        yield "compare runs", f"{experiment}/runs?compareRunsMode=CHART"
         if self.model["version"]:
             yield (
                 "model",
@@ -141,7 +141,7 @@ def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
     """Yield the MLflow pages worth opening: each experiment's runs as charts, and every registered model."""
     for experiment in call(tracking_uri, "experiments/search", {"max_results": 100}).get("experiments", []):
         if experiment["name"] != "Default":
-            link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}?compareRunsMode=CHART"
+            link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
             yield experiment["name"], link
     for model in call(tracking_uri, "registered-models/search?max_results=100").get("registered_models", []):
         yield model["name"], f"{tracking_uri}/#/models/{model['name']}"

@@ -95,13 +95,6 @@ def test_pipeline_run_ends_with_its_true_status(
     assert (parent.info.status, parent.data.tags.get("error")) == (status, tag)
 
 
-def test_a_message_too_long_for_mlflow_leaves_the_status_true(
-    mlflow_client: "MlflowClient", run_id: str
-) -> None:
-    close_pipeline_run(run_id, succeeded=False, message="failed " * 5000)
-    assert _parent(mlflow_client, run_id).info.status == "FAILED"
-
-
 def test_a_retried_first_step_finds_the_pipeline_run(
     mlflow_client: "MlflowClient", run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from components.common.dataset import Split, write_splits
+from components.common.trained_model import Epoch
 from components.train.config import TrainConfig
+from components.train.fit import fit
+from components.train.weights import weights_digest
 
 
 def _bands(count: int, seed: int) -> Split:
@@ -43,3 +46,10 @@ def small() -> TrainConfig:
 def random(small: TrainConfig) -> TrainConfig:
     """All that a resumed training has to bring back: dropout, batch statistics, augmentation, a schedule."""
     return small.differing(dropout=0.3, batch_norm=True, augmentation="affine", schedule="cosine", warmup=0.2)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(splits: tuple[Split, Split], random: TrainConfig) -> tuple[str, list[Epoch]]:
+    """Weights digest and history of a `random` training."""
+    model, history = fit(*splits, random, lambda _: None)
+    return weights_digest(model), history

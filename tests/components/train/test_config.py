@@ -94,12 +94,15 @@ def test_a_value_outside_its_rule_is_refused(option: str, value: Any, rule: str)
     shown = repr(value[int(index)] if index else value)
 
     with pytest.raises(
-        PipelineError, match=rf"^training option {option}: .*{re.escape(rule)}.* but got {re.escape(shown)}\.$"
+        PipelineError,
+        match=rf"^training option {option}: .*{re.escape(rule)}.* but got {re.escape(shown)}\.$",
     ):
         configuration("seed", {}, json.dumps({name: value}))
 
 
-@pytest.mark.parametrize("options", [{"epochs": -1}, {"batch_size": -8}, {"learning_rate": -0.1}, {"seed": -3}])
+@pytest.mark.parametrize(
+    "options", [{"epochs": -1}, {"batch_size": -8}, {"learning_rate": -0.1}, {"seed": -3}]
+)
 def test_an_option_outside_its_rule_is_refused(options: dict[str, float]) -> None:
     ((name, value),) = options.items()
 

@@ -32,7 +32,6 @@ def test_learning_rate_by_step(schedule: str, warmup: float, rates: dict[int, fl
 
     for step, rate in rates.items():
         optimizer.iterations.assign(step)
-        # math.cos(pi / 3) and the like are float32 here.
         assert float(optimizer.learning_rate) == pytest.approx(rate, abs=1e-6), f"step {step}"
 
 

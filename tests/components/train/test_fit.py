@@ -1,0 +1,70 @@
+import pytest
+
+from components.common.dataset import Split
+from components.common.errors import PipelineError
+from components.common.trained_model import Epoch
+from components.train.config import TrainConfig
+from components.train.fit import fit
+from components.train.weights import weights_digest
+
+Splits = tuple[Split, Split]
+
+
+def test_the_same_data_configuration_and_seed_give_the_same_model(
+    splits: Splits, random: TrainConfig, undisturbed: tuple[str, list[Epoch]]
+) -> None:
+    model, _ = fit(*splits, random, lambda _: None)
+
+    assert weights_digest(model) == undisturbed[0]
+
+
+def test_another_seed_gives_another_model(splits: Splits, small: TrainConfig) -> None:
+    configs = small.differing(epochs=1), small.differing(epochs=1, seed=1)
+
+    digests = {weights_digest(fit(*splits, config, lambda _: None)[0]) for config in configs}
+
+    assert len(digests) == 2
+
+
+def test_learns_an_easy_problem_and_reports_every_epoch(splits: Splits, small: TrainConfig) -> None:
+    reported: list[Epoch] = []
+
+    # 5 steps an epoch.
+    model, history = fit(*splits, small.differing(epochs=1, min_steps=26), reported.append)
+
+    assert history == reported
+    assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5, 6]
+    first, last = history[0], history[-1]
+    assert min(last.accuracy, last.val_accuracy) > 0.95
+    assert last.loss < first.loss
+    assert last.val_loss < first.val_loss
+    predicted = model.predict_on_batch(splits[1].images).argmax(axis=1)
+    assert float((predicted == splits[1].labels).mean()) == pytest.approx(last.val_accuracy)
+
+
+@pytest.mark.parametrize("count", [1, 64])
+def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig, count: int) -> None:
+    few = Split(splits[0].images[:count], splits[0].labels[:count])
+
+    _, history = fit(few, few, small.differing(batch_size=count, epochs=1), lambda _: None)
+
+    assert len(history) == 1
+
+
+def test_a_batch_larger_than_the_data_is_refused(splits: Splits, small: TrainConfig) -> None:
+    with pytest.raises(
+        PipelineError, match=r"^batch_size cannot exceed the 320 training images but got 321\.$"
+    ):
+        fit(*splits, small.differing(batch_size=321), lambda _: None)
+
+
+def test_a_training_that_diverges_is_refused(splits: Splits, small: TrainConfig) -> None:
+    reported: list[Epoch] = []
+
+    with pytest.raises(
+        PipelineError,
+        match=r"^the loss must stay finite but was (nan|inf) in epoch 1: lower learning_rate \(1e\+30\)\.$",
+    ):
+        fit(*splits, small.differing(optimizer="sgd", learning_rate=1e30), reported.append)
+
+    assert reported == []

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from components.common.dataset import Split, read_info
+from components.common.errors import PipelineError
+from components.common.trained_model import Epoch, Training
+from components.train.config import TrainConfig
+from components.train.train import train
+from components.train.weights import weights_digest
+
+
+@pytest.fixture(scope="module")
+def trained(
+    development: Path, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Training, Path]:
+    """A training, and the directory that holds its `model` and its `checkpoints`."""
+    directory = tmp_path_factory.mktemp("trained")
+    training = train(
+        development, random, "mine", directory / "model", lambda _: None, directory / "checkpoints"
+    )
+    return training, directory
+
+
+def test_leaves_model_record_and_curves_and_no_checkpoint(trained: tuple[Training, Path]) -> None:
+    training, directory = trained
+
+    assert {path.name for path in (directory / "model").iterdir()} == {
+        "model.keras",
+        "training.json",
+        "learning_curves.png",
+    }
+    assert Training.load(directory / "model") == training
+    assert (directory / "model" / "learning_curves.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert list((directory / "checkpoints").iterdir()) == []
+
+
+def test_the_record_says_what_was_trained_on_what(
+    trained: tuple[Training, Path],
+    development: Path,
+    random: TrainConfig,
+    undisturbed: tuple[str, list[Epoch]],
+) -> None:
+    training, _ = trained
+    info = read_info(development)
+
+    assert (training.recipe, training.seed) == ("mine", random.seed)
+    assert TrainConfig.model_validate(training.config) == random
+    assert (training.dataset_name, training.dataset_digest) == ("bands", info.digest)
+    last = training.history[-1]
+    assert (training.validation_accuracy, training.validation_loss) == (last.val_accuracy, last.val_loss)
+    assert training.seconds == sum(epoch.seconds for epoch in training.history)
+    assert training.images_per_second == pytest.approx(2 * 320 / training.seconds)
+    assert training.weights_digest == undisturbed[0]
+
+
+def test_the_saved_model_is_the_one_that_was_scored(
+    trained: tuple[Training, Path], splits: tuple[Split, Split]
+) -> None:
+    training, directory = trained
+
+    model = keras.models.load_model(directory / "model" / "model.keras")
+
+    assert weights_digest(model) == training.weights_digest
+    assert model.count_params() == training.parameters
+    assert not model.compiled
+    predicted = np.asarray(model(splits[1].images)).argmax(axis=1)
+    assert float((predicted == splits[1].labels).mean()) == pytest.approx(training.validation_accuracy)
+
+
+def test_an_interrupted_training_is_taken_up_by_the_same_configuration_only(
+    development: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    def interrupt(_: Epoch) -> None:
+        raise InterruptedError
+
+    def epochs_of(config: TrainConfig, data: Path = development) -> list[int]:
+        reported: list[Epoch] = []
+        train(data, config, "mine", tmp_path / "model", reported.append, tmp_path / "checkpoints")
+        return [epoch.epoch for epoch in reported]
+
+    with pytest.raises(InterruptedError):
+        train(development, small, "mine", tmp_path / "model", interrupt, tmp_path / "checkpoints")
+
+    assert not (tmp_path / "model").exists()
+    assert epochs_of(small.differing(seed=1)) == [1, 2]
+    assert epochs_of(small) == [2]
+    assert epochs_of(small) == [1, 2]
+
+
+def test_a_training_that_diverges_leaves_nothing(
+    development: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    diverging = small.differing(optimizer="sgd", learning_rate=1e30)
+
+    with pytest.raises(PipelineError, match="lower learning_rate"):
+        train(development, diverging, "mine", tmp_path / "model", lambda _: None, tmp_path / "checkpoints")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"dataset\.json does not exist"):
+        train(tmp_path, TrainConfig(), "seed", tmp_path / "model", lambda _: None)
