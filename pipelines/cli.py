@@ -103,7 +103,7 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
     findings = list(examine(home))
     for finding in findings:
         typer.echo(finding.line())
-    if any(finding.fatal for finding in findings):
+    if any(finding.fatal and not finding.ok for finding in findings):
         raise typer.Exit(1)
 
 

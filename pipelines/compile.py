@@ -10,7 +10,7 @@ from components.train.config import RECIPES
 from pipelines.pipeline import mnist_pipeline
 
 # A digest, or a tag that is a commit's hash: references that never come to mean another image.
-IMMUTABLE = re.compile(r"[\w.\-/:]+(@sha256:[0-9a-f]{64}|:(sha-)?[0-9a-f]{7,64})")
+IMMUTABLE = re.compile(r"[\w.\-/:]+(@sha256:[0-9a-f]{64}|:(sha-)?[0-9a-f]{12,64})", re.ASCII)
 
 
 def default_image() -> str:

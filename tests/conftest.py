@@ -30,7 +30,6 @@ def platform(home: Home) -> Iterator[Platform]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With FORBID_SKIPS in the environment a skipped test fails the session."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    if skipped and os.environ.get("FORBID_SKIPS"):
-        reporter.write_line(f"\nFORBID_SKIPS is set but {len(skipped)} skipped", red=True)
+    if reporter and reporter.stats.get("skipped") and os.environ.get("FORBID_SKIPS"):
+        reporter.write_line(f"\nFORBID_SKIPS is set but {len(reporter.stats['skipped'])} skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

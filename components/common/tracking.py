@@ -12,20 +12,18 @@ again, and reported when it never does.
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from components.common.outbox import Outbox, reason
 from components.common.step import exit_on_user_error, say
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
 
 # MLflow's own defaults keep a step waiting for minutes when the server is gone.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -34,61 +32,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 PIPELINE_RUN_TAG = "pipeline_run_id"
 STEP_TAG = "step"
 PARENT_TAG = "mlflow.parentRunId"
-RETRY_SECONDS = 15.0
-
-
-def _refused(error: "MlflowException | RequestException") -> bool:
-    """Whether the record itself is at fault, as opposed to a server that does not answer or is too busy."""
-    from requests import RequestException
-
-    if not isinstance(error, RequestException):
-        status = error.get_http_status_code()
-    else:
-        status = error.response.status_code if error.response is not None else 503
-    return status < 500 and status not in {408, 429}
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
-
-
-class Outbox:
-    """Calls to MLflow in order; those that find no server wait for the next flush."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Callable[[], object]] = deque()
-        self._next_attempt = 0.0
-
-    def send(self, call: Callable[[], object]) -> None:
-        self._waiting.append(call)
-        if time.monotonic() >= self._next_attempt:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self._waiting:
-            return
-        from mlflow.exceptions import MlflowException
-        from requests import RequestException
-
-        while self._waiting:
-            try:
-                self._waiting[0]()
-            except (MlflowException, RequestException) as error:
-                if not _refused(error):
-                    say(
-                        "tracking",
-                        f"MLflow does not answer, {len(self._waiting)} records wait: {_reason(error)}",
-                    )
-                    self._next_attempt = time.monotonic() + RETRY_SECONDS
-                    return
-                say("tracking", f"MLflow refused a record: {_reason(error)}")
-            self._waiting.popleft()
-
-    def close(self) -> None:
-        """Try once more, and say what is lost."""
-        self.flush()
-        if self._waiting:
-            say("tracking", f"{len(self._waiting)} records were not sent to MLflow and are lost")
 
 
 class TrackedRun:
@@ -191,7 +134,7 @@ def mlflow_must_answer() -> Iterator[None]:
         yield
     except MlflowException as error:
         raise PipelineError(
-            f"this step needs MLflow at {os.environ['MLFLOW_TRACKING_URI']} but {_reason(error)}: "
+            f"this step needs MLflow at {os.environ['MLFLOW_TRACKING_URI']} but {reason(error)}: "
             "start that server, or correct what it refuses."
         ) from error
 
@@ -242,7 +185,10 @@ def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, 
 
 
 def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
-    """Give the parent run its true status; the exit handler calls this."""
+    """Give the parent run its true status; the exit handler calls this.
+
+    A child that is still RUNNING belongs to a pod that was killed, and gets the same status.
+    """
     client = _client()
     if client is None:
         return
@@ -250,11 +196,16 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
 
     try:
         if parent := find_pipeline_run(client, pipeline_run_id):
-            client.set_terminated(parent.info.run_id, "FINISHED" if succeeded else "FAILED")
-            if message:
+            lost = client.search_runs(
+                [parent.info.experiment_id],
+                f"attributes.status = 'RUNNING' and tags.`{PARENT_TAG}` = '{parent.info.run_id}'",
+            )
+            for run in (*lost, parent):
+                client.set_terminated(run.info.run_id, "FINISHED" if succeeded else "FAILED")
+            if message and "error" not in parent.data.tags:
                 client.set_tag(parent.info.run_id, "error", message)
     except MlflowException as error:
-        say("tracking", f"the pipeline's run in MLflow is left as it is: {_reason(error)}")
+        say("tracking", f"the pipeline's run in MLflow is left as it is: {reason(error)}")
 
 
 def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepRun:
@@ -290,7 +241,7 @@ def _step_or_untracked(pipeline_run_id: str, step: str) -> StepRun:
     try:
         return _open_step(client, pipeline_run_id, step)
     except MlflowException as error:
-        say("tracking", f"this step is not tracked: {_reason(error)}")
+        say("tracking", f"this step is not tracked: {reason(error)}")
         return StepRun.untracked()
 
 
@@ -307,7 +258,9 @@ def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[
         run = _step_or_untracked(pipeline_run_id, step)
         try:
             yield run
-        except BaseException:
+        except BaseException as error:
+            for tracked in (run, run.parent):
+                tracked.set_tags({"error": f"{step}: {reason(error)}"})
             run.close("FAILED")
             raise
         else:

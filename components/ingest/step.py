@@ -47,11 +47,15 @@ def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
     """Refuse to put models of two data sets under one registered name, where one would judge the other.
 
     Raises:
-        PipelineError: The registered model holds a version that was trained on another data set, or MLflow
-            does not answer.
+        PipelineError: The registered model holds a version that was trained on another data set, MLflow could
+            not register a model under the name, or does not answer.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
+    if unfit := set(model_name) & {"/", ":", "'"}:
+        raise PipelineError(
+            f"model_name must be without {' '.join(sorted(unfit))} but got {model_name!r}: choose another."
+        )
     from mlflow import MlflowClient
 
     with mlflow_must_answer():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -86,7 +87,8 @@ def _run_name(arguments: dict[str, Any]) -> str:
     """Name the run so that a person can tell it from others in a chart's legend."""
     data = arguments.get("dataset_name") or PurePosixPath(arguments["data"].rstrip("/")).name
     recipe = arguments.get("recipe", defaults()["recipe"])
-    return f"{data.removesuffix('.npz')}-{recipe}-{datetime.now():%m%d-%H%M%S}"
+    slug = re.sub(r"[^\w.-]+", "-", data.removesuffix(".npz"))
+    return f"{slug}-{recipe}-{datetime.now():%m%d-%H%M%S}"
 
 
 def _artifact_directory(home: Home, name: str) -> Path:

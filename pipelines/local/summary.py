@@ -42,6 +42,8 @@ class Summary:
         return {**asdict(self), "steps": steps}
 
     def links(self) -> Iterator[tuple[str, str]]:
+        if not self.run_id:
+            return
         experiment = f"{self.tracking_uri}/#/experiments/{self.experiment_id}"
         yield "this run", f"{experiment}/runs/{self.run_id}"
         yield "compare runs", f"{experiment}/runs?compareRunsMode=CHART"

@@ -1,7 +1,7 @@
 """Small data of MNIST's form, and a bucket of one's own in the object store."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import boto3
@@ -10,6 +10,7 @@ import pytest
 
 from components.common.dataset import Split
 from components.common.object_store import ObjectStore
+from pipelines.local.mlflow_api import close_abandoned_runs
 from pipelines.local.platform import Platform
 
 if TYPE_CHECKING:
@@ -57,12 +58,16 @@ def store(platform: Platform, s3_client: "S3Client", monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
-    """A plain client of the embedded MLflow server, which the environment names as it does in a step."""
+def mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "Iterator[MlflowClient]":
+    """A plain client of the embedded MLflow server, which the environment names as it does in a step.
+
+    Runs that are left open are closed at the end.
+    """
     from mlflow import MlflowClient
 
     for name in ("MLFLOW_RUN_ID", "MLFLOW_RUN_NAME", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    return MlflowClient()
+    yield MlflowClient()
+    close_abandoned_runs(platform.tracking_uri)

@@ -46,6 +46,6 @@ def evaluation(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def step_run_id(mlflow_client: "MlflowClient") -> str:
+def mlflow_run_id(mlflow_client: "MlflowClient") -> str:
     """The MLflow run that a version comes from."""
     return str(mlflow_client.create_run("0").info.run_id)

@@ -21,14 +21,14 @@ def name() -> str:
 
 
 @pytest.fixture
-def first(mlflow_client: "MlflowClient", candidate: Path, name: str, step_run_id: str) -> Registration:
+def first(mlflow_client: "MlflowClient", candidate: Path, name: str, mlflow_run_id: str) -> Registration:
     """The first version of `name`, made by the pipeline run "first"."""
     assert mlflow_client is not None
-    return register(candidate, name, step_run_id, "first", None, "**good**", {"dataset": "stripes"})
+    return register(candidate, name, mlflow_run_id, "first", None, "**good**", {"dataset": "stripes"})
 
 
 def test_the_first_version_is_the_champion(
-    mlflow_client: "MlflowClient", first: Registration, step_run_id: str
+    mlflow_client: "MlflowClient", first: Registration, mlflow_run_id: str
 ) -> None:
     version = mlflow_client.get_model_version(first.name, "1")
     assert first == Registration(
@@ -36,7 +36,8 @@ def test_the_first_version_is_the_champion(
     )
     assert set(version.aliases) == {"challenger", "champion"}
     assert version.tags == {"dataset": "stripes", "pipeline_run_id": "first"}
-    assert (version.description, version.run_id, version.status) == ("**good**", step_run_id, "READY")
+    assert (version.description, version.run_id, version.status) == ("**good**", mlflow_run_id, "READY")
+    assert mlflow_client.get_run(mlflow_run_id).info.status == "RUNNING"
 
 
 def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", first: Registration) -> None:
@@ -71,17 +72,16 @@ def test_a_version_names_schema_and_pinned_requirements(
 def test_the_model_lies_in_the_object_store(
     mlflow_client: "MlflowClient", first: Registration, s3_client: "S3Client", platform: Platform
 ) -> None:
-    model_id = mlflow_client.get_model_version(first.name, "1").model_id
-    listed = s3_client.list_objects_v2(Bucket=platform.bucket, Prefix="mlflow/")
-    print(model_id, [found["Key"] for found in listed["Contents"]][:50])
-    keys = [found["Key"] for found in listed["Contents"] if f"/{model_id}/" in found["Key"]]
-    assert any(key.endswith("model.keras") for key in keys)
+    model_id = mlflow_client.get_model_version(first.name, "1").source.removeprefix("models:/")
+    experiment_id = mlflow_client.get_logged_model(model_id).experiment_id
+    key = f"mlflow/{experiment_id}/models/{model_id}/artifacts/data/model.keras"
+    assert s3_client.head_object(Bucket=platform.bucket, Key=key)["ContentLength"] > 0
 
 
 def test_the_next_run_makes_the_next_champion(
-    mlflow_client: "MlflowClient", first: Registration, candidate: Path, step_run_id: str
+    mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
 ) -> None:
-    second = register(candidate, first.name, step_run_id, "second", "1", "better", {})
+    second = register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
     assert second.version == "2"
     assert mlflow_client.get_model_version_by_alias(first.name, "champion").version == "2"
     assert mlflow_client.get_model_version(first.name, "1").aliases == []
@@ -94,12 +94,12 @@ def test_a_crash_leaves_the_champion_and_the_next_attempt_ends_the_work(
     mlflow_client: "MlflowClient",
     first: Registration,
     candidate: Path,
-    step_run_id: str,
+    mlflow_run_id: str,
     call: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def second_run() -> Registration:
-        return register(candidate, first.name, step_run_id, "second", "1", "better", {})
+        return register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
 
     def crash(*_: Any, **__: Any) -> None:
         raise ConnectionError
@@ -116,9 +116,9 @@ def test_a_crash_leaves_the_champion_and_the_next_attempt_ends_the_work(
 
 
 def test_a_champion_that_the_candidate_was_not_compared_with_stays(
-    mlflow_client: "MlflowClient", first: Registration, candidate: Path, step_run_id: str
+    mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
 ) -> None:
     with pytest.raises(PipelineError, match=r"was compared with \(none\) but is now 1: run again"):
-        register(candidate, first.name, step_run_id, "second", None, "", {})
+        register(candidate, first.name, mlflow_run_id, "second", None, "", {})
     aliases = mlflow_client.get_registered_model(first.name).aliases
     assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "challenger": "2"}

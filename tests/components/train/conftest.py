@@ -39,7 +39,7 @@ def development(splits: tuple[Split, Split], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def small() -> TrainConfig:
     """A small CNN without anything random but initialization and order."""
-    return TrainConfig(filters=(8,), dense_units=16, learning_rate=0.01, epochs=2, batch_size=64)
+    return TrainConfig(filters=(8,), dense_units=32, learning_rate=0.003, epochs=2, batch_size=32)
 
 
 @pytest.fixture(scope="session")

@@ -189,4 +189,4 @@ def test_a_configuration_survives_json() -> None:
 
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        TrainConfig().epochs = 1  # type: ignore[misc]
+        TrainConfig().epochs = 1

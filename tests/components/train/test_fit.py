@@ -18,22 +18,22 @@ def test_the_same_data_configuration_and_seed_give_the_same_model(
     assert weights_digest(model) == undisturbed[0]
 
 
-def test_another_seed_gives_another_model(splits: Splits, small: TrainConfig) -> None:
-    configs = small.differing(epochs=1), small.differing(epochs=1, seed=1)
+def test_another_seed_gives_another_model(
+    splits: Splits, random: TrainConfig, undisturbed: tuple[str, list[Epoch]]
+) -> None:
+    model, _ = fit(*splits, random.differing(seed=1), lambda _: None)
 
-    digests = {weights_digest(fit(*splits, config, lambda _: None)[0]) for config in configs}
-
-    assert len(digests) == 2
+    assert weights_digest(model) != undisturbed[0]
 
 
 def test_learns_an_easy_problem_and_reports_every_epoch(splits: Splits, small: TrainConfig) -> None:
     reported: list[Epoch] = []
 
-    # 5 steps an epoch.
-    model, history = fit(*splits, small.differing(epochs=1, min_steps=26), reported.append)
+    # 10 steps an epoch.
+    model, history = fit(*splits, small.differing(epochs=1, min_steps=41), reported.append)
 
     assert history == reported
-    assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5, 6]
+    assert [epoch.epoch for epoch in history] == [1, 2, 3, 4, 5]
     first, last = history[0], history[-1]
     assert min(last.accuracy, last.val_accuracy) > 0.95
     assert last.loss < first.loss
@@ -42,11 +42,10 @@ def test_learns_an_easy_problem_and_reports_every_epoch(splits: Splits, small: T
     assert float((predicted == splits[1].labels).mean()) == pytest.approx(last.val_accuracy)
 
 
-@pytest.mark.parametrize("count", [1, 64])
-def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig, count: int) -> None:
-    few = Split(splits[0].images[:count], splits[0].labels[:count])
+def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig) -> None:
+    one = Split(splits[0].images[:1], splits[0].labels[:1])
 
-    _, history = fit(few, few, small.differing(batch_size=count, epochs=1), lambda _: None)
+    _, history = fit(one, one, small.differing(batch_size=1, epochs=1), lambda _: None)
 
     assert len(history) == 1
 

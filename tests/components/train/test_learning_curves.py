@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from components.common.trained_model import Epoch
@@ -12,13 +13,13 @@ def test_both_splits_are_drawn_over_the_epochs(epochs: int) -> None:
     panels = learning_curves(history).axes
 
     drawn = {
-        (axes.get_ylabel(), line.get_label()): dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        (axes.get_ylabel(), line.get_label()): np.asarray(line.get_xydata()).tolist()
         for axes in panels
         for line in axes.get_lines()
     }
     assert drawn == {
-        ("loss", "training"): {n: 1 / n for n in numbers},
-        ("loss", "validation"): {n: 2 / n for n in numbers},
-        ("accuracy", "training"): {n: 1 - 0.5 / n for n in numbers},
-        ("accuracy", "validation"): {n: 1 - 0.6 / n for n in numbers},
+        ("loss", "training"): [[n, 1 / n] for n in numbers],
+        ("loss", "validation"): [[n, 2 / n] for n in numbers],
+        ("accuracy", "training"): [[n, 1 - 0.5 / n] for n in numbers],
+        ("accuracy", "validation"): [[n, 1 - 0.6 / n] for n in numbers],
     }

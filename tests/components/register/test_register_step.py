@@ -1,0 +1,101 @@
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from components.common.tracking import find_pipeline_run, open_pipeline_run
+from components.register.step import close_run_step, register_step
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@pytest.fixture
+def run_id(mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> str:
+    """Kubeflow's id of a pipeline run that is open in MLflow."""
+    assert mlflow_client is not None
+    monkeypatch.setenv("GIT_SHA", "3f2a" * 10)
+    run_id = uuid.uuid4().hex
+    open_pipeline_run(run_id, "stripes-fast", "registrations")
+    return run_id
+
+
+def test_a_version_carries_its_lineage_and_the_runs_name_it(
+    mlflow_client: "MlflowClient", run_id: str, candidate: Path, evaluation: Path
+) -> None:
+    registration = register_step(candidate, evaluation, run_id, "")
+
+    version = mlflow_client.get_model_version("stripes-cnn", registration.version)
+    assert version.tags == {
+        "git_sha": "3f2a" * 10,
+        "recipe": "fast",
+        "seed": "7",
+        "dataset": "stripes",
+        "data_digest": "b" * 64,
+        "test_digest": "c" * 64,
+        "weights_digest": "a" * 64,
+        "pipeline_run_id": run_id,
+    }
+    assert version.description == "**register**: first champion"
+    parent = find_pipeline_run(mlflow_client, run_id)
+    assert parent is not None
+    assert (version.run_id, parent.info.status) == (parent.info.run_id, "RUNNING")
+    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    (step,) = mlflow_client.search_runs([parent.info.experiment_id], below)
+    assert (step.info.run_name, step.info.status) == ("register | stripes-fast", "FINISHED")
+    for run in (step, parent):
+        named = run.data.tags["model_name"], run.data.tags["model_version"]
+        assert named == ("stripes-cnn", registration.version)
+
+
+def test_a_version_comes_from_the_run_that_kubeflow_injects(
+    mlflow_client: "MlflowClient",
+    run_id: str,
+    candidate: Path,
+    evaluation: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment_id = mlflow_client.create_experiment("kubeflow-register")
+    parent = mlflow_client.create_run(experiment_id).info.run_id
+    task = mlflow_client.create_run(experiment_id, tags={"mlflow.parentRunId": parent}).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", task)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment_id)
+
+    registration = register_step(candidate, evaluation, run_id, "injected-model")
+
+    version = mlflow_client.get_model_version("injected-model", registration.version)
+    assert version.run_id == parent
+    assert mlflow_client.get_run(task).data.tags["model_version"] == registration.version
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [("", "MLFLOW_TRACKING_URI is not set"), ("http://127.0.0.1:9", "MLFLOW_TRACKING_URI is http://127")],
+)
+def test_without_mlflow_nothing_can_be_registered(
+    candidate: Path,
+    evaluation: Path,
+    uri: str,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(SystemExit) as ended:
+        register_step(candidate, evaluation, "run", "")
+    assert ended.value.code == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("[register] error: ")
+    assert named in last
+
+
+@pytest.mark.parametrize(("state", "status"), [("SUCCEEDED", "FINISHED"), ("FAILED", "FAILED")])
+def test_kubeflows_last_word_closes_the_run(
+    mlflow_client: "MlflowClient", run_id: str, state: str, status: str
+) -> None:
+    close_run_step(run_id, state, "why")
+    parent = find_pipeline_run(mlflow_client, run_id)
+    assert parent is not None
+    assert (parent.info.status, parent.data.tags["error"]) == (status, "why")

@@ -1,0 +1,124 @@
+import pytest
+
+from pipelines.local.progress import Progress
+
+INGESTED = "    [ingest] digits from sklearn.datasets.load_digits: 1442 training images\n"
+TRACEBACK = """\
+    Traceback (most recent call last):
+      File "/app/components/train/train.py", line 53, in train
+        model.save(target / MODEL_FILE, include_optimizer=False)
+    NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`
+    
+
+""".splitlines(keepends=True)  # noqa: W293  # kfp.local indents the empty line too
+RULE = "-" * 80 + "\n"
+
+
+def _started(task: str) -> list[str]:
+    return [RULE, f"09:04:08.206 - INFO - Executing task \x1b[96m'{task}'\x1b[0m\n", "Streamed logs:\n", "\n"]
+
+
+def _succeeded(task: str) -> list[str]:
+    return [
+        "\n",
+        f"09:04:12.405 - INFO - Task \x1b[96m'{task}'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m\n",
+        f"09:04:12.405 - INFO - Task \x1b[96m'{task}'\x1b[0m has no outputs\n",
+    ]
+
+
+def _failed(task: str) -> list[str]:
+    return [
+        f"09:03:41.964 - ERROR - Task \x1b[96m'{task}'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m\n"
+    ]
+
+
+def _follow(lines: list[str], exit_status: int) -> tuple[Progress, list[str]]:
+    progress = Progress()
+    shown = list(progress.lines(iter(lines)))
+    progress.finish(exit_status)
+    return progress, [line.rpartition("  ")[0] if line.endswith(" s") else line for line in shown]
+
+
+def _statuses(progress: Progress) -> list[tuple[str, str]]:
+    return [(step.name, step.status) for step in progress.steps]
+
+
+def test_steps_and_their_own_lines_are_shown() -> None:
+    progress, shown = _follow(
+        [
+            "09:04:08.202 - INFO - Running pipeline: \x1b[95m'mnist-pipeline'\x1b[0m\n",
+            *_started("ingest"),
+            "    [KFP Executor 2026-11-23 09:04:08,261 INFO]: Got executor_input:\n",
+            '            "parameterValues": {\n',
+            INGESTED,
+            "    View run ingest at: http://127.0.0.1:5001/#/experiments/1/runs/3f50\n",
+            *_succeeded("ingest"),
+            *_started("search"),
+            "    [I 2026-11-23 09:05:25,196] Trial 1 finished with value: 0.95\n",
+            "        [tune] trial 1 complete after epoch 4\n",
+            *_succeeded("search"),
+        ],
+        0,
+    )
+    assert shown == [
+        "[ingest] digits from sklearn.datasets.load_digits: 1442 training images",
+        "succeeded  ingest",
+        "[tune] trial 1 complete after epoch 4",
+        "succeeded  search",
+    ]
+    assert _statuses(progress) == [("ingest", "SUCCEEDED"), ("search", "SUCCEEDED")]
+    assert (progress.succeeded, progress.error) == (True, None)
+    assert all(step.seconds >= 0 for step in progress.steps)
+
+
+def test_the_two_trainings_have_names_of_their_own() -> None:
+    lines = [*_started("train"), *_succeeded("train"), *_started("train-2"), *_succeeded("train-2")]
+    progress, shown = _follow(lines, 0)
+    assert [step.name for step in progress.steps] == ["train-baseline", "train-tuned"]
+    assert shown == ["succeeded  train-baseline", "succeeded  train-tuned"]
+
+
+def test_tasks_of_one_name_may_run_at_a_time() -> None:
+    lines = [*_started("search"), *_started("search"), *_succeeded("search")]
+    progress, _ = _follow([*lines, *_failed("search")], 1)
+    assert _statuses(progress) == [("search", "SUCCEEDED"), ("search", "FAILED")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["    [train-baseline] error: epochs must be at least 1\n", "    \n"], "epochs must be at least 1"),
+        (TRACEBACK, "NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`"),
+    ],
+)
+def test_the_first_error_is_kept(lines: list[str], reason: str) -> None:
+    progress, shown = _follow(
+        [
+            *_started("train"),
+            *lines,
+            *_failed("train"),
+            *_started("close-run"),
+            "    [close-run] error: another\n",
+            *_failed("close-run"),
+            "Pipeline \x1b[95m'mnist-pipeline'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m.\n",
+        ],
+        1,
+    )
+    assert progress.error == f"step train-baseline failed: {reason}"
+    assert not progress.succeeded
+    assert _statuses(progress) == [("train-baseline", "FAILED"), ("close-run", "FAILED")]
+    assert "failed     train-baseline" in shown
+
+
+def test_a_run_that_is_killed_leaves_no_step_running() -> None:
+    progress, _ = _follow(
+        [*_started("ingest"), *_succeeded("ingest"), *_started("train"), "    Killed\n"], 137
+    )
+    assert progress.error == "the run's process ended with status 137: Killed"
+    assert _statuses(progress) == [("ingest", "SUCCEEDED"), ("train-baseline", "FAILED")]
+
+
+def test_a_run_that_never_starts_is_explained_by_its_last_line() -> None:
+    progress, shown = _follow(["Traceback (most recent call last):\n", "ModuleNotFoundError: kfp\n"], 1)
+    assert progress.error == "the run's process ended with status 1: ModuleNotFoundError: kfp"
+    assert (progress.steps, shown) == ([], [])

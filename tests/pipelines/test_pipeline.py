@@ -1,0 +1,257 @@
+"""The DAG, read from the compiled pipeline as Kubeflow's driver reads it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.train.config import RECIPES
+
+Spec = dict[str, Any]
+PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+TRAINING = {"comp-train", "comp-train-2", "comp-search"}
+
+
+@pytest.fixture(scope="session")
+def spec(documents: tuple[Spec, Spec]) -> Spec:
+    return documents[0]
+
+
+@pytest.fixture(scope="session")
+def node_pools(documents: tuple[Spec, Spec]) -> Spec:
+    """What the platform spec says of each executor."""
+    executors: Spec = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return executors
+
+
+def _tasks(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
+    """Yield the DAG ("root" or its component's name), the name and the spec of every task."""
+    for dag, component in {"root": spec["root"], **spec["components"]}.items():
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            yield dag, name, task
+
+
+def _component(spec: Spec, task: Spec) -> Spec:
+    component: Spec = spec["components"][task["componentRef"]["name"]]
+    return component
+
+
+def _inputs(task: Spec, kind: str) -> Spec:
+    inputs: Spec = task.get("inputs", {}).get(kind, {})
+    return inputs
+
+
+def _declared(spec: Spec, dag: str, kind: str) -> set[str]:
+    component = spec["root"] if dag == "root" else spec["components"][dag]
+    return set(component.get("inputDefinitions", {}).get(kind, {}))
+
+
+def _named_by(value: Spec) -> set[str]:
+    """Return the inputs of its DAG that a task's input names."""
+    constant = value.get("runtimeValue", {}).get("constant")
+    names = PLACEHOLDER.findall(constant) if isinstance(constant, str) else []
+    return {
+        *names,
+        *(value[key] for key in ("componentInputParameter", "componentInputArtifact") if key in value),
+    }
+
+
+def _origin(spec: Spec, dag: str, value: Spec) -> str:
+    """Follow a task's input up to the pipeline's parameter, the constant or the task's output that it is."""
+    names = _named_by(value)
+    if not names:
+        output = value.get("taskOutputParameter")
+        return f"output of {output['producerTask']}" if output else str(value["runtimeValue"]["constant"])
+    (name,) = names
+    if dag == "root":
+        return name
+    ((above, task),) = [
+        (above, task) for above, _, task in _tasks(spec) if task["componentRef"]["name"] == dag
+    ]
+    if task.get("parameterIterator", {}).get("itemInput") == name:
+        return "item"
+    return _origin(spec, above, _inputs(task, "parameters")[name])
+
+
+def _consumers(spec: Spec, dag: str, source: Spec) -> Iterator[tuple[str, str]]:
+    """Yield component and input of every step that is given the artifact."""
+    for place, _, task in _tasks(spec):
+        for name, value in _inputs(task, "artifacts").items():
+            if place == dag and value == source:
+                component = task["componentRef"]["name"]
+                if "dag" in _component(spec, task):
+                    yield from _consumers(spec, component, {"componentInputArtifact": name})
+                else:
+                    yield component, name
+
+
+@pytest.mark.parametrize(
+    ("artifact", "consumers"),
+    [
+        ("test", {("comp-evaluate", "test")}),
+        ("development", {(component, "development") for component in TRAINING}),
+    ],
+)
+def test_only_the_evaluation_is_given_the_test_split(
+    spec: Spec, artifact: str, consumers: set[tuple[str, str]]
+) -> None:
+    output = {"taskOutputArtifact": {"outputArtifactKey": artifact, "producerTask": "preprocess"}}
+    assert set(_consumers(spec, "comp-exit-handler-1", output)) == consumers
+
+
+def test_steps_wait_for_what_they_need(spec: Spec) -> None:
+    waits = {
+        name: set(task.get("dependentTasks", []))
+        for dag, name, task in _tasks(spec)
+        if dag == "comp-exit-handler-1"
+    }
+    assert waits == {
+        "ingest": set(),
+        "preprocess": {"ingest"},
+        "train": {"preprocess"},
+        "tune": {"preprocess", "train"},
+        "train-2": {"preprocess", "tune"},
+        "evaluate": {"preprocess", "train", "train-2"},
+        "gate": {"evaluate"},
+        "condition-2": {"evaluate", "gate"},
+    }
+
+
+def test_the_search_waits_for_the_study_and_the_choice_for_every_worker(spec: Spec) -> None:
+    tune = spec["components"]["comp-tune"]["dag"]["tasks"]
+    assert tune["for-loop-1"]["dependentTasks"] == ["open-study"]
+    assert (
+        tune["for-loop-1"]["parameterIterator"]["items"]["inputParameter"]
+        == "pipelinechannel--open-study-Output"
+    )
+    assert tune["choose"]["dependentTasks"] == ["for-loop-1"]
+
+
+def test_nothing_is_registered_that_did_not_pass_the_gate(spec: Spec) -> None:
+    places = [dag for dag, _, task in _tasks(spec) if task["componentRef"]["name"] == "comp-register"]
+    assert places == ["comp-condition-2"]
+    condition = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]
+    assert condition["triggerPolicy"] == {
+        "condition": "inputs.parameter_values['pipelinechannel--gate-Output'] == 'register'"
+    }
+    assert _inputs(condition, "parameters")["pipelinechannel--gate-Output"] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "gate"}
+    }
+
+
+def test_the_run_is_closed_whatever_happened(spec: Spec) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks.keys() == {"exit-handler-1", "close-run"}
+    close = tasks["close-run"]
+    assert close["dependentTasks"] == ["exit-handler-1"]
+    assert close["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert _inputs(close, "parameters")["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+
+
+def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cache(spec: Spec) -> None:
+    steps = {
+        name: (task.get("retryPolicy", {}).get("maxRetryCount"), task["cachingOptions"])
+        for _, name, task in _tasks(spec)
+        if "executorLabel" in _component(spec, task) and name != "close-run"
+    }
+    assert len(steps) == 10
+    assert steps == dict.fromkeys(steps, (2, {}))
+
+
+def test_every_task_has_a_name_for_people(spec: Spec) -> None:
+    names = [task["taskInfo"]["name"] for _, _, task in _tasks(spec)]
+    assert len(set(names)) == len(names)
+
+
+def test_every_parameter_has_a_description_and_a_default(spec: Spec) -> None:
+    for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items():
+        assert parameter["description"], name
+        assert "defaultValue" in parameter, name
+
+
+def test_the_recipe_is_chosen_from_a_list(spec: Spec) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert parameters["recipe"]["literals"] == list(RECIPES)
+    assert parameters["recipe"]["defaultValue"] in RECIPES
+
+
+def test_every_parameter_reaches_a_step(spec: Spec, node_pools: Spec) -> None:
+    origins = {
+        _origin(spec, dag, value)
+        for dag, _, task in _tasks(spec)
+        if "executorLabel" in _component(spec, task)
+        for value in _inputs(task, "parameters").values()
+        if "taskFinalStatus" not in value
+    }
+    pool = {"node_selector", "tolerations"} if node_pools else set()
+    assert spec["root"]["inputDefinitions"]["parameters"].keys() <= origins | pool
+
+
+def _resources(spec: Spec, task: Spec) -> Spec:
+    executor = _component(spec, task).get("executorLabel")
+    container = spec["deploymentSpec"]["executors"][executor]["container"] if executor else {}
+    resources: Spec = container.get("resources", {})
+    return resources
+
+
+def _pool_inputs(spec: Spec, node_pools: Spec, task: Spec) -> list[Spec]:
+    """Return what the platform spec takes from the DAG's inputs for this task's pod."""
+    executor = _component(spec, task).get("executorLabel")
+    if executor not in node_pools:
+        return []
+    pool = node_pools[executor]
+    tolerations = [toleration["tolerationJson"] for toleration in pool["tolerations"]]
+    return [pool["nodeSelector"]["nodeSelectorJson"], *tolerations]
+
+
+def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spec, node_pools: Spec) -> None:
+    placed = {}
+    for dag, _, task in _tasks(spec):
+        if accelerator := _resources(spec, task).get("accelerator"):
+            names = [PLACEHOLDER.fullmatch(accelerator[key]) for key in ("resourceCount", "resourceType")]
+            values = [_inputs(task, "parameters")[name[1]] for name in names if name]
+            values += _pool_inputs(spec, node_pools, task)
+            placed[task["componentRef"]["name"]] = [_origin(spec, dag, value) for value in values]
+    assert placed.keys() == TRAINING
+    for origins in placed.values():
+        assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
+    assert node_pools.keys() == {"exec-train", "exec-train-2", "exec-search"}
+
+
+def test_every_input_that_a_task_names_is_declared_and_passed_down(spec: Spec, node_pools: Spec) -> None:
+    missing = []
+    for dag, name, task in _tasks(spec):
+        for kind in ("parameters", "artifacts"):
+            given = _inputs(task, kind)
+            pool = _pool_inputs(spec, node_pools, task) if kind == "parameters" else []
+            named = set().union(*map(_named_by, [*given.values(), *pool]))
+            missing += [(dag, name, "not declared", missed) for missed in named - _declared(spec, dag, kind)]
+            if "dag" in _component(spec, task):
+                item = task.get("parameterIterator", {}).get("itemInput")
+                needed = _declared(spec, task["componentRef"]["name"], kind) - {item}
+                missing += [(dag, name, "not passed", missed) for missed in needed - set(given)]
+        pod = set(PLACEHOLDER.findall(str(_resources(spec, task))))
+        missing += [(dag, name, "not given", missed) for missed in pod - set(_inputs(task, "parameters"))]
+    assert missing == []
+
+
+def test_a_placeholder_is_the_whole_value(spec: Spec) -> None:
+    constants = [
+        value["runtimeValue"]["constant"]
+        for _, _, task in _tasks(spec)
+        for value in _inputs(task, "parameters").values()
+        if "runtimeValue" in value
+    ]
+    placeholders = [constant for constant in constants if "{{" in str(constant)]
+    assert placeholders
+    assert [text for text in placeholders if not re.fullmatch(r"\{\{\$\.[^{}]+\}\}", text)] == []
+
+
+def test_every_step_is_given_kubeflows_id_of_the_run(spec: Spec) -> None:
+    ids = {
+        task["taskInfo"]["name"]: _origin(spec, dag, _inputs(task, "parameters")["pipeline_run_id"])
+        for dag, _, task in _tasks(spec)
+        if "executorLabel" in _component(spec, task)
+    }
+    assert ids == dict.fromkeys(ids, "{{$.pipeline_job_uuid}}")
