@@ -119,7 +119,7 @@ def test_a_target_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     [
         (IMAGE, f"mnist-pipeline-{DIGEST[:12]}"),
         (f"mnist-pipeline:{COMMIT}", f"mnist-pipeline-{COMMIT[:12]}"),
-        ("mnist-pipeline:sha-3f2a3f2", "mnist-pipeline-sha-3f2a3f2"),
+        ("mnist-pipeline:sha-3f2a3f2a3f2a", "mnist-pipeline-sha-3f2a3f2a"),
     ],
 )
 def test_kubernetes_resources_are_a_pipeline_and_its_version(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.common import tracking
+from components.common import outbox
 from components.common.errors import PipelineError
 from components.common.tracking import (
     StepRun,
@@ -131,7 +131,7 @@ def test_records_wait_and_are_sent_when_mlflow_is_back(
 def test_records_are_sent_while_the_step_goes_on(
     mlflow_client: "MlflowClient", gateway: Gateway, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
     with step_run(run_id, "train") as run:
         gateway.outage = 0
         run.log_metrics({"before": 1.0})

@@ -104,6 +104,20 @@ def test_affine_distorts_each_image_a_little() -> None:
     assert 1.1 < area.max() < 1.25
 
 
+def test_affine_rotates_up_to_ten_degrees() -> None:
+    bars = np.zeros((200, 28, 28), np.uint8)
+    bars[:, 13:15, 5:23] = 250
+    config = TrainConfig(augmentation="affine", batch_size=50)
+
+    images = _images(_epoch(Split(bars, np.zeros(200, np.uint8)), config))
+
+    slopes = [np.polyfit(*np.nonzero(image.T > 100), deg=1)[0] for image in images]
+    degrees = np.degrees(np.arctan(slopes))
+    assert 8 < degrees.max() < 12
+    assert -12 < degrees.min() < -8
+    assert abs(degrees.mean()) < 1
+
+
 @pytest.mark.parametrize("augmentation", ["none", "shift", "affine"])
 def test_reads_what_is_mapped_from_disk(
     augmentation: str, make_split: Callable[..., Split], tmp_path: Path

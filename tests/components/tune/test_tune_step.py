@@ -6,6 +6,7 @@ import pytest
 
 from components.common.trained_model import Training
 from components.tune.step import choose_step, open_study_step, search_step, share
+from components.tune.study import open_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -51,6 +52,8 @@ def test_two_workers_search_and_the_best_is_chosen(
     choice = choose_step(model, "run", tmp_path / "out" / "configuration.json", tmp_path / "page.html")
 
     assert (workers, counts, choice.trials) == (["1/2", "2/2"], [1, 1], 3)
+    trials = open_study("run", seed=0).trials
+    assert trials[1].params != trials[2].params
     assert choice.baseline_validation_accuracy == 0.02
     assert choice.validation_accuracy >= 0.02
     assert json.loads((tmp_path / "out" / "configuration.json").read_text()) == json.loads(choice.as_json())
