@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,12 @@ def test_affine_distorts_each_image_a_little() -> None:
     assert 1.1 < area.max() < 1.25
 
 
+def _tilt(bar: NDArray[np.uint8]) -> float:
+    """Return the degrees between a bar and the horizontal."""
+    rows, columns = np.nonzero(bar > 100)
+    return math.degrees(math.atan(np.polyfit(columns, rows, deg=1)[0]))
+
+
 def test_affine_rotates_up_to_ten_degrees() -> None:
     bars = np.zeros((200, 28, 28), np.uint8)
     bars[:, 13:15, 5:23] = 250
@@ -111,8 +118,7 @@ def test_affine_rotates_up_to_ten_degrees() -> None:
 
     images = _images(_epoch(Split(bars, np.zeros(200, np.uint8)), config))
 
-    slopes = [np.polyfit(*np.nonzero(image.T > 100), deg=1)[0] for image in images]
-    degrees = np.degrees(np.arctan(slopes))
+    degrees = np.array([_tilt(image) for image in images])
     assert 8 < degrees.max() < 12
     assert -12 < degrees.min() < -8
     assert abs(degrees.mean()) < 1
