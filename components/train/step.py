@@ -1,6 +1,7 @@
 """The `train` step: a training that is narrated and tracked."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,12 @@ def narrator(step: str, run: StepRun, epochs: int) -> Callable[[Epoch], None]:
     return on_epoch
 
 
+def checkpoint_directory() -> Path | None:
+    """Return the directory that `CHECKPOINT_DIR` names; without it an interrupted training begins anew."""
+    directory = os.environ.get("CHECKPOINT_DIR")
+    return Path(directory) if directory else None
+
+
 def train_step(
     development: Path,
     pipeline_run_id: str,
@@ -56,7 +63,9 @@ def train_step(
             | {"config.recipe": recipe}
         )
         epochs = config.epochs_on(read_info(development).counts["train"])
-        training = train(development, config, recipe, target, narrator(step, run, epochs))
+        training = train(
+            development, config, recipe, target, narrator(step, run, epochs), checkpoint_directory()
+        )
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})

@@ -1,5 +1,6 @@
 """Train one model and leave it in a directory: the model, what it came from, its learning curves."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +38,8 @@ def train(
     """
     info = read_info(development)
     splits = open_split(development, "train"), open_split(development, "validation")
-    checkpoint = (
-        Checkpoint(checkpoints / f"{info.digest[:16]}-{config.digest()[:16]}") if checkpoints else None
-    )
+    key = f"{info.digest[:16]}-{config.digest()[:16]}-{_code_digest()[:16]}"
+    checkpoint = Checkpoint(checkpoints / key) if checkpoints else None
     model, history = fit(*splits, config, on_epoch, checkpoint)
     seconds = sum(epoch.seconds for epoch in history)
     training = Training(
@@ -63,6 +63,12 @@ def train(
     if checkpoint:
         checkpoint.delete()
     return training
+
+
+def _code_digest() -> str:
+    """Name the code that trains: a checkpoint of other code is not taken up."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def _save(model: "keras.Model", config: TrainConfig, path: Path) -> None:

@@ -90,7 +90,11 @@ def _open_tracking(
 
 
 def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, str]:
-    defaults = {"OPTUNA_STORAGE": str(home.optuna / "journal.log"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    defaults = {
+        "CHECKPOINT_DIR": str(home.path / "checkpoints"),
+        "OPTUNA_STORAGE": str(home.optuna / "journal.log"),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     return {
         **store.environment,
         **{name: value for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_")},
