@@ -116,6 +116,8 @@ def render(summary: Summary) -> Iterator[str]:
         yield f"  {step.name:16} {step.seconds:7.1f} s  {step.status.lower()}"
     yield f"  {'whole run':16} {summary.seconds:7.1f} s  {summary.status.lower()}"
     yield ""
+    if summary.dataset["name"]:
+        yield f"  data      {summary.dataset['name']}, digest {(summary.dataset['digest'] or 'none')[:12]}"
     for part in PARTS:
         if metrics := summary.metrics[part]:
             yield (

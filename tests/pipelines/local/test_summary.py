@@ -54,6 +54,7 @@ def test_a_run_that_succeeded() -> None:
         "  train-baseline      61.5 s  succeeded",
         "  whole run           94.3 s  succeeded",
         "",
+        "  data      mnist, digest dddddddddddd",
         "  baseline  test accuracy 0.9926  loss 0.0234  macro F1 0.9926  errors 74",
         "  tuned     test accuracy 0.9926  loss 0.0234  macro F1 0.9926  errors 74",
         "  tutorial  test accuracy 0.9926, as it reports for the recipe seed",
