@@ -74,6 +74,16 @@ class ObjectStore:
         with written_file(target) as partial:
             return self._stream(key, partial)
 
+    def upload(self, path: Path, key: str) -> None:
+        """Store a file, whole or not at all, in place of what has this key."""
+        with self._explained(), path.open("rb") as content:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+        with self._explained():
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
     def has_content(self, digest: str) -> bool:
         from botocore.exceptions import ClientError
 

@@ -13,9 +13,18 @@ TRAINING_FILE = "training.json"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch, counted from 1: mean loss per image, accuracy as a fraction, seconds without validation."""
+    """One scoring of a training.
 
-    epoch: int
+    Attributes:
+        epoch: Passes over the training split so far.
+        loss: Mean loss per training image since the scoring before.
+        accuracy: Fraction of right answers on these images.
+        val_loss: Mean cross-entropy per validation image.
+        val_accuracy: Fraction of right answers on the validation split.
+        seconds: Training time since the scoring before.
+    """
+
+    epoch: float
     loss: float
     accuracy: float
     val_loss: float
@@ -25,7 +34,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Training:
-    """The record of one training; `weights_digest` tells equal models apart from similar ones."""
+    """The record of one training.
+
+    Attributes:
+        runtime: What of the machine decides the very bits: threads, number format, versions.
+        weights_digest: Tells equal models apart from similar ones.
+    """
 
     recipe: str
     seed: int
@@ -39,6 +53,7 @@ class Training:
     weights_digest: str
     dataset_name: str
     dataset_digest: str
+    runtime: dict[str, str]
 
     @classmethod
     def load(cls, model: Path) -> "Training":

@@ -1,56 +1,78 @@
-"""The state of a training after its last finished epoch, kept on disk until the training ends."""
+"""The state of a training, kept as one file or object until the training ends."""
 
+import io
 import json
-import shutil
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.trained_model import Epoch
+from components.common.errors import PipelineError
+from components.common.files import written_file
+from components.common.object_store import ObjectStore
 
 if TYPE_CHECKING:
-    import keras
+    from components.train.trainer import Trainer
 
 
 class Checkpoint:
-    """A directory that holds weights, optimizer and random state of one training.
+    """Saves and restores one training; a crash in the middle of saving leaves the previous state.
 
-    `progress.json` is written last and names the state that belongs to it, so that a crash between the two leaves
-    the previous checkpoint valid.
+    Args:
+        location: A path, or s3://bucket/key in the object store that S3_ENDPOINT_URL names.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._progress = directory / "progress.json"
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._store: ObjectStore | None = None
+        if location.startswith("s3://"):
+            self._store, self._key = ObjectStore.for_uri(location)
 
-    def save(self, model: "keras.Model", history: list[Epoch]) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        state = self._directory / f"epoch-{len(history)}.npz"
-        np.savez(state, *(variable.numpy() for variable in _variables(model)))
-        written = self._progress.with_suffix(".new")
-        written.write_text(json.dumps({"state": state.name, "history": [asdict(epoch) for epoch in history]}))
-        written.replace(self._progress)
-        for file in self._directory.glob("*.npz"):
-            if file != state:
-                file.unlink()
+    def save(self, trainer: "Trainer") -> None:
+        arrays, progress = trainer.state()
+        if self._store:
+            with tempfile.TemporaryDirectory() as scratch:
+                _write(Path(scratch, "state.npz"), arrays, progress)
+                self._store.upload(Path(scratch, "state.npz"), self._key)
+            return
+        path = Path(self._location)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_file(path) as partial:
+            _write(partial, arrays, progress)
 
-    def restore(self, model: "keras.Model") -> list[Epoch]:
-        """Load the saved state into a freshly compiled model; return the finished epochs, none without a save."""
-        if not self._progress.exists():
-            return []
-        progress = json.loads(self._progress.read_text())
-        model.optimizer.build(model.trainable_variables)
-        with np.load(self._directory / progress["state"]) as arrays:
-            for variable, array in zip(_variables(model), arrays.values(), strict=True):
-                variable.assign(array)
-        return [Epoch(**epoch) for epoch in progress["history"]]
+    def restore(self, trainer: "Trainer") -> bool:
+        """Bring a new trainer of the same configuration to the saved state; False without one.
+
+        Raises:
+            PipelineError: What is saved cannot be read.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(self._location)
+            if self._store:
+                path = Path(scratch, "state.npz")
+                self._store.download(self._key, path)
+            if not path.exists():
+                return False
+            try:
+                with np.load(path, allow_pickle=False) as saved:
+                    *arrays, progress = saved.values()
+                trainer.restore(arrays, json.loads(str(progress)))
+            except (OSError, ValueError, KeyError) as error:
+                raise PipelineError(
+                    f"{self._location} must be a checkpoint that can be read but is not ({error}): "
+                    "delete it to begin the training anew."
+                ) from error
+        return True
 
     def delete(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._store:
+            self._store.delete(self._key)
+        else:
+            Path(self._location).unlink(missing_ok=True)
 
 
-def _variables(model: "keras.Model") -> list[Any]:
-    # Not Keras's own weights file: it leaves out the random state of dropout.
-    return [*model.variables, *model.optimizer.variables]
+def _write(path: Path, arrays: list[object], progress: dict[str, object]) -> None:
+    content = io.BytesIO()
+    np.savez(content, *arrays, np.array(json.dumps(progress)))
+    path.write_bytes(content.getvalue())

@@ -1,24 +1,25 @@
-"""The training loop: one Keras `fit` per epoch, so that it can be watched, stopped and taken up at any epoch."""
+"""The training loop: it can be watched, stopped and taken up."""
 
-import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from components.common.dataset import Split
-from components.common.errors import PipelineError
 from components.common.trained_model import Epoch
-from components.train.batches import evaluation_batches, training_batches
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
-from components.train.model import build_model
-from components.train.optimizer import compile_model
+from components.train.trainer import Trainer
 
 if TYPE_CHECKING:
     import keras
 
-
 OnEpoch = Callable[[Epoch], None]
+CHECKPOINT_SECONDS = 30.0
+TERMINATED = 128 + signal.SIGTERM
 
 
 def fit(
@@ -32,47 +33,53 @@ def fit(
 
     Args:
         train: The split to learn from.
-        validation: The split that is scored after every epoch, and never learned from.
+        validation: The split that is scored after about every epoch, and never learned from.
         config: What to train.
-        on_epoch: Called after every epoch; what it raises ends the training.
-        checkpoint: Where to save after every epoch, and to take an interrupted training up from.
+        on_epoch: Called after every scoring; what it raises ends the training.
+        checkpoint: Where to save every `CHECKPOINT_SECONDS` seconds (an environment variable changes them) and on
+            SIGTERM, and to take an interrupted training up from.
 
     Returns:
-        The model after its last epoch, and the figures of every epoch.
+        The model after its last step, and the figures of every scoring.
 
     Raises:
         PipelineError: A batch larger than the data, or a loss that is no longer finite.
+        SystemExit: SIGTERM came; the checkpoint is saved.
     """
-    import keras
-
-    if config.batch_size > len(train.labels):
-        raise PipelineError(
-            f"batch_size cannot exceed the {len(train.labels)} training images but got {config.batch_size}."
-        )
-    keras.utils.set_random_seed(config.seed)
-    model = build_model(config)
-    epochs = config.epochs_on(len(train.labels))
-    compile_model(model, config, steps=epochs * config.steps_per_epoch(len(train.labels)))
-    history = checkpoint.restore(model) if checkpoint else []
-    for number in range(len(history), epochs):
-        history.append(_one_epoch(model, train, validation, config, number))
-        if checkpoint:
-            checkpoint.save(model, history)
-        on_epoch(history[-1])
-    return model, history
+    trainer = Trainer(train, validation, config)
+    run(trainer, on_epoch, checkpoint)
+    return trainer.model, trainer.history
 
 
-def _one_epoch(
-    model: "keras.Model", train: Split, validation: Split, config: TrainConfig, number: int
-) -> Epoch:
-    started = time.perf_counter()
-    figures = model.fit(training_batches(train, config, number), shuffle=False, verbose=0).history
-    seconds = time.perf_counter() - started
-    val_loss, val_accuracy = model.evaluate(evaluation_batches(validation), verbose=0)
-    loss = figures["loss"][0]
-    if not math.isfinite(loss) or not math.isfinite(val_loss):
-        raise PipelineError(
-            f"the loss must stay finite but was {loss} in epoch {number + 1}: "
-            f"lower learning_rate ({config.learning_rate:g})."
-        )
-    return Epoch(number + 1, loss, figures["accuracy"][0], val_loss, val_accuracy, seconds)
+def run(trainer: Trainer, on_epoch: OnEpoch, checkpoint: Checkpoint | None = None) -> None:
+    """Bring a new trainer to its end; see `fit`."""
+    if checkpoint:
+        checkpoint.restore(trainer)
+    interval = float(os.environ.get("CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
+    saved = time.monotonic()
+    with _terminated() as terminated:
+        while len(trainer.history) < len(trainer.milestones):
+            milestone = trainer.milestones[len(trainer.history)]
+            if trainer.step < milestone:
+                trainer.advance(milestone)
+            if trainer.step == milestone:
+                on_epoch(trainer.score())
+            if checkpoint and (terminated.is_set() or time.monotonic() - saved >= interval):
+                checkpoint.save(trainer)
+                saved = time.monotonic()
+            if terminated.is_set():
+                raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _terminated() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM sets, in place of what the signal did before."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -20,11 +20,15 @@ def compile_model(model: "keras.Model", config: TrainConfig, steps: int) -> None
     )
 
 
-def _optimizer(config: TrainConfig, learning_rate: object) -> "keras.Optimizer":
+def _optimizer(config: TrainConfig, learning_rate: Any) -> "keras.Optimizer":
     import keras
 
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+    if config.optimizer == "muon":
+        from components.train.muon import Muon
+
+        return Muon(learning_rate, adam_factor=config.adam_factor)
     return keras.optimizers.Adam(learning_rate)
 
 

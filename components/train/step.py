@@ -1,5 +1,6 @@
 """The `train` step: a training that is narrated and tracked."""
 
+import itertools
 import math
 import os
 import time
@@ -18,29 +19,30 @@ from components.train.train import train
 MOST_LINES = 20
 
 
-def narrator(step: str, run: StepRun, epochs: int) -> Callable[[Epoch], None]:
-    """Return a callback that prints and tracks every epoch."""
+def narrator(step: str, run: StepRun, epochs: float, scorings: int) -> Callable[[Epoch], None]:
+    """Return a callback that prints and tracks every scoring."""
     started = time.monotonic()
+    numbers = itertools.count(1)
 
     def on_epoch(epoch: Epoch) -> None:
         left = (time.monotonic() - started) / epoch.epoch * (epochs - epoch.epoch)
-        if epoch.epoch % math.ceil(epochs / MOST_LINES) == 0 or epoch.epoch == epochs:
+        number = next(numbers)
+        if number % math.ceil(scorings / MOST_LINES) == 0 or number == scorings:
             say(
                 step,
-                f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
+                f"epoch {epoch.epoch:.4g}/{epochs:.4g}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}  "
                 f"validation {epoch.val_accuracy:.4f}  {left:.0f} s left",
             )
         figures = {"loss": epoch.loss, "accuracy": epoch.accuracy}
         figures |= {"val_loss": epoch.val_loss, "val_accuracy": epoch.val_accuracy}
-        run.log_metrics(figures, epoch.epoch)
+        run.log_metrics(figures, number)
 
     return on_epoch
 
 
-def checkpoint_directory() -> Path | None:
-    """Return the directory that `CHECKPOINT_DIR` names; without it an interrupted training begins anew."""
-    directory = os.environ.get("CHECKPOINT_DIR")
-    return Path(directory) if directory else None
+def checkpoint_directory() -> str | None:
+    """Return the directory or s3:// prefix in `CHECKPOINT_DIR`; without it an interrupted training begins anew."""
+    return os.environ.get("CHECKPOINT_DIR", "").rstrip("/") or None
 
 
 def train_step(
@@ -62,10 +64,10 @@ def train_step(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
             | {"config.recipe": recipe}
         )
-        epochs = config.epochs_on(read_info(development).counts["train"])
-        training = train(
-            development, config, recipe, target, narrator(step, run, epochs), checkpoint_directory()
-        )
+        images = read_info(development).counts["train"]
+        epochs = config.steps(images) * config.batch_size / images
+        narrate = narrator(step, run, epochs, len(config.milestones(images)))
+        training = train(development, config, recipe, target, narrate, checkpoint_directory())
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})

@@ -10,8 +10,9 @@ from components.common.trained_model import MODEL_FILE, Epoch, Training
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
 from components.train.figures import learning_curves
-from components.train.fit import fit
+from components.train.fit import run
 from components.train.model import build_model
+from components.train.trainer import Trainer
 from components.train.weights import weights_digest
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def train(
     recipe: str,
     target: Path,
     on_epoch: Callable[[Epoch], None],
-    checkpoints: Path | None = None,
+    checkpoints: str | None = None,
 ) -> Training:
     """Train on the development data and write the model directory.
 
@@ -33,14 +34,17 @@ def train(
         config: What to train.
         recipe: The name that the configuration started from.
         target: Directory for model.keras, training.json and learning_curves.png.
-        on_epoch: Called after every epoch.
-        checkpoints: Directory in which an interrupted training left its state, and this one keeps its own.
+        on_epoch: Called after every scoring.
+        checkpoints: Directory, or s3://bucket/prefix, in which an interrupted training left its state, and this one
+            keeps its own.
     """
     info = read_info(development)
     splits = open_split(development, "train"), open_split(development, "validation")
     key = f"{info.digest[:16]}-{config.digest()[:16]}-{_code_digest()[:16]}"
-    checkpoint = Checkpoint(checkpoints / key) if checkpoints else None
-    model, history = fit(*splits, config, on_epoch, checkpoint)
+    checkpoint = Checkpoint(f"{checkpoints}/{key}.npz") if checkpoints else None
+    trainer = Trainer(*splits, config)
+    run(trainer, on_epoch, checkpoint)
+    model, history = trainer.model, trainer.history
     seconds = sum(epoch.seconds for epoch in history)
     training = Training(
         recipe=recipe,
@@ -51,10 +55,11 @@ def train(
         validation_loss=history[-1].val_loss,
         history=history,
         seconds=seconds,
-        images_per_second=len(splits[0].labels) * len(history) / seconds,
+        images_per_second=trainer.steps * config.batch_size / seconds,
         weights_digest=weights_digest(model),
         dataset_name=info.name,
         dataset_digest=info.digest,
+        runtime=trainer.runtime,
     )
     target.mkdir(parents=True, exist_ok=True)
     _save(model, config, target / MODEL_FILE)

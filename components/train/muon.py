@@ -1,0 +1,78 @@
+"""Muon: momentum whose step is made orthogonal, for the hidden kernels of a network.
+
+Keller Jordan et al., 2024. Keras's own Muon orthogonalizes matrices only; here a convolution's kernel counts as the
+matrix of its patches, and the step is scaled so that one learning rate fits kernels of all shapes.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+MOMENTUM = 0.7
+NEWTON_SCHULZ_STEPS = 3
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(keras.optimizers.Optimizer):
+    """Muon for all kernels but the first and the last; Adam for those, for biases and for normalization.
+
+    Args:
+        learning_rate: Muon's, a number or a schedule.
+        adam_factor: Adam's learning rate as a multiple of Muon's.
+    """
+
+    beta_1, beta_2, epsilon = 0.9, 0.95, 1e-8
+
+    def __init__(self, learning_rate: Any, adam_factor: float, name: str = "muon") -> None:
+        super().__init__(learning_rate=learning_rate, name=name)
+        self.adam_factor = adam_factor
+
+    def build(self, variables: list[Any]) -> None:
+        """Create the state for `variables`, in the model's order."""
+        if self.built:
+            return
+        super().build(variables)
+        kernels = [index for index, variable in enumerate(variables) if len(variable.shape) > 1]
+        self._hidden = set(kernels[1:-1])
+        self._momenta = self.add_optimizer_variables(variables, "momentum")
+        self._velocities = [
+            None if index in self._hidden else self.add_variable_from_reference(variable, name="velocity")
+            for index, variable in enumerate(variables)
+        ]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momenta[index], self._velocities[index]
+        gradient = ops.cast(gradient, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype)
+        if velocity is None:
+            self.assign(momentum, MOMENTUM * momentum + gradient)
+            self.assign_sub(variable, rate * orthogonal(gradient + MOMENTUM * momentum))
+            return
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        self.assign(momentum, self.beta_1 * momentum + (1 - self.beta_1) * gradient)
+        self.assign(velocity, self.beta_2 * velocity + (1 - self.beta_2) * ops.square(gradient))
+        mean = momentum / (1 - ops.power(self.beta_1, step))
+        scale = ops.sqrt(velocity / (1 - ops.power(self.beta_2, step))) + self.epsilon
+        self.assign_sub(variable, rate * self.adam_factor * mean / scale)
+
+
+def orthogonal(kernel: Any) -> Any:
+    """Return the nearest matrix with orthogonal columns (or rows), roughly, scaled by sqrt(max(1, rows / columns)).
+
+    Args:
+        kernel: ... x inputs x outputs; all axes but the last are the rows.
+    """
+    matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
+    rows, columns = matrix.shape
+    if rows < columns:
+        matrix = ops.transpose(matrix)
+    a, b, c = NEWTON_SCHULZ
+    matrix = matrix / (ops.norm(matrix) + 1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = ops.matmul(ops.transpose(matrix), matrix)
+        matrix = a * matrix + ops.matmul(matrix, b * gram + c * ops.matmul(gram, gram))
+    if rows < columns:
+        matrix = ops.transpose(matrix)
+    return ops.reshape(matrix * max(1.0, rows / columns) ** 0.5, kernel.shape)

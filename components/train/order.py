@@ -1,0 +1,46 @@
+"""Which images each step sees, read from arrays that may be larger than memory."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import Split
+
+
+class BatchOrder:
+    """Full batches without end: pass after pass over the split, each in an order of its own.
+
+    The order depends on the seed alone, so a training can be taken up at any step. A batch may hold the end of one
+    pass and the beginning of the next.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int) -> None:
+        self._split = split
+        self._batch_size = batch_size
+        self._seed = seed
+        self._permutation = lru_cache(maxsize=1)(self._new_permutation)
+
+    def _new_permutation(self, number: int) -> NDArray[np.uint32]:
+        rows = np.arange(len(self._split.labels), dtype=np.uint32)
+        np.random.default_rng([self._seed, number]).shuffle(rows)
+        return rows
+
+    def rows(self, first: int, last: int) -> NDArray[np.uint32]:
+        """Return the images' places in the split for the steps from `first` up to `last`, exclusive."""
+        count = len(self._split.labels)
+        begin, end = first * self._batch_size, last * self._batch_size
+        passes = range(begin // count, (end - 1) // count + 1)
+        parts = [
+            self._permutation(number)[max(0, begin - number * count) : end - number * count]
+            for number in passes
+        ]
+        return np.concatenate(parts)
+
+    def batches(self, first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read images (uint8, steps x B x 28 x 28) and labels (uint8, steps x B) of these steps."""
+        rows = self.rows(first, last)
+        shape = (last - first, self._batch_size)
+        images = self._split.images[rows]
+        return images.reshape(*shape, *images.shape[1:]), self._split.labels[rows].reshape(shape)
