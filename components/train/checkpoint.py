@@ -4,7 +4,7 @@ import io
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,8 +59,9 @@ class Checkpoint:
                     *arrays, progress = saved.values()
                 trainer.restore(arrays, json.loads(str(progress)))
             except (OSError, ValueError, KeyError) as error:
+                reason = str(error).partition("\n")[0][:200]
                 raise PipelineError(
-                    f"{self._location} must be a checkpoint that can be read but is not ({error}): "
+                    f"{self._location} must be a checkpoint that can be read but is not ({reason}): "
                     "delete it to begin the training anew."
                 ) from error
         return True
@@ -72,7 +73,7 @@ class Checkpoint:
             Path(self._location).unlink(missing_ok=True)
 
 
-def _write(path: Path, arrays: list[object], progress: dict[str, object]) -> None:
+def _write(path: Path, arrays: list[Any], progress: dict[str, Any]) -> None:
     content = io.BytesIO()
     np.savez(content, *arrays, np.array(json.dumps(progress)))
     path.write_bytes(content.getvalue())

@@ -18,7 +18,8 @@ SMALLEST_SHARD = 64
 @contextmanager
 def _without(modules: tuple[str, ...]) -> Iterator[None]:
     hidden = [name for name in modules if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # None makes an import fail as if the module were not installed
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # an import then fails, as of a module not installed
     try:
         yield
     finally:
@@ -83,7 +84,9 @@ def dtype_policy(precision: str) -> str:
 def _gpu_has_bfloat16() -> bool:
     import tensorflow as tf
 
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    details = [
+        tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")
+    ]
     return bool(details) and all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
 
 

@@ -1,5 +1,6 @@
 """Training steps and scoring, in the two ways that `TrainConfig.compiled_loop` chooses between."""
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -126,7 +127,7 @@ def scorer(model: "keras.Model", config: TrainConfig) -> Callable[[Any, Any], tu
     )
     def score(images: "tf.Tensor", labels: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         bounds = [tf.shape(labels)[0] * shard // shards for shard in range(shards + 1)]
-        results = [part(images[a:b], labels[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        results = [part(images[a:b], labels[a:b]) for a, b in itertools.pairwise(bounds)]
         loss, hits = (tf.add_n(values) for values in zip(*results, strict=True))
         return loss, hits
 
@@ -146,5 +147,9 @@ def _hits(probabilities: "tf.Tensor", labels: "tf.Tensor") -> "tf.Tensor":
 def _slice(array: "tf.Tensor", begin: Any, size: int) -> "tf.Tensor":
     import tensorflow as tf
 
-    part = tf.strided_slice(array, [begin], [begin + size]) if isinstance(begin, int) else array[begin : begin + size]
+    part = (
+        tf.strided_slice(array, [begin], [begin + size])
+        if isinstance(begin, int)
+        else array[begin : begin + size]
+    )
     return tf.ensure_shape(part, (size, *array.shape[1:]))

@@ -17,7 +17,7 @@ from components.train.runtime import describe, gpus, shards_of, start_tensorflow
 from components.train.steps import CHUNK_IMAGES, compiled_steps, keras_steps, scorer
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 
 class Trainer:

@@ -53,6 +53,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
             weights_digest=weights_digest or f"noise {noise}",
             dataset_name="bands",
             dataset_digest="d" * 64,
+            runtime={},
         ).save(directory)
         return directory
 

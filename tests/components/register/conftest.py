@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest model of the `train` step, untrained."""
     directory = tmp_path_factory.mktemp("candidate")
-    build_model(TrainConfig(filters=(1,), dense_units=1)).save(directory / MODEL_FILE)
+    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
     Training(
         recipe="fast",
         seed=7,
@@ -32,6 +32,7 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights_digest="a" * 64,
         dataset_name="stripes",
         dataset_digest="b" * 64,
+        runtime={},
     ).save(directory)
     return directory
 

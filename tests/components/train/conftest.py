@@ -39,13 +39,22 @@ def development(splits: tuple[Split, Split], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def small() -> TrainConfig:
     """A small CNN without anything random but initialization and order."""
-    return TrainConfig(filters=(8,), dense_units=32, learning_rate=0.003, epochs=2, batch_size=32)
+    return TrainConfig(filters=((8,),), dense_units=32, learning_rate=0.003, epochs=2, batch_size=32)
 
 
 @pytest.fixture(scope="session")
 def random(small: TrainConfig) -> TrainConfig:
     """All that a resumed training has to bring back: dropout, batch statistics, augmentation, a schedule."""
-    return small.differing(dropout=0.3, batch_norm=True, augmentation="affine", schedule="cosine", warmup=0.2)
+    return small.differing(
+        dropout=0.3,
+        batch_norm=True,
+        augmentation="affine",
+        schedule="cosine",
+        warmup=0.2,
+        optimizer="muon",
+        learning_rate=0.03,
+        compiled_loop=True,
+    )
 
 
 @pytest.fixture(scope="session")

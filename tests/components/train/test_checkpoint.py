@@ -1,99 +1,134 @@
+"""A training that is killed, or preempted, ends with the very weights of an undisturbed one."""
+
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from components.common.dataset import Split
+from components.common.errors import PipelineError
 from components.common.trained_model import Epoch
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
-from components.train.fit import fit
-from components.train.model import build_model
-from components.train.optimizer import compile_model
+from components.train.fit import TERMINATED, fit
+from components.train.trainer import Trainer
 from components.train.weights import weights_digest
+from pipelines.local.platform import Platform
 
 Splits = tuple[Split, Split]
+LONG = {"epochs": 60, "batch_size": 32, "compiled_loop": True}
 
 
-def _stop_after(number: int) -> Callable[[Epoch], None]:
-    def on_epoch(epoch: Epoch) -> None:
-        if epoch.epoch == number:
-            raise InterruptedError
-
-    return on_epoch
-
-
-@pytest.fixture(scope="module")
-def interrupted(splits: Splits, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a training leaves that is interrupted after its first epoch."""
-    directory = tmp_path_factory.mktemp("checkpoints") / "interrupted"
-    with pytest.raises(InterruptedError):
-        fit(*splits, random, _stop_after(1), Checkpoint(directory))
-    return directory
+@pytest.fixture
+def stored(platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A place in a real object store."""
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{platform.bucket}/checkpoints/{tmp_path.name}.npz"
 
 
-def _killed_while_saving(directory: Path) -> None:
-    (directory / "epoch-2.npz").write_bytes((directory / "epoch-1.npz").read_bytes()[:1000])
-    (directory / "progress.new").write_text('{"state": "epoch-2')
+@pytest.fixture(params=["path", "store"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "path":
+        return str(tmp_path / "state.npz")
+    return str(request.getfixturevalue("stored"))
 
 
-def _killed_while_tidying(directory: Path) -> None:
-    (directory / "epoch-0.npz").write_bytes(b"")
+def _halfway(splits: Splits, config: TrainConfig) -> Trainer:
+    trainer = Trainer(*splits, config)
+    trainer.advance(trainer.milestones[0])
+    trainer.score()
+    trainer.advance(trainer.step + 3)
+    return trainer
 
 
-@pytest.mark.parametrize("damage", [lambda _: None, _killed_while_saving, _killed_while_tidying])
-def test_a_resumed_training_ends_like_an_undisturbed_one(
-    splits: Splits,
-    random: TrainConfig,
-    undisturbed: tuple[str, list[Epoch]],
-    interrupted: Path,
-    damage: Callable[[Path], None],
-    tmp_path: Path,
+@pytest.mark.parametrize("compiled_loop", [True, False])
+def test_a_restored_training_ends_like_an_undisturbed_one(
+    splits: Splits, random: TrainConfig, compiled_loop: bool, location: str
 ) -> None:
-    directory = shutil.copytree(interrupted, tmp_path / "checkpoint")
-    damage(directory)
+    config = random.differing(compiled_loop=compiled_loop)
+    undisturbed, history = fit(*splits, config, lambda _: None)
+    checkpoint = Checkpoint(location)
+    checkpoint.save(_halfway(splits, config))
     reported: list[Epoch] = []
 
-    model, history = fit(*splits, random, reported.append, Checkpoint(directory))
+    model, resumed = fit(*splits, config, reported.append, checkpoint)
 
-    assert weights_digest(model) == undisturbed[0]
-    assert [epoch.loss for epoch in history] == [epoch.loss for epoch in undisturbed[1]]
-    assert [epoch.val_accuracy for epoch in history] == [epoch.val_accuracy for epoch in undisturbed[1]]
-    assert reported == history[1:]
-    assert {path.name for path in directory.iterdir()} == {"epoch-2.npz", "progress.json"}
+    assert weights_digest(model) == weights_digest(undisturbed)
+    assert [epoch.val_loss for epoch in resumed] == [epoch.val_loss for epoch in history]
+    assert [epoch.loss for epoch in resumed] == pytest.approx([epoch.loss for epoch in history])
+    assert reported == resumed[1:]
 
 
-def test_a_finished_training_is_not_repeated(
-    splits: Splits, random: TrainConfig, interrupted: Path, tmp_path: Path
+def test_without_a_save_nothing_is_restored_and_delete_leaves_nothing(
+    splits: Splits, small: TrainConfig, location: str
 ) -> None:
-    directory = shutil.copytree(interrupted, tmp_path / "checkpoint")
-    reported: list[Epoch] = []
+    trainer = Trainer(*splits, small)
+    checkpoint = Checkpoint(location)
 
-    _, history = fit(*splits, random.differing(epochs=1), reported.append, Checkpoint(directory))
-
-    assert len(history) == 1
-    assert reported == []
-
-
-@pytest.mark.parametrize("leftover", [None, "epoch-1.npz", "progress.new"])
-def test_without_a_finished_save_nothing_is_restored(leftover: str | None, tmp_path: Path) -> None:
-    if leftover:
-        (tmp_path / leftover).write_bytes(b"half")
-    config = TrainConfig(filters=(1,), dense_units=1)
-    model = build_model(config)
-    compile_model(model, config, steps=1)
-    before = weights_digest(model)
-
-    assert Checkpoint(tmp_path).restore(model) == []
-
-    assert weights_digest(model) == before
+    assert not checkpoint.restore(trainer)
+    checkpoint.save(trainer)
+    assert checkpoint.restore(trainer)
+    checkpoint.delete()
+    checkpoint.delete()
+    assert not checkpoint.restore(trainer)
 
 
-def test_delete_leaves_nothing(interrupted: Path, tmp_path: Path) -> None:
-    directory = shutil.copytree(interrupted, tmp_path / "checkpoint")
+def test_a_damaged_checkpoint_is_named(splits: Splits, small: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "state.npz").write_bytes(b"half")
 
-    Checkpoint(directory).delete()
-    Checkpoint(directory).delete()
+    with pytest.raises(PipelineError, match=r"state\.npz must be a checkpoint .*: delete it"):
+        Checkpoint(str(tmp_path / "state.npz")).restore(Trainer(*splits, small))
 
-    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_that_is_killed_goes_on_to_the_same_weights(
+    development: Path, random: TrainConfig, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    config = random.differing(**LONG)
+    undisturbed = _train(development, config, tmp_path / "undisturbed", interval=1e9)
+    assert undisturbed.wait() == 0
+
+    interrupted = _train(development, config, tmp_path / "killed", interval=0.2)
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    while not list(checkpoints.glob("*.npz")):
+        assert interrupted.poll() is None
+        time.sleep(0.02)
+    interrupted.send_signal(signal_number)
+    assert interrupted.wait() == (TERMINATED if signal_number == signal.SIGTERM else -signal.SIGKILL)
+    assert not (tmp_path / "killed" / "model").exists()
+    resumed = _train(development, config, tmp_path / "killed", interval=1e9)
+    assert resumed.wait() == 0
+
+    digests = [_output(process).split()[-1] for process in (undisturbed, resumed)]
+    assert digests[0] == digests[1]
+    assert _output(resumed).count("epoch") < _output(undisturbed).count("epoch")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+_OUTPUT: dict[int, str] = {}
+
+
+def _output(process: "subprocess.Popen[str]") -> str:
+    if process.pid not in _OUTPUT:
+        assert process.stdout
+        _OUTPUT[process.pid] = process.stdout.read()
+    return _OUTPUT[process.pid]
+
+
+def _train(
+    development: Path, config: TrainConfig, directory: Path, interval: float
+) -> "subprocess.Popen[str]":
+    code = (
+        "import os; from pathlib import Path; from components.train.config import TrainConfig; "
+        "from components.train.train import train; "
+        f"os.environ['CHECKPOINT_SECONDS'] = {str(interval)!r}; "
+        f"config = TrainConfig.model_validate_json({config.model_dump_json()!r}); "
+        f"print(train(Path({str(development)!r}), config, 'mine', Path({str(directory / 'model')!r}), "
+        f"lambda _: print('epoch'), {str(directory / 'checkpoints')!r}).weights_digest)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -11,7 +11,7 @@ from components.train.config import RECIPES, TrainConfig, configuration
 
 def test_the_seed_recipe_is_the_tutorial() -> None:
     assert configuration("seed", {}, "{}").model_dump() == {
-        "filters": (32, 64, 64),
+        "filters": ((32,), (64,), (64,)),
         "dense_units": 64,
         "dropout": 0.0,
         "batch_norm": False,
@@ -20,12 +20,14 @@ def test_the_seed_recipe_is_the_tutorial() -> None:
         "label_smoothing": 0.0,
         "optimizer": "adam",
         "learning_rate": 0.001,
+        "adam_factor": 0.15,
         "schedule": "constant",
         "warmup": 0.0,
         "epochs": 20,
         "min_steps": 0,
         "batch_size": 64,
         "precision": "float32",
+        "compiled_loop": False,
         "seed": 0,
     }
 
@@ -40,16 +42,16 @@ def test_zeros_keep_the_recipe(recipe: str) -> None:
 def test_overrides_win_over_options_and_options_over_the_recipe() -> None:
     options = {"epochs": 2, "batch_size": 32, "learning_rate": 0.0}
 
-    config = configuration("fast", options, '{"batch_size": 256, "filters": [8, 16]}')
+    config = configuration("fast", options, '{"batch_size": 128, "filters": [[8], [16]]}')
 
-    assert config == RECIPES["fast"].differing(epochs=2, min_steps=0, batch_size=256, filters=(8, 16))
+    assert config == RECIPES["fast"].differing(epochs=2, min_steps=0, batch_size=128, filters=((8,), (16,)))
 
 
 @pytest.mark.parametrize(
     ("options", "overrides", "min_steps"),
     [
-        ({}, "{}", 600),
-        ({"batch_size": 64}, '{"dropout": 0.1}', 600),
+        ({}, "{}", 280),
+        ({"batch_size": 64}, '{"dropout": 0.1}', 280),
         ({"epochs": 3}, "{}", 0),
         ({}, '{"epochs": 3}', 0),
         ({"epochs": 3}, '{"min_steps": 50}', 50),
@@ -64,9 +66,9 @@ def test_epochs_that_are_given_are_exact(options: dict[str, int], overrides: str
     ("option", "value", "rule"),
     [
         ("filters", [], "at least 1 item"),
-        ("filters", [8, 8, 8, 8], "at most 3 items"),
-        ("filters.1", [8, 0], "greater than 0"),
-        ("filters.0", ["many"], "valid integer"),
+        ("filters", [[8], [8], [8], [8]], "at most 3 items"),
+        ("filters.1", [[8], 8], "valid tuple"),
+        ("filters.0", [[8, 8, 8]], "at most 2 items"),
         ("dense_units", 0, "greater than 0"),
         ("dense_units", 1.5, "valid integer"),
         ("dropout", 1, "less than 1"),
@@ -76,9 +78,10 @@ def test_epochs_that_are_given_are_exact(options: dict[str, int], overrides: str
         ("crop", 3, "less than or equal to 2"),
         ("augmentation", "flip", "'none', 'shift' or 'affine'"),
         ("label_smoothing", 1.0, "less than 1"),
-        ("optimizer", "lion", "'adam' or 'sgd'"),
+        ("optimizer", "lion", "'adam', 'sgd' or 'muon'"),
         ("learning_rate", 0, "greater than 0"),
         ("learning_rate", float("inf"), "finite number"),
+        ("adam_factor", 0, "greater than 0"),
         ("schedule", None, "'constant', 'linear' or 'cosine'"),
         ("warmup", 1.0, "less than 1"),
         ("epochs", 0, "greater than 0"),
@@ -127,33 +130,34 @@ def test_overrides_that_are_no_json_object_are_refused(overrides: str) -> None:
 
 
 def test_an_unknown_recipe_is_refused() -> None:
-    with pytest.raises(PipelineError, match=r"^recipe must be one of seed, fast but got 'slow'\.$"):
+    with pytest.raises(PipelineError, match=r"^recipe must be one of seed, fast, best but got 'slow'\.$"):
         configuration("slow", {}, "{}")
 
 
 @pytest.mark.parametrize(
-    ("epochs", "min_steps", "batch_size", "images", "expected"),
+    ("epochs", "min_steps", "batch_size", "images", "milestones"),
     [
-        (20, 0, 64, 48_000, 20),
-        (4, 600, 128, 48_000, 4),
-        (4, 600, 128, 1_438, 50),
-        (1, 10, 10, 95, 1),
-        (1, 11, 10, 95, 2),
-        (3, 0, 64, 1, 3),
-        (3, 7, 64, 1, 7),
+        (3, 0, 64, 48_000, [750, 1500, 2250]),
+        (1.5, 280, 256, 48_000, [282]),
+        (2.5, 0, 256, 48_000, [234, 469]),
+        (0.25, 0, 100, 1_000, [3]),
+        (1, 10, 10, 95, [10]),
+        (1, 25, 10, 95, [12, 25]),
+        (3, 0, 64, 100, [1, 3, 5]),
     ],
 )
-def test_a_small_data_set_is_passed_over_more_often(
-    epochs: int, min_steps: int, batch_size: int, images: int, expected: int
+def test_the_model_is_scored_about_once_an_epoch_and_a_small_data_set_passed_over_more_often(
+    epochs: float, min_steps: int, batch_size: int, images: int, milestones: list[int]
 ) -> None:
     config = TrainConfig(epochs=epochs, min_steps=min_steps, batch_size=batch_size)
 
-    assert config.epochs_on(images) == expected
+    assert config.milestones(images) == milestones
+    assert config.steps(images) == milestones[-1]
 
 
 def test_the_digest_covers_every_option() -> None:
     changes = {
-        "filters": (32, 64),
+        "filters": ((32,), (64,)),
         "dense_units": 65,
         "dropout": 0.1,
         "batch_norm": True,
@@ -162,12 +166,14 @@ def test_the_digest_covers_every_option() -> None:
         "label_smoothing": 0.1,
         "optimizer": "sgd",
         "learning_rate": 0.002,
+        "adam_factor": 0.2,
         "schedule": "linear",
         "warmup": 0.1,
         "epochs": 21,
         "min_steps": 1,
         "batch_size": 65,
         "precision": "auto",
+        "compiled_loop": True,
         "seed": 1,
     }
     config = TrainConfig()
@@ -179,7 +185,7 @@ def test_the_digest_covers_every_option() -> None:
 
 
 def test_a_configuration_survives_json() -> None:
-    config = RECIPES["fast"].differing(filters=(8, 16), dropout=0.1)
+    config = RECIPES["fast"].differing(filters=((8,), (16,)), dropout=0.1)
 
     again = TrainConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
 

@@ -53,18 +53,19 @@ def test_the_seed_recipe_builds_the_tutorials_model() -> None:
     ("options", "parameters"),
     [
         ({}, 93_322),
-        ({"filters": (8,)}, 346_906),
-        ({"filters": (16, 32)}, 253_322),
+        ({"filters": ((8,),)}, 346_906),
+        ({"filters": ((16,), (32,))}, 253_322),
+        ({"filters": ((16, 16), (32,))}, 16 * 10 + 16 * 145 + 32 * 145 + 64 * (10 * 10 * 32 + 1) + 650),
         ({"dense_units": 128}, 130_890),
         ({"dropout": 0.5}, 93_322),
-        # Scale, offset, mean and variance of each filter.
-        ({"batch_norm": True}, 93_322 + 4 * 160),
+        # Scale, offset, mean and variance of each filter and hidden unit, in place of its bias.
+        ({"batch_norm": True}, 93_322 + 3 * 224),
         # 28 and 26 pixels both end as 3 x 3, 24 pixels as 2 x 2.
         ({"crop": 1}, 93_322),
         ({"crop": 2}, 72_842),
-        ({"crop": 2, "filters": (1, 1, 1), "dense_units": 1}, 10 + 10 + 10 + 5 + 20),
+        ({"crop": 2, "filters": ((1,), (1,), (1,)), "dense_units": 1}, 10 + 10 + 10 + 5 + 20),
         ({"precision": "auto"}, 93_322),
-        ({"precision": "bfloat16", "batch_norm": True, "dropout": 0.1}, 93_322 + 4 * 160),
+        ({"precision": "bfloat16", "batch_norm": True, "dropout": 0.1}, 93_322 + 3 * 224),
     ],
     ids=str,
 )
@@ -81,7 +82,7 @@ def test_every_option_gives_probabilities(options: dict[str, Any], parameters: i
 
 @pytest.mark.parametrize("crop", [1, 2])
 def test_crop_cuts_the_border_and_no_more(crop: int) -> None:
-    model = build_model(TrainConfig(crop=crop, filters=(4,)))
+    model = build_model(TrainConfig(crop=crop, filters=((4,),)))
     border_changed, inside_changed = IMAGES.copy(), IMAGES.copy()
     inside = slice(crop, -crop)
     border_changed[:] = 255
@@ -105,7 +106,7 @@ def test_a_mixed_precision_model_keeps_float32_weights() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arguments", [{}, {"compile": False}], ids=str)
 def test_a_saved_model_needs_keras_alone(precision: str, arguments: dict[str, bool], tmp_path: Path) -> None:
-    config = TrainConfig(filters=(4, 4, 4), crop=1, batch_norm=True, dropout=0.1)
+    config = TrainConfig(filters=((4,), (4, 4)), crop=1, batch_norm=True, dropout=0.1)
     model = build_model(config.differing(precision=precision))
     model.save(tmp_path / "model.keras")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.train.config import TrainConfig
+from components.train.muon import Muon
 from components.train.optimizer import compile_model
 
 
@@ -45,10 +46,13 @@ def test_a_training_of_one_step_has_the_full_learning_rate(schedule: str, warmup
 
 def test_optimizers() -> None:
     adam, sgd = _compiled(optimizer="adam").optimizer, _compiled(optimizer="sgd").optimizer
+    muon = _compiled(optimizer="muon", adam_factor=0.5).optimizer
 
     assert isinstance(adam, keras.optimizers.Adam)
     assert isinstance(sgd, keras.optimizers.SGD)
     assert (sgd.momentum, sgd.nesterov) == (0.9, True)
+    assert isinstance(muon, Muon)
+    assert muon.adam_factor == 0.5
 
 
 @pytest.mark.parametrize(("smoothing", "target"), [(0.0, (1.0, 0.0)), (0.1, (0.91, 0.01))])

@@ -19,7 +19,7 @@ def trained(
     """A training, and the directory that holds its `model` and its `checkpoints`."""
     directory = tmp_path_factory.mktemp("trained")
     training = train(
-        development, random, "mine", directory / "model", lambda _: None, directory / "checkpoints"
+        development, random, "mine", directory / "model", lambda _: None, str(directory / "checkpoints")
     )
     return training, directory
 
@@ -34,7 +34,7 @@ def test_leaves_model_record_and_curves_and_no_checkpoint(trained: tuple[Trainin
     }
     assert Training.load(directory / "model") == training
     assert (directory / "model" / "learning_curves.png").read_bytes().startswith(b"\x89PNG\r\n")
-    assert list((directory / "checkpoints").iterdir()) == []
+    assert not (directory / "checkpoints").exists()
 
 
 def test_the_record_says_what_was_trained_on_what(
@@ -74,22 +74,29 @@ def test_the_saved_model_is_the_one_that_was_scored(
 
 
 def test_an_interrupted_training_is_taken_up_by_the_same_configuration_only(
-    development: Path, small: TrainConfig, tmp_path: Path
+    development: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_: Epoch) -> None:
-        raise InterruptedError
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "0")
+    reported: list[float] = []
 
-    def epochs_of(config: TrainConfig) -> list[int]:
-        reported: list[Epoch] = []
-        train(development, config, "mine", tmp_path / "model", reported.append, tmp_path / "checkpoints")
-        return [epoch.epoch for epoch in reported]
+    def run(config: TrainConfig, until: int) -> list[float]:
+        reported.clear()
+
+        def on_epoch(epoch: Epoch) -> None:
+            if len(reported) == until:
+                raise InterruptedError
+            reported.append(epoch.epoch)
+
+        train(development, config, "mine", tmp_path / "model", on_epoch, str(tmp_path / "checkpoints"))
+        return reported
 
     with pytest.raises(InterruptedError):
-        train(development, small, "mine", tmp_path / "model", interrupt, tmp_path / "checkpoints")
+        run(small, until=1)
 
     assert not (tmp_path / "model").exists()
-    assert epochs_of(small.differing(epochs=1)) == [1]
-    assert epochs_of(small) == [2]
+    assert run(small.differing(epochs=1), until=9) == [1]
+    assert run(small, until=9) == [2]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_training_that_is_refused_leaves_nothing(
@@ -98,7 +105,7 @@ def test_a_training_that_is_refused_leaves_nothing(
     refused = small.differing(batch_size=321)
 
     with pytest.raises(PipelineError, match="batch_size cannot exceed"):
-        train(development, refused, "mine", tmp_path / "model", lambda _: None, tmp_path / "checkpoints")
+        train(development, refused, "mine", tmp_path / "model", lambda _: None, str(tmp_path / "checkpoints"))
 
     assert list(tmp_path.iterdir()) == []
 

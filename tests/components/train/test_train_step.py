@@ -22,7 +22,7 @@ def _step(development: Path, target: Path, **changes: Any) -> Training:
         "step": "train",
         "recipe": "seed",
         "options": {"epochs": 2, "batch_size": 64, "learning_rate": 0.0, "seed": 0},
-        "overrides": '{"filters": [4], "dense_units": 8}',
+        "overrides": '{"filters": [[4]], "dense_units": 8}',
         "gpu_count": 0,
         "gpu_resource": "nvidia.com/gpu",
     }
@@ -35,7 +35,7 @@ def test_trains_without_mlflow_and_says_how_it_goes(
     training = _step(development, tmp_path / "model", step="train-tuned")
 
     assert Training.load(tmp_path / "model") == training
-    assert (training.recipe, training.config["filters"], len(training.history)) == ("seed", [4], 2)
+    assert (training.recipe, training.config["filters"], len(training.history)) == ("seed", [[4]], 2)
     lines = capsys.readouterr().out.splitlines()
     number = r"\d\.\d{4}"
     for epoch, line in enumerate(lines, start=1):
@@ -50,7 +50,7 @@ def test_trains_without_mlflow_and_says_how_it_goes(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": "slow"}, "recipe must be one of seed, fast but got 'slow'."),
+        ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'."),
         ({"overrides": '{"dropout": 2}'}, "training option dropout: input should be less than 1 but got 2."),
         ({"options": {"batch_size": 400}}, "batch_size cannot exceed the 320 training images but got 400."),
         ({"gpu_count": 99}, "the step asks for 99 nvidia.com/gpu but TensorFlow sees"),
@@ -85,7 +85,7 @@ def test_a_mistake_ends_the_process_in_one_line(
 def test_at_most_twenty_epochs_are_told_and_always_the_last(
     epochs: int, told: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    on_epoch = narrator("train", StepRun.untracked(), epochs)
+    on_epoch = narrator("train", StepRun.untracked(), epochs, epochs)
 
     for number in range(1, epochs + 1):
         on_epoch(Epoch(number, 0.5, 0.9, 0.6, 0.8, 1.0))

@@ -14,7 +14,7 @@ from components.tune.space import SEARCH_SPACE
 @pytest.fixture
 def config() -> TrainConfig:
     """The baseline's configuration; its filters, batch size and dense units lie outside the search space."""
-    return TrainConfig(filters=(4,), dense_units=8, batch_size=32, learning_rate=0.002, epochs=2)
+    return TrainConfig(filters=((4,),), dense_units=8, batch_size=32, learning_rate=0.002, epochs=2)
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def baseline(config: TrainConfig) -> Training:
         weights_digest="w",
         dataset_name="noise",
         dataset_digest="d",
+        runtime={},
     )
 
 

@@ -1,0 +1,83 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components.train.augment import augment
+
+
+def _augmented(images: NDArray[np.uint8], augmentation: str, seed: tuple[int, int] = (1, 2)) -> NDArray[Any]:
+    return np.asarray(augment(tf.constant(images), augmentation, tf.constant(seed)))
+
+
+@pytest.mark.parametrize("augmentation", ["shift", "affine"])
+def test_the_amounts_depend_on_the_seed_alone(augmentation: str) -> None:
+    images = _blobs(70)
+
+    once = _augmented(images, augmentation)
+
+    np.testing.assert_array_equal(_augmented(images, augmentation), once)
+    assert (_augmented(images, augmentation, (1, 3)) != once).any()
+    assert (_augmented(images, augmentation, (2, 2)) != once).any()
+
+
+def test_none_leaves_the_images_alone() -> None:
+    np.testing.assert_array_equal(_augmented(_blobs(3), "none"), _blobs(3))
+
+
+def _blobs(count: int) -> NDArray[np.uint8]:
+    """The same bright square in the middle of every image."""
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 9:19, 9:19] = 250
+    return images
+
+
+def _centres(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return each image's centre of mass (N x 2), from the centre of the image."""
+    pixels = images / images.sum(axis=(1, 2), keepdims=True)
+    place = np.arange(28) - 13.5
+    return np.stack([pixels.sum(axis=2) @ place, pixels.sum(axis=1) @ place], axis=1)
+
+
+def test_shift_moves_each_image_by_at_most_one_pixel() -> None:
+    images = _augmented(_blobs(200), "shift")
+
+    moves = {tuple(centre) for centre in _centres(images).round(6)}
+    assert moves == {(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)}
+    assert set(images.sum(axis=(1, 2)).tolist()) == {250 * 100}
+
+
+def test_affine_distorts_each_image_a_little() -> None:
+    images = _augmented(_blobs(200), "affine")
+
+    centres = _centres(images)
+    assert (images.shape, str(images.dtype)) == ((200, 28, 28), "uint8")
+    assert len(np.unique(images, axis=0)) == 200
+    # 1.5 pixels, zoomed by up to 1 / 0.9.
+    assert np.abs(centres).max() < 1.5 / 0.9 + 0.2
+    assert np.abs(centres).max(axis=0).min() > 1
+    assert np.abs(centres.mean(axis=0)).max() < 0.25
+    area = images.sum(axis=(1, 2)) / (250 * 100)
+    assert 0.8 < area.min() < 0.9
+    assert 1.1 < area.max() < 1.25
+
+
+def _tilt(bar: NDArray[np.uint8]) -> float:
+    """Return the degrees between a bar and the horizontal."""
+    rows, columns = np.nonzero(bar > 100)
+    return math.degrees(math.atan(np.polyfit(columns, rows, deg=1)[0]))
+
+
+def test_affine_rotates_up_to_ten_degrees() -> None:
+    bars = np.zeros((200, 28, 28), np.uint8)
+    bars[:, 13:15, 5:23] = 250
+
+    images = _augmented(bars, "affine")
+
+    degrees = np.array([_tilt(image) for image in images])
+    assert 8 < degrees.max() < 12
+    assert -12 < degrees.min() < -8
+    assert abs(degrees.mean()) < 1
