@@ -52,6 +52,10 @@ class Trainer:
         self._loss = self._hits = self._seen = self._seconds = 0.0
         keras.utils.set_random_seed(config.seed)
         devices = strategy()
+        if config.batch_size % devices.num_replicas_in_sync:
+            raise PipelineError(
+                f"batch_size must be a multiple of the {devices.num_replicas_in_sync} GPUs but got {config.batch_size}."
+            )
         with devices.scope():
             self.model: keras.Model = build_model(config)
             compile_model(self.model, config, self.steps)

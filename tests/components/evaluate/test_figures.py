@@ -53,7 +53,7 @@ def test_roc_curves_do_without_classes_that_have_no_images() -> None:
 @pytest.mark.parametrize("epochs", [1, 20])
 def test_learning_curves_span_the_epochs(epochs: int) -> None:
     history = [Epoch(epoch, 1 / epoch, 0.9, 1 / epoch, 0.9, 1.0) for epoch in range(1, epochs + 1)]
-    training = Training("seed", 0, {}, 1, 0.9, 0.1, history, 1.0, 1.0, "w", "bands", "d")
+    training = Training("seed", 0, {}, 1, 0.9, 0.1, history, 1.0, 1.0, "w", "bands", "d", {})
 
     panels = figures.learning_curves({"baseline": training, "tuned": training}).axes
 

@@ -50,8 +50,8 @@ def test_overrides_win_over_options_and_options_over_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("options", "overrides", "min_steps"),
     [
-        ({}, "{}", 280),
-        ({"batch_size": 64}, '{"dropout": 0.1}', 280),
+        ({}, "{}", 230),
+        ({"batch_size": 64}, '{"dropout": 0.1}', 230),
         ({"epochs": 3}, "{}", 0),
         ({}, '{"epochs": 3}', 0),
         ({"epochs": 3}, '{"min_steps": 50}', 50),
