@@ -41,6 +41,8 @@ def _trained(development: Path, config: TrainConfig, cores: int, replicas: int) 
         env={"OMP_NUM_THREADS": str(cores), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(Path.cwd())},
     )
     assert finished.returncode == 0, finished.stderr
+    shards: str
+    figures: list[float]
     shards, *figures = json.loads(finished.stdout.splitlines()[-1])
     assert int(shards) == cores
     return figures
