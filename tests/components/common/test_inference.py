@@ -47,7 +47,8 @@ def test_answers_as_keras_does_whatever_the_batches(directory: Path, make_model:
     expected = make_model().predict(IMAGES, verbose=0)
     for count in (0, 1, BATCH_SIZE, len(IMAGES)):
         probabilities = classifier.probabilities(IMAGES[:count])
-        assert (probabilities.shape, probabilities.dtype) == ((count, 10), np.float32)
+        assert probabilities.shape == (count, 10)
+        assert probabilities.dtype == np.float32
         np.testing.assert_allclose(probabilities, expected[:count], atol=1e-6)
 
 
