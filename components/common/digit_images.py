@@ -13,10 +13,13 @@ from components.common.errors import PipelineError
 BOX = 20  # MNIST fits a digit's longer side into it, and puts its centre of mass into the middle of the image
 LEAST_CONTRAST = 40
 INK = 0.5
-MOST_INK = 0.5  # of the picture
+MOST_FILLED = 0.75  # of the rectangle around the ink, unless that is slim like a 1
+SLIM = 0.5
 MOST_BORDER_INK = 0.1  # of the picture's edge
-LEAST_MAIN_PART = 0.6  # of the ink in one connected stroke
-MOST_HALF_TONES = 0.35  # of a large picture's pixels that are not background; antialiased edges are few
+LEAST_MAIN_PART = 0.5  # of the ink in one connected stroke
+MOST_HALF_TONES = (
+    0.75  # of a large picture's pixels that are not background; an enlarged digit of MNIST has 0.67
+)
 LARGE = 64
 MOST_PIXELS = 50_000_000
 
@@ -74,10 +77,13 @@ def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
     if isinstance(ink, Refusal):
         return ink
     strong = ink > INK
-    if reason := _no_digit(ink, strong):
-        return Refusal(reason)
+    if _edge(strong).mean() > MOST_BORDER_INK:
+        return Refusal("it has no even background: the digit must stand free on paper of one colour")
     rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    return _centred(_into_box(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+    around = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    if reason := _no_digit(ink[around], strong[around]):
+        return Refusal(reason)
+    return _centred(_into_box(ink[around]))
 
 
 def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
@@ -96,13 +102,12 @@ def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
 def _no_digit(ink: NDArray[np.float32], strong: NDArray[np.bool_]) -> str:
     from scipy.ndimage import label
 
-    if _edge(strong).mean() > MOST_BORDER_INK:
-        return "it has no even background: the digit must stand free on paper of one colour"
-    if strong.mean() > MOST_INK:
-        return "it is covered for the most part: a digit is made of strokes"
+    height, width = strong.shape
+    if strong.mean() > MOST_FILLED and min(height, width) > SLIM * max(height, width):
+        return "it is one filled area: a digit is made of strokes"
     toned = ink > 0.1
     half = (ink > 0.2) & (ink < 0.8)
-    if min(ink.shape) >= LARGE and half.sum() > MOST_HALF_TONES * toned.sum():
+    if max(ink.shape) >= LARGE and half.sum() > MOST_HALF_TONES * toned.sum():
         return "it is full of half tones, like a photograph: a digit is ink on paper"
     parts, count = label(strong, np.ones((3, 3)))
     sizes = np.bincount(parts.ravel())[1:]

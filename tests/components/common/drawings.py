@@ -34,7 +34,9 @@ def handwritten(digit: int, *, size: int, width: int, corner: tuple[int, int], i
     return sheet
 
 
-def printed(digit: int, *, font: str, size: int, corner: tuple[int, int], colours: tuple[str, str]) -> Image.Image:
+def printed(
+    digit: int, *, font: str, size: int, corner: tuple[int, int], colours: tuple[str, str]
+) -> Image.Image:
     """Print with one of matplotlib's fonts; colours are those of paper and ink."""
     sheet = Image.new("RGB", (240, 240), colours[0])
     face = ImageFont.truetype(font_manager.findfont(font, fallback_to_default=False), size)
@@ -71,7 +73,9 @@ def landscape() -> Image.Image:
     sheet = Image.new("RGB", (320, 200))
     draw = ImageDraw.Draw(sheet)
     for y in range(200):
-        shade = (90 + y // 2, 140 + y // 3, 235 - y // 4) if y < 110 else (40, 90 + (200 - y) // 2, 40 + y // 5)
+        shade = (
+            (90 + y // 2, 140 + y // 3, 235 - y // 4) if y < 110 else (40, 90 + (200 - y) // 2, 40 + y // 5)
+        )
         draw.line([(0, y), (320, y)], shade)
     draw.ellipse((230, 20, 270, 60), (255, 240, 170))
     draw.polygon([(0, 120), (70, 50), (140, 115), (210, 65), (320, 125), (320, 140), (0, 140)], (70, 80, 95))
