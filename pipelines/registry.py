@@ -82,6 +82,7 @@ def describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
         "version": str(version.version),
         "aliases": list(version.aliases),
         "registered": when(version.creation_timestamp),
+        "stored at": client.get_model_version_download_uri(version.name, version.version),
         **run_metrics(client, version),
         **{f"config.{name}": value for name, value in config.items()},
         **dict(sorted(tags.items())),
