@@ -56,12 +56,14 @@ def predictions(
     sources = (source for path in paths for source in _sources(path))
     while batch := list(itertools.islice(sources, BATCH)):
         images = [image for _, image in batch if not isinstance(image, Refusal)]
-        answers = iter(classifier.probabilities(np.stack(images)) if images else ())
+        answers: Iterator[NDArray[np.float32]] = iter(
+            classifier.probabilities(np.stack(images)) if images else ()
+        )
         for name, image in batch:
             if isinstance(image, Refusal):
                 yield Prediction(name, None, 0.0, True, (), image.reason)
                 continue
-            row = next(answers)
+            row: NDArray[np.float32] = next(answers)
             best = int(row.argmax())
             yield Prediction(
                 name, best, float(row[best]), bool(row[best] < reject_below), tuple(map(float, row))

@@ -14,20 +14,23 @@ def load_app(directory: Path) -> Any:
     """Load the model and return the server's application; the directory is not needed afterwards."""
     import mlflow
     from fastapi import Request, Response
+    from fastapi.responses import StreamingResponse
     from mlflow.pyfunc import scoring_server
 
     application = scoring_server.init(mlflow.pyfunc.load_model(str(directory)))
 
-    @application.middleware("http")
-    async def explain(request: Request, answer: Callable[[Request], Awaitable[Any]]) -> Response:
+    async def explain(
+        request: Request, answer: Callable[[Request], Awaitable[StreamingResponse]]
+    ) -> Response:
         if request.url.path == "/invocations" and (fault := _fault(request.headers, await request.body())):
             return Response(_error(fault), 400, media_type="application/json")
         response = await answer(request)
         if response.status_code < 400:
             return response
-        body = b"".join([part async for part in response.body_iterator])
+        body = b"".join([part async for part in response.body_iterator if isinstance(part, bytes)])
         return Response(_error(_reason(body)), response.status_code, media_type="application/json")
 
+    application.middleware("http")(explain)
     return application
 
 

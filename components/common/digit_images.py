@@ -94,7 +94,7 @@ def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
     most = max(most, float(difference.max()) * 0.6)
     if most < LEAST_CONTRAST:
         return Refusal("it is blank: nothing on it stands out")
-    ink = np.clip(difference / most, 0, 1)
+    ink: NDArray[np.float32] = np.clip(difference / most, 0, 1)
     ink[ink < 0.1] = 0
     return ink
 
@@ -127,7 +127,8 @@ def _into_box(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = (max(1, round(size * scale)) for size in ink.shape)
     # Averages what falls into a pixel: a stroke that gets thinner than one becomes fainter instead of broken.
     small = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
-    return small / small.max()
+    scaled: NDArray[np.float32] = small / small.max()
+    return scaled
 
 
 def _centred(digit: NDArray[np.float32]) -> NDArray[np.uint8]:

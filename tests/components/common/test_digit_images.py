@@ -9,7 +9,7 @@ from components.common.errors import PipelineError
 from tests.components.common.drawings import encoded, handwritten, landscape, twenty
 
 
-def _mnist(picture: Image.Image, kind: str = "PNG") -> np.ndarray:  # type: ignore[type-arg]
+def _mnist(picture: Image.Image, kind: str = "PNG") -> np.ndarray:
     grey = read_picture(encoded(picture, kind))
     assert not isinstance(grey, Refusal)
     image = as_mnist(grey)
@@ -39,10 +39,10 @@ def test_a_digit_is_bright_on_black_in_its_box_with_its_mass_in_the_middle() -> 
 
 def test_place_colour_and_file_format_do_not_matter() -> None:
     at = {"size": 180, "width": 20}
-    first = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(90, 150), inverted=False, **at)), first)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(40, 40), inverted=True, **at)), first)  # type: ignore[arg-type]
-    jpeg = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at), "JPEG")  # type: ignore[arg-type]
+    first = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at))
+    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(90, 150), inverted=False, **at)), first)
+    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(40, 40), inverted=True, **at)), first)
+    jpeg = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at), "JPEG")
     assert np.abs(jpeg.astype(int) - first).mean() < 3
 
 
