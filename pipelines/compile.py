@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
+from components.common.image import IMAGE_VARIABLE
 from components.common.source_version import git_sha
 from components.train.config import RECIPES
 from pipelines.pipeline import mnist_pipeline
@@ -51,6 +52,8 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
     spec = mnist_pipeline.pipeline_spec
     for executor in spec.deployment_spec["executors"].values():
         executor["container"]["image"] = image
+        # A container is not told its own name otherwise.
+        executor["container"]["env"] = [{"name": IMAGE_VARIABLE, "value": image}]
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:

@@ -1,5 +1,13 @@
 """The container image that the steps run in."""
 
+import os
+
 # A stand-in: `mnist-pipeline compile --image` writes an immutable reference in its place. A local run executes the
 # steps in this very Python, and kfp asks there for a name that contains "python".
 BASE_IMAGE = "mnist-pipeline:python"
+IMAGE_VARIABLE = "STEP_IMAGE"
+
+
+def running_image() -> str:
+    """The image that this step runs in, as the compiled pipeline names it; "none" outside of a container."""
+    return os.environ.get(IMAGE_VARIABLE, "none")

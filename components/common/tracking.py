@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.compute import compute_environment
 from components.common.errors import PipelineError
 from components.common.outbox import Outbox, reason
 from components.common.step import exit_on_user_error, say
@@ -210,9 +211,13 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
 
 def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepRun:
     """Find or create the step's run: a retried task, and the parts of `tune`, share one."""
+    environment = compute_environment()
     if injected := os.environ.get("MLFLOW_RUN_ID"):
+        from mlflow.entities import RunTag
+
         run = client.get_run(injected)
         parent_id = run.data.tags.get(PARENT_TAG, injected)
+        client.log_batch(injected, tags=[RunTag(key, value) for key, value in environment.items()])
     else:
         parent = find_pipeline_run(client, pipeline_run_id)
         if parent is None:
@@ -222,7 +227,7 @@ def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepR
         siblings = client.search_runs(
             [experiment_id], f"tags.`{PARENT_TAG}` = '{parent_id}' and tags.{STEP_TAG} = '{step}'"
         )
-        tags = {PARENT_TAG: parent_id, STEP_TAG: step}
+        tags = {PARENT_TAG: parent_id, STEP_TAG: step, **environment}
         name = f"{step} | {parent.info.run_name}"
         run = siblings[0] if siblings else client.create_run(experiment_id, run_name=name, tags=tags)
         client.update_run(run.info.run_id, status="RUNNING")

@@ -34,8 +34,8 @@ class IngestConfig:
 def ingest(config: IngestConfig, target: Path) -> SourceInfo:
     """Write the data set and its source.json as the directory `target`, which must be new or empty.
 
-    Where an object store is configured, it keeps the files as they came by content, and its labelled batches
-    are merged into the training part.
+    Where an object store is configured, it keeps the files by content, as they came and as they were written, and
+    its labelled batches are merged into the training part.
 
     Raises:
         PipelineError: There is no such data, or it breaks a rule; `target` is then left as it was.
@@ -53,9 +53,12 @@ def ingest(config: IngestConfig, target: Path) -> SourceInfo:
             for file in files:
                 store.put_content(directory / file)
             train, batches = merge_labelled(store, name, source.train, source.test)
-        if batches:
+        if store and batches:
             write_part(directory, "train", train)
             files = _digests(directory)
+            # The batches may be gone when somebody wants to train on this state of the data again.
+            for file in RAW_FILES["train"]:
+                store.put_content(directory / file)
         info = SourceInfo(
             name=name,
             source=source.uri,

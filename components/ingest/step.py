@@ -1,5 +1,6 @@
 """The `ingest` step: the first of a run, so it opens the run in MLflow."""
 
+import json
 import os
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def ingest_step(
             {
                 "dataset": info.name,
                 "data_version": info.version,
+                "data_source": info.source,
                 "raw_digest": info.digest,
+                "raw_files": json.dumps(info.files),
                 "model_name": name,
                 "git_sha": git_sha(),
             }

@@ -31,6 +31,7 @@ def preprocess_step(
             tracked.log_dataset(about.name, about.digest, about.source, "training")
             tracked.log_dataset(f"{about.name}-test", result.test.digest, about.source, "testing")
         run.parent.set_tags({"data_digest": about.digest, "test_digest": result.test.digest})
+        run.parent.set_tags({"split_seed": split_seed, "stratify": stratify, "fraction": fraction})
         counts = about.counts | result.test.counts
         run.log_metrics({f"images.{split}": count for split, count in counts.items()})
         run.log_file(development / REPORT_FILE)

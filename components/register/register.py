@@ -1,15 +1,18 @@
 """The only writer of the model registry."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.files import combined_digest
 from components.common.registry import CHALLENGER, CHAMPION
 from components.common.tracking import PIPELINE_RUN_TAG
-from components.common.trained_model import MODEL_FILE
+from components.register.journal import move_champion
+from components.register.package import file_digests, package
+from components.register.verify import FILES_TAG, verify
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,7 +53,8 @@ def register(
         tags: Lineage of the version.
 
     Raises:
-        PipelineError: Another run has moved the champion alias in the meantime; the new version stays challenger.
+        PipelineError: The champion is no longer the one that the candidate was compared with, or the stored model is
+            not what was sent; the new version stays challenger.
     """
     from mlflow import MlflowClient
 
@@ -59,22 +63,21 @@ def register(
     registered = found or _new_version(
         client, candidate, name, run_id, {**tags, PIPELINE_RUN_TAG: pipeline_run_id}
     )
-    client.update_model_version(name, registered.version, description)
-    client.set_registered_model_alias(name, CHALLENGER, registered.version)
-    _require_champion(client, name, judged_against, str(registered.version))
-    client.set_registered_model_alias(name, CHAMPION, registered.version)
-    return Registration(
-        name, str(registered.version), f"models:/{name}/{registered.version}", (CHALLENGER, CHAMPION)
+    number = str(registered.version)
+    client.update_model_version(name, number, description)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    with TemporaryDirectory() as scratch:
+        verify(client, name, number, Path(scratch, "model")).require()
+    move_champion(
+        client,
+        name,
+        before=judged_against or "",
+        after=number,
+        action="register",
+        who=f"pipeline run {pipeline_run_id}",
+        why="passed the gate",
     )
-
-
-def _require_champion(client: "MlflowClient", name: str, judged_against: str | None, own: str) -> None:
-    champion = client.get_registered_model(name).aliases.get(CHAMPION)
-    if champion is not None and str(champion) not in {judged_against, own}:
-        raise PipelineError(
-            f"the champion of {name!r} must still be the version that the candidate was compared with "
-            f"({judged_against or 'none'}) but is now {champion}: run again to compare with that one."
-        )
+    return Registration(name, number, f"models:/{name}/{number}", (CHALLENGER, CHAMPION))
 
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
@@ -87,47 +90,28 @@ def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) ->
 def _new_version(
     client: "MlflowClient", candidate: Path, name: str, run_id: str, tags: dict[str, str]
 ) -> "ModelVersion":
-    import keras
-    import mlflow
+    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import RestException
 
-    model = keras.models.load_model(candidate / MODEL_FILE, compile=False)
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.keras.log_model(
-            model, name=name, signature=signature(), pip_requirements=requirements()
-        )
-    client.update_run(run_id, status="RUNNING")
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, name, run_id)
+    with TemporaryDirectory() as scratch:
+        directory = Path(scratch, "model")
+        package(candidate, directory, logged, run_id)
+        files = file_digests(directory)
+        client.log_model_artifacts(logged.model_id, str(directory))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     try:
         client.create_registered_model(name)
     except RestException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.create_model_version(
-        name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id
+        name,
+        logged.model_uri,
+        run_id=run_id,
+        tags={**tags, FILES_TAG: json.dumps(files), "model_digest": combined_digest(files)},
+        model_id=logged.model_id,
+        await_creation_for=0,
     )
-
-
-def signature() -> Any:
-    """The served schema: uint8 images in, class probabilities out."""
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 28, 28), "image")]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10))]),
-    )
-
-
-def requirements() -> list[str]:
-    """The pinned packages that a server of the model needs."""
-    return [f"{_tensorflow()}", f"keras=={version('keras')}", f"numpy=={version('numpy')}"]
-
-
-def _tensorflow() -> str:
-    for package in ("tensorflow-cpu", "tensorflow"):
-        try:
-            return f"{package}=={version(package)}"
-        except PackageNotFoundError:
-            continue
-    raise PipelineError("a model can only be registered where TensorFlow is installed but it is not.")

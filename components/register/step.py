@@ -6,10 +6,10 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.registry import registered_model_name
-from components.common.source_version import git_sha
 from components.common.step import exit_on_user_error, say
-from components.common.tracking import close_pipeline_run, step_run
+from components.common.tracking import close_pipeline_run, mlflow_must_answer, step_run
 from components.common.trained_model import Training
+from components.register.lineage import lineage
 from components.register.register import Registration, register
 
 STEP = "register"
@@ -23,18 +23,13 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
                 "a model is registered in MLflow but MLFLOW_TRACKING_URI is "
                 f"{os.environ.get('MLFLOW_TRACKING_URI') or 'not set'}: start that server, or name one."
             )
+        from mlflow import MlflowClient
+
         training = Training.load(candidate)
         judged = json.loads((evaluation / "evaluation.json").read_text())
         name = registered_model_name(model_name, training.dataset_name)
-        tags = {
-            "git_sha": git_sha(),
-            "recipe": training.recipe,
-            "seed": str(training.seed),
-            "dataset": training.dataset_name,
-            "data_digest": training.dataset_digest,
-            "test_digest": judged["dataset"]["digest"],
-            "weights_digest": training.weights_digest,
-        }
+        with mlflow_must_answer():
+            tags = lineage(MlflowClient(), run.parent.run_id, training, judged["dataset"]["digest"])
         registration = register(
             candidate,
             name,

@@ -1,3 +1,4 @@
+import json
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,9 @@ def test_the_first_step_opens_the_run_and_says_what_it_is_on(
         "step": "pipeline",
         "dataset": "digits",
         "data_version": "v1",
+        "data_source": info.source,
         "raw_digest": info.digest,
+        "raw_files": json.dumps(info.files),
         "model_name": "digits-cnn",
         "git_sha": "3f2a" * 10,
     }

@@ -35,7 +35,8 @@ def test_the_first_version_is_the_champion(
         first.name, "1", f"models:/{first.name}/1", aliases=("challenger", "champion")
     )
     assert set(version.aliases) == {"challenger", "champion"}
-    assert version.tags == {"dataset": "stripes", "pipeline_run_id": "first"}
+    assert version.tags.keys() == {"dataset", "pipeline_run_id", "model_files", "model_digest"}
+    assert version.tags["pipeline_run_id"] == "first"
     assert (version.description, version.run_id, version.status) == ("**good**", mlflow_run_id, "READY")
     assert mlflow_client.get_run(mlflow_run_id).info.status == "RUNNING"
 
@@ -49,6 +50,7 @@ def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", fir
     probabilities = served.predict(images)
     assert (probabilities.shape, probabilities.dtype) == ((3, 10), np.float32)
     assert np.allclose(probabilities.sum(axis=1), 1)
+    assert np.array_equal(served.predict({"image": images}), probabilities)
     with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
         served.predict(images.astype(np.float64))
 
@@ -118,7 +120,9 @@ def test_a_crash_leaves_the_champion_and_the_next_attempt_ends_the_work(
 def test_a_champion_that_the_candidate_was_not_compared_with_stays(
     mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
 ) -> None:
-    with pytest.raises(PipelineError, match=r"was compared with \(none\) but is now 1: run again"):
+    with pytest.raises(
+        PipelineError, match=r"must still be version \(none\) but is now 1, moved by pipeline run first"
+    ):
         register(candidate, first.name, mlflow_run_id, "second", None, "", {})
     aliases = mlflow_client.get_registered_model(first.name).aliases
     assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "challenger": "2"}

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.tracking import find_pipeline_run, open_pipeline_run
+from components.common.compute import code_digest, lock_digest
+from components.common.tracking import find_pipeline_run, open_pipeline_run, step_run
 from components.register.step import close_run_step, register_step
 
 if TYPE_CHECKING:
@@ -16,32 +17,60 @@ def run_id(mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> st
     """Kubeflow's id of a pipeline run that is open in MLflow."""
     assert mlflow_client is not None
     monkeypatch.setenv("GIT_SHA", "3f2a" * 10)
+    monkeypatch.setenv("STEP_IMAGE", "mnist-pipeline@sha256:3f2a")
     run_id = uuid.uuid4().hex
     open_pipeline_run(run_id, "stripes-fast", "registrations")
     return run_id
 
 
 def test_a_version_carries_its_lineage_and_the_runs_name_it(
-    mlflow_client: "MlflowClient", run_id: str, candidate: Path, evaluation: Path
+    mlflow_client: "MlflowClient",
+    run_id: str,
+    candidate: Path,
+    evaluation: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    opened = find_pipeline_run(mlflow_client, run_id)
+    assert opened is not None
+    mlflow_client.set_tag(opened.info.run_id, "raw_digest", "d" * 64)
+    with monkeypatch.context() as other_machine:
+        other_machine.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+        other_machine.setattr("os.sched_getaffinity", lambda _: range(64))
+        with step_run(run_id, "train-tuned") as training_run:
+            training_run.set_tags({"weights_digest": "a" * 64})
+
     registration = register_step(candidate, evaluation, run_id, "")
 
     version = mlflow_client.get_model_version("stripes-cnn", registration.version)
-    assert version.tags == {
-        "git_sha": "3f2a" * 10,
-        "recipe": "fast",
-        "seed": "7",
-        "dataset": "stripes",
-        "data_digest": "b" * 64,
-        "test_digest": "c" * 64,
-        "weights_digest": "a" * 64,
-        "pipeline_run_id": run_id,
-    }
+    tags = version.tags
+    assert (
+        tags.items()
+        >= {
+            "git_sha": "3f2a" * 10,
+            "git_dirty": "false",
+            "image": "mnist-pipeline@sha256:3f2a",
+            "recipe": "fast",
+            "seed": "7",
+            "config": "{}",
+            "dataset": "stripes",
+            "data_digest": "b" * 64,
+            "test_digest": "c" * 64,
+            "raw_digest": "d" * 64,
+            "weights_digest": "a" * 64,
+            "pipeline_run_id": run_id,
+            "mlflow_run_id": version.run_id,
+            "code_digest": code_digest(),
+            "lock_digest": lock_digest(),
+            "compute.TF_ENABLE_ONEDNN_OPTS": "0",
+            "compute.cpus": "64",
+        }.items()
+    )
+    assert {"model_files", "model_digest"} <= tags.keys()
     assert version.description == "**register**: first champion"
     parent = find_pipeline_run(mlflow_client, run_id)
     assert parent is not None
     assert (version.run_id, parent.info.status) == (parent.info.run_id, "RUNNING")
-    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.step = 'register'"
     (step,) = mlflow_client.search_runs([parent.info.experiment_id], below)
     assert (step.info.run_name, step.info.status) == ("register | stripes-fast", "FINISHED")
     for run in (step, parent):

@@ -1,0 +1,107 @@
+"""The directory that is registered: the Keras model as MLflow packs it, how it is served, and known answers."""
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common import served_model
+from components.common.dataset import CLASSES, IMAGE_SHAPE
+from components.common.errors import PipelineError
+from components.common.files import sha256_file
+from components.common.inference import Classifier
+from components.common.trained_model import MODEL_FILE
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
+KNOWN_ANSWERS = "known_answers.npz"
+# Added by MLflow's client to what it downloads.
+DOWNLOAD_NOTE = "registered_model_meta"
+# Largest difference of a probability that another machine, or another release of a library, may make.
+TOLERANCE = {"float32": 1e-3}
+TOLERANCE_REDUCED = 2e-2
+
+
+def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str) -> None:
+    """Write the candidate as the new directory `directory`, in the form that MLflow stores and serves.
+
+    Both of MLflow's flavors are there: `mlflow.keras.load_model` gives the Keras model, `mlflow.pyfunc.load_model`
+    the compiled function of `components.common.served_model`, of which the directory holds a copy.
+    """
+    import keras
+    import mlflow
+    from mlflow.models import Model
+
+    keras_model = keras.models.load_model(candidate / MODEL_FILE, compile=False)
+    description = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+        run_id=run_id,
+    )
+    mlflow.keras.save_model(
+        keras_model,
+        str(directory),
+        mlflow_model=description,
+        signature=signature(),
+        pip_requirements=requirements(),
+    )
+    source = Path(served_model.__file__)
+    (directory / "code").mkdir()
+    shutil.copyfile(source, directory / "code" / source.name)
+    description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
+    description.save(str(directory / "MLmodel"))
+    images = sample_images()
+    np.savez(
+        directory / KNOWN_ANSWERS,
+        images=images,
+        probabilities=Classifier.load(directory).probabilities(images),
+        tolerance=max(TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in keras_model.layers),
+    )
+
+
+def sample_images() -> NDArray[np.uint8]:
+    """Ten images in MNIST's form, one of each class, of scikit-learn's handwritten digits."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    first = [int(np.argmax(digits.target == label)) for label in range(CLASSES)]
+    images = np.zeros((CLASSES, *IMAGE_SHAPE), np.uint8)
+    enlarged = np.kron(digits.images[first] / 16 * 255, np.ones((1, 3, 3)))
+    images[:, 2:26, 2:26] = enlarged.round().astype(np.uint8)
+    return images
+
+
+def file_digests(directory: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below `directory` by its path there."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != DOWNLOAD_NOTE)
+    return {path.relative_to(directory).as_posix(): sha256_file(path) for path in sorted(files)}
+
+
+def signature() -> Any:
+    """The served schema: uint8 images in, class probabilities out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *IMAGE_SHAPE), served_model.INPUT)]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, CLASSES))]),
+    )
+
+
+def requirements() -> list[str]:
+    """The pinned packages that a server of the model needs."""
+    return [f"{_tensorflow()}", f"keras=={version('keras')}", f"numpy=={version('numpy')}"]
+
+
+def _tensorflow() -> str:
+    for package_name in ("tensorflow-cpu", "tensorflow"):
+        try:
+            return f"{package_name}=={version(package_name)}"
+        except PackageNotFoundError:
+            continue
+    raise PipelineError("a model can only be registered where TensorFlow is installed but it is not.")

@@ -1,0 +1,111 @@
+"""Is a registered version still what was registered? Its files, its schema and its answers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.common.errors import PipelineError
+from components.common.inference import Classifier
+from components.register.package import KNOWN_ANSWERS, file_digests, signature
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FILES_TAG = "model_files"
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of the downloaded `directory` found; the version is sound when `problems` is empty.
+
+    Attributes:
+        files: How many files have the digest that was recorded at registration.
+        difference: Largest difference of a probability from the stored answers; None where they were not asked.
+    """
+
+    name: str
+    version: str
+    directory: Path
+    files: int
+    difference: float | None
+    problems: tuple[str, ...]
+
+    def require(self) -> None:
+        """Refuse to go on with a version that is not sound.
+
+        Raises:
+            PipelineError: It has problems.
+        """
+        if self.problems:
+            raise PipelineError(
+                f"{self.name} version {self.version} must be what was registered but {'; '.join(self.problems)}: "
+                "do not use it, choose another version with `mnist-pipeline models promote`."
+            )
+
+
+def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> Verification:
+    """Download the version into `directory`, new or empty, and check it.
+
+    The model is only loaded, which runs code of its own, when every file is the one that was registered.
+
+    Raises:
+        PipelineError: MLflow does not know the version.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    recorded = client.get_model_version(name, version).tags.get(FILES_TAG)
+    if recorded is None:
+        problem = "it carries no digests: it was not registered by this pipeline's register step"
+        return Verification(name, version, directory, 0, None, (problem,))
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory))
+    except (MlflowException, RequestException, OSError) as error:
+        problem = f"its files cannot be fetched ({str(error).partition(chr(10))[0]})"
+        return Verification(name, version, directory, 0, None, (problem,))
+    expected, found = json.loads(recorded), file_digests(directory)
+    sound = len(expected.items() & found.items())
+    if problems := _file_problems(expected, found):
+        return Verification(name, version, directory, sound, None, problems)
+    difference, problems = _check_answers(directory)
+    return Verification(name, version, directory, sound, difference, problems)
+
+
+def _file_problems(expected: dict[str, str], found: dict[str, str]) -> tuple[str, ...]:
+    kinds = {
+        "missing": expected.keys() - found.keys(),
+        "added": found.keys() - expected.keys(),
+        "changed": {path for path in expected.keys() & found.keys() if expected[path] != found[path]},
+    }
+    return tuple(f"{_listed(paths)} {what} since" for what, paths in kinds.items() if paths)
+
+
+def _listed(paths: Any) -> str:
+    names = sorted(paths)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more + (" is" if len(names) == 1 else " are")
+
+
+def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
+    from mlflow.models import Model
+
+    if Model.load(str(directory / "MLmodel")).signature != signature():
+        return None, ("its schema is not uint8 images to class probabilities",)
+    try:
+        with np.load(directory / KNOWN_ANSWERS, allow_pickle=False) as known:
+            answers = Classifier.load(directory).probabilities(known["images"])
+            difference = float(np.abs(answers - known["probabilities"]).max())
+            tolerance = float(known["tolerance"])
+    except PipelineError as error:
+        return None, (str(error),)
+    if difference > tolerance:
+        return difference, (
+            f"its answers differ by {difference:.2g} from those stored with it (limit {tolerance:g})",
+        )
+    return difference, ()

@@ -1,0 +1,107 @@
+"""MLflow's own scoring server on a model in a directory, with errors that one can read."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import PipelineError
+
+LONGEST_ERROR = 300
+
+
+def load_app(directory: Path) -> Any:
+    """Load the model and return the server's application; the directory is not needed afterwards."""
+    import mlflow
+    from fastapi import Request, Response
+    from fastapi.responses import StreamingResponse
+    from mlflow.pyfunc import scoring_server
+
+    application = scoring_server.init(mlflow.pyfunc.load_model(str(directory)))
+
+    async def explain(
+        request: Request, answer: Callable[[Request], Awaitable[StreamingResponse]]
+    ) -> Response:
+        if request.url.path == "/invocations" and (fault := _fault(request.headers, await request.body())):
+            return Response(_error(fault), 400, media_type="application/json")
+        response = await answer(request)
+        if response.status_code < 400:
+            return response
+        body = b"".join([part async for part in response.body_iterator if isinstance(part, bytes)])
+        return Response(_error(_reason(body)), response.status_code, media_type="application/json")
+
+    application.middleware("http")(explain)
+    return application
+
+
+def listen(application: Any, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        PipelineError: The port cannot be listened at.
+    """
+    import socket
+
+    import uvicorn
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PipelineError(
+                f"{host}:{port} must be free to listen at but {error.strerror}: choose another --port."
+            ) from None
+    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _fault(headers: Any, body: bytes) -> str:
+    """Return what is wrong with a request of JSON images, which MLflow would cast to uint8 without a word."""
+    kind = headers.get("content-type", "").partition(";")[0].strip()
+    if kind != "application/json":
+        return f"Content-Type must be application/json but is {kind or 'missing'}."
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return "the body must be JSON but cannot be parsed."
+    if not isinstance(document, dict) or not {"inputs", "instances"} & document.keys():
+        return (
+            'the body must be a JSON object with "inputs": images, N x 28 x 28, whole numbers from 0 to 255.'
+        )
+    images = document.get("inputs", document.get("instances"))
+    return _image_fault(images.get("image") if isinstance(images, dict) else images)
+
+
+def _image_fault(images: Any) -> str:
+    import numpy as np
+
+    try:
+        array = np.array(images)
+    except ValueError:
+        return "images must be N x 28 x 28 but the lists differ in length."
+    if array.dtype.kind not in "iu" or array.ndim != 3 or array.shape[1:] != (28, 28):
+        return f"images must be N x 28 x 28 whole numbers but are {_described(array)}."
+    if array.size and (array.min() < 0 or array.max() > 255):
+        return f"pixels must be 0 to 255 but are {array.min()} to {array.max()}."
+    return ""
+
+
+def _described(array: Any) -> str:
+    kinds = {"f": "fractions", "b": "true and false", "i": "whole numbers", "u": "whole numbers"}
+    size = " x ".join(map(str, array.shape)) or "a single value"
+    return f"{size} of {kinds.get(array.dtype.kind, 'something else')}"
+
+
+def _reason(body: bytes) -> str:
+    """Return the end of MLflow's message, which begins with all of the data."""
+    text = body.decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = text
+    message = document.get("message", text) if isinstance(document, dict) else text
+    return str(message).rpartition("Error: ")[2].strip().partition("\n")[0]
+
+
+def _error(message: str) -> str:
+    return json.dumps({"error": message[:LONGEST_ERROR]})

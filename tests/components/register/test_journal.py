@@ -1,0 +1,159 @@
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components.common.errors import PipelineError
+from components.register import journal
+from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[3]
+MOVER = """
+import sys
+from mlflow import MlflowClient
+from components.common.errors import PipelineError
+from components.register.journal import move_champion
+name, own, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+client = MlflowClient()
+print("ready", flush=True)
+won = 0
+for _ in range(count):
+    sys.stdin.readline()
+    try:
+        won += move_champion(client, name, before="1", after=own, action="promote", who=own, why="race")
+    except PipelineError as error:
+        assert "must still be version 1" in str(error), error
+    print(won, flush=True)
+"""
+
+
+@pytest.fixture
+def name(mlflow_client: "MlflowClient") -> str:
+    """A registered model with three versions, which nothing is stored of, and no champion."""
+    name = f"moved-{uuid.uuid4().hex}"
+    run = mlflow_client.create_run("0")
+    mlflow_client.create_registered_model(name)
+    for _ in range(3):
+        mlflow_client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+    return name
+
+
+def _move(client: "MlflowClient", name: str, before: str, after: str) -> bool:
+    return move_champion(client, name, before=before, after=after, action="promote", who="me", why="because")
+
+
+def test_a_move_is_recorded_and_repeating_it_is_harmless(mlflow_client: "MlflowClient", name: str) -> None:
+    assert _move(mlflow_client, name, "", "1")
+    assert _move(mlflow_client, name, "1", "2")
+    assert not _move(mlflow_client, name, "1", "2")
+
+    first, second = read_moves(mlflow_client, name)
+    assert (first.before, first.after, first.counts, first.applied) == ("", "1", True, True)
+    assert (second.action, second.before, second.after) == ("promote", "1", "2")
+    assert (second.who, second.why) == ("me", "because")
+    assert second.time >= first.time > 0
+    assert alias_champion(mlflow_client, name) == "2"
+
+
+def test_who_starts_from_another_champion_is_told_who_moved_it(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    _move(mlflow_client, name, "", "1")
+    _move(mlflow_client, name, "1", "2")
+    with pytest.raises(PipelineError, match=r"must still be version 1 but is now 2, moved by me \(promote\)"):
+        _move(mlflow_client, name, "1", "3")
+    assert len(read_moves(mlflow_client, name)) == 2
+
+
+def test_a_move_that_another_overtakes_is_void(
+    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _move(mlflow_client, name, "", "1")
+    append = journal._append
+
+    def overtaken(*arguments: Any, **tags: str) -> int:
+        monkeypatch.setattr(journal, "_append", append)
+        assert _move(mlflow_client, name, "1", "2")
+        return append(*arguments, **tags)
+
+    monkeypatch.setattr(journal, "_append", overtaken)
+    with pytest.raises(PipelineError, match="is now 2"):
+        _move(mlflow_client, name, "1", "3")
+    assert [(move.after, move.counts) for move in read_moves(mlflow_client, name)] == [
+        ("1", True), ("2", True), ("3", False),
+    ]  # fmt: skip
+    assert alias_champion(mlflow_client, name) == "2"
+
+
+def test_what_a_dead_mover_meant_to_do_is_done(
+    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
+    _move(mlflow_client, name, "", "1")
+    journal._append(mlflow_client, name, action="promote", before="1", after="2", who="dead", why="")
+    assert alias_champion(mlflow_client, name) == "1"
+
+    assert settle(mlflow_client, name) == "2"
+    assert alias_champion(mlflow_client, name) == "2"
+    assert [move.action for move in read_moves(mlflow_client, name)] == ["promote", "promote"]
+
+
+@pytest.mark.parametrize(("by_hand", "after"), [("3", "3"), (None, "")])
+def test_an_alias_moved_by_hand_is_recorded_as_such(
+    mlflow_client: "MlflowClient", name: str, by_hand: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
+    _move(mlflow_client, name, "", "1")
+    if by_hand:
+        mlflow_client.set_registered_model_alias(name, "champion", by_hand)
+    else:
+        mlflow_client.delete_registered_model_alias(name, "champion")
+
+    assert settle(mlflow_client, name) == after
+    last = read_moves(mlflow_client, name)[-1]
+    assert (last.action, last.before, last.after, last.counts) == ("outside", "1", after, True)
+    assert alias_champion(mlflow_client, name) == after
+
+
+def test_of_two_processes_that_promote_at_once_one_wins_and_the_history_is_one(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    rounds = 5
+    _move(mlflow_client, name, "", "1")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", MOVER, name, own, str(rounds)],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )
+        for own in ("2", "3")
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    won = 0
+    for number in range(1, rounds + 1):
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+        total = 0
+        for process in processes:
+            assert process.stdout
+            total += int(process.stdout.readline())
+        assert total == won + 1, f"round {number}"
+        won = total
+        champion = champion_of(read_moves(mlflow_client, name))
+        assert champion in {"2", "3"}
+        assert alias_champion(mlflow_client, name) == champion
+        _move(mlflow_client, name, champion, "1")
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    moves = [move for move in read_moves(mlflow_client, name) if move.counts]
+    assert [move.before for move in moves] == ["", *(move.after for move in moves[:-1])]
+    assert len(moves) == 1 + 2 * rounds

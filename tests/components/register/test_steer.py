@@ -1,0 +1,111 @@
+"""Verification, promotion and rollback of real versions; the model's files lie in the embedded store."""
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from components.common.errors import PipelineError
+from components.register import package
+from components.register.journal import alias_champion, read_moves
+from components.register.register import register
+from components.register.steer import find_model, find_version, promote, rollback
+from components.register.verify import verify
+from pipelines.local.platform import Platform
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+def name(mlflow_client: "MlflowClient", candidate: Path, mlflow_run_id: str) -> str:
+    """Two sound versions, the second the champion."""
+    name = f"steered-{uuid.uuid4().hex}"
+    for number, before in ((1, None), (2, "1")):
+        register(candidate, name, mlflow_run_id, f"run {number}", before, "", {})
+    assert alias_champion(mlflow_client, name) == "2"
+    return name
+
+
+def _key(client: "MlflowClient", name: str, version: str, path: str) -> str:
+    model_id = client.get_model_version(name, version).source.removeprefix("models:/")
+    return f"mlflow/{client.get_logged_model(model_id).experiment_id}/models/{model_id}/artifacts/{path}"
+
+
+def test_a_flipped_byte_is_found_and_such_a_version_is_not_promoted(
+    mlflow_client: "MlflowClient", name: str, s3_client: "S3Client", platform: Platform, tmp_path: Path
+) -> None:
+    sound = verify(mlflow_client, name, "1", tmp_path / "sound")
+    assert (sound.problems, sound.files) == ((), len(package.file_digests(sound.directory)))
+    assert sound.difference == 0
+
+    key = _key(mlflow_client, name, "1", "data/model.keras")
+    content = bytearray(s3_client.get_object(Bucket=platform.bucket, Key=key)["Body"].read())
+    content[len(content) // 2] ^= 1
+    s3_client.put_object(Bucket=platform.bucket, Key=key, Body=bytes(content))
+
+    assert verify(mlflow_client, name, "1", tmp_path / "flipped").problems == (
+        "data/model.keras is changed since",
+    )
+    for attempt in (
+        lambda: promote(mlflow_client, name, "1", "me", ""),
+        lambda: rollback(mlflow_client, name, "me", ""),
+    ):
+        with pytest.raises(
+            PipelineError, match=r"version 1 must be what was registered but data/model\.keras is"
+        ):
+            attempt()
+    assert alias_champion(mlflow_client, name) == "2"
+
+
+def test_missing_and_added_files_are_found(
+    mlflow_client: "MlflowClient", name: str, s3_client: "S3Client", platform: Platform, tmp_path: Path
+) -> None:
+    s3_client.delete_object(
+        Bucket=platform.bucket, Key=_key(mlflow_client, name, "1", "code/served_model.py")
+    )
+    key = _key(mlflow_client, name, "1", "code/other.py")
+    s3_client.put_object(Bucket=platform.bucket, Key=key, Body=b"raise SystemExit")
+    assert verify(mlflow_client, name, "1", tmp_path / "model").problems == (
+        "code/served_model.py is missing since",
+        "code/other.py is added since",
+    )
+
+
+def test_other_answers_are_found(
+    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = "components.common.served_model.ServedModel.predict"
+    monkeypatch.setattr(answer, lambda _, images: np.full((len(images), 10), 0.1, np.float32) + 0)
+    (problem,) = verify(mlflow_client, name, "1", tmp_path / "model").problems
+    assert problem.startswith("its answers differ by ")
+
+
+def test_rollback_restores_the_champion_before_and_repeating_it_is_harmless(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    assert rollback(mlflow_client, name, "me", "worse in use") == ("2", "1")
+    assert rollback(mlflow_client, name, "me", "worse in use") == ("1", "1")
+    assert alias_champion(mlflow_client, name) == "1"
+    assert promote(mlflow_client, name, "2", "you", "mended")
+    assert not promote(mlflow_client, name, "2", "you", "mended")
+    assert [(move.action, move.after, move.who) for move in read_moves(mlflow_client, name)] == [
+        ("register", "1", "pipeline run run 1"),
+        ("register", "2", "pipeline run run 2"),
+        ("rollback", "1", "me"),
+        ("promote", "2", "you"),
+    ]
+
+
+def test_models_and_versions_are_found_by_what_people_call_them(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    assert find_model(mlflow_client, name) == name
+    assert [find_version(mlflow_client, name, given) for given in ("1", "v1", "champion")] == ["1", "1", "2"]
+    with pytest.raises(PipelineError, match="has no version '9': choose from 1, 2, challenger, champion"):
+        find_version(mlflow_client, name, "9")
+    with pytest.raises(PipelineError, match="'nothing' is none of them"):
+        find_model(mlflow_client, "nothing")
