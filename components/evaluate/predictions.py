@@ -1,46 +1,86 @@
-"""Class probabilities of a Keras model, in batches."""
+"""A Keras model as one compiled function from images to class probabilities."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import CLASSES
+from components.common.dataset import CLASSES, IMAGE_SHAPE
 from components.common.errors import PipelineError
 
 if TYPE_CHECKING:
     from keras import Model
+    from keras.layers import Dense
 
-BATCH_SIZE = 1024
+BATCH_SIZE = 1000
 
 
-def predict(directory: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Predict with the model in `directory`.
+class Classifier:
+    """The model in a directory, loaded and compiled once.
 
     Args:
         directory: A trained model, or a registered one as MLflow stores it.
-        images: uint8, N x 28 x 28; may be memory mapped, a batch at a time is read.
-
-    Returns:
-        Probabilities, float32, N x 10.
 
     Raises:
-        PipelineError: The model is missing, does not load, or does not give ten probabilities an image.
+        PipelineError: The model is missing or does not load.
     """
-    path = model_file(directory)
-    model = _load(path)
-    try:
-        batches = [
-            model.predict_on_batch(images[start : start + BATCH_SIZE])
-            for start in range(0, len(images), BATCH_SIZE)
-        ]
-    except (ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise PipelineError(f"{path} must take uint8 images N x 28 x 28 but does not: {reason}") from error
-    probabilities = np.concatenate(batches).astype(np.float32)
-    _check(probabilities, len(images), path)
-    return probabilities
+
+    def __init__(self, directory: Path) -> None:
+        import tensorflow as tf
+
+        self.path = model_file(directory)
+        self.model = _load(self.path)
+        signature = [tf.TensorSpec((None, *IMAGE_SHAPE), tf.uint8)]
+        self.compiled: Any = tf.function(
+            lambda images: self.model(images, training=False), input_signature=signature
+        )
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict in batches.
+
+        Args:
+            images: uint8, N x 28 x 28; may be memory mapped, a batch at a time is read.
+
+        Returns:
+            Probabilities, float32, N x 10.
+
+        Raises:
+            PipelineError: The model does not give ten probabilities an image.
+        """
+        starts = range(0, len(images), BATCH_SIZE)
+        try:
+            batches = [np.asarray(self.compiled(images[start : start + BATCH_SIZE])) for start in starts]
+        except (ValueError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise PipelineError(
+                f"{self.path} must take uint8 images N x 28 x 28 but does not: {reason}"
+            ) from error
+        probabilities = np.concatenate(batches).astype(np.float32)
+        _check(probabilities, len(images), self.path)
+        return probabilities
+
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits by `temperature`, by dividing the weights that give them: no layer is added.
+
+        Raises:
+            PipelineError: The model does not end in a dense layer and a softmax.
+        """
+        dense = self._output_layer()
+        dense.set_weights([weights / temperature for weights in dense.get_weights()])
+
+    def _output_layer(self) -> "Dense":
+        from keras import activations, layers
+
+        last = next((layer for layer in reversed(self.model.layers) if layer.weights), None)
+        if isinstance(last, layers.Dense):
+            allowed = (activations.softmax,) if last is self.model.layers[-1] else (activations.linear,)
+            if last.activation in allowed:
+                return last
+        raise PipelineError(
+            f"{self.path} must end in a dense layer and a softmax, so that calibration can scale its logits, "
+            f"but its last layer with weights is {type(last).__name__ if last else 'none'}."
+        )
 
 
 def model_file(directory: Path) -> Path:

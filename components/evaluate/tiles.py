@@ -1,0 +1,90 @@
+"""The first screen in numbers: is the candidate better than the champion, and how sure is that?"""
+
+from dataclasses import dataclass
+
+from components.evaluate.compare import Comparison
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.metrics import Metrics
+from components.evaluate.robustness import mean_robustness
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the candidate, and what to hold it against."""
+
+    name: str
+    value: str
+    note: str
+
+
+def certainty(evaluation: Evaluation) -> str:
+    """Say how sure the verdict is."""
+    if evaluation.champion is None:
+        return "There is no champion to compare with: this is the first model to be judged."
+    paired = evaluation.champion.comparison
+    low, high = (points(bound) for bound in paired.difference_interval)
+    told = f"the true difference lies between {low} and {high} points with 95% confidence"
+    p = f"exact McNemar test, p = {paired.p_value:.2g}"
+    if paired.verdict == "equivalent":
+        return f"The difference of {points(paired.difference)} points may be chance: {told} ({p})."
+    return f"The difference of {points(paired.difference)} points is hardly chance: {told} ({p})."
+
+
+def points(fraction: float) -> str:
+    """Return a difference of accuracies in percentage points."""
+    return f"{fraction * 100:+.2f}".replace("-", MINUS)
+
+
+def interval(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_interval
+    return f"{low:.4f}\N{EN DASH}{high:.4f}"
+
+
+def tiles(evaluation: Evaluation) -> list[Tile]:
+    candidate, champion = evaluation.candidate_metrics, evaluation.champion
+    rival, found = evaluation.champion_profile, evaluation.selective
+    return [
+        Tile(
+            "Test accuracy",
+            f"{candidate.accuracy:.4f}",
+            _note(interval(candidate), champion and f"{champion.metrics.accuracy:.4f}"),
+        ),
+        Tile(
+            "Mistakes",
+            f"{candidate.errors:,}",
+            _note(f"of {candidate.examples:,}", champion and f"{champion.metrics.errors:,}"),
+        ),
+        *([_gain(champion.comparison)] if champion else []),
+        Tile(
+            "Calibration error",
+            f"{candidate.reliability.ece:.4f}",
+            _note(
+                f"{evaluation.calibration.uncalibrated.ece:.4f} as trained",
+                champion and f"{champion.metrics.reliability.ece:.4f}",
+            ),
+        ),
+        Tile(
+            "Answers when sure",
+            f"{found.threshold_coverage:.1%}",
+            f"{found.accepted_errors} mistakes among them",
+        ),
+        Tile(
+            "Damaged images",
+            f"{mean_robustness(evaluation.profile.robustness):.3f}",
+            _note("mean accuracy", rival and f"{mean_robustness(rival.robustness):.3f}"),
+        ),
+    ]
+
+
+def _note(own: str, of_champion: str | None) -> str:
+    return f"{own}; champion {of_champion}" if of_champion else own
+
+
+def _gain(paired: Comparison) -> Tile:
+    return Tile(
+        "Against the champion",
+        f"{points(paired.difference)} points",
+        f"{paired.verdict}, p = {paired.p_value:.2g}",
+    )
