@@ -56,13 +56,10 @@ def _flops(classifier: Classifier) -> int:
     """Count with TensorFlow's profiler, on the graph for one image."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *IMAGE_SHAPE), tf.uint8)])
-    def single(images: "tf.Tensor") -> "tf.Tensor":
-        return classifier.model(images, training=False)
-
+    single = tf.function(lambda images: classifier.model(images, training=False))
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    graph = single.get_concrete_function().graph
+    graph = single.get_concrete_function(tf.TensorSpec((1, *IMAGE_SHAPE), tf.uint8)).graph
     return int(profiler.profile(graph, options=options.with_empty_output().build()).total_float_ops)
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+COPIES = 16
+NOISE = 0.1
+SEED = 0
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -38,21 +42,34 @@ def convolutions(model: "keras.Model") -> list[int]:
 
 
 def explain(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
-    """Explain the predictions for a few images, of a model that has `convolutions`."""
+    """Explain the predictions for a few images, of a model that has `convolutions`.
+
+    Saliency is averaged over noisy copies (SmoothGrad). Grad-CAM weighs each place of a feature by its own gradient
+    (HiResCAM), which is exact where a dense layer reads flattened features; weights averaged over the places are not.
+    """
     import tensorflow as tf
 
-    layers, last = classifier.model.layers, convolutions(classifier.model)[-1]
+    layers = classifier.model.layers
+    flat = next(number for number, layer in enumerate(layers) if len(layer.output.shape) == 2)
+    # Whole numbers have no gradient: what is watched are the scaled images.
+    scaled = tf.cast(_through(layers[:1], images), tf.float32)
+    noise = tf.random.stateless_normal((COPIES, *images.shape), (SEED, 0), stddev=NOISE)
     with tf.GradientTape() as tape:
-        # The images are watched once they are scaled: whole numbers have no gradient.
-        given = _through(layers[:1], images)
+        given = tf.reshape(scaled + noise, (-1, *images.shape[1:]))
         tape.watch(given)
-        features = _through(layers[1 : last + 1], given)
-        score = _score(_through(layers[last + 1 :], features))
-    by_pixel, by_feature = (tf.cast(found, tf.float32) for found in tape.gradient(score, [given, features]))
-    weights = tf.reduce_mean(by_feature, axis=(1, 2), keepdims=True)
-    activation = tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), axis=-1))
-    pixels = np.abs(np.asarray(by_pixel)).reshape(images.shape)
-    return Explanation(images, _to_unit(pixels), _to_unit(_enlarged(np.asarray(activation), images.shape)))
+        score = _score(_through(layers[1:], given))
+    by_pixel = tf.reshape(tape.gradient(score, given), (COPIES, *images.shape))
+    with tf.GradientTape() as tape:
+        features = _through(layers[1:flat], scaled)
+        tape.watch(features)
+        score = _score(_through(layers[flat:], features))
+    by_feature = tf.cast(tape.gradient(score, features), tf.float32)
+    evidence = tf.nn.relu(tf.reduce_sum(by_feature * tf.cast(features, tf.float32), axis=-1))
+    return Explanation(
+        images,
+        _to_unit(np.abs(np.asarray(by_pixel)).mean(axis=0)),
+        _to_unit(_enlarged(np.asarray(evidence), images.shape)),
+    )
 
 
 def _through(layers: list[Any], inputs: Any) -> Any:

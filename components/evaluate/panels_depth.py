@@ -43,8 +43,8 @@ def reliability_panel(evaluation: Evaluation) -> Panel:
         "reliability",
         "Calibration",
         "How often answers of a given probability are right: on the dotted line probabilities are honest. One "
-        f"temperature, {evaluation.calibration.temperature:.3f}, fitted on {evaluation.calibration.validation_examples:,} "
-        "validation images, is built into the registered model.",
+        f"temperature, {evaluation.calibration.temperature:.3f}, fitted on "
+        f"{evaluation.calibration.validation_examples:,} validation images, is built into the registered model.",
         f"Reliability diagrams: expected calibration error {before.ece:.4f} as trained, {after.ece:.4f} with "
         f"temperature; negative log likelihood {before.nll:.4f} and {after.nll:.4f}.",
         lambda: figures_trust.reliability_diagram(before, after),
@@ -68,7 +68,8 @@ def coverage_panel(evaluation: Evaluation) -> Panel:
 
 
 def robustness_panel(evaluation: Evaluation) -> Panel:
-    models = {evaluation.candidate: (evaluation.profile.robustness, figures.COLOURS[evaluation.candidate])}
+    name: str = evaluation.candidate
+    models = {name: (evaluation.profile.robustness, figures.COLOURS[name])}
     if evaluation.champion_profile:
         models["champion"] = (evaluation.champion_profile.robustness, figures.COLOURS["champion"])
     stated = [f"{name} {mean_robustness(curves):.3f}" for name, (curves, _) in models.items()]
@@ -102,8 +103,8 @@ def explanation_panels(
             "explanations",
             "What the candidate looks at",
             "Hits on the left, the most confident mistakes (true class \N{RIGHTWARDS ARROW} predicted) on the right. "
-            "Grad-CAM colours where the last convolution finds what speaks for the predicted class; saliency shows "
-            "the pixels to which that class's score reacts most.",
+            "Grad-CAM (HiResCAM) colours where the last features speak for the predicted class; saliency (SmoothGrad) "
+            "shows the pixels to which that class's score reacts most.",
             f"Grad-CAM and saliency maps of {len(hits)} hits and {len(rows) - len(hits)} mistakes: "
             f"{', '.join(captions)}.",
             lambda: figures_explain.explanation_grid(explanation, captions),

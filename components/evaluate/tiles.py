@@ -44,42 +44,37 @@ def interval(metrics: Metrics) -> str:
 
 def tiles(evaluation: Evaluation) -> list[Tile]:
     candidate, champion = evaluation.candidate_metrics, evaluation.champion
-    rival, found = evaluation.champion_profile, evaluation.selective
+    rival, selective = evaluation.champion_profile, evaluation.selective
+    held = champion.metrics if champion else None
+    uncalibrated = evaluation.calibration.uncalibrated.ece
     return [
         Tile(
             "Test accuracy",
             f"{candidate.accuracy:.4f}",
-            _note(interval(candidate), champion and f"{champion.metrics.accuracy:.4f}"),
+            interval(candidate) + (f"; champion {held.accuracy:.4f}" if held else ""),
         ),
         Tile(
             "Mistakes",
             f"{candidate.errors:,}",
-            _note(f"of {candidate.examples:,}", champion and f"{champion.metrics.errors:,}"),
+            f"of {candidate.examples:,}" + (f"; champion {held.errors:,}" if held else ""),
         ),
         *([_gain(champion.comparison)] if champion else []),
         Tile(
             "Calibration error",
             f"{candidate.reliability.ece:.4f}",
-            _note(
-                f"{evaluation.calibration.uncalibrated.ece:.4f} as trained",
-                champion and f"{champion.metrics.reliability.ece:.4f}",
-            ),
+            f"{uncalibrated:.4f} as trained" + (f"; champion {held.reliability.ece:.4f}" if held else ""),
         ),
         Tile(
             "Answers when sure",
-            f"{found.threshold_coverage:.1%}",
-            f"{found.accepted_errors} mistakes among them",
+            f"{selective.threshold_coverage:.1%}",
+            f"{selective.accepted_errors} mistakes among them",
         ),
         Tile(
             "Damaged images",
             f"{mean_robustness(evaluation.profile.robustness):.3f}",
-            _note("mean accuracy", rival and f"{mean_robustness(rival.robustness):.3f}"),
+            "mean accuracy" + (f"; champion {mean_robustness(rival.robustness):.3f}" if rival else ""),
         ),
     ]
-
-
-def _note(own: str, of_champion: str | None) -> str:
-    return f"{own}; champion {of_champion}" if of_champion else own
 
 
 def _gain(paired: Comparison) -> Tile:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.common.trained_model import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.panels import Panel
+from components.evaluate.panel import Panel
 from components.evaluate.report import render_html, render_markdown, render_model_card
 from components.evaluate.tables import tables
 from components.evaluate.theme import render

@@ -35,6 +35,12 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
             "test_digest": judged["dataset"]["digest"],
             "weights_digest": training.weights_digest,
         }
+        tags |= {
+            "verdict": judged["decision"]["verdict"],
+            "temperature": str(judged["calibration"]["temperature"]),
+            "reject_below": str(judged["selective"]["threshold"]),
+            "model_card": f"runs:/{run.parent.run_id}/model_card.md",
+        }
         registration = register(
             candidate,
             name,
