@@ -8,6 +8,7 @@ import pytest
 from components.common.dataset import Split
 from components.common.errors import PipelineError
 from components.evaluate import predictions
+from components.evaluate.calibration import temper
 from components.evaluate.predictions import Classifier
 
 
@@ -82,3 +83,28 @@ def test_a_model_of_other_images_is_refused(split: Split, tmp_path: Path) -> Non
 
     with pytest.raises(PipelineError, match="must take uint8 images N x 28 x 28"):
         Classifier(tmp_path).predict(split.images)
+
+
+def test_only_a_softmax_over_a_dense_layer_can_be_calibrated(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(10, "sigmoid")]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+
+    with pytest.raises(PipelineError, match="must end in a dense layer and a softmax"):
+        Classifier(tmp_path).calibrate(2.0)
+
+
+def test_a_softmax_of_its_own_is_calibrated_too(split: Split, tmp_path: Path) -> None:
+    import keras
+
+    dense, softmax = keras.layers.Dense(10), keras.layers.Softmax()
+    model = keras.Sequential([keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), dense, softmax])
+    dense.set_weights([weights / 255 for weights in dense.get_weights()])
+    model.save(tmp_path / "model.keras")
+    classifier = Classifier(tmp_path)
+    before = classifier.predict(split.images)
+
+    classifier.calibrate(2.0)
+
+    np.testing.assert_allclose(classifier.predict(split.images), temper(before, 2.0), atol=1e-5)
