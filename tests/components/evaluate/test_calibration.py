@@ -15,7 +15,7 @@ def logits() -> NDArray[np.float64]:
 def labels(logits: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Labels drawn from the probabilities that the logits give: these are calibrated by construction."""
     gumbel = np.random.default_rng(1).gumbel(size=logits.shape)
-    return (logits + gumbel).argmax(axis=1).astype(np.uint8)
+    return np.asarray((logits + gumbel).argmax(axis=1), np.uint8)
 
 
 def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float32]:

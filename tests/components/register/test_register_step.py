@@ -27,6 +27,7 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     registration = register_step(candidate, evaluation, run_id, "")
 
     version = mlflow_client.get_model_version("stripes-cnn", registration.version)
+    card = f"runs:/{version.run_id}/model_card.md"
     assert version.tags == {
         "git_sha": "3f2a" * 10,
         "recipe": "fast",
@@ -35,6 +36,10 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
         "data_digest": "b" * 64,
         "test_digest": "c" * 64,
         "weights_digest": "a" * 64,
+        "verdict": "first",
+        "temperature": "0.5",
+        "reject_below": "0.9",
+        "model_card": card,
         "pipeline_run_id": run_id,
     }
     assert version.description == "**register**: first champion"
