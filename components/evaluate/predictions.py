@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras import Model
     from keras.layers import Dense
 
-BATCH_SIZE = 1000
+BATCH_SIZE = 250
 
 
 class Classifier:

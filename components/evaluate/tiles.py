@@ -78,8 +78,4 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
 
 
 def _gain(paired: Comparison) -> Tile:
-    return Tile(
-        "Against the champion",
-        f"{points(paired.difference)} points",
-        f"{paired.verdict}, p = {paired.p_value:.2g}",
-    )
+    return Tile("Gain, in points", points(paired.difference), f"{paired.verdict}, p = {paired.p_value:.2g}")

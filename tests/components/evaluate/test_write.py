@@ -49,5 +49,5 @@ def test_the_first_screen_says_how_sure_the_verdict_is(evaluated: tuple[Evaluati
     )
     assert f"p = {paired.p_value:.2g}" in certainty(evaluation)
     found = {tile.name: tile for tile in tiles(evaluation)}
-    assert found["Against the champion"].note.startswith("better, p = ")
+    assert found["Gain, in points"].note.startswith("better, p = ")
     assert f"champion {evaluation.champion.metrics.accuracy:.4f}" in found["Test accuracy"].note
