@@ -41,6 +41,7 @@ def test_every_figure_has_words(html: str) -> None:
     images = re.findall(r"<img [^>]*>", html)
 
     assert len(images) == 12
+    assert "There is no Grad-CAM" not in html
     assert all(len(re.findall(r'alt="([^"]{20,})"', image)) == 1 for image in images)
     assert html.count("<caption>") == html.count("<table")
 
