@@ -72,10 +72,10 @@ def predict(
         WRITERS[output](counted(found), sys.stdout)
 
     if directory is not None:
-        answer(Classifier.load(directory))
+        answer(Classifier(directory))
     else:
         with verified(home, model, version) as sound:
-            answer(Classifier.load(sound.directory))
+            answer(Classifier(sound.directory))
     if refused and not answered:
         raise typer.Exit(1)
 

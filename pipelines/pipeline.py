@@ -177,6 +177,7 @@ def mnist_pipeline(
         evaluation = durable(
             evaluate(
                 test=prepared.outputs["test"],
+                development=development,
                 baseline=baseline.outputs["model"],
                 tuned=tuned.outputs["model"],
                 pipeline_run_id=RUN_ID,

@@ -12,35 +12,29 @@ from components.common.served_model import ServedModel
 
 if TYPE_CHECKING:
     from keras import Model
+    from keras.layers import Dense
 
 
 class Classifier:
     """A loaded model; load it once, then ask it for one image or a hundred thousand.
 
-    >>> classifier = Classifier.load(directory)
+    >>> classifier = Classifier(directory)
     >>> probabilities = classifier.probabilities(images)
+
+    Args:
+        directory: A trained model, or a registered one as MLflow stores it.
+
+    Raises:
+        PipelineError: The directory does not hold exactly one Keras model, or it does not load.
     """
 
-    def __init__(self, served: ServedModel, path: Path) -> None:
-        self._served = served
-        self._path = path
-
-    @classmethod
-    def load(cls, directory: Path) -> "Classifier":
-        """Load the model in `directory`.
-
-        Args:
-            directory: A trained model, or a registered one as MLflow stores it.
-
-        Raises:
-            PipelineError: The directory does not hold exactly one Keras model, or it does not load.
-        """
-        path = model_file(directory)
-        model = _load(path)
+    def __init__(self, directory: Path) -> None:
+        self.path = model_file(directory)
+        self.model = _load(self.path)
         try:
-            return cls(ServedModel(model), path)
+            self._served = ServedModel(self.model)
         except (ValueError, TypeError) as error:
-            raise _refused(path, error) from error
+            raise _refused(self.path, error) from error
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what the model makes of the images.
@@ -57,9 +51,31 @@ class Classifier:
         try:
             probabilities = self._served.predict(images)
         except (ValueError, TypeError) as error:
-            raise _refused(self._path, error) from error
-        _check(probabilities, len(images), self._path)
+            raise _refused(self.path, error) from error
+        _check(probabilities, len(images), self.path)
         return probabilities
+
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits by `temperature`, by dividing the weights that give them: no layer is added.
+
+        Raises:
+            PipelineError: The model does not end in a dense layer and a softmax.
+        """
+        dense = self._output_layer()
+        dense.set_weights([weights / temperature for weights in dense.get_weights()])
+
+    def _output_layer(self) -> "Dense":
+        from keras import activations, layers
+
+        last = next((layer for layer in reversed(self.model.layers) if layer.weights), None)
+        if isinstance(last, layers.Dense):
+            allowed = (activations.softmax,) if last is self.model.layers[-1] else (activations.linear,)
+            if last.activation in allowed:
+                return last
+        raise PipelineError(
+            f"{self.path} must end in a dense layer and a softmax, so that calibration can scale its logits, "
+            f"but its last layer with weights is {type(last).__name__ if last else 'none'}."
+        )
 
 
 def model_file(directory: Path) -> Path:

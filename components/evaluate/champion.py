@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.inference import model_file
 from components.common.registry import CHAMPION
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
-from components.evaluate.predictions import model_file
 
 
 @dataclass(frozen=True)

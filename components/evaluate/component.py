@@ -8,6 +8,7 @@ from components.common.image import BASE_IMAGE
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def evaluate(
     test: dsl.Input[dsl.Dataset],
+    development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     tuned: dsl.Input[dsl.Model],
     pipeline_run_id: str,
@@ -25,13 +26,14 @@ def evaluate(
 
     Args:
         test: Test split.
+        development: Its validation split calibrates the models.
         baseline: The trained baseline.
         tuned: The model trained with the best configuration.
         pipeline_run_id: Kubeflow's id of this pipeline run.
         model_name: Registered model whose champion is the one to beat.
         min_accuracy: Test accuracy below which nothing is registered.
-        evaluation: Directory with evaluation.json, the report and its figures.
-        candidate: The better of baseline and tuned model on validation.
+        evaluation: Directory with evaluation.json, report, model card, figures and tables.
+        candidate: The better of baseline and tuned model on validation, calibrated.
         metrics: Headline metrics of baseline, tuned model and champion.
         confusion_matrix: The candidate's confusion matrix.
         roc_curve: The candidate's ROC curve over all one-vs-rest decisions.
@@ -45,6 +47,7 @@ def evaluate(
 
     result = evaluate_step(
         Path(test.path),
+        Path(development.path),
         Path(baseline.path),
         Path(tuned.path),
         pipeline_run_id,

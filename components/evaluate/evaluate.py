@@ -1,6 +1,8 @@
 """Judge a baseline, a tuned model and the champion on one test split: the only reader of that split."""
 
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,75 +12,94 @@ from numpy.typing import NDArray
 from components.common.dataset import Split, open_split, read_info
 from components.common.errors import PipelineError
 from components.common.files import written_directory
+from components.common.inference import Classifier
 from components.common.step import say
-from components.common.trained_model import Training
+from components.common.trained_model import MODEL_FILE, Training
+from components.evaluate.calibration import Calibration, fit_temperature, reliability, temper
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare
 from components.evaluate.evaluation import DatasetReference, Evaluation
-from components.evaluate.gate import decide
-from components.evaluate.metrics import measure
+from components.evaluate.gate import check_min_accuracy, decide
+from components.evaluate.metrics import Metrics, measure
 from components.evaluate.panels import report_panels
-from components.evaluate.predictions import predict
-from components.evaluate.report import render_html, render_markdown
-from components.evaluate.theme import LIGHT, render
-
-EVALUATION_FILE = "evaluation.json"
-REPORT_FILE = "report.html"
-SUMMARY_FILE = "summary.md"
+from components.evaluate.profile import profile
+from components.evaluate.selective import reject_threshold, selective
+from components.evaluate.write import write_evaluation
 
 Probabilities = NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A model with its calibration built in, and what it says of the test images."""
+
+    classifier: Classifier
+    probabilities: Probabilities
+    metrics: Metrics
+    temperature: float
+    threshold: float
+
+
 def evaluate(
     test: Path,
+    development: Path,
     baseline: Path,
     tuned: Path,
     champion: ChampionModel | None,
     target: Path,
+    candidate_target: Path,
     min_accuracy: float,
     lineage: Mapping[str, str],
 ) -> Evaluation:
-    """Evaluate, decide and report.
+    """Calibrate on validation, evaluate on test, decide and report.
 
     Args:
         test: Prepared data with the test split.
+        development: Prepared data with the validation split, on which temperature and reject threshold are fitted.
         baseline: Model directory.
         tuned: Model directory.
         champion: The model to beat, if there is one.
-        target: New or empty directory for evaluation.json, report.html, summary.md and figures/.
+        target: New or empty directory for evaluation.json, report.html, summary.md, model_card.md, figures/, tables/.
+        candidate_target: New or empty directory for the better model on validation, calibrated.
         min_accuracy: Test accuracy below which nothing is registered.
         lineage: What produced the models (commit, run), for the report.
 
     Raises:
         PipelineError: Unreadable data or model, or a minimum accuracy that is no fraction.
     """
+    check_min_accuracy(min_accuracy)
     split, info = open_split(test, "test"), read_info(test)
+    validation = open_split(development, "validation")
     trainings = Training.load(baseline), Training.load(tuned)
-    candidate = choose(*trainings)
-    of_baseline = _predict("baseline", baseline, split)
+    name = choose(*trainings)
+    of_baseline = _judge("baseline", baseline, validation, split)
     same = trainings[0].weights_digest == trainings[1].weights_digest
-    of_tuned = of_baseline if same else _predict("tuned model", tuned, split)
-    of_candidate = of_tuned if candidate == "tuned" else of_baseline
-    scored = _score(champion, of_candidate, split) if champion else None
+    of_tuned = of_baseline if same else _judge("tuned model", tuned, validation, split)
+    candidate = of_tuned if name == "tuned" else of_baseline
+    rival = _open_champion(champion) if champion else None
+    scored = _score(champion, rival, candidate.probabilities, split) if champion and rival else None
+    say("evaluate", "calibration, robustness, cost, explanations")
     evaluation = Evaluation(
         dataset=DatasetReference(info.name, info.digest),
-        baseline=measure(split.labels, of_baseline),
-        tuned=measure(split.labels, of_tuned),
-        tuned_against_baseline=compare(split.labels, of_tuned, of_baseline),
-        candidate=candidate,
+        baseline=of_baseline.metrics,
+        tuned=of_tuned.metrics,
+        tuned_against_baseline=compare(split.labels, of_tuned.probabilities, of_baseline.probabilities),
+        candidate=name,
         champion=scored,
+        calibration=_calibration(candidate, validation, split),
+        selective=selective(split.labels, candidate.probabilities, candidate.threshold),
+        profile=profile(candidate.classifier, split),
+        champion_profile=profile(rival, split) if rival else None,
         min_accuracy=min_accuracy,
-        decision=decide(measure(split.labels, of_candidate), scored, min_accuracy),
+        decision=decide(candidate.metrics, scored, min_accuracy),
         lineage=dict(lineage),
     )
-    panels = report_panels(evaluation, *trainings, split, of_candidate)
+    panels = report_panels(evaluation, *trainings, split, candidate.probabilities, candidate.classifier)
     with written_directory(target) as partial:
-        evaluation.save(partial / EVALUATION_FILE)
-        (partial / SUMMARY_FILE).write_text(render_markdown(evaluation))
-        (partial / REPORT_FILE).write_text(render_html(evaluation, *trainings, panels))
-        (partial / "figures").mkdir()
-        for panel in panels:
-            (partial / "figures" / f"{panel.name}.png").write_bytes(render(panel.draw, LIGHT, "png"))
+        write_evaluation(partial, evaluation, *trainings, panels)
+    with written_directory(candidate_target) as partial:
+        shutil.copytree(tuned if name == "tuned" else baseline, partial, dirs_exist_ok=True)
+        candidate.classifier.model.save(partial / MODEL_FILE)
     return evaluation
 
 
@@ -87,14 +108,36 @@ def choose(baseline: Training, tuned: Training) -> Literal["baseline", "tuned"]:
     return "tuned" if tuned.validation_accuracy > baseline.validation_accuracy else "baseline"
 
 
-def _predict(name: str, model: Path, split: Split) -> Probabilities:
+def _judge(name: str, directory: Path, validation: Split, split: Split) -> _Judged:
+    """Fit temperature and reject threshold on validation; the test images see the calibrated model only."""
     say("evaluate", f"{name} on {len(split.labels)} test images")
-    return predict(model, split.images)
+    classifier = Classifier(directory)
+    of_validation = classifier.probabilities(validation.images)
+    temperature = fit_temperature(validation.labels, of_validation)
+    classifier.calibrate(temperature)
+    threshold = reject_threshold(validation.labels, temper(of_validation, temperature))
+    probabilities = classifier.probabilities(split.images)
+    return _Judged(classifier, probabilities, measure(split.labels, probabilities), temperature, threshold)
 
 
-def _score(champion: ChampionModel, of_candidate: Probabilities, split: Split) -> ScoredChampion:
+def _calibration(candidate: _Judged, validation: Split, split: Split) -> Calibration:
+    uncalibrated = temper(candidate.probabilities, 1 / candidate.temperature)
+    return Calibration(candidate.temperature, len(validation.labels), reliability(split.labels, uncalibrated))
+
+
+def _open_champion(champion: ChampionModel) -> Classifier:
     try:
-        probabilities = _predict(f"champion {champion.name} v{champion.version}", champion.directory, split)
+        return Classifier(champion.directory)
+    except PipelineError as error:
+        raise champion.unusable(error) from error
+
+
+def _score(
+    champion: ChampionModel, classifier: Classifier, of_candidate: Probabilities, split: Split
+) -> ScoredChampion:
+    say("evaluate", f"champion {champion.name} v{champion.version} on {len(split.labels)} test images")
+    try:
+        probabilities = classifier.probabilities(split.images)
     except PipelineError as error:
         raise champion.unusable(error) from error
     return ScoredChampion(

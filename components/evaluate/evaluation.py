@@ -7,10 +7,13 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from components.common.files import read_json
+from components.evaluate.calibration import Calibration
 from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Comparison
 from components.evaluate.gate import Decision
 from components.evaluate.metrics import Metrics
+from components.evaluate.profile import Profile
+from components.evaluate.selective import Selective
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class DatasetReference:
 class Evaluation:
     """Baseline, tuned model and champion on the same test images, and what follows.
 
-    `candidate` was chosen on the validation split. In `tuned_against_baseline` the baseline is the reference.
+    `candidate` was chosen on the validation split. In `tuned_against_baseline` the baseline is the reference. All
+    metrics are of calibrated models, as they would be registered; `calibration`, `selective` and `profile` are the
+    candidate's.
     """
 
     dataset: DatasetReference
@@ -34,6 +39,10 @@ class Evaluation:
     tuned_against_baseline: Comparison
     candidate: Literal["baseline", "tuned"]
     champion: ScoredChampion | None
+    calibration: Calibration
+    selective: Selective
+    profile: Profile
+    champion_profile: Profile | None
     min_accuracy: float
     decision: Decision
     lineage: dict[str, str]
@@ -47,11 +56,20 @@ class Evaluation:
         models = {"": self.candidate_metrics, "baseline_": self.baseline, "tuned_": self.tuned}
         if self.champion:
             models["champion_"] = self.champion.metrics
-        return {
+        headline = {
             f"{prefix}{name}": value
             for prefix, metrics in models.items()
             for name, value in metrics.headline().items()
         }
+        headline |= self.profile.headline() | {
+            "temperature": self.calibration.temperature,
+            "test_ece_uncalibrated": self.calibration.uncalibrated.ece,
+            "test_coverage": self.selective.threshold_coverage,
+        }
+        if self.champion:
+            headline["test_accuracy_gain"] = self.champion.comparison.difference
+            headline["mcnemar_p"] = self.champion.comparison.p_value
+        return headline
 
     def save(self, path: Path) -> None:
         path.write_bytes(TypeAdapter(Evaluation).dump_json(self, indent=2))

@@ -5,14 +5,19 @@ from typing import Literal
 
 from components.common.errors import PipelineError
 from components.evaluate.champion import ScoredChampion
+from components.evaluate.compare import Verdict
 from components.evaluate.metrics import Metrics
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`register` makes the candidate the champion, `keep` leaves the registry as it is."""
+    """`register` makes the candidate the champion, `keep` leaves the registry as it is.
+
+    `verdict` compares candidate and champion; it is "first" where there is no champion.
+    """
 
     action: Literal["register", "keep"]
+    verdict: Verdict | Literal["first"]
     reasons: list[str]
 
 
@@ -34,13 +39,19 @@ def decide(candidate: Metrics, champion: ScoredChampion | None, min_accuracy: fl
     check_min_accuracy(min_accuracy)
     accurate = candidate.accuracy >= min_accuracy
     relation = "is not below" if accurate else "is below"
-    reasons = [f"{candidate.accuracy:.4f} {relation} the minimum accuracy {min_accuracy:g}"]
+    reasons = [f"{_stated(candidate)} {relation} the minimum accuracy {min_accuracy:g}"]
     if champion is None:
         reasons.append("there is no champion yet" + (": first champion" if accurate else ""))
-        return Decision("register" if accurate else "keep", reasons)
+        return Decision("register" if accurate else "keep", "first", reasons)
     holds = candidate.accuracy >= champion.metrics.accuracy
     reasons.append(_against(candidate, champion, holds))
-    return Decision("register" if accurate and holds else "keep", reasons)
+    action: Literal["register", "keep"] = "register" if accurate and holds else "keep"
+    return Decision(action, champion.comparison.verdict, reasons)
+
+
+def _stated(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_interval
+    return f"{metrics.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})"
 
 
 def _against(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
@@ -52,9 +63,10 @@ def _against(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
         )
     else:
         conclusion = paired.verdict
+    low, high = paired.difference_interval
     return (
-        f"{candidate.accuracy:.4f} against the champion's ({champion.name} v{champion.version}) "
-        f"{champion.metrics.accuracy:.4f}: "
+        f"{candidate.accuracy:.4f} against {_stated(champion.metrics)} of the champion, {champion.name} "
+        f"v{champion.version}: difference {paired.difference:+.4f} (95% interval {low:+.4f} to {high:+.4f}), "
         f"{only_champion} test image{'s' * (only_champion != 1)} only the champion gets right, "
         f"{paired.only_candidate_right} only the candidate, McNemar p = {paired.p_value:.2g}: {conclusion}"
     )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import PipelineError
+from components.evaluate.calibration import Reliability, reliability
 
 CURVE_POINTS = 100
 CONFIDENCE = 0.95
@@ -13,11 +14,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the rest; `support` is its number of test images."""
+    """One class against the rest; `support` is its number of test images, with the 95% interval of the recall."""
 
     label: int
     precision: float
     recall: float
+    recall_interval: tuple[float, float] | None
     f1: float
     support: int
 
@@ -33,30 +35,66 @@ class RocCurve:
 
 
 @dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """At most 100 points, by falling recall; `average_precision` sums the precision over the recall."""
+
+    recall: list[float]
+    precision: list[float]
+    average_precision: float
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Images of class `truth` taken for `predicted`; `share` is their part of the class."""
+
+    truth: int
+    predicted: int
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Metrics:
     """One model on the test split.
 
-    `confusion[t][p]` counts the images of class t that were taken for p. `class_roc` has an entry per class,
-    None for a class without test images; `pooled_roc` counts all ten one-vs-rest decisions of an image alike.
+    `confusion[t][p]` counts the images of class t that were taken for p. `class_roc` and `class_pr` have an entry per
+    class, None for a class without test images; `pooled_roc` counts all ten one-vs-rest decisions of an image alike.
     """
 
     examples: int
     errors: int
     accuracy: float
     accuracy_interval: tuple[float, float]
-    loss: float
+    reliability: Reliability
     macro_f1: float
     macro_auc: float
     classes: list[ClassMetrics]
     confusion: list[list[int]]
     class_roc: list[RocCurve | None]
     pooled_roc: RocCurve
+    class_pr: list[PrecisionRecallCurve | None]
+
+    @property
+    def loss(self) -> float:
+        return self.reliability.nll
+
+    def confused_pairs(self, limit: int = 10) -> list[ConfusedPair]:
+        """List the pairs of classes that are confused most."""
+        pairs = [
+            ConfusedPair(truth, predicted, count, count / sum(row))
+            for truth, row in enumerate(self.confusion)
+            for predicted, count in enumerate(row)
+            if count and truth != predicted
+        ]
+        return sorted(pairs, key=lambda pair: -pair.count)[:limit]
 
     def headline(self) -> dict[str, float]:
         """The numbers that say most, by the name to log them under."""
         return {
             "test_accuracy": self.accuracy,
             "test_loss": self.loss,
+            "test_brier": self.reliability.brier,
+            "test_ece": self.reliability.ece,
             "test_macro_f1": self.macro_f1,
             "test_macro_auc": self.macro_auc,
             "test_errors": float(self.errors),
@@ -90,13 +128,17 @@ def measure(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Me
         errors=len(labels) - correct,
         accuracy=correct / len(labels),
         accuracy_interval=wilson_interval(correct, len(labels)),
-        loss=_cross_entropy(labels, probabilities),
+        reliability=reliability(labels, probabilities),
         macro_f1=float(np.mean([entry.f1 for entry in seen])),
         macro_auc=float(np.mean([curve.auc for curve in class_roc if curve])),
         classes=classes,
         confusion=confusion.tolist(),
         class_roc=class_roc,
         pooled_roc=_roc(np.eye(10, dtype=bool)[labels].ravel(), probabilities.ravel()),
+        class_pr=[
+            _precision_recall(labels == label, scores) if (labels == label).any() else None
+            for label, scores in enumerate(probabilities.T)
+        ],
     )
 
 
@@ -106,12 +148,6 @@ def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
 
     interval = binomtest(correct, examples).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def _cross_entropy(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
-    """Mean negative log likelihood; a probability of 0 counts as float32's epsilon."""
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1)).mean())
 
 
 def _confusion(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -126,7 +162,12 @@ def _class_metrics(confusion: NDArray[np.int64]) -> list[ClassMetrics]:
     f1 = 2 * hits / np.maximum(taken + support, 1)
     return [
         ClassMetrics(
-            label, float(precision[label]), float(recall[label]), float(f1[label]), int(support[label])
+            label,
+            float(precision[label]),
+            float(recall[label]),
+            wilson_interval(int(hits[label]), int(support[label])) if support[label] else None,
+            float(f1[label]),
+            int(support[label]),
         )
         for label in range(10)
     ]
@@ -136,7 +177,7 @@ def _roc(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
     from sklearn.metrics import auc, roc_curve
 
     false_positives, true_positives, thresholds = roc_curve(positive, scores)
-    points = np.unique(np.linspace(0, len(thresholds) - 1, CURVE_POINTS).round().astype(int))
+    points = _thinned(len(thresholds))
     return RocCurve(
         false_positives[points].tolist(),
         true_positives[points].tolist(),
@@ -144,3 +185,19 @@ def _roc(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
         np.minimum(thresholds[points].astype(float), 1.0).tolist(),
         float(auc(false_positives, true_positives)),
     )
+
+
+def _precision_recall(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> PrecisionRecallCurve:
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    # One point a recall: most thresholds lie where every image of the class is found already.
+    best = np.flatnonzero(np.diff(recall, append=-1))
+    points = best[_thinned(len(best))]
+    return PrecisionRecallCurve(
+        recall[points].tolist(), precision[points].tolist(), float(-np.sum(np.diff(recall) * precision[:-1]))
+    )
+
+
+def _thinned(count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, CURVE_POINTS).round().astype(np.int64))

@@ -1,30 +1,19 @@
 """The report's figures, each with its caption and with words for who cannot see it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.dataset import Split
+from components.common.inference import Classifier
 from components.common.trained_model import Training
 from components.evaluate import figures
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics
 from components.evaluate.mistakes import Mistake, most_confident_mistakes
-from components.evaluate.theme import Draw
+from components.evaluate.panel import Panel
+from components.evaluate.panels_depth import explanation_panels, trust_panels
 
 TUTORIAL_ACCURACY = 0.9926
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A figure to draw; `name` is its file's stem."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    draw: Draw
 
 
 def report_panels(
@@ -33,15 +22,18 @@ def report_panels(
     tuned: Training,
     split: Split,
     probabilities: NDArray[np.float32],
+    classifier: Classifier,
 ) -> list[Panel]:
-    """List the figures; `probabilities` are the candidate's for `split`."""
+    """List the figures; `probabilities` and `classifier` are the candidate's."""
     candidate = evaluation.candidate_metrics
     mistakes = most_confident_mistakes(split.labels, probabilities)
     return [
         accuracy_panel(evaluation),
         confusion_panel(candidate),
         *([mistakes_panel(split, mistakes)] if mistakes else []),
+        *explanation_panels(classifier, split, probabilities, mistakes),
         roc_panel(candidate),
+        *trust_panels(evaluation),
         learning_panel(baseline, tuned),
         predictions_panel(split, probabilities[:6].argmax(axis=1).tolist()),
     ]

@@ -1,16 +1,19 @@
 """The evaluation for people: one self-contained HTML file, and a short Markdown summary."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from components.common.trained_model import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.metrics import Metrics
-from components.evaluate.panels import TUTORIAL_ACCURACY, Panel
-from components.evaluate.theme import DARK, LIGHT, Style, render
+from components.evaluate.panel import Panel
+from components.evaluate.panels import TUTORIAL_ACCURACY
+from components.evaluate.profile import Profile
+from components.evaluate.robustness import mean_robustness
+from components.evaluate.theme import Rendered
+from components.evaluate.tiles import certainty, interval, tiles
 
 Row = tuple[str, list[str]]
 
@@ -44,17 +47,34 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
         rows.append((f"Against the tutorial's {TUTORIAL_ACCURACY}", differences))
     return [
         *rows,
-        ("95% interval", [_interval(model) for model in models]),
+        ("95% interval", [interval(model) for model in models]),
         ("Mistakes", [f"{model.errors:,} of {model.examples:,}" for model in models]),
-        ("Test loss", [f"{model.loss:.4f}" for model in models]),
+        ("Test loss (negative log likelihood)", [f"{model.loss:.4f}" for model in models]),
+        ("Brier score", [f"{model.reliability.brier:.5f}" for model in models]),
+        ("Expected calibration error", [f"{model.reliability.ece:.4f}" for model in models]),
         ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
         ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
     ]
 
 
-def _interval(metrics: Metrics) -> str:
-    low, high = metrics.accuracy_interval
-    return f"{low:.4f}\N{EN DASH}{high:.4f}"
+def profile_rows(evaluation: Evaluation) -> list[Row]:
+    """Name and value for the candidate and, where there is one, the champion."""
+    profiles = [evaluation.profile]
+    if evaluation.champion_profile:
+        profiles.append(evaluation.champion_profile)
+
+    def row(name: str, value: Callable[[Profile], str]) -> Row:
+        return name, [value(profile) for profile in profiles]
+
+    return [
+        row("Mean accuracy on damaged images", lambda one: f"{mean_robustness(one.robustness):.4f}"),
+        row("Parameters", lambda one: f"{one.cost.parameters:,}"),
+        row("File size", lambda one: f"{one.cost.size / 1e6:.2f} MB"),
+        row("Operations an image", lambda one: f"{one.cost.flops / 1e6:.2f} MFLOP"),
+        row("Latency, batch of 1", lambda one: f"{one.cost.latency_1:.2f} ms"),
+        row("Latency, batch of 256", lambda one: f"{one.cost.latency_256:.1f} ms"),
+        row("Images per second", lambda one: f"{256_000 / one.cost.latency_256:,.0f}"),
+    ]
 
 
 def comparison_rows(evaluation: Evaluation) -> list[Row]:
@@ -106,25 +126,42 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def render_html(evaluation: Evaluation, baseline: Training, tuned: Training, panels: list[Panel]) -> str:
+def render_html(
+    evaluation: Evaluation, baseline: Training, tuned: Training, drawn: list[tuple[Panel, Rendered]]
+) -> str:
     """Render the report; each figure is inlined twice, for a light and for a dark page."""
-    figures = [(panel, _data_uri(panel, LIGHT), _data_uri(panel, DARK)) for panel in panels]
+    figures = [(panel, _data_uri(rendered.light), _data_uri(rendered.dark)) for panel, rendered in drawn]
     return _render(
         "report.html",
         evaluation,
         figures=figures,
+        tiles=tiles(evaluation),
+        certainty=certainty(evaluation),
         comparisons=comparison_rows(evaluation),
+        profiles=profile_rows(evaluation),
         trainings=training_rows(baseline, tuned),
         development_digest=baseline.dataset_digest,
     )
 
 
 def render_markdown(evaluation: Evaluation) -> str:
-    return _render("summary.md", evaluation)
+    return _render("summary.md", evaluation, certainty=certainty(evaluation))
 
 
-def _data_uri(panel: Panel, style: Style) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(render(panel.draw, style, "svg")).decode()
+def render_model_card(evaluation: Evaluation, training: Training) -> str:
+    """Render the card that goes with the candidate wherever it is registered."""
+    return _render(
+        "model_card.md",
+        evaluation,
+        training=training,
+        certainty=certainty(evaluation),
+        profiles=profile_rows(evaluation),
+        configuration=[(name, _plain(value)) for name, value in sorted(training.config.items())],
+    )
+
+
+def _data_uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def _render(template: str, evaluation: Evaluation, **values: object) -> str:

@@ -1,6 +1,6 @@
 """The `evaluate` step and its gate, tracked."""
 
-import shutil
+import json
 import tempfile
 from pathlib import Path
 
@@ -8,16 +8,18 @@ from components.common.dataset import read_info
 from components.common.registry import registered_model_name
 from components.common.source_version import git_sha
 from components.common.step import say
-from components.common.tracking import step_run
+from components.common.tracking import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
-from components.evaluate.evaluate import EVALUATION_FILE, REPORT_FILE, evaluate
+from components.evaluate.evaluate import evaluate
 from components.evaluate.evaluation import Evaluation
+from components.evaluate.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"
 
 
 def evaluate_step(
     test: Path,
+    development: Path,
     baseline: Path,
     tuned: Path,
     pipeline_run_id: str,
@@ -26,24 +28,36 @@ def evaluate_step(
     target: Path,
     candidate: Path,
 ) -> Evaluation:
-    """Judge baseline, tuned model and champion; leave the evaluation in `target`, and a copy of the candidate."""
+    """Judge baseline, tuned model and champion; leave the evaluation in `target`, the calibrated candidate beside."""
     with step_run(pipeline_run_id, STEP) as run, tempfile.TemporaryDirectory() as scratch:
         name = registered_model_name(model_name, read_info(test).name)
         champion = fetch_champion(name, Path(scratch))
         lineage = {"git sha": git_sha(), "pipeline run": pipeline_run_id, "MLflow run": run.parent.run_id}
-        evaluation = evaluate(test, baseline, tuned, champion, target, min_accuracy, lineage)
-        shutil.copytree(tuned if evaluation.candidate == "tuned" else baseline, candidate, dirs_exist_ok=True)
+        evaluation = evaluate(
+            test, development, baseline, tuned, champion, target, candidate, min_accuracy, lineage
+        )
         headline = evaluation.headline()
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
             tracked.set_tags({"candidate": evaluation.candidate})
             tracked.log_file(target / EVALUATION_FILE)
             tracked.log_file(target / REPORT_FILE)
+            tracked.log_file(target / MODEL_CARD_FILE)
         for figure in sorted((target / "figures").glob("*.png")):
             run.log_file(figure, "figures")
+        _log_tables(run, target)
         say(STEP, f"baseline test accuracy {headline['baseline_test_accuracy']:.4f}")
         say(STEP, f"tuned    test accuracy {headline['tuned_test_accuracy']:.4f}")
         return evaluation
+
+
+def _log_tables(run: TrackedRun, target: Path) -> None:
+    """Log the tables so that MLflow's evaluation view lists them beside those of other runs."""
+    files = sorted((target / "tables").glob("*.json"))
+    for file in files:
+        run.log_file(file, "tables")
+    listed = [{"path": f"tables/{file.name}", "type": "table"} for file in files]
+    run.set_tags({"mlflow.loggedArtifacts": json.dumps(listed)})
 
 
 def gate_step(evaluation: Path, pipeline_run_id: str) -> str:
@@ -51,7 +65,13 @@ def gate_step(evaluation: Path, pipeline_run_id: str) -> str:
     with step_run(pipeline_run_id, "gate") as run:
         decision = Evaluation.load(evaluation / EVALUATION_FILE).decision
         for tracked in (run, run.parent):
-            tracked.set_tags({"decision": decision.action, "decision_reasons": "\n".join(decision.reasons)})
+            tracked.set_tags(
+                {
+                    "verdict": decision.verdict,
+                    "decision": decision.action,
+                    "decision_reasons": "\n".join(decision.reasons),
+                }
+            )
         for reason in decision.reasons:
             say("gate", reason)
         return decision.action

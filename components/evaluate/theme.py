@@ -2,63 +2,78 @@
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Style = dict[str, Any]
 Draw = Callable[[], "Figure"]
 
+INK, MUTED, PAPER = "#1b1f24", "#6a737d", "#ffffff"
 # A model has one colour everywhere: C0 baseline, C1 tuned, C2 champion. The others are for classes.
-_LIGHT_CYCLE = ["#0072B2", "#D55E00", "#00795A", "#B03A86", "#3D8FC4", "#8C6D00"]
-_DARK_CYCLE = ["#56B4E9", "#F0A13A", "#2BC79A", "#E29BC4", "#9AD3F5", "#E8D14F"]
+CYCLE = ("#0072b2", "#d55e00", "#00795a", "#b03a86", "#3d8fc4", "#8c6d00")
+# Each colour's counterpart on a dark page.
+DARK = {
+    INK: "#e6e8eb",
+    MUTED: "#98a1ab",
+    PAPER: "#16191d",
+    **dict(zip(CYCLE, ("#56b4e9", "#f0a13a", "#2bc79a", "#e29bc4", "#9ad3f5", "#e8d14f"), strict=True)),
+}
+_STYLE = {
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": MUTED,
+    "grid.alpha": 0.25,
+    "legend.labelcolor": INK,
+    "patch.edgecolor": MUTED,
+    "lines.color": MUTED,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.prop_cycle": f"cycler('color', {list(CYCLE)})",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.wspace": 0.06,
+    "savefig.facecolor": "auto",
+    "savefig.dpi": 150,
+    "svg.hashsalt": "report",  # the same figure gives the same bytes
+}
 
 
-def _style(ink: str, muted: str, paper: str, colours: list[str], colour_map: str) -> Style:
-    return {
-        "text.color": ink,
-        "axes.labelcolor": ink,
-        "axes.titlecolor": ink,
-        "axes.edgecolor": muted,
-        "xtick.color": muted,
-        "ytick.color": muted,
-        "xtick.labelcolor": ink,
-        "ytick.labelcolor": ink,
-        "grid.color": muted,
-        "grid.alpha": 0.25,
-        "legend.labelcolor": ink,
-        "patch.edgecolor": muted,
-        "lines.color": muted,
-        "figure.facecolor": paper,
-        "axes.facecolor": paper,
-        "axes.prop_cycle": f"cycler('color', {colours})",
-        "image.cmap": colour_map,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-        "figure.constrained_layout.use": True,
-        "figure.constrained_layout.wspace": 0.06,
-        "savefig.facecolor": "auto",
-        "savefig.dpi": 200,
-        "svg.hashsalt": "report",  # the same figure gives the same bytes
-    }
+@dataclass(frozen=True)
+class Rendered:
+    """A figure as SVG for a light and for a dark page, and as PNG for a light one."""
+
+    light: bytes
+    dark: bytes
+    png: bytes
 
 
-LIGHT = _style("#1b1f24", "#6a737d", "#ffffff", _LIGHT_CYCLE, "Oranges")
-DARK = _style("#e6e8eb", "#98a1ab", "#16191d", _DARK_CYCLE, "copper")
-
-
-def render(draw: Draw, style: Style, image_format: str) -> bytes:
-    """Draw a figure in a style, as "svg" or "png"."""
+def render(draw: Draw) -> Rendered:
+    """Draw a figure once; the dark page's differs in its colours alone, and those are swapped in the SVG."""
     from matplotlib import rc_context
 
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if image_format == "svg" else None
-    with rc_context(style):
-        draw().savefig(buffer, format=image_format, metadata=metadata)
-    return buffer.getvalue()
+    svg, png = io.BytesIO(), io.BytesIO()
+    with rc_context(_STYLE):
+        figure = draw()
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+        # The layout is settled by now, and settling it again is most of the time.
+        figure.set_layout_engine("none")
+        figure.savefig(png, format="png")
+    light = svg.getvalue()
+    dark = light.decode()
+    for colour, counterpart in DARK.items():
+        dark = dark.replace(colour, counterpart)
+    return Rendered(light, dark.encode(), png.getvalue())

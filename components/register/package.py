@@ -59,7 +59,7 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     np.savez(
         directory / KNOWN_ANSWERS,
         images=images,
-        probabilities=Classifier.load(directory).probabilities(images),
+        probabilities=Classifier(directory).probabilities(images),
         tolerance=max(TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in keras_model.layers),
     )
 

@@ -30,6 +30,12 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
         name = registered_model_name(model_name, training.dataset_name)
         with mlflow_must_answer():
             tags = lineage(MlflowClient(), run.parent.run_id, training, judged["dataset"]["digest"])
+        tags |= {
+            "verdict": judged["decision"]["verdict"],
+            "temperature": str(judged["calibration"]["temperature"]),
+            "reject_below": str(judged["selective"]["threshold"]),
+            "model_card": f"runs:/{run.parent.run_id}/model_card.md",
+        }
         registration = register(
             candidate,
             name,

@@ -99,7 +99,7 @@ def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
         return None, ("its schema is not uint8 images to class probabilities",)
     try:
         with np.load(directory / KNOWN_ANSWERS, allow_pickle=False) as known:
-            answers = Classifier.load(directory).probabilities(known["images"])
+            answers = Classifier(directory).probabilities(known["images"])
             difference = float(np.abs(answers - known["probabilities"]).max())
             tolerance = float(known["tolerance"])
     except PipelineError as error:

@@ -30,3 +30,6 @@ def test_default_run_beats_the_tutorial(tmp_path: Path) -> None:
     assert outcome["metrics"]["tuned"]["test_accuracy"] >= 0.991
     assert outcome["model"]["name"] == "mnist-cnn"
     assert outcome["model"]["aliases"] == ["challenger", "champion"]
+    judged = json.loads(Path(outcome["report"]).with_name("evaluation.json").read_text())
+    assert judged[judged["candidate"]]["reliability"]["ece"] <= 0.005
+    assert judged["calibration"]["uncalibrated"]["ece"] > 0.005

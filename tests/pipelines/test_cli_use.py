@@ -29,7 +29,7 @@ def test_a_sound_champion_is_used_and_a_flipped_byte_stops_serve_before_it_liste
 
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    build_model(TrainConfig(filters=(1,), dense_units=1)).save(tmp_path / MODEL_FILE)
+    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(tmp_path / MODEL_FILE)
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
     register(tmp_path, NAME, run_id, "run", None, "", {"dataset": "made up"})

@@ -90,7 +90,8 @@ def _consumers(spec: Spec, dag: str, source: Spec) -> Iterator[tuple[str, str]]:
     ("artifact", "consumers"),
     [
         ("test", {("comp-evaluate", "test")}),
-        ("development", {(component, "development") for component in TRAINING}),
+        # The evaluation calibrates on its validation split.
+        ("development", {(component, "development") for component in (*TRAINING, "comp-evaluate")}),
     ],
 )
 def test_only_the_evaluation_is_given_the_test_split(

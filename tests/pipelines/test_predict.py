@@ -27,7 +27,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     kernel[:14, :, 0] = kernel[14:, :, 1] = 0.1
     dense.set_weights([kernel.reshape(784, 10), np.full(10, -5, np.float32) * (np.arange(10) > 1)])
     model.save(directory / "model.keras")
-    return Classifier.load(directory)
+    return Classifier(directory)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from components.train.train import train
 from pipelines.local.platform import Platform
 from pipelines.reproduce import reproduce
 
-CONFIG = TrainConfig(filters=(2,), dense_units=8, epochs=1)
+CONFIG = TrainConfig(filters=((2,),), dense_units=8, epochs=1)
 
 
 @pytest.fixture

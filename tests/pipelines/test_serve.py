@@ -55,7 +55,7 @@ def test_answers_with_the_probabilities_of_uint8_images(
 ) -> None:
     answer = _post(server, json.dumps(wrapped))
     assert answer.status_code == 200
-    expected = Classifier.load(packed).probabilities(IMAGES)
+    expected = Classifier(packed).probabilities(IMAGES)
     np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
     assert requests.get(f"{server}/health", timeout=30).status_code == 200
 

@@ -43,7 +43,7 @@ def directory(make_model: MakeModel, tmp_path: Path) -> Path:
 
 
 def test_answers_as_keras_does_whatever_the_batches(directory: Path, make_model: MakeModel) -> None:
-    classifier = Classifier.load(directory)
+    classifier = Classifier(directory)
     expected = make_model().predict(IMAGES, verbose=0)
     for count in (0, 1, BATCH_SIZE, len(IMAGES)):
         probabilities = classifier.probabilities(IMAGES[:count])
@@ -55,7 +55,7 @@ def test_answers_as_keras_does_whatever_the_batches(directory: Path, make_model:
 def test_images_may_be_memory_mapped(directory: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", IMAGES)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    classifier = Classifier.load(directory)
+    classifier = Classifier(directory)
     np.testing.assert_array_equal(classifier.probabilities(mapped), classifier.probabilities(IMAGES))
 
 
@@ -91,7 +91,7 @@ def test_other_images_are_refused_in_one_short_line(make_model: MakeModel, image
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"exactly one \.keras file but holds none"):
-        Classifier.load(tmp_path)
+        Classifier(tmp_path)
 
 
 def test_a_damaged_model_is_refused(directory: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_damaged_model_is_refused(directory: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(PipelineError, match=r"model\.keras must be a readable Keras model"):
-        Classifier.load(directory)
+        Classifier(directory)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_what_are_no_probabilities_is_refused(
 ) -> None:
     make_model(units, activation, bias).save(tmp_path / "model.keras")
     with pytest.raises(PipelineError, match=rule):
-        Classifier.load(tmp_path).probabilities(IMAGES[:4])
+        Classifier(tmp_path).probabilities(IMAGES[:4])
 
 
 def test_a_model_of_other_images_is_refused(make_model: MakeModel, tmp_path: Path) -> None:
     make_model(size=32).save(tmp_path / "model.keras")
     with pytest.raises(PipelineError, match="must take uint8 images N x 28 x 28"):
-        Classifier.load(tmp_path).probabilities(IMAGES[:4])
+        Classifier(tmp_path).probabilities(IMAGES[:4])

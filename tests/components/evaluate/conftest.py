@@ -15,15 +15,28 @@ from components.evaluate.evaluation import Evaluation
 MakeModel = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def split() -> Split:
-    """300 noisy images; class c has bright rows 2c and 2c + 1."""
-    generator = np.random.default_rng(3)
+def _bands(seed: int) -> Split:
+    generator = np.random.default_rng(seed)
     labels = np.arange(300, dtype=np.uint8) % 10
     images = generator.integers(0, 128, (300, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label : 2 * label + 2] += 90
     return Split(images, labels)
+
+
+@pytest.fixture(scope="session")
+def split() -> Split:
+    """300 noisy images; class c has bright rows 2c and 2c + 1."""
+    return _bands(3)
+
+
+@pytest.fixture(scope="session")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data whose validation split is like `split`."""
+    directory = tmp_path_factory.mktemp("data") / "development"
+    splits = {"train": _bands(7), "validation": _bands(8)}
+    write_splits(directory, splits, name="bands", source="made up", version="1", split_seed=0)
+    return directory
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +80,19 @@ def _linear_model(noise: float, path: Path) -> None:
     for label in range(10):
         kernel[2 * label : 2 * label + 2, :, label] = 1
     kernel += np.random.default_rng(5).normal(0, noise, kernel.shape).astype(np.float32)
-    dense = keras.layers.Dense(10, activation="softmax")
+    layers = keras.layers
+    dense = layers.Dense(10, activation="softmax")
+    # The convolution changes nothing, but gives the explanations something to show.
+    convolution = layers.Conv2D(1, 1, kernel_initializer="ones")
     model = keras.Sequential(
-        [keras.Input((28, 28), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), dense]
+        [
+            keras.Input((28, 28), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Reshape((28, 28, 1)),
+            convolution,
+            layers.Flatten(),
+            dense,
+        ]
     )
     dense.set_weights([kernel.reshape(784, 10) * 0.3, np.zeros(10, np.float32)])
     model.save(path)
@@ -77,11 +100,12 @@ def _linear_model(noise: float, path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def evaluated(
-    test_data: Path, make_model: MakeModel, tmp_path_factory: pytest.TempPathFactory
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Evaluation, Path]:
     """A candidate better than the champion, and the directory that the evaluation wrote."""
     target = tmp_path_factory.mktemp("evaluation") / "target"
     champion = ChampionModel("bands-cnn", "3", make_model(1.3))
     lineage = {"git sha": "0123abc", "note": "<script>alert(1)</script>"}
     models = make_model(0.8, validation_accuracy=0.7), make_model(0.6, validation_accuracy=0.8)
-    return evaluate(test_data, *models, champion, target, 0.75, lineage), target
+    calibrated = target.with_name("candidate")
+    return evaluate(test_data, development, *models, champion, target, calibrated, 0.75, lineage), target

@@ -7,8 +7,8 @@ import pytest
 
 from components.common.dataset import Split
 from components.common.errors import PipelineError
+from components.common.inference import Classifier
 from components.evaluate.champion import fetch_champion
-from components.evaluate.predictions import predict
 from pipelines.local.platform import Platform
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_finds_the_version_that_holds_the_alias(
 
     assert champion is not None
     assert (champion.name, champion.version) == (name, version)
-    assert (predict(champion.directory, split.images).argmax(axis=1) == split.labels).all()
+    assert (Classifier(champion.directory).probabilities(split.images).argmax(axis=1) == split.labels).all()
 
 
 def test_a_champion_whose_files_are_gone_is_an_error(registry: "MlflowClient", tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from components.evaluate.compare import compare, judge
     ],
 )
 def test_exact_mcnemar(only_candidate: int, only_reference: int, p_value: float, verdict: str) -> None:
-    comparison = judge(only_candidate, only_reference)
+    comparison = judge(only_candidate, only_reference, 1000)
 
     assert comparison.p_value == pytest.approx(p_value)
     assert comparison.verdict == verdict
@@ -36,3 +36,21 @@ def test_only_images_that_one_model_gets_right_count() -> None:
     comparison = compare(labels, candidate, reference)
 
     assert (comparison.only_candidate_right, comparison.only_reference_right) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("only_candidate", "only_reference", "examples", "interval"),
+    [
+        # By hand: (b - c)/n ± 1.96 sqrt(b + c - (b - c)²/n)/n with b, c half an image and n two images more.
+        (12, 3, 1000, (0.0011776, 0.0167865)),
+        (3, 12, 1000, (-0.0167865, -0.0011776)),
+        (0, 0, 10_000, (-0.000196, 0.000196)),
+    ],
+)
+def test_interval_of_the_difference(
+    only_candidate: int, only_reference: int, examples: int, interval: tuple[float, float]
+) -> None:
+    comparison = judge(only_candidate, only_reference, examples)
+
+    assert comparison.difference == pytest.approx((only_candidate - only_reference) / examples)
+    assert comparison.difference_interval == pytest.approx(interval, abs=1e-6)

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from components.common.dataset import Split, write_splits
 from components.common.errors import PipelineError
+from components.common.inference import Classifier
 from components.evaluate import evaluate as module
+from components.evaluate.calibration import reliability, temper
 from components.evaluate.champion import ChampionModel
 from components.evaluate.evaluate import evaluate
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.predictions import predict
 
 MakeModel = Callable[..., Path]
 
@@ -25,12 +25,23 @@ def test_leaves_evaluation_report_summary_and_figures(evaluated: tuple[Evaluatio
         "evaluation.json",
         "figures/accuracy.png",
         "figures/confusion_matrix.png",
+        "figures/coverage.png",
+        "figures/explanations.png",
+        "figures/feature_maps.png",
         "figures/learning_curves.png",
         "figures/mistakes.png",
+        "figures/precision_recall.png",
         "figures/predictions.png",
+        "figures/reliability.png",
+        "figures/robustness.png",
         "figures/roc.png",
+        "model_card.md",
         "report.html",
         "summary.md",
+        "tables/classes.json",
+        "tables/confused_pairs.json",
+        "tables/reliability.json",
+        "tables/robustness.json",
     ]
 
 
@@ -59,11 +70,15 @@ def test_headline_names_each_model_and_the_candidate(evaluated: tuple[Evaluation
     assert headline["champion_test_errors"] < 300
 
 
-def test_selection_reads_validation_not_test(test_data: Path, make_model: MakeModel, tmp_path: Path) -> None:
+def test_selection_reads_validation_not_test(
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
     flawless = make_model(0.0, validation_accuracy=0.8)
     favourite = make_model(1.0, validation_accuracy=0.9)
 
-    evaluation = evaluate(test_data, flawless, favourite, None, tmp_path / "out", 0.9, {})
+    evaluation = evaluate(
+        test_data, development, flawless, favourite, None, tmp_path / "out", tmp_path / "best", 0.9, {}
+    )
 
     assert evaluation.baseline.accuracy == 1
     assert evaluation.tuned.accuracy < 0.9
@@ -72,20 +87,21 @@ def test_selection_reads_validation_not_test(test_data: Path, make_model: MakeMo
 
 
 def test_an_equal_and_faultless_model(
-    test_data: Path, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, target = make_model(0.0), tmp_path / "out"
-    predicted: list[Path] = []
+    loaded: list[Path] = []
 
-    def spy(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        predicted.append(path)
-        return predict(path, images)
+    class Spy(Classifier):
+        def __init__(self, directory: Path) -> None:
+            loaded.append(directory)
+            super().__init__(directory)
 
-    monkeypatch.setattr("components.evaluate.evaluate.predict", spy)
+    monkeypatch.setattr(module, "Classifier", Spy)
 
-    evaluation = evaluate(test_data, model, model, None, target, 0.5, {})
+    evaluation = evaluate(test_data, development, model, model, None, target, tmp_path / "best", 0.5, {})
 
-    assert predicted == [model]
+    assert loaded == [model]
     assert evaluation.candidate == "baseline"
     assert evaluation.tuned == evaluation.baseline
     assert evaluation.tuned_against_baseline.verdict == "equivalent"
@@ -96,31 +112,43 @@ def test_an_equal_and_faultless_model(
 
 
 def test_an_unusable_champion_stops_the_evaluation(
-    test_data: Path, make_model: MakeModel, tmp_path: Path
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
 ) -> None:
     model, champion = make_model(0.6), ChampionModel("bands-cnn", "7", tmp_path)
     (tmp_path / "model.keras").write_bytes(b"PK torn")
 
     with pytest.raises(PipelineError, match=r"champion bands-cnn v7 must be .* move the alias 'champion'"):
-        evaluate(test_data, model, model, champion, tmp_path / "out", 0.5, {})
+        evaluate(test_data, development, model, model, champion, tmp_path / "out", tmp_path / "best", 0.5, {})
 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failed_evaluation_leaves_nothing(test_data: Path, make_model: MakeModel, tmp_path: Path) -> None:
+def test_a_failed_evaluation_leaves_nothing(
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="min_accuracy"):
-        evaluate(test_data, model, model, None, tmp_path / "out", 98.0, {})
+        evaluate(test_data, development, model, model, None, tmp_path / "out", tmp_path / "best", 98.0, {})
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tiny_test_split(split: Split, make_model: MakeModel, tmp_path: Path) -> None:
+def test_a_tiny_test_split(split: Split, development: Path, make_model: MakeModel, tmp_path: Path) -> None:
     few = Split(split.images[:2], split.labels[:2])
     write_splits(tmp_path / "few", {"test": few}, name="bands", source="", version="", split_seed=0)
 
-    evaluation = evaluate(tmp_path / "few", make_model(1.0), make_model(0.0), None, tmp_path / "out", 0.0, {})
+    evaluation = evaluate(
+        tmp_path / "few",
+        development,
+        make_model(1.0),
+        make_model(0.0),
+        None,
+        tmp_path / "out",
+        tmp_path / "best",
+        0.0,
+        {},
+    )
 
     assert evaluation.baseline.examples == 2
     assert evaluation.tuned.accuracy == 1
@@ -131,7 +159,17 @@ def test_development_data_is_no_test_data(split: Split, make_model: MakeModel, t
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="must hold the split 'test'"):
-        evaluate(tmp_path / "dev", model, model, None, tmp_path / "out", 0.5, {})
+        evaluate(
+            tmp_path / "dev",
+            tmp_path / "dev",
+            model,
+            model,
+            None,
+            tmp_path / "out",
+            tmp_path / "best",
+            0.5,
+            {},
+        )
 
 
 def test_only_evaluate_opens_the_test_split() -> None:
@@ -143,3 +181,36 @@ def test_only_evaluate_opens_the_test_split() -> None:
     ]
 
     assert found == [Path("evaluate/evaluate.py")]
+
+
+def test_the_candidate_is_left_calibrated(
+    test_data: Path, development: Path, split: Split, make_model: MakeModel, tmp_path: Path
+) -> None:
+    model, best = make_model(0.9), tmp_path / "best"
+
+    evaluation = evaluate(test_data, development, model, model, None, tmp_path / "out", best, 0.5, {})
+
+    trained = Classifier(model).probabilities(split.images)
+    registered = Classifier(best).probabilities(split.images)
+    assert evaluation.calibration.temperature != pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(registered, temper(trained, evaluation.calibration.temperature), atol=1e-5)
+    assert reliability(split.labels, registered).nll == pytest.approx(evaluation.baseline.loss, abs=1e-5)
+    assert reliability(split.labels, trained).nll == pytest.approx(
+        evaluation.calibration.uncalibrated.nll, abs=1e-4
+    )
+    assert (best / "training.json").read_bytes() == (model / "training.json").read_bytes()
+
+
+def test_calibration_reads_validation_not_test(
+    development: Path, split: Split, make_model: MakeModel, tmp_path: Path
+) -> None:
+    model, temperatures = make_model(0.9), []
+    for name, labels in {"right": split.labels, "wrong": (split.labels + 1) % 10}.items():
+        data = tmp_path / name
+        write_splits(
+            data, {"test": Split(split.images, labels)}, name="bands", source="", version="", split_seed=0
+        )
+        evaluation = evaluate(data, development, model, model, None, data / "out", data / "best", 0.0, {})
+        temperatures.append((evaluation.calibration.temperature, evaluation.selective.threshold))
+
+    assert temperatures[0] == temperatures[1]

@@ -46,35 +46,51 @@ def test_decision(
     champion = None
     if champion_accuracy is not None and discordant is not None:
         champion = ScoredChampion(
-            "mnist-cnn", "3", replace(metrics, accuracy=champion_accuracy), judge(*discordant)
+            "mnist-cnn", "3", replace(metrics, accuracy=champion_accuracy), judge(*discordant, 10_000)
         )
 
     assert decide(replace(metrics, accuracy=accuracy), champion, min_accuracy).action == action
 
 
 def _reasons(metrics: Metrics, accuracy: float, discordant: tuple[int, int]) -> list[str]:
-    champion = ScoredChampion("mnist-cnn", "3", replace(metrics, accuracy=0.994), judge(*discordant))
-    return decide(replace(metrics, accuracy=accuracy), champion, 0.97).reasons
+    of_champion = replace(metrics, accuracy=0.994, accuracy_interval=(0.9923, 0.9953))
+    champion = ScoredChampion("mnist-cnn", "3", of_champion, judge(*discordant, 10_000))
+    candidate = replace(metrics, accuracy=accuracy, accuracy_interval=(0.9913, 0.9945))
+    return decide(candidate, champion, 0.97).reasons
 
 
 def test_reasons_give_the_numbers(metrics: Metrics) -> None:
     assert _reasons(metrics, 0.9931, (3, 12)) == [
-        "0.9931 is not below the minimum accuracy 0.97",
-        "0.9931 against the champion's (mnist-cnn v3) 0.9940: 12 test images only the champion gets right, "
+        "0.9931 (95% interval 0.9913 to 0.9945) is not below the minimum accuracy 0.97",
+        "0.9931 against 0.9940 (95% interval 0.9923 to 0.9953) of the champion, mnist-cnn v3: difference -0.0009 "
+        "(95% interval -0.0017 to -0.0001), 12 test images only the champion gets right, "
         "3 only the candidate, McNemar p = 0.035: worse",
     ]
 
 
 def test_reasons_say_why_an_equivalent_model_is_kept_out(metrics: Metrics) -> None:
-    assert _reasons(metrics, 0.9939, (0, 1))[1] == (
-        "0.9939 against the champion's (mnist-cnn v3) 0.9940: 1 test image only the champion gets right, "
-        "0 only the candidate, McNemar p = 1: equivalent, but less accurate, "
-        "and a champion gives way only to a model at least as accurate"
+    assert _reasons(metrics, 0.9939, (0, 1))[1].endswith(
+        "1 test image only the champion gets right, 0 only the candidate, McNemar p = 1: equivalent, "
+        "but less accurate, and a champion gives way only to a model at least as accurate"
     )
 
 
+@pytest.mark.parametrize(
+    ("discordant", "verdict"), [((12, 2), "better"), ((4, 4), "equivalent"), ((2, 12), "worse")]
+)
+def test_the_decision_carries_the_verdict(
+    metrics: Metrics, discordant: tuple[int, int], verdict: str
+) -> None:
+    champion = ScoredChampion("mnist-cnn", "3", metrics, judge(*discordant, 10_000))
+
+    assert decide(metrics, champion, 0.97).verdict == verdict
+
+
 def test_the_first_champion(metrics: Metrics) -> None:
-    assert decide(metrics, None, 0.97).reasons[1] == "there is no champion yet: first champion"
+    decision = decide(metrics, None, 0.97)
+
+    assert decision.verdict == "first"
+    assert decision.reasons[1] == "there is no champion yet: first champion"
 
 
 @pytest.mark.parametrize("min_accuracy", [-0.01, 1.01, 97, float("nan")])

@@ -109,3 +109,22 @@ def test_survives_json(labels: NDArray[np.uint8], probabilities: NDArray[np.floa
 )
 def test_wilson_interval(correct: int, examples: int, low: float, high: float) -> None:
     assert wilson_interval(correct, examples) == pytest.approx((low, high), abs=1e-5)
+
+
+def test_average_precision_agrees_with_scikit_learn(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+) -> None:
+    for label, curve in enumerate(measure(labels, probabilities).class_pr):
+        assert curve is not None
+        expected = reference.average_precision_score(labels == label, probabilities[:, label])
+        assert curve.average_precision == pytest.approx(expected)
+        assert len(curve.recall) == len(curve.precision) <= 100
+        assert curve.recall == sorted(curve.recall, reverse=True)
+
+
+def test_confused_pairs_are_ranked_by_count() -> None:
+    predicted = np.array([1, 1, 2, 0, 0, 1], np.uint8)
+    measured = measure(np.array([0, 0, 0, 0, 1, 1], np.uint8), np.eye(10, dtype=np.float32)[predicted])
+
+    pairs = [(pair.truth, pair.predicted, pair.count, pair.share) for pair in measured.confused_pairs()]
+    assert pairs == [(0, 1, 2, 0.5), (0, 2, 1, 0.25), (1, 0, 1, 0.5)]

@@ -39,6 +39,8 @@ def complaints(page: Page) -> list[str]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
+    # On a busy machine the report's figures take a while.
+    page.set_default_timeout(120_000)
     yield page
     page.close()
 

@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from components.evaluate.theme import DARK, LIGHT, Style, render
+from components.evaluate.theme import render
 
 
 def _draw() -> Figure:
@@ -10,20 +10,19 @@ def _draw() -> Figure:
     return figure
 
 
-@pytest.mark.parametrize("style", [LIGHT, DARK])
-@pytest.mark.parametrize(("image_format", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
-def test_the_same_figure_gives_the_same_bytes(style: Style, image_format: str, magic: bytes) -> None:
-    image = render(_draw, style, image_format)
+def test_the_same_figure_gives_the_same_bytes() -> None:
+    rendered = render(_draw)
 
-    assert image.startswith(magic)
-    assert render(_draw, style, image_format) == image
+    assert rendered.light.startswith(b"<?xml")
+    assert rendered.png.startswith(b"\x89PNG")
+    assert render(_draw) == rendered
 
 
 @pytest.mark.parametrize(
-    ("style", "paper", "line"), [(LIGHT, "#ffffff", "#0072b2"), (DARK, "#16191d", "#56b4e9")]
+    ("page", "paper", "line"), [("light", "#ffffff", "#0072b2"), ("dark", "#16191d", "#56b4e9")]
 )
-def test_a_style_sets_paper_and_colours(style: Style, paper: str, line: str) -> None:
-    svg = render(_draw, style, "svg").decode()
+def test_a_page_has_its_paper_and_colours(page: str, paper: str, line: str) -> None:
+    svg = getattr(render(_draw), page).decode()
 
     assert f"fill: {paper}" in svg
     assert f"stroke: {line}" in svg
@@ -33,6 +32,6 @@ def test_styles_do_not_leak() -> None:
     from matplotlib import rcParams
 
     before = dict(rcParams)
-    render(_draw, DARK, "svg")
+    render(_draw)
 
     assert dict(rcParams) == before

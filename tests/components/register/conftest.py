@@ -40,7 +40,13 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def evaluation(tmp_path: Path) -> Path:
     """The verdict on the candidate when there is no champion."""
-    judged = {"dataset": {"name": "stripes", "digest": "c" * 64}, "champion": None}
+    judged = {
+        "dataset": {"name": "stripes", "digest": "c" * 64},
+        "champion": None,
+        "calibration": {"temperature": 0.5},
+        "selective": {"threshold": 0.9},
+        "decision": {"verdict": "first"},
+    }
     (tmp_path / "evaluation.json").write_text(json.dumps(judged))
     (tmp_path / "summary.md").write_text("**register**: first champion")
     return tmp_path

@@ -61,6 +61,10 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
             "mlflow_run_id": version.run_id,
             "code_digest": code_digest(),
             "lock_digest": lock_digest(),
+            "verdict": "first",
+            "temperature": "0.5",
+            "reject_below": "0.9",
+            "model_card": f"runs:/{version.run_id}/model_card.md",
             "compute.TF_ENABLE_ONEDNN_OPTS": "0",
             "compute.cpus": "64",
         }.items()

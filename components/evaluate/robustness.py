@@ -1,0 +1,93 @@
+"""Accuracy on images that are shifted, rotated, noisy, blurred or pale, at rising severity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import Split
+
+EXAMPLES = 1000
+SEED = 0
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class RobustnessCurve:
+    """One corruption: its severities in `unit`, from none on, and the accuracy at each."""
+
+    corruption: str
+    unit: str
+    severities: list[float]
+    accuracies: list[float]
+
+
+def robustness(predict: Callable[[Images], NDArray[np.float32]], split: Split) -> list[RobustnessCurve]:
+    """Measure a model on at most 1,000 images, spread evenly over the split."""
+    rows = np.unique(np.linspace(0, len(split.labels) - 1, EXAMPLES).round().astype(int))
+    images, labels = split.images[rows], split.labels[rows]
+
+    def accuracy(corrupted: Images) -> float:
+        return float((predict(corrupted).argmax(axis=1) == labels).mean())
+
+    clean = accuracy(images)
+    return [
+        RobustnessCurve(
+            name, unit, [none, *severities], [clean, *(accuracy(corrupt(images, by)) for by in severities)]
+        )
+        for name, (unit, none, severities, corrupt) in CORRUPTIONS.items()
+    ]
+
+
+def mean_robustness(curves: list[RobustnessCurve]) -> float:
+    """The mean accuracy over all corruptions and severities, clean images apart."""
+    return float(np.mean([accuracy for curve in curves for accuracy in curve.accuracies[1:]]))
+
+
+def shift(images: Images, pixels: float) -> Images:
+    """Move by whole pixels to the right, down, left or up, in turn; ink that leaves the image is lost."""
+    by, shifted = int(pixels), np.zeros_like(images)
+    shifted[0::4, :, by:] = images[0::4, :, :-by]
+    shifted[1::4, by:] = images[1::4, :-by]
+    shifted[2::4, :, :-by] = images[2::4, :, by:]
+    shifted[3::4, :-by] = images[3::4, by:]
+    return shifted
+
+
+def rotate(images: Images, degrees: float) -> Images:
+    """Rotate about the centre, left and right in turn, with bilinear interpolation."""
+    from scipy.ndimage import rotate as rotated
+
+    turned = np.empty_like(images)
+    for start, angle in ((0, degrees), (1, -degrees)):
+        if len(images[start::2]):
+            turned[start::2] = rotated(images[start::2], angle, axes=(1, 2), reshape=False, order=1)
+    return turned
+
+
+def add_noise(images: Images, sigma: float) -> Images:
+    """Add Gaussian noise, the same on every call."""
+    noise = np.random.default_rng(SEED).standard_normal(images.shape, np.float32)
+    return np.clip(images + noise * sigma, 0, 255).astype(np.uint8)
+
+
+def blur(images: Images, sigma: float) -> Images:
+    from scipy.ndimage import gaussian_filter
+
+    blurred: Images = gaussian_filter(images, (0, sigma, sigma))
+    return blurred
+
+
+def fade(images: Images, contrast: float) -> Images:
+    return (images * contrast).astype(np.uint8)
+
+
+CORRUPTIONS: dict[str, tuple[str, float, tuple[float, ...], Callable[[Images, float], Images]]] = {
+    "shift": ("pixels", 0, (1, 2, 4, 6), shift),
+    "rotation": ("degrees", 0, (10, 20, 30, 45), rotate),
+    "noise": ("grey levels", 0, (25, 50, 75, 100), add_noise),
+    "blur": ("pixels", 0, (0.5, 1, 1.5, 2), blur),
+    "contrast": ("of the original", 1, (0.7, 0.4, 0.2, 0.1), fade),
+}

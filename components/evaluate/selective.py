@@ -1,0 +1,71 @@
+"""The reject option: how accurate is a model that may say "I do not know"?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluate.metrics import wilson_interval
+
+ACCEPTED_ACCURACY = 0.999
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Selective:
+    """Accuracy among the images that a model answers, the surest first.
+
+    Attributes:
+        coverage: Rising fractions of the test images that are answered.
+        accuracy: The accuracy among them.
+        threshold: Top probability below which an image is rejected, chosen on validation so that what is accepted
+            there is right in 99.9%.
+        threshold_coverage: Fraction of the test images at or above the threshold.
+        accepted: Number of them.
+        accepted_errors: Mistakes among them.
+        accepted_interval: 95% Wilson interval of the accuracy among them; None when none is accepted.
+    """
+
+    coverage: list[float]
+    accuracy: list[float]
+    threshold: float
+    threshold_coverage: float
+    accepted: int
+    accepted_errors: int
+    accepted_interval: tuple[float, float] | None
+
+
+def reject_threshold(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
+    """Return the least top probability from which on 99.9% of the images are right; 1 when there is none."""
+    confidence, correct = _surest_first(labels, probabilities)
+    accuracy = np.cumsum(correct) / np.arange(1, len(labels) + 1)
+    # Images of equal confidence are accepted together or not at all.
+    last_of_its_kind = np.append(confidence[1:] < confidence[:-1], True)
+    holds = np.flatnonzero(last_of_its_kind & (accuracy >= ACCEPTED_ACCURACY))
+    return float(confidence[holds[-1]]) if len(holds) else 1.0
+
+
+def selective(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], threshold: float) -> Selective:
+    """Measure coverage and accuracy on test images, for a threshold that comes from validation."""
+    confidence, correct = _surest_first(labels, probabilities)
+    count = len(labels)
+    answered = np.unique(np.linspace(1, count, min(count, CURVE_POINTS)).round().astype(int))
+    accepted = int((confidence >= threshold).sum())
+    right = int(correct[:accepted].sum())
+    return Selective(
+        coverage=(answered / count).tolist(),
+        accuracy=(np.cumsum(correct)[answered - 1] / answered).tolist(),
+        threshold=threshold,
+        threshold_coverage=accepted / count,
+        accepted=accepted,
+        accepted_errors=accepted - right,
+        accepted_interval=wilson_interval(right, accepted) if accepted else None,
+    )
+
+
+def _surest_first(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    return confidence[order], (probabilities.argmax(axis=1) == labels)[order]

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from components.common.dataset import Split
+from components.common.errors import PipelineError
+from components.common.inference import Classifier
+from components.evaluate.calibration import TEMPERATURES, fit_temperature, reliability, temper
+
+
+@pytest.fixture(scope="module")
+def logits() -> NDArray[np.float64]:
+    return np.random.default_rng(0).normal(0, 2, (20_000, 10))
+
+
+@pytest.fixture(scope="module")
+def labels(logits: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Labels drawn from the probabilities that the logits give: these are calibrated by construction."""
+    gumbel = np.random.default_rng(1).gumbel(size=logits.shape)
+    return np.asarray((logits + gumbel).argmax(axis=1), np.uint8)
+
+
+def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+    return softmax(logits, axis=1).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def test_reliability_by_hand() -> None:
+    probabilities = np.zeros((4, 10), np.float32)
+    probabilities[:, 0] = (0.9, 0.9, 0.7, 0.7)
+    probabilities[:, 1] = 1 - probabilities[:, 0]
+
+    scores = reliability(np.array([0, 1, 0, 0], np.uint8), probabilities)
+
+    assert [(entry.examples, entry.accuracy) for entry in scores.bins] == [(2, 1.0), (2, 0.5)]
+    assert scores.ece == pytest.approx((2 * 0.3 + 2 * 0.4) / 4)
+    assert scores.brier == pytest.approx((0.02 + 1.62 + 0.18 + 0.18) / 4)
+    assert scores.nll == pytest.approx(-np.log([0.9, 0.1, 0.7, 0.7]).mean())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_finds_the_temperature_that_was_put_in(
+    logits: NDArray[np.float64], labels: NDArray[np.uint8], temperature: float
+) -> None:
+    assert fit_temperature(labels, _probabilities(logits * temperature)) == pytest.approx(
+        temperature, rel=0.03
+    )
+
+
+def test_the_fitted_temperature_mends_calibration_and_no_answer_changes(
+    logits: NDArray[np.float64], labels: NDArray[np.uint8]
+) -> None:
+    proud = _probabilities(logits * 3)
+    half = len(labels) // 2
+
+    mended = temper(proud[half:], fit_temperature(labels[:half], proud[:half]))
+
+    assert reliability(labels[half:], proud[half:]).ece > 0.1
+    assert reliability(labels[half:], mended).ece < 0.02
+    assert (mended.argmax(axis=1) == proud[half:].argmax(axis=1)).all()
+
+
+def test_tempering_divides_logits(logits: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(temper(_probabilities(logits), 2.0), _probabilities(logits / 2), atol=1e-6)
+
+
+def test_a_model_without_a_mistake_keeps_some_doubt() -> None:
+    labels = np.arange(100, dtype=np.uint8) % 10
+    probabilities = temper(np.eye(10, dtype=np.float32)[labels] * 0.5 + 0.05, 1.0)
+
+    temperature = fit_temperature(labels, probabilities)
+
+    assert temperature > 2 * TEMPERATURES[0]
+    assert 0.98 < temper(probabilities, temperature).max() < 0.9999
+
+
+def test_only_a_softmax_over_a_dense_layer_can_be_calibrated(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(10, "sigmoid")]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+
+    with pytest.raises(PipelineError, match="must end in a dense layer and a softmax"):
+        Classifier(tmp_path).calibrate(2.0)
+
+
+def test_a_softmax_of_its_own_is_calibrated_too(split: Split, tmp_path: Path) -> None:
+    import keras
+
+    dense, softmax = keras.layers.Dense(10), keras.layers.Softmax()
+    model = keras.Sequential([keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), dense, softmax])
+    dense.set_weights([weights / 255 for weights in dense.get_weights()])
+    model.save(tmp_path / "model.keras")
+    classifier = Classifier(tmp_path)
+    before = classifier.probabilities(split.images)
+
+    classifier.calibrate(2.0)
+
+    np.testing.assert_allclose(classifier.probabilities(split.images), temper(before, 2.0), atol=1e-5)

@@ -1,0 +1,81 @@
+"""Real trainings against a real registry: what becomes of a worse, and of an equal model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from components.common.dataset import Split, open_split, write_splits
+from components.common.tracking import find_pipeline_run, open_pipeline_run
+from components.evaluate.step import evaluate_step, gate_step
+from components.register.step import register_step
+from components.train.config import TrainConfig
+from components.train.train import train
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+NAME = "verdicts-cnn"
+
+
+def _trained(development: Path, target: Path, epochs: int, batch_size: int) -> Path:
+    config = TrainConfig(
+        filters=((8,),), dense_units=32, learning_rate=0.003, epochs=epochs, batch_size=batch_size
+    )
+    train(development, config, "fast", target, lambda _: None)
+    return target
+
+
+@pytest.fixture(scope="module")
+def good(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _trained(development, tmp_path_factory.mktemp("good"), epochs=3, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def poor(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch on one hundredth of the data."""
+    directory = tmp_path_factory.mktemp("poor")
+    whole = open_split(development, "train")
+    few = Split(whole.images[: len(whole.labels) // 100], whole.labels[: len(whole.labels) // 100])
+    splits = {"train": few, "validation": open_split(development, "validation")}
+    write_splits(directory / "data", splits, name="bands", source="", version="", split_seed=0)
+    return _trained(directory / "data", directory / "model", epochs=1, batch_size=len(few.labels))
+
+
+def test_a_worse_model_leaves_the_champion_and_an_equal_one_is_called_equivalent(
+    mlflow_client: "MlflowClient", test_data: Path, development: Path, good: Path, poor: Path, tmp_path: Path
+) -> None:
+    def pipeline(model: Path, run_id: str) -> "Run":
+        """Judge a model, and register it where the gate says so; return the pipeline's run."""
+        open_pipeline_run(run_id, run_id, "verdicts")
+        target, candidate = tmp_path / run_id / "evaluation", tmp_path / run_id / "candidate"
+        evaluate_step(test_data, development, model, model, run_id, NAME, 0.0, target, candidate)
+        if gate_step(target, run_id) == "register":
+            register_step(candidate, target, run_id, NAME)
+        run = find_pipeline_run(mlflow_client, run_id)
+        assert run is not None
+        return run
+
+    def champion() -> str:
+        return str(mlflow_client.get_registered_model(NAME).aliases["champion"])
+
+    first = pipeline(good, "first")
+    assert (first.data.tags["verdict"], champion()) == ("first", "1")
+
+    worse = pipeline(poor, "worse")
+    assert (worse.data.tags["verdict"], worse.data.tags["decision"]) == ("worse", "keep")
+    assert worse.data.metrics["mcnemar_p"] < 0.05
+    assert worse.data.metrics["test_accuracy_gain"] < 0
+    assert champion() == "1"
+    assert len(mlflow_client.search_model_versions(f"name = '{NAME}'")) == 1
+
+    equal = pipeline(good, "equal")
+    assert (equal.data.tags["verdict"], equal.data.tags["decision"]) == ("equivalent", "register")
+    assert equal.data.metrics["mcnemar_p"] == 1
+    version = mlflow_client.get_model_version(NAME, champion())
+    assert version.tags["verdict"] == "equivalent"
+    assert float(version.tags["temperature"]) == equal.data.metrics["temperature"]
+    files = {file.path for file in mlflow_client.list_artifacts(equal.info.run_id)}
+    assert version.tags["model_card"] == f"runs:/{equal.info.run_id}/model_card.md"
+    assert {"model_card.md", "report.html", "evaluation.json"} <= files

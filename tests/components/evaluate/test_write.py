@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+from components.common.trained_model import Training
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.tiles import certainty, tiles
+
+
+def test_the_model_card_tells_data_recipe_metrics_limits_and_lineage(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    evaluation, target = evaluated
+    card = (target / "model_card.md").read_text()
+    training = Training.load(target.with_name("candidate"))
+
+    for stated in (
+        evaluation.dataset.digest,
+        training.dataset_digest,
+        training.weights_digest,
+        "| filters | 1, 2 |",
+        "| 95% interval |",
+        f"{evaluation.calibration.temperature:.4f}",
+        f"{evaluation.selective.threshold:.4f}",
+        "contrast of 0.1 of the original leaves",
+        "| git sha | 0123abc |",
+    ):
+        assert stated in card
+    assert "\n\n\n" not in card
+
+
+def test_tables_are_what_mlflow_shows(evaluated: tuple[Evaluation, Path]) -> None:
+    evaluation, target = evaluated
+
+    classes = json.loads((target / "tables/classes.json").read_text())
+
+    assert len(classes["data"]) == 10
+    assert all(len(row) == len(classes["columns"]) for row in classes["data"])
+    recall = [row[classes["columns"].index("recall")] for row in classes["data"]]
+    assert recall == [entry.recall for entry in evaluation.candidate_metrics.classes]
+
+
+def test_the_first_screen_says_how_sure_the_verdict_is(evaluated: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = evaluated
+    assert evaluation.champion is not None
+    paired = evaluation.champion.comparison
+
+    assert certainty(evaluation).startswith(
+        f"The difference of +{paired.difference * 100:.2f} points is hardly"
+    )
+    assert f"p = {paired.p_value:.2g}" in certainty(evaluation)
+    found = {tile.name: tile for tile in tiles(evaluation)}
+    assert found["Gain, in points"].note.startswith("better, p = ")
+    assert f"champion {evaluation.champion.metrics.accuracy:.4f}" in found["Test accuracy"].note
