@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from components.common.errors import PipelineError
+from pipelines.cli_cluster import app as cluster_commands
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cluster_commands)
 
 HomeOption = Annotated[
     Path, typer.Option("--home", help="Directory that keeps data, history and logs of the embedded platform.")
