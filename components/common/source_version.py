@@ -5,6 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from components.common.files import combined_digest, sha256_file
+
+COMPONENTS = Path(__file__).parents[1]
+
 
 def git_sha() -> str:
     """The commit of the code: `GIT_SHA` where an image was built with it, else the checkout's, else "unknown"."""
@@ -20,3 +24,9 @@ def git_sha() -> str:
         check=False,
     )
     return described.stdout.strip() or "unknown"
+
+
+def code_digest() -> str:
+    """SHA-256 that names the code of all components."""
+    sources = (path for path in COMPONENTS.rglob("*") if path.suffix in {".py", ".html", ".md"})
+    return combined_digest({str(path.relative_to(COMPONENTS)): sha256_file(path) for path in sources})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.registry import registered_model_name
-from components.common.source_version import git_sha
+from components.common.source_version import code_digest, git_sha
 from components.common.step import exit_on_user_error, say
-from components.common.tracking import close_pipeline_run, step_run
+from components.common.tracking import close_pipeline_run, mlflow_must_answer, step_run
 from components.common.trained_model import Training
 from components.register.register import Registration, register
 
@@ -28,6 +28,8 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
         name = registered_model_name(model_name, training.dataset_name)
         tags = {
             "git_sha": git_sha(),
+            "code_digest": code_digest(),
+            "parameters_digest": _parameters_digest(run.parent.run_id),
             "recipe": training.recipe,
             "seed": str(training.seed),
             "dataset": training.dataset_name,
@@ -48,6 +50,14 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
             tracked.set_tags({"model_name": name, "model_version": registration.version})
         say(STEP, f"{name} version {registration.version} is the new champion")
         return registration
+
+
+def _parameters_digest(run_id: str) -> str:
+    """Read what `check-changes` wrote; a version without it is never taken for unchanged."""
+    from mlflow import MlflowClient
+
+    with mlflow_must_answer():
+        return str(MlflowClient().get_run(run_id).data.tags.get("parameters_digest", "unknown"))
 
 
 def close_run_step(pipeline_run_id: str, state: str, message: str) -> None:

@@ -84,6 +84,7 @@ def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
     assert [step["name"] for step in first["steps"]] == [
         "ingest",
         "preprocess",
+        "check-changes",
         "train-baseline",
         "open-study",
         "search",
@@ -115,7 +116,8 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
 
         steps = children(parent.info.run_id)
         assert set(steps) == {
-            "ingest", "preprocess", "train-baseline", "tune", "train-tuned", "evaluate", "gate", "register",
+            "ingest", "preprocess", "check-changes", "train-baseline", "tune", "train-tuned", "evaluate", "gate",
+            "register",
         }  # fmt: skip
         assert {run.info.status for run in steps.values()} == {"FINISHED"}
         assert set(children(steps["tune"].info.run_id)) == {"trial 0 (baseline)", "trial 1"}
@@ -128,6 +130,23 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
         assert any(key.endswith("model.keras") for key in keys)
 
 
+def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[str, Any]) -> None:
+    outcome = run(home, "--set", "skip_if_unchanged=true")
+    assert outcome["status"] == "SUCCEEDED"
+    assert [step["name"] for step in outcome["steps"]] == [
+        "ingest",
+        "preprocess",
+        "check-changes",
+        "close-run",
+    ]
+    champion = f"{first['model']['name']} version {first['model']['version']}"
+    assert outcome["decision"]["action"] == "skip"
+    assert outcome["decision"]["reasons"] == [
+        f"data, code and parameters are those of the champion, {champion}"
+    ]
+    assert outcome["model"]["version"] is None
+
+
 def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: dict[str, Any]) -> None:
     from mlflow import MlflowClient
 
@@ -137,7 +156,7 @@ def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: d
         client = MlflowClient(platform.tracking_uri)
         assert client.get_registered_model("digits-cnn").aliases["champion"] == first["model"]["version"]
         runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
-        assert [run.info.status for run in runs] == ["FINISHED", "KILLED"]
+        assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "KILLED"]
 
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:

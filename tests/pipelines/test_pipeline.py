@@ -90,7 +90,7 @@ def _consumers(spec: Spec, dag: str, source: Spec) -> Iterator[tuple[str, str]]:
     ("artifact", "consumers"),
     [
         ("test", {("comp-evaluate", "test")}),
-        ("development", {(component, "development") for component in TRAINING}),
+        ("development", {(component, "development") for component in {*TRAINING, "comp-check-changes"}}),
     ],
 )
 def test_only_the_evaluation_is_given_the_test_split(
@@ -101,20 +101,32 @@ def test_only_the_evaluation_is_given_the_test_split(
 
 
 def test_steps_wait_for_what_they_need(spec: Spec) -> None:
-    waits = {
-        name: set(task.get("dependentTasks", []))
-        for dag, name, task in _tasks(spec)
-        if dag == "comp-exit-handler-1"
-    }
-    assert waits == {
+    def waits(part: str) -> Spec:
+        return {name: set(task.get("dependentTasks", [])) for dag, name, task in _tasks(spec) if dag == part}
+
+    assert waits("comp-exit-handler-1") == {
         "ingest": set(),
         "preprocess": {"ingest"},
-        "train": {"preprocess"},
-        "tune": {"preprocess", "train"},
-        "train-2": {"preprocess", "tune"},
-        "evaluate": {"preprocess", "train", "train-2"},
+        "check-changes": {"preprocess"},
+        "condition-2": {"check-changes", "preprocess"},
+    }
+    assert waits("comp-condition-2") == {
+        "train": set(),
+        "tune": {"train"},
+        "train-2": {"tune"},
+        "evaluate": {"train", "train-2"},
         "gate": {"evaluate"},
-        "condition-2": {"evaluate", "gate"},
+        "condition-3": {"evaluate", "gate"},
+    }
+
+
+def test_nothing_is_trained_where_nothing_has_changed(spec: Spec) -> None:
+    condition = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]
+    assert condition["triggerPolicy"] == {
+        "condition": "inputs.parameter_values['pipelinechannel--check-changes-Output'] == 'train'"
+    }
+    assert _inputs(condition, "parameters")["pipelinechannel--check-changes-Output"] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "check-changes"}
     }
 
 
@@ -130,8 +142,8 @@ def test_the_search_waits_for_the_study_and_the_choice_for_every_worker(spec: Sp
 
 def test_nothing_is_registered_that_did_not_pass_the_gate(spec: Spec) -> None:
     places = [dag for dag, _, task in _tasks(spec) if task["componentRef"]["name"] == "comp-register"]
-    assert places == ["comp-condition-2"]
-    condition = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]
+    assert places == ["comp-condition-3"]
+    condition = spec["components"]["comp-condition-2"]["dag"]["tasks"]["condition-3"]
     assert condition["triggerPolicy"] == {
         "condition": "inputs.parameter_values['pipelinechannel--gate-Output'] == 'register'"
     }
@@ -217,6 +229,37 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
     for origins in placed.values():
         assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
     assert node_pools.keys() == {"exec-train", "exec-train-2", "exec-search"}
+
+
+def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:
+    for executor in ("exec-train", "exec-train-2", "exec-search"):
+        (mount,) = node_pools[executor]["emptyDirMounts"]
+        assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
+        assert "sizeLimit" not in mount
+
+
+def test_the_run_form_and_the_graph_speak_to_people(spec: Spec) -> None:
+    undescribed = [
+        name
+        for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items()
+        if not parameter.get("description") or "defaultValue" not in parameter
+    ]
+    assert undescribed == []
+    displayed = {task["taskInfo"]["name"] for _, _, task in _tasks(spec)}
+    assert displayed == {
+        "Ingest", "Preprocess", "Check changes", "there is something to do", "Train baseline", "Tune", "Open study",
+        "workers", "Search", "Choose", "Train tuned", "Evaluate", "Gate", "passed the gate", "Register", "pipeline",
+        "Close run",
+    }  # fmt: skip
+    schemas = [
+        output["artifactType"]["schemaTitle"]
+        for component in spec["components"].values()
+        if "executorLabel" in component
+        for output in component.get("outputDefinitions", {}).get("artifacts", {}).values()
+    ]
+    assert {"system.Metrics", "system.ClassificationMetrics", "system.HTML", "system.Markdown"} <= set(
+        schemas
+    )
 
 
 def test_every_input_that_a_task_names_is_declared_and_passed_down(spec: Spec, node_pools: Spec) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.common.source_version import code_digest
 from components.common.tracking import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
 
@@ -29,6 +30,8 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     version = mlflow_client.get_model_version("stripes-cnn", registration.version)
     assert version.tags == {
         "git_sha": "3f2a" * 10,
+        "code_digest": code_digest(),
+        "parameters_digest": "unknown",
         "recipe": "fast",
         "seed": "7",
         "dataset": "stripes",

@@ -159,7 +159,8 @@ class Kubeflow:
         seen = self.progress.pop(0) if len(self.progress) > 1 else self.progress[0]
         tasks = [{"run_id": run_id, "task_id": self._id(), **task} for task in seen.get("tasks", [])]
         shown = {key: value for key, value in seen.items() if key != "tasks"}
-        return run | shown | ({"run_details": {"task_details": tasks}} if tasks else {})
+        shown = run | shown
+        return shown | ({"run_details": {"task_details": tasks}} if tasks else {})
 
     def get_recurring_runs(self, query: dict[str, str]) -> Document:
         self._check_namespace(query.get("namespace"))
