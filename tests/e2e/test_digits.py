@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.local.home import Home
 from pipelines.local.platform import Platform, embedded_platform
+from pipelines.pipeline import mnist_pipeline
 
 QUICK = ("--data", "digits", "--trials", "2", "--set", "epochs=6", "--set", "min_accuracy=0.5")
 
@@ -128,6 +129,20 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=platform.bucket)["Contents"]]
         assert sum(key.startswith("objects/sha256/") for key in keys) == 4
         assert any(key.endswith("model.keras") for key in keys)
+
+
+def test_no_parameter_has_the_name_of_a_components_input(home: Path, first: dict[str, Any]) -> None:
+    """Kubeflow's integration logs a task's inputs to the run that the step writes to; MLflow keeps one value a name."""
+    from mlflow import MlflowClient
+
+    components = mnist_pipeline.pipeline_spec.components.values()
+    inputs = {name for component in components for name in component.input_definitions.parameters}
+    with platform_of(home) as platform:
+        client = MlflowClient(platform.tracking_uri)
+        runs = client.search_runs([client.get_run(first["run_id"]).info.experiment_id])
+    logged = {name for run in runs for name in run.data.params}
+    assert logged
+    assert logged & inputs == set()
 
 
 def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[str, Any]) -> None:

@@ -234,7 +234,7 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
 def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:
     for executor in ("exec-train", "exec-train-2", "exec-search"):
         (mount,) = node_pools[executor]["emptyDirMounts"]
-        assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
+        assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")  # noqa: S108
         assert "sizeLimit" not in mount
 
 
