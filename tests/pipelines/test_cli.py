@@ -41,7 +41,9 @@ def mnist_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["ui"], ["compile"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["ui"], ["compile"], ["doctor"], ["submit"], ["upload"], ["schedule", "set"]]
+)
 def test_help_answers_without_the_heavy_libraries(command: list[str]) -> None:
     answered = subprocess.run(
         [sys.executable, "-c", HELP, *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
