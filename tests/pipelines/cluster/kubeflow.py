@@ -158,9 +158,8 @@ class Kubeflow:
         run = _one(self.runs, "run_id", run_id)
         seen = self.progress.pop(0) if len(self.progress) > 1 else self.progress[0]
         tasks = [{"run_id": run_id, "task_id": self._id(), **task} for task in seen.get("tasks", [])]
-        shown = {key: value for key, value in seen.items() if key != "tasks"}
-        shown = run | shown
-        return shown | ({"run_details": {"task_details": tasks}} if tasks else {})
+        details: Document = {"run_details": {"task_details": tasks}} if tasks else {}
+        return run | {key: value for key, value in seen.items() if key != "tasks"} | details
 
     def get_recurring_runs(self, query: dict[str, str]) -> Document:
         self._check_namespace(query.get("namespace"))
