@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.common.dataset import Split, write_splits
+from components.common.dataset import Split, read_info, write_splits
+from components.common.source_version import code_digest
 from components.common.tracking import find_pipeline_run, open_pipeline_run, step_run
-from components.common.trained_model import Training
+from components.common.trained_model import MODEL_FILE, Training
 from components.register import check_step
+from components.register.changes import parameters_digest
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
 
@@ -40,7 +42,7 @@ def make_run(mlflow_client: "MlflowClient") -> Callable[..., str]:
 @pytest.fixture
 def make_development(make_split: Callable[..., Split], tmp_path: Path) -> Callable[[int], Path]:
     def make(seed: int) -> Path:
-        directory = tmp_path / f"development-{seed}"
+        directory = tmp_path / f"development-{seed}-{uuid.uuid4().hex}"
         splits = {"train": make_split(20, seed)}
         write_splits(directory, splits, name="stripes", source="here", version=str(seed), split_seed=23)
         return directory
@@ -54,20 +56,34 @@ def development(make_development: Callable[[int], Path]) -> Path:
 
 
 @pytest.fixture
-def name(
-    make_run: Callable[..., str], development: Path, candidate: Path, evaluation: Path, tmp_path: Path
-) -> str:
+def name(mlflow_client: "MlflowClient", development: Path) -> str:
     """A registered model whose champion was made of `development` and `PARAMETERS`."""
-    from components.common.dataset import read_info
+    name = f"model-{uuid.uuid4().hex}"
+    tags = {
+        "data_digest": read_info(development).digest,
+        "test_digest": TEST_DIGEST,
+        "code_digest": code_digest(),
+        "parameters_digest": parameters_digest(PARAMETERS),
+    }
+    mlflow_client.create_registered_model(name)
+    mlflow_client.create_model_version(name, "s3://models/champion", tags=tags)
+    mlflow_client.set_registered_model_alias(name, "champion", "1")
+    return name
 
-    name, run_id, made = f"model-{uuid.uuid4().hex}", make_run(), tmp_path / "candidate"
+
+def test_what_register_writes_on_a_version_is_recognized(
+    make_run: Callable[..., str], development: Path, candidate: Path, evaluation: Path, tmp_path: Path
+) -> None:
+    name, run_id, made = f"model-{uuid.uuid4().hex}", make_run(), tmp_path / "made"
     made.mkdir()
-    (made / "model.keras").symlink_to(candidate / "model.keras")
+    (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
     trained_on = read_info(development).digest
     dataclasses.replace(Training.load(candidate), dataset_digest=trained_on).save(made)
-    check_changes_step(development, run_id, name, skip_if_unchanged=False, parameters=PARAMETERS)
+
+    first = check_changes_step(development, run_id, name, skip_if_unchanged=True, parameters=PARAMETERS)
     register_step(made, evaluation, run_id, name)
-    return name
+    second = check_changes_step(development, make_run(), name, skip_if_unchanged=True, parameters=PARAMETERS)
+    assert (first, second) == ("train", "skip")
 
 
 def test_a_run_that_would_make_the_champion_again_ends_early_and_says_so(

@@ -1,20 +1,24 @@
+import copy
 import os
 from typing import Any
 
 import pytest
 
 from tests.pipelines.cluster.conftest import CommandLine
-from tests.pipelines.cluster.kubeflow import Kubeflow
+from tests.pipelines.cluster.kubeflow import Document, Kubeflow
 
 NIGHTLY = ("schedule", "set", "nightly", "--cron", "0 0 3 * * *")
 
 
 @pytest.fixture(autouse=True)
-def uploaded(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> str:
+def uploaded(kubeflow: Kubeflow, documents: tuple[Document, Document]) -> str:
     """The pipeline's id; two versions of it are on the server."""
-    for letter in "ab":
-        assert mnist_pipeline("upload", "--image", f"mnist-pipeline@sha256:{letter * 64}").status == 0
-    return str(kubeflow.pipelines[0]["pipeline_id"])
+    pipeline = {"pipeline_id": "p", "display_name": "mnist-pipeline", "name": "mnist-pipeline"}
+    kubeflow.pipelines.append(pipeline)
+    for version in ("older", "newest"):
+        spec = {"pipeline_spec": copy.deepcopy(documents[0]), "platform_spec": documents[1]}
+        kubeflow.versions.append({"pipeline_id": "p", "pipeline_version_id": version, "pipeline_spec": spec})
+    return "p"
 
 
 def test_a_schedule_follows_the_newest_version_one_run_at_a_time_without_catching_up(
