@@ -176,9 +176,8 @@ class Kubeflow:
         if body.get("mode") != "ENABLE":
             raise RefusedError(400, "mode")
         _check_parameters(body, self._latest_spec(body)["pipeline_spec"])
-        recurring = {key: value for key, value in body.items() if key != "mode"}
         # Numbers come back as doubles.
-        recurring = json.loads(json.dumps(recurring), parse_int=float) | {
+        recurring: Document = json.loads(json.dumps(body), parse_int=float) | {
             "max_concurrency": str(body["max_concurrency"]),
             "recurring_run_id": self._id(),
             "status": "ENABLED",
