@@ -132,13 +132,12 @@ def _timed_rest_client(configuration: Any) -> Any:
             except ApiException as error:
                 if error.body is None:  # kfp's client fails on this, its own word for an SSL error
                     raise PipelineError(_untrusted(configuration.host, error)) from error
+                if error.status == 404 and "json" not in error.headers.get("Content-Type", ""):
+                    raise PipelineError(_foreign(configuration.host, "HTTP 404")) from error
                 raise
             kind = response.urllib3_response.headers.get("Content-Type", "nothing")
             if "json" not in kind:
-                raise PipelineError(
-                    f"{configuration.host} must be the API of Kubeflow Pipelines but answers with {kind}: correct "
-                    f"--host (it often ends in /pipeline), or, where that is a login page, {WAY_IN}."
-                )
+                raise PipelineError(_foreign(configuration.host, kind))
             return response
 
     return Timed(configuration)
@@ -172,6 +171,13 @@ def _refusal(host: str, error: "ApiException") -> str:
     if error.status == 403:
         return f"Kubeflow at {host} forbids that (HTTP 403: {said}): ask for the right, or {WAY_IN}."
     return f"Kubeflow at {host} refused with HTTP {error.status}: {said}"
+
+
+def _foreign(host: str, answer: str) -> str:
+    return (
+        f"{host} must be the API of Kubeflow Pipelines but answers with {answer}: correct --host (it often ends in "
+        f"/pipeline), or, where that is a login page, {WAY_IN}."
+    )
 
 
 def _untrusted(host: str, error: "ApiException") -> str:

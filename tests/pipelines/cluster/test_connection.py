@@ -91,6 +91,11 @@ def _page(status: int, headers: dict[str, str]) -> Iterator[str]:
             {"Content-Type": "text/html"},
             "must be the API of Kubeflow Pipelines but answers with text/html",
         ),
+        (
+            404,
+            {"Content-Type": "text/html"},
+            "must be the API of Kubeflow Pipelines but answers with HTTP 404",
+        ),
         (302, {"Location": "/login"}, "refuses the token (HTTP 302"),
         (403, {"Content-Type": "text/html"}, "forbids that (HTTP 403"),
     ],

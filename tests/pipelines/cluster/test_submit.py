@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -101,6 +104,20 @@ def test_a_token_that_expires_while_waiting_says_that_the_run_goes_on(
     (line,) = done.err
     assert line.startswith("error: the run goes on, but Kubeflow does not tell about it any more (")
     assert f"/#/runs/details/{kubeflow.runs[0]['run_id']}" in line
+
+
+def test_ctrl_c_ends_the_wait_and_not_the_run(kubeflow: Kubeflow) -> None:
+    kubeflow.progress = [{"state": "RUNNING", "tasks": [_task("ingest", "RUNNING", 3)]}]
+    command = [sys.executable, "-u", "-m", "pipelines.cli", "submit", "--wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as submitting:
+        assert submitting.stdout
+        assert submitting.stderr
+        assert any("running    Ingest" in line for line in submitting.stdout)
+        submitting.send_signal(signal.SIGINT)
+        assert submitting.stdout.read() == "no longer following; the run goes on.\n"
+        assert "Traceback" not in submitting.stderr.read()
+    assert submitting.returncode not in {0, 1}
+    assert [line for line in kubeflow.requests if "terminate" in line] == []
 
 
 def test_an_experiment_is_created_on_demand(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
