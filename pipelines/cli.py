@@ -10,6 +10,7 @@ import typer
 
 from components.common.errors import PipelineError
 from pipelines.cli_cluster import app as cluster_commands
+from pipelines.cli_schedule import app as schedule_commands
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cluster_commands)
+app.add_typer(schedule_commands, name="schedule")
 
 HomeOption = Annotated[
     Path, typer.Option("--home", help="Directory that keeps data, history and logs of the embedded platform.")

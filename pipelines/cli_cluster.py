@@ -1,4 +1,4 @@
-"""The commands for a Kubeflow cluster: submit, upload, schedule."""
+"""The commands for a Kubeflow cluster: submit and upload."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,10 +6,6 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer()
-schedule_app = typer.Typer(
-    help="Recurring runs: declared by name, set as often as you like.", no_args_is_help=True
-)
-app.add_typer(schedule_app, name="schedule")
 
 HostOption = Annotated[
     str | None,
@@ -42,7 +38,12 @@ PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubef
 PIPELINE = "mnist-pipeline"
 
 
-def _arguments(settings: list[str] | None) -> dict[str, Any]:
+def arguments_of(settings: list[str] | None) -> dict[str, Any]:
+    """Return the pipeline's arguments, checked.
+
+    Raises:
+        PipelineError: No such parameter, or a value that breaks its rule.
+    """
     from pipelines.parameters import check_arguments, parse_settings
 
     arguments = parse_settings(settings or [])
@@ -71,7 +72,7 @@ def submit(
     from pipelines.cluster.submit import submit as submit_run
     from pipelines.compile import default_image
 
-    arguments = _arguments(settings)
+    arguments = arguments_of(settings)
     with (
         compiled(image or default_image()) as package,
         connected(Address(host, namespace, token_file)) as cluster,
@@ -116,91 +117,3 @@ def upload(
     ):
         uploaded = upload_version(cluster, package, pipeline)
         typer.echo(f"version {uploaded.version}  {uploaded.link}")
-
-
-@schedule_app.command(name="set")
-def set_command(
-    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
-    cron: Annotated[
-        str, typer.Option(help="When: '0 0 3 * * *' is 3:00 each day; a crontab's five fields will do.")
-    ],
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenOption = None,
-    pipeline: PipelineOption = PIPELINE,
-    experiment: ExperimentOption = "Default",
-    create_experiment: CreateOption = False,
-    settings: SettingsOption = None,
-    service_account: AccountOption = None,
-) -> None:
-    """Make the schedule be as declared: create it, replace it, or leave it as it is.
-
-    It follows the newest uploaded version, one run at a time. Runs end early where data, code and parameters are those
-    of the champion; --set skip_if_unchanged=false lifts that.
-    """
-    from pipelines.cluster.connection import Address, connected
-    from pipelines.cluster.cron import six_fields
-    from pipelines.cluster.schedule import set_schedule
-
-    fields = six_fields(cron)
-    if len(cron.split()) == 5:
-        typer.echo(f"Kubeflow's cron has six fields, seconds first: {cron!r} is set as {fields!r}.")
-    arguments = _arguments(settings)
-    with connected(Address(host, namespace, token_file)) as cluster:
-        done = set_schedule(
-            cluster,
-            name,
-            fields,
-            pipeline,
-            experiment,
-            arguments,
-            create_experiment=create_experiment,
-            service_account=service_account,
-        )
-    typer.echo(f"{done}  {name}  {fields}")
-
-
-@schedule_app.command(name="list")
-def list_command(
-    host: HostOption = None, namespace: NamespaceOption = None, token_file: TokenOption = None
-) -> None:
-    """List the schedules."""
-    from pipelines.cluster.connection import Address, connected
-    from pipelines.cluster.schedule import cron_of, schedules
-
-    with connected(Address(host, namespace, token_file)) as cluster:
-        for entry in schedules(cluster):
-            typer.echo(f"{(entry.status or '').lower():9} {cron_of(entry):20} {entry.display_name}")
-
-
-@schedule_app.command(name="show")
-def show_command(
-    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenOption = None,
-) -> None:
-    """Show a schedule with its parameters."""
-    from pipelines.cluster.connection import Address, connected
-    from pipelines.cluster.schedule import described, existing_schedules
-
-    with connected(Address(host, namespace, token_file)) as cluster:
-        for entry in existing_schedules(cluster, name):
-            for title, value in described(cluster, entry):
-                typer.echo(f"{title:19} {value}")
-
-
-@schedule_app.command(name="delete")
-def delete_command(
-    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenOption = None,
-) -> None:
-    """Delete a schedule; runs that have started go on."""
-    from pipelines.cluster.connection import Address, connected
-    from pipelines.cluster.schedule import delete_schedule
-
-    with connected(Address(host, namespace, token_file)) as cluster:
-        delete_schedule(cluster, name)
-    typer.echo(f"deleted  {name}")

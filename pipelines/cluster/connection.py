@@ -1,6 +1,5 @@
 """The connection to a Kubeflow Pipelines server, whose every error is one line within seconds."""
 
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.port_forward import forwarded
 
 if TYPE_CHECKING:
     import kfp
-    from kfp_server_api import ApiException
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
-WAY_IN = "give a fresh one in KFP_TOKEN or --token-file"
 
 
 @dataclass(frozen=True)
@@ -131,76 +129,13 @@ def _timed_rest_client(configuration: Any) -> Any:
                 response = super().request(*args, **options)
             except ApiException as error:
                 if error.body is None:  # kfp's client fails on this, its own word for an SSL error
-                    raise PipelineError(_untrusted(configuration.host, error)) from error
+                    raise PipelineError(untrusted(configuration.host, error)) from error
                 if error.status == 404 and "json" not in error.headers.get("Content-Type", ""):
-                    raise PipelineError(_foreign(configuration.host, "HTTP 404")) from error
+                    raise PipelineError(foreign(configuration.host, "HTTP 404")) from error
                 raise
             kind = response.urllib3_response.headers.get("Content-Type", "nothing")
             if "json" not in kind:
-                raise PipelineError(_foreign(configuration.host, kind))
+                raise PipelineError(foreign(configuration.host, kind))
             return response
 
     return Timed(configuration)
-
-
-@contextmanager
-def explained(host: str) -> Iterator[None]:
-    """Turn an error of kfp's client into one line.
-
-    Raises:
-        PipelineError: A call in the block failed.
-    """
-    from kfp_server_api import ApiException
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ApiException as error:
-        raise PipelineError(_refusal(host, error)) from error
-    except HTTPError as error:
-        raise PipelineError(
-            f"no Kubeflow Pipelines answers at {host} ({_cause(error)}): correct --host, or leave it out to go "
-            "through kubectl port-forward."
-        ) from error
-
-
-def _refusal(host: str, error: "ApiException") -> str:
-    said = message_of(error)
-    if error.status == 401 or error.status in {302, 303, 307}:
-        return f"Kubeflow at {host} refuses the token (HTTP {error.status}: {said}): {WAY_IN}."
-    if error.status == 403:
-        return f"Kubeflow at {host} forbids that (HTTP 403: {said}): ask for the right, or {WAY_IN}."
-    return f"Kubeflow at {host} refused with HTTP {error.status}: {said}"
-
-
-def _foreign(host: str, answer: str) -> str:
-    return (
-        f"{host} must be the API of Kubeflow Pipelines but answers with {answer}: correct --host (it often ends in "
-        f"/pipeline), or, where that is a login page, {WAY_IN}."
-    )
-
-
-def _untrusted(host: str, error: "ApiException") -> str:
-    said = _first_line(str(error.reason).partition("\n")[2])
-    return f"no trusted connection to {host} ({said}): name its certificates in SSL_CERT_FILE."
-
-
-def message_of(error: "ApiException") -> str:
-    """Return what the server said, without kfp's headers around it and the server's own call stack."""
-    try:
-        body = json.loads(error.body or "")
-    except ValueError:
-        return _first_line(str(error.reason))
-    said = body.get("message") or body.get("error_message") or body.get("error") or error.reason
-    return _first_line(str(said))
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:400]
-
-
-def _cause(error: BaseException) -> str:
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _cause(reason)
-    return _first_line(str(error).rpartition(": ")[2])

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
-from pipelines.cluster.connection import Cluster, message_of
+from pipelines.cluster.connection import Cluster
+from pipelines.cluster.errors import message_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
