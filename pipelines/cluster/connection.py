@@ -76,7 +76,7 @@ def _connect(host: str, address: Address) -> Cluster:
             credentials=_credentials(address),
             ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
         )
-    client._existing_config.retries = Retry(total=2, connect=1, redirect=False)
+    client._existing_config.retries = Retry(total=1, read=0, redirect=False)
     client._run_api.api_client.rest_client = _timed_rest_client(client._existing_config)
     return Cluster(client, host, address.namespace)
 

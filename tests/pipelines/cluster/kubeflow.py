@@ -9,6 +9,7 @@ import json
 import re
 import ssl
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,16 +52,18 @@ class Kubeflow:
     """What the server holds; tests look here, and set what it is to do.
 
     Attributes:
+        stall: Seconds that every answer but the health check's takes.
         token: Required of every request but the health check, where it is set.
         multi_user: Namespaces are required in this mode, and refused in the other.
         progress: What each look at a run shows next, the last one for ever: state, tasks and perhaps an error.
         requests: Method and path of what was asked.
-        failures: Statuses to answer the next requests with, whatever they ask.
+        failures: Statuses to answer the next requests with, whatever they ask; 0 hangs up without an answer.
         failures_after_start: The same, once a run has been started.
         violations: What a real server would not have understood.
     """
 
     def __init__(self) -> None:
+        self.stall = 0.0
         self.token: str | None = None
         self.multi_user = False
         self.experiments: list[Document] = []
@@ -303,6 +306,9 @@ class Handler(BaseHTTPRequestHandler):
             status, answer = 200, self.answer(content)
         except RefusedError as refused:
             status, answer = refused.status, {"code": 3, "message": str(refused)}
+            if not status:
+                self.close_connection = True
+                return
         except Exception as error:
             self.kubeflow.violations.append(f"{self.command} {self.path}: {error!r}")
             status, answer = 500, {"message": repr(error)}
@@ -329,6 +335,7 @@ class Handler(BaseHTTPRequestHandler):
         raise ValueError("no such method in the API")
 
     def admit(self) -> None:
+        time.sleep(self.kubeflow.stall)
         if self.kubeflow.failures:
             raise RefusedError(self.kubeflow.failures.pop(0), "as the test wants it")
         if self.kubeflow.token and self.headers.get("Authorization") != f"Bearer {self.kubeflow.token}":

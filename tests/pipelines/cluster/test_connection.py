@@ -63,6 +63,15 @@ def test_a_host_that_never_answers(
     assert "timed out" in line
 
 
+def test_a_server_that_stops_answering(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.2)
+    kubeflow.stall = 0.6
+    assert "Read timed out" in _one_line(mnist_pipeline, *LIST)
+    assert len(kubeflow.requests) == 3  # two of them for its health
+
+
 @contextmanager
 def _page(status: int, headers: dict[str, str]) -> Iterator[str]:
     class Page(BaseHTTPRequestHandler):

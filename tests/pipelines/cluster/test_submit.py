@@ -87,10 +87,16 @@ def test_a_server_that_stumbles_does_not_end_the_wait(
     kubeflow.progress = [*PROGRESS[:2], {"state": "SUCCEEDED"}]
     without = mnist_pipeline("submit", "--wait").out[1:]
     kubeflow.progress = [*PROGRESS[:2], {"state": "SUCCEEDED"}]
-    kubeflow.failures_after_start = [500, 503]
+    kubeflow.failures_after_start = [500, 0, 503]
     done = mnist_pipeline("submit", "--wait")
     assert done.status == 0
-    assert "waiting    Kubeflow does not answer: as the test wants it" in done.out
+    waited = [
+        line.rpartition(": ")[2]
+        for line in done.out
+        if line.startswith("waiting    Kubeflow does not answer")
+    ]
+    assert waited[0] == waited[2] == "as the test wants it"
+    assert "without response" in waited[1]
     assert without == [line for line in done.out[1:] if not line.startswith("waiting")]
 
 
