@@ -10,6 +10,8 @@ import typer
 
 from components.common.errors import PipelineError
 from pipelines import cli_models, cli_use
+from pipelines.cli_cluster import app as cluster_commands
+from pipelines.cli_schedule import app as schedule_commands
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -17,6 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cluster_commands)
+app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_use.app)

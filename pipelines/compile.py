@@ -60,7 +60,7 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
         recipe.literals.add(string_value=name)
     options = KubernetesManifestOptions(
         pipeline_name=spec.pipeline_info.name,
-        pipeline_version_name=f"{spec.pipeline_info.name}-{_version(image)}",
+        pipeline_version_name=f"{spec.pipeline_info.name}-{image_version(image)}",
         include_pipeline_manifest=True,
     )
     try:
@@ -81,5 +81,6 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
         ) from error
 
 
-def _version(image: str) -> str:
+def image_version(image: str) -> str:
+    """Return the first 12 characters of the digest, or of the commit's hash, that the reference ends in."""
     return re.split(r"[:@]", image)[-1][:12]

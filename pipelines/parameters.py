@@ -1,7 +1,10 @@
 """The pipeline's parameters as a user gives them: name=value, checked before anything starts."""
 
 import json
+import re
 from collections.abc import Iterable
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from components.common.errors import PipelineError
@@ -72,3 +75,11 @@ def defaults() -> dict[str, Any]:
     """Return the pipeline's parameters with their default values."""
     inputs = mnist_pipeline.component_spec.inputs
     return {name: specification.default for name, specification in inputs.items()}
+
+
+def run_name(arguments: dict[str, Any]) -> str:
+    """Name the run so that a person can tell it from others in a chart's legend."""
+    given = {**defaults(), **arguments}
+    data = given["dataset_name"] or PurePosixPath(given["data"].rstrip("/")).name
+    slug = re.sub(r"[^\w.-]+", "-", data.removesuffix(".npz"))
+    return f"{slug}-{given['recipe']}-{datetime.now():%m%d-%H%M%S}"

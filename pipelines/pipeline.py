@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 from components.evaluate.component import evaluate, gate
 from components.ingest.component import ingest
 from components.preprocess.component import preprocess
-from components.register.component import close_run, register
+from components.register.component import check_changes, close_run, register
 from components.train.component import train
 from components.tune.component import choose, open_study, search
 
@@ -26,10 +26,15 @@ def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
 def on_accelerator(
     task: dsl.PipelineTask, count: Any, resource: Any, node_selector: Any, tolerations: Any
 ) -> dsl.PipelineTask:
-    """Let the run's parameters place the task in a GPU node pool; with a count of 0 it runs anywhere."""
+    """Let the run's parameters place the task in a GPU node pool; with a count of 0 it runs anywhere.
+
+    Libraries that let several GPUs talk need more shared memory than the 64 MiB of a container. The volume costs
+    nothing until it is written to, and counts towards the pod's memory: Kubeflow can tie no volume to a parameter.
+    """
     task.set_accelerator_type(resource).set_accelerator_limit(count)
     kubernetes.add_node_selector_json(task, node_selector)
     kubernetes.add_toleration_json(task, tolerations)
+    kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory")  # noqa: S108
     return task
 
 
@@ -86,6 +91,7 @@ def mnist_pipeline(
     trials: int = 4,
     tuning_workers: int = 1,
     min_accuracy: float = 0.95,
+    skip_if_unchanged: bool = False,
     experiment_name: str = "mnist-pipeline",
     model_name: str = "",
     gpu_count: int = 0,
@@ -110,6 +116,7 @@ def mnist_pipeline(
         trials: Configurations to try in tuning, the baseline included.
         tuning_workers: Workers that share the trials, one pod each.
         min_accuracy: Test accuracy below which nothing is registered.
+        skip_if_unchanged: End early where the champion was made of the same data, code and parameters.
         experiment_name: MLflow experiment; created when missing.
         model_name: Registered model; by default the data set's name and "-cnn".
         gpu_count: GPUs for each training and tuning task; 0 trains on the processor.
@@ -147,6 +154,23 @@ def mnist_pipeline(
             "Preprocess",
         )
         development = prepared.outputs["development"]
+        changes = durable(
+            check_changes(
+                development=development,
+                pipeline_run_id=RUN_ID,
+                model_name=model_name,
+                skip_if_unchanged=skip_if_unchanged,
+                recipe=recipe,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                seed=seed,
+                trials=trials,
+                tuning_workers=tuning_workers,
+            ),
+            "Check changes",
+        )
+        with dsl.If(changes.output == "train", name="there is something to do"):
         training = {
             "development": development,
             "pipeline_run_id": RUN_ID,
@@ -172,6 +196,7 @@ def mnist_pipeline(
             node_selector=node_selector,
             tolerations=tolerations,
         )
+            best.set_display_name("Tune")
         tuned = train(step="train-tuned", overrides=best.output, **training)
         on_accelerator(durable(tuned, "Train tuned"), **pool)
         evaluation = durable(
@@ -186,7 +211,9 @@ def mnist_pipeline(
             ),
             "Evaluate",
         )
-        decision = durable(gate(evaluation=evaluation.outputs["evaluation"], pipeline_run_id=RUN_ID), "Gate")
+            decision = durable(
+                gate(evaluation=evaluation.outputs["evaluation"], pipeline_run_id=RUN_ID), "Gate"
+            )
         with dsl.If(decision.output == "register", name="passed the gate"):
             durable(
                 register(

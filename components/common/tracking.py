@@ -3,7 +3,8 @@
 The one place that decides which MLflow run a step writes to:
 
 * no ``MLFLOW_TRACKING_URI``: nothing is tracked;
-* ``MLFLOW_RUN_ID`` set (Kubeflow's native integration injected the task's run): that run and its parent;
+* ``MLFLOW_RUN_ID`` set (Kubeflow's native integration injected the task's run): that run, and the one at the top of
+  its tree, to which it is moved up: Kubeflow puts a run of its own for every loop, condition and exit handler between;
 * otherwise a run of our own, found again by the pipeline run's id, which every step knows.
 
 Tracking is a witness. When MLflow stops answering, the work goes on; what was not sent is kept, sent when it answers
@@ -150,6 +151,13 @@ def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | No
     return _search(client, f"tags.{PIPELINE_RUN_TAG} = '{pipeline_run_id}' and tags.{STEP_TAG} = 'pipeline'")
 
 
+def _top(client: "MlflowClient", run: "Run") -> str:
+    """Return the id of the run that this one hangs from in the end."""
+    while above := run.data.tags.get(PARENT_TAG):
+        run = client.get_run(above)
+    return str(run.info.run_id)
+
+
 def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> None:
     """Create the parent run, or adopt the one that Kubeflow made; the first step calls this.
 
@@ -169,7 +177,7 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
 def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, experiment_name: str) -> None:
     tags = {PIPELINE_RUN_TAG: pipeline_run_id, STEP_TAG: "pipeline"}
     if injected := os.environ.get("MLFLOW_RUN_ID"):
-        parent_id = client.get_run(injected).data.tags.get(PARENT_TAG, injected)
+        parent_id = _top(client, client.get_run(injected))
         for key, value in tags.items():
             client.set_tag(parent_id, key, value)
         return
@@ -216,8 +224,11 @@ def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepR
         from mlflow.entities import RunTag
 
         run = client.get_run(injected)
-        parent_id = run.data.tags.get(PARENT_TAG, injected)
+        parent_id = _top(client, run)
         client.log_batch(injected, tags=[RunTag(key, value) for key, value in environment.items()])
+        client.set_tag(injected, STEP_TAG, step)
+        if run.data.tags.get(PARENT_TAG, parent_id) != parent_id:
+            client.set_tag(injected, PARENT_TAG, parent_id)
     else:
         parent = find_pipeline_run(client, pipeline_run_id)
         if parent is None:

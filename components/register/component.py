@@ -6,6 +6,53 @@ from components.common.image import BASE_IMAGE
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
+def check_changes(
+    development: dsl.Input[dsl.Dataset],
+    pipeline_run_id: str,
+    model_name: str,
+    skip_if_unchanged: bool,
+    recipe: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    trials: int,
+    tuning_workers: int,
+) -> str:
+    """Say "train", or "skip" where the champion was made of the same data, code and parameters.
+
+    Args:
+        development: Training and validation split.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        model_name: Registered model whose champion is looked at.
+        skip_if_unchanged: False always trains.
+        recipe: Named configuration to start from.
+        epochs: Passes over the training split; 0 keeps the recipe's.
+        batch_size: Images a step; 0 keeps the recipe's.
+        learning_rate: Peak learning rate; 0 keeps the recipe's.
+        seed: Seed of training and search.
+        trials: Configurations to try in all, the baseline included.
+        tuning_workers: Workers that share the trials.
+    """
+    from pathlib import Path
+
+    from components.register.check_step import check_changes_step
+
+    parameters = {
+        "recipe": recipe,
+        "epochs": int(epochs),
+        "batch_size": int(batch_size),
+        "learning_rate": float(learning_rate),
+        "seed": int(seed),
+        "trials": int(trials),
+        "tuning_workers": int(tuning_workers),
+    }
+    return check_changes_step(
+        Path(development.path), pipeline_run_id, model_name, skip_if_unchanged, parameters
+    )
+
+
+@dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def register(
     candidate: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],

@@ -21,6 +21,7 @@ FROM_PIPELINE_RUN = (
     "split_seed",
     "stratify",
     "fraction",
+    "parameters_digest",
 )
 
 

@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TextIO
 
 from pipelines.local.data import data_arguments
@@ -18,7 +16,7 @@ from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import SupervisedProcess
 from pipelines.local.progress import Progress
 from pipelines.local.summary import Summary, find_parent, summarize
-from pipelines.parameters import check_arguments, defaults
+from pipelines.parameters import check_arguments, run_name
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
@@ -42,7 +40,7 @@ def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell) -> Summary
     with embedded_platform(home) as platform:
         os.environ.update(platform.environment)
         arguments = {**data_arguments(data, tell), **arguments}
-        name = _run_name(arguments)
+        name = run_name(arguments)
         log = home.logs / f"{name}.log"
         tell(f"run {name}")
         tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
@@ -81,14 +79,6 @@ def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
         log.write(line)
         log.flush()
         yield line
-
-
-def _run_name(arguments: dict[str, Any]) -> str:
-    """Name the run so that a person can tell it from others in a chart's legend."""
-    data = arguments.get("dataset_name") or PurePosixPath(arguments["data"].rstrip("/")).name
-    recipe = arguments.get("recipe", defaults()["recipe"])
-    slug = re.sub(r"[^\w.-]+", "-", data.removesuffix(".npz"))
-    return f"{slug}-{recipe}-{datetime.now():%m%d-%H%M%S}"
 
 
 def _artifact_directory(home: Home, name: str) -> Path:

@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.local.home import Home
 from pipelines.local.platform import Platform, embedded_platform
+from pipelines.pipeline import mnist_pipeline
 
 QUICK = ("--data", "digits", "--trials", "2", "--set", "epochs=6", "--set", "min_accuracy=0.5")
 
@@ -84,6 +85,7 @@ def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
     assert [step["name"] for step in first["steps"]] == [
         "ingest",
         "preprocess",
+        "check-changes",
         "train-baseline",
         "open-study",
         "search",
@@ -115,7 +117,8 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
 
         steps = children(parent.info.run_id)
         assert set(steps) == {
-            "ingest", "preprocess", "train-baseline", "tune", "train-tuned", "evaluate", "gate", "register",
+            "ingest", "preprocess", "check-changes", "train-baseline", "tune", "train-tuned", "evaluate", "gate",
+            "register",
         }  # fmt: skip
         assert {run.info.status for run in steps.values()} == {"FINISHED"}
         assert set(children(steps["tune"].info.run_id)) == {"trial 0 (baseline)", "trial 1"}
@@ -128,6 +131,37 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
         assert any(key.endswith("model.keras") for key in keys)
 
 
+def test_no_parameter_has_the_name_of_a_components_input(home: Path, first: dict[str, Any]) -> None:
+    """Kubeflow's integration logs a task's inputs to the run that the step writes to; MLflow keeps one value a name."""
+    from mlflow import MlflowClient
+
+    components = mnist_pipeline.pipeline_spec.components.values()
+    inputs = {name for component in components for name in component.input_definitions.parameters}
+    with platform_of(home) as platform:
+        client = MlflowClient(platform.tracking_uri)
+        runs = client.search_runs([client.get_run(first["run_id"]).info.experiment_id])
+    logged = {name for run in runs for name in run.data.params}
+    assert logged
+    assert logged & inputs == set()
+
+
+def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[str, Any]) -> None:
+    outcome = run(home, "--set", "skip_if_unchanged=true")
+    assert outcome["status"] == "SUCCEEDED"
+    assert [step["name"] for step in outcome["steps"]] == [
+        "ingest",
+        "preprocess",
+        "check-changes",
+        "close-run",
+    ]
+    champion = f"{first['model']['name']} version {first['model']['version']}"
+    assert outcome["decision"]["action"] == "skip"
+    assert outcome["decision"]["reasons"] == [
+        f"data, code and parameters are those of the champion, {champion}"
+    ]
+    assert outcome["model"]["version"] is None
+
+
 def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: dict[str, Any]) -> None:
     from mlflow import MlflowClient
 
@@ -137,7 +171,7 @@ def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: d
         client = MlflowClient(platform.tracking_uri)
         assert client.get_registered_model("digits-cnn").aliases["champion"] == first["model"]["version"]
         runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
-        assert [run.info.status for run in runs] == ["FINISHED", "KILLED"]
+        assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "KILLED"]
 
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:

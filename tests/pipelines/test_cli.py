@@ -43,7 +43,20 @@ def mnist_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["ui"], ["compile"], ["doctor"], ["models"], ["models", "diff"], ["predict"], ["serve"]],
+    [
+        [],
+        ["run"],
+        ["ui"],
+        ["compile"],
+        ["doctor"],
+        ["models"],
+        ["models", "diff"],
+        ["predict"],
+        ["serve"],
+        ["submit"],
+        ["upload"],
+        ["schedule", "set"],
+    ],
 )
 def test_help_answers_without_the_heavy_libraries(command: list[str]) -> None:
     answered = subprocess.run(

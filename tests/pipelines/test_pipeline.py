@@ -91,7 +91,10 @@ def _consumers(spec: Spec, dag: str, source: Spec) -> Iterator[tuple[str, str]]:
     [
         ("test", {("comp-evaluate", "test")}),
         # The evaluation calibrates on its validation split.
-        ("development", {(component, "development") for component in (*TRAINING, "comp-evaluate")}),
+        (
+            "development",
+            {(component, "development") for component in {*TRAINING, "comp-evaluate", "comp-check-changes"}},
+        ),
     ],
 )
 def test_only_the_evaluation_is_given_the_test_split(
@@ -102,20 +105,32 @@ def test_only_the_evaluation_is_given_the_test_split(
 
 
 def test_steps_wait_for_what_they_need(spec: Spec) -> None:
-    waits = {
-        name: set(task.get("dependentTasks", []))
-        for dag, name, task in _tasks(spec)
-        if dag == "comp-exit-handler-1"
-    }
-    assert waits == {
+    def waits(part: str) -> Spec:
+        return {name: set(task.get("dependentTasks", [])) for dag, name, task in _tasks(spec) if dag == part}
+
+    assert waits("comp-exit-handler-1") == {
         "ingest": set(),
         "preprocess": {"ingest"},
-        "train": {"preprocess"},
-        "tune": {"preprocess", "train"},
-        "train-2": {"preprocess", "tune"},
-        "evaluate": {"preprocess", "train", "train-2"},
+        "check-changes": {"preprocess"},
+        "condition-2": {"check-changes", "preprocess"},
+    }
+    assert waits("comp-condition-2") == {
+        "train": set(),
+        "tune": {"train"},
+        "train-2": {"tune"},
+        "evaluate": {"train", "train-2"},
         "gate": {"evaluate"},
-        "condition-2": {"evaluate", "gate"},
+        "condition-3": {"evaluate", "gate"},
+    }
+
+
+def test_nothing_is_trained_where_nothing_has_changed(spec: Spec) -> None:
+    condition = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]
+    assert condition["triggerPolicy"] == {
+        "condition": "inputs.parameter_values['pipelinechannel--check-changes-Output'] == 'train'"
+    }
+    assert _inputs(condition, "parameters")["pipelinechannel--check-changes-Output"] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "check-changes"}
     }
 
 
@@ -131,8 +146,8 @@ def test_the_search_waits_for_the_study_and_the_choice_for_every_worker(spec: Sp
 
 def test_nothing_is_registered_that_did_not_pass_the_gate(spec: Spec) -> None:
     places = [dag for dag, _, task in _tasks(spec) if task["componentRef"]["name"] == "comp-register"]
-    assert places == ["comp-condition-2"]
-    condition = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]
+    assert places == ["comp-condition-3"]
+    condition = spec["components"]["comp-condition-2"]["dag"]["tasks"]["condition-3"]
     assert condition["triggerPolicy"] == {
         "condition": "inputs.parameter_values['pipelinechannel--gate-Output'] == 'register'"
     }
@@ -156,7 +171,7 @@ def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cach
         for _, name, task in _tasks(spec)
         if "executorLabel" in _component(spec, task) and name != "close-run"
     }
-    assert len(steps) == 10
+    assert len(steps) == 11
     assert steps == dict.fromkeys(steps, (2, {}))
 
 
@@ -218,6 +233,31 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
     for origins in placed.values():
         assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
     assert node_pools.keys() == {"exec-train", "exec-train-2", "exec-search"}
+
+
+def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:
+    for executor in ("exec-train", "exec-train-2", "exec-search"):
+        (mount,) = node_pools[executor]["emptyDirMounts"]
+        assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")  # noqa: S108
+        assert "sizeLimit" not in mount
+
+
+def test_the_graph_speaks_to_people(spec: Spec) -> None:
+    displayed = {task["taskInfo"]["name"] for _, _, task in _tasks(spec)}
+    assert displayed == {
+        "Ingest", "Preprocess", "Check changes", "there is something to do", "Train baseline", "Tune", "Open study",
+        "workers", "Search", "Choose", "Train tuned", "Evaluate", "Gate", "passed the gate", "Register", "pipeline",
+        "Close run",
+    }  # fmt: skip
+    schemas = [
+        output["artifactType"]["schemaTitle"]
+        for component in spec["components"].values()
+        if "executorLabel" in component
+        for output in component.get("outputDefinitions", {}).get("artifacts", {}).values()
+    ]
+    assert {"system.Metrics", "system.ClassificationMetrics", "system.HTML", "system.Markdown"} <= set(
+        schemas
+    )
 
 
 def test_every_input_that_a_task_names_is_declared_and_passed_down(spec: Spec, node_pools: Spec) -> None:

@@ -1,9 +1,12 @@
 """The run tree in a real MLflow server; that server's outages have a file of their own."""
 
+import json
 import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,3 +226,91 @@ def test_runs_that_kubeflow_injects_are_used(
     assert runs["task"].data.metrics == {"accuracy": 0.9}
     assert runs["trial 1"].data.tags["mlflow.parentRunId"] == task
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+class Launcher:
+    """What Kubeflow's driver and launcher do in MLflow around the task of a step."""
+
+    def __init__(self, client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> None:
+        self.client = client
+        self.experiment_id = client.create_experiment(f"kubeflow-{uuid.uuid4().hex}")
+        self._environment = monkeypatch
+
+    def start(self, name: str, parent: str | None) -> str:
+        """Make a run for a pipeline, a part of the DAG or a task."""
+        tags = {"mlflow.parentRunId": parent} if parent else {}
+        return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
+
+    @contextmanager
+    def task(self, name: str, parent: str, inputs: dict[str, object]) -> Iterator[str]:
+        """Inject the environment, and in the end log the component's inputs and metrics, as one batch."""
+        from mlflow.entities import Metric, Param
+
+        run_id = self.start(name, parent)
+        self._environment.setenv("MLFLOW_RUN_ID", run_id)
+        self._environment.setenv("MLFLOW_EXPERIMENT_ID", self.experiment_id)
+        yield run_id
+        params = [Param(key, json.dumps(value)) for key, value in inputs.items()]
+        self.client.log_batch(run_id, metrics=[Metric("validation_accuracy", 0.9, 0, 0)], params=params)
+        self.client.set_terminated(run_id, "FINISHED")
+
+
+@pytest.fixture
+def launcher(mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    return Launcher(mlflow_client, monkeypatch)
+
+
+def test_the_tree_is_the_same_whatever_kubeflow_puts_between(
+    mlflow_client: "MlflowClient", launcher: Launcher
+) -> None:
+    run_id = uuid.uuid4().hex
+    top = launcher.start("mnist-fast", None)
+    handler = launcher.start("exit-handler-1", top)
+    condition = launcher.start("condition-2", handler)
+    loop = launcher.start("for-loop-1", launcher.start("tune", condition))
+    with launcher.task("ingest", handler, {"data": "digits"}):
+        open_pipeline_run(run_id, "name", "never-made")
+        with step_run(run_id, "ingest") as run:
+            run.parent.set_tags({"dataset": "digits"})
+    inputs = {"recipe": "fast", "epochs": 0, "learning_rate": 0.0, "seed": 0}
+    with launcher.task("train", condition, inputs) as train, step_run(run_id, "train-baseline") as run:
+        assert run.run_id == train
+        run.log_params({"config.recipe": "fast", "config.epochs": 4})
+        run.parent.log_metrics({"test_accuracy": 0.8})
+    for worker in ("1/2", "2/2"):
+        with launcher.task("search", loop, {"worker": worker}), step_run(run_id, "tune", last=False) as run:
+            run.child(f"trial of {worker}", {"step": "trial"}).close()
+    with launcher.task("close-run", top, {}):
+        close_pipeline_run(run_id, succeeded=True, message="")
+
+    parent = _parent(mlflow_client, run_id)
+    assert (parent.info.run_id, parent.info.run_name, parent.info.status) == (top, "mnist-fast", "FINISHED")
+    assert (parent.data.tags["dataset"], parent.data.metrics) == ("digits", {"test_accuracy": 0.8})
+    steps = {run.info.run_id: run for run in _children(mlflow_client, parent) if "step" in run.data.tags}
+    assert sorted(run.data.tags["step"] for run in steps.values()) == [
+        "ingest",
+        "train-baseline",
+        "tune",
+        "tune",
+    ]
+    assert {run.info.status for run in steps.values()} == {"FINISHED"}
+    assert steps[train].data.params == {
+        "config.recipe": "fast", "config.epochs": "4", "recipe": '"fast"', "epochs": "0", "learning_rate": "0.0",
+        "seed": "0",
+    }  # fmt: skip
+    trials = [trial for run in steps.values() for trial in _children(mlflow_client, run)]
+    assert sorted(trial.info.run_name for trial in trials) == ["trial of 1/2", "trial of 2/2"]
+
+
+def test_a_task_that_kubeflow_runs_again_keeps_its_run(
+    mlflow_client: "MlflowClient", launcher: Launcher
+) -> None:
+    run_id, top = uuid.uuid4().hex, launcher.start("mnist-fast", None)
+    condition = launcher.start("condition-2", top)
+    with launcher.task("train", condition, {}) as train:
+        open_pipeline_run(run_id, "name", "never-made")
+        with pytest.raises(ZeroDivisionError), step_run(run_id, "train-baseline"):
+            _ = 1 / 0
+        with step_run(run_id, "train-baseline") as run:
+            assert (run.run_id, run.parent.run_id) == (train, top)
+    assert mlflow_client.get_run(train).info.status == "FINISHED"

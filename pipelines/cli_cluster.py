@@ -1,0 +1,119 @@
+"""The commands for a Kubeflow cluster: submit and upload."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KF_PIPELINES_ENDPOINT",
+        help="Address of Kubeflow Pipelines; without it kubectl forwards a port. KFP_TOKEN may hold a token.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option(help="Your profile, where Kubeflow serves several users.")
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(envvar="KFP_TOKEN_FILE", help="File with a bearer token, read anew for every request."),
+]
+ImageOption = Annotated[
+    str | None,
+    typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),
+]
+ExperimentOption = Annotated[str, typer.Option(help="Experiment in Kubeflow to run in.")]
+CreateOption = Annotated[bool, typer.Option("--create-experiment", help="Create it when it is missing.")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any pipeline parameter; may be repeated."),
+]
+AccountOption = Annotated[
+    str | None, typer.Option(help="Kubernetes service account of the run; by default the server's choice.")
+]
+PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubeflow.")]
+PIPELINE = "mnist-pipeline"
+
+
+def arguments_of(settings: list[str] | None) -> dict[str, Any]:
+    """Return the pipeline's arguments, checked.
+
+    Raises:
+        PipelineError: No such parameter, or a value that breaks its rule.
+    """
+    from pipelines.parameters import check_arguments, parse_settings
+
+    arguments = parse_settings(settings or [])
+    check_arguments(arguments)
+    return arguments
+
+
+@app.command()
+def submit(
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenOption = None,
+    experiment: ExperimentOption = "Default",
+    create_experiment: CreateOption = False,
+    image: ImageOption = None,
+    settings: SettingsOption = None,
+    service_account: AccountOption = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the steps; the exit status is the run's.")
+    ] = False,
+) -> None:
+    """Run the pipeline on a Kubeflow cluster."""
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.follow import follow
+    from pipelines.cluster.package import compiled
+    from pipelines.cluster.submit import submit as submit_run
+    from pipelines.compile import default_image
+
+    arguments = arguments_of(settings)
+    with (
+        compiled(image or default_image()) as package,
+        connected(Address(host, namespace, token_file)) as cluster,
+    ):
+        run_id = submit_run(
+            cluster,
+            package,
+            experiment,
+            arguments,
+            create_experiment=create_experiment,
+            service_account=service_account,
+        )
+        typer.echo(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
+        if not wait:
+            return
+        try:
+            state = follow(cluster, run_id, package.steps, typer.echo)
+        except KeyboardInterrupt:
+            typer.echo("no longer following; the run goes on.")
+            raise
+    if state != "SUCCEEDED":
+        raise typer.Exit(1)
+
+
+@app.command()
+def upload(
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenOption = None,
+    pipeline: PipelineOption = PIPELINE,
+    image: ImageOption = None,
+) -> None:
+    """Add this code as the newest version of the pipeline on a Kubeflow cluster."""
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.package import compiled
+    from pipelines.cluster.upload import upload as upload_version
+    from pipelines.compile import default_image
+
+    with (
+        compiled(image or default_image()) as package,
+        connected(Address(host, namespace, token_file)) as cluster,
+    ):
+        uploaded = upload_version(cluster, package, pipeline)
+        typer.echo(f"version {uploaded.version}  {uploaded.link}")

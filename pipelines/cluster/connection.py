@@ -1,0 +1,141 @@
+"""The connection to a Kubeflow Pipelines server, whose every error is one line within seconds."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import PipelineError
+from pipelines.cluster.errors import explained, foreign, untrusted
+from pipelines.cluster.port_forward import forwarded
+
+if TYPE_CHECKING:
+    import kfp
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is and how it knows us; a `token_file` is read anew for every request."""
+
+    host: str | None = None
+    namespace: str | None = None
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A server that answered."""
+
+    client: "kfp.Client"
+    host: str
+    namespace: str | None
+
+    def link(self, path: str) -> str:
+        return f"{self.host}/#/{path}"
+
+
+@contextmanager
+def connected(address: Address) -> Iterator[Cluster]:
+    """Connect to the server at `address.host`, or through kubectl's port-forward where no host is given.
+
+    Raises:
+        PipelineError: No such server, one that does not accept us, or an error of its own in the block.
+    """
+    if address.host:
+        host = address.host if "://" in address.host else f"https://{address.host}"
+        with explained(host):
+            yield _connect(host.rstrip("/"), address)
+    else:
+        with forwarded() as host, explained(host):
+            yield _connect(host, address)
+
+
+def _connect(host: str, address: Address) -> Cluster:
+    import kfp
+    from urllib3 import Retry
+
+    multi_user = _is_multi_user(host, address)
+    if multi_user and not address.namespace:
+        raise PipelineError(
+            f"--namespace must name your profile, because Kubeflow at {host} serves several users."
+        )
+    if address.namespace and not multi_user:
+        raise PipelineError(
+            f"--namespace is for a Kubeflow that serves several users, but {host} serves one: leave it out."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = kfp.Client(
+            host=host,
+            namespace=address.namespace or "kubeflow",
+            credentials=_credentials(address),
+            ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
+        )
+    client._existing_config.retries = Retry(total=1, read=0, redirect=False)
+    client._run_api.api_client.rest_client = _timed_rest_client(client._existing_config)
+    return Cluster(client, host, address.namespace)
+
+
+def _credentials(address: Address) -> Any:
+    """Return the token as kfp wants it, None without one."""
+    from kfp.client.token_credentials_base import TokenCredentialsBase
+
+    class Token(TokenCredentialsBase):  # type: ignore[misc]
+        def refresh_api_key_hook(self, config: Any) -> None:
+            config.api_key["authorization"] = _token(address)
+
+    return Token() if _token(address) else None
+
+
+def _token(address: Address) -> str | None:
+    if address.token_file is None:
+        return os.environ.get("KFP_TOKEN")
+    try:
+        return address.token_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"--token-file must be a file with a token but {error}.") from None
+
+
+def _is_multi_user(host: str, address: Address) -> bool:
+    """Ask the server at once, without retries."""
+    from kfp_server_api import ApiClient, Configuration, HealthzServiceApi
+
+    configuration = Configuration(host=host)
+    configuration.retries = False
+    if certificates := os.environ.get("SSL_CERT_FILE"):
+        configuration.ssl_ca_cert = certificates
+    if token := _token(address):
+        configuration.api_key = {"authorization": token}
+        configuration.api_key_prefix = {"authorization": "Bearer"}
+    with ApiClient(configuration) as client:
+        client.rest_client = _timed_rest_client(configuration)
+        return bool(HealthzServiceApi(client).healthz_service_get_healthz().multi_user)
+
+
+def _timed_rest_client(configuration: Any) -> Any:
+    """Return a REST client that gives up, and refuses what is no API; kfp reads a login page as an empty answer."""
+    from kfp_server_api import ApiException
+    from kfp_server_api.rest import RESTClientObject
+
+    class Timed(RESTClientObject):  # type: ignore[misc]
+        def request(self, *args: Any, **options: Any) -> Any:
+            options["_request_timeout"] = (CONNECT_SECONDS, READ_SECONDS)
+            try:
+                response = super().request(*args, **options)
+            except ApiException as error:
+                if error.body is None:  # kfp's client fails on this, its own word for an SSL error
+                    raise PipelineError(untrusted(configuration.host, error)) from error
+                if error.status == 404 and "json" not in error.headers.get("Content-Type", ""):
+                    raise PipelineError(foreign(configuration.host, "HTTP 404")) from error
+                raise
+            kind = response.urllib3_response.headers.get("Content-Type", "nothing")
+            if "json" not in kind:
+                raise PipelineError(foreign(configuration.host, kind))
+            return response
+
+    return Timed(configuration)

@@ -1,0 +1,80 @@
+"""What goes wrong on the way to a Kubeflow Pipelines server, as one line each."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from components.common.errors import PipelineError
+
+if TYPE_CHECKING:
+    from kfp_server_api import ApiException
+
+WAY_IN = "give a fresh one in KFP_TOKEN or --token-file"
+
+
+@contextmanager
+def explained(host: str) -> Iterator[None]:
+    """Turn an error of kfp's client into one line.
+
+    Raises:
+        PipelineError: A call in the block failed.
+    """
+    from kfp_server_api import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        raise PipelineError(_refusal(host, error)) from error
+    except HTTPError as error:
+        raise PipelineError(
+            f"no Kubeflow Pipelines answers at {host} ({_cause(error)}): correct --host, or leave it out to go "
+            "through kubectl port-forward."
+        ) from error
+
+
+def _refusal(host: str, error: "ApiException") -> str:
+    said = message_of(error)
+    if error.status == 401 or error.status in {302, 303, 307}:
+        return f"Kubeflow at {host} refuses the token (HTTP {error.status}: {said}): {WAY_IN}."
+    if error.status == 403:
+        return f"Kubeflow at {host} forbids that (HTTP 403: {said}): ask for the right, or {WAY_IN}."
+    return f"Kubeflow at {host} refused with HTTP {error.status}: {said}"
+
+
+def foreign(host: str, answer: str) -> str:
+    """Return the line for a server that is no Kubeflow Pipelines."""
+    return (
+        f"{host} must be the API of Kubeflow Pipelines but answers with {answer}: correct --host (it often ends in "
+        f"/pipeline), or, where that is a login page, {WAY_IN}."
+    )
+
+
+def untrusted(host: str, error: "ApiException") -> str:
+    """Return the line for a certificate that is not trusted."""
+    said = _first_line(str(error.reason).partition("\n")[2])
+    return f"no trusted connection to {host} ({said}): name its certificates in SSL_CERT_FILE."
+
+
+def message_of(error: "ApiException") -> str:
+    """Return what the server said, without kfp's headers around it and the server's own call stack."""
+    try:
+        body = json.loads(error.body or "")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return _first_line(str(error.reason))
+    said = body.get("message") or body.get("error_message") or body.get("error") or error.reason
+    return _first_line(str(said))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:400]
+
+
+def _cause(error: BaseException) -> str:
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _cause(reason)
+    return _first_line(str(error).rpartition(": ")[2])

@@ -1,0 +1,58 @@
+"""The pipeline's compiled package, and what is to be known of it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from pipelines.compile import compile_pipeline, image_version
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled pipeline in a file.
+
+    Attributes:
+        path: The file, which lasts as long as the context that made it.
+        name: The pipeline's name.
+        version: What tells this version from others: the end of the image's reference.
+        digest: sha256 of the file.
+        steps: Each task's name on the cluster, and the one for people.
+    """
+
+    path: Path
+    name: str
+    version: str
+    digest: str
+    steps: dict[str, str]
+
+
+@contextmanager
+def compiled(image: str) -> Iterator[Package]:
+    """Compile the pipeline for this image.
+
+    Raises:
+        PipelineError: The image is not immutable.
+    """
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "pipeline.yaml")
+        compile_pipeline(path, image)
+        spec = next(yaml.safe_load_all(path.read_text()))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        yield Package(path, spec["pipelineInfo"]["name"], image_version(image), digest, step_names(spec))
+
+
+def step_names(spec: dict[str, Any]) -> dict[str, str]:
+    """Return name and display name of every task that runs a container, wherever it is nested."""
+    dags = [spec["root"], *spec["components"].values()]
+    return {
+        name: task["taskInfo"]["name"]
+        for dag in dags
+        for name, task in dag.get("dag", {}).get("tasks", {}).items()
+        if "executorLabel" in spec["components"][task["componentRef"]["name"]]
+    }

@@ -1,0 +1,149 @@
+"""`mnist-pipeline schedule`: recurring runs, declared by name."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import PipelineError
+from pipelines.cluster.connection import Cluster
+from pipelines.cluster.lookup import MOST, experiment_id, named, pipeline_id, versions
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1RecurringRun
+
+# Kubeflow puts the time of the run in its place: a new state of the data at every run.
+CURRENT_TIME = "[[CurrentTime]]"
+DEFAULTS: dict[str, Any] = {"skip_if_unchanged": True, "data_version": CURRENT_TIME}
+
+
+def set_schedule(
+    cluster: Cluster,
+    name: str,
+    cron: str,
+    pipeline: str,
+    experiment: str,
+    arguments: dict[str, Any],
+    *,
+    create_experiment: bool,
+    service_account: str | None,
+) -> str:
+    """Make `name` one enabled recurring run that is as declared; return what had to be done.
+
+    It follows the newest version of the pipeline, runs one at a time, and does not catch up on what was missed. The
+    server cannot change a recurring run, so one that differs is replaced: the new one is there before the old one
+    goes.
+
+    Returns:
+        "created", "replaced" or "unchanged".
+
+    Raises:
+        PipelineError: No such pipeline or experiment, or the newest version does not take the arguments.
+    """
+    from kfp_server_api import (
+        V2beta1CronSchedule,
+        V2beta1PipelineVersionReference,
+        V2beta1RecurringRun,
+        V2beta1RuntimeConfig,
+        V2beta1Trigger,
+    )
+
+    identity = pipeline_id(cluster, pipeline)
+    if identity is None or not versions(cluster, identity):
+        raise PipelineError(
+            f"--pipeline must be on the server but {pipeline!r} is not: run `mnist-pipeline upload` first."
+        )
+    wanted = V2beta1RecurringRun(
+        display_name=name,
+        experiment_id=experiment_id(cluster, experiment, create=create_experiment),
+        namespace=cluster.namespace,
+        pipeline_version_reference=V2beta1PipelineVersionReference(pipeline_id=identity),
+        runtime_config=V2beta1RuntimeConfig(parameters=DEFAULTS | arguments),
+        trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron)),
+        max_concurrency="1",
+        no_catchup=True,
+        mode="ENABLE",
+        service_account=service_account,
+    )
+    existing = schedules(cluster, name)
+    kept = next((entry for entry in existing if _as_declared(entry, wanted)), None)
+    if kept is None:
+        # kfp.Client demands a version here, which would pin the schedule to it.
+        cluster.client._recurring_run_api.recurring_run_service_create_recurring_run(recurring_run=wanted)
+    for entry in existing:
+        if entry is not kept:
+            cluster.client.delete_recurring_run(entry.recurring_run_id)
+    if kept is None:
+        return "replaced" if existing else "created"
+    return "unchanged" if len(existing) == 1 else "replaced"
+
+
+def _as_declared(found: "V2beta1RecurringRun", wanted: "V2beta1RecurringRun") -> bool:
+    def essence(recurring: "V2beta1RecurringRun") -> tuple[Any, ...]:
+        reference = recurring.pipeline_version_reference
+        return (
+            recurring.experiment_id,
+            reference and (reference.pipeline_id, reference.pipeline_version_id or None),
+            recurring.runtime_config and recurring.runtime_config.parameters,
+            cron_of(recurring),
+            str(recurring.max_concurrency),
+            bool(recurring.no_catchup),
+        )
+
+    # Where none was asked for, the server fills in its own service account.
+    account = not wanted.service_account or wanted.service_account == found.service_account
+    return essence(found) == essence(wanted) and account and found.status == "ENABLED"
+
+
+def schedules(cluster: Cluster, name: str | None = None) -> "list[V2beta1RecurringRun]":
+    """Return the recurring runs of that name, or all of them."""
+    listed = cluster.client.list_recurring_runs(
+        page_size=MOST, namespace=cluster.namespace, filter=named(name) if name else None
+    )
+    return list(listed.recurring_runs or [])
+
+
+def delete_schedule(cluster: Cluster, name: str) -> int:
+    """Delete every recurring run of that name, and return their number.
+
+    Raises:
+        PipelineError: There is none.
+    """
+    found = existing_schedules(cluster, name)
+    for entry in found:
+        cluster.client.delete_recurring_run(entry.recurring_run_id)
+    return len(found)
+
+
+def existing_schedules(cluster: Cluster, name: str) -> "list[V2beta1RecurringRun]":
+    """Return the recurring runs of that name.
+
+    Raises:
+        PipelineError: There is none.
+    """
+    if found := schedules(cluster, name):
+        return found
+    others = ", ".join(sorted({entry.display_name for entry in schedules(cluster)})) or "none"
+    raise PipelineError(f"a schedule must exist but {name!r} does not (there is: {others}).")
+
+
+def cron_of(recurring: "V2beta1RecurringRun") -> str:
+    trigger = recurring.trigger
+    return (trigger and trigger.cron_schedule and trigger.cron_schedule.cron) or ""
+
+
+def described(cluster: Cluster, recurring: "V2beta1RecurringRun") -> Iterator[tuple[str, str]]:
+    """Yield title and value of what is to be known of a schedule."""
+    reference = recurring.pipeline_version_reference
+    pinned = reference and reference.pipeline_version_id
+    yield "name", recurring.display_name
+    yield (
+        "cron",
+        f"{cron_of(recurring)} (second minute hour day month weekday, in the cluster's schedule time zone)",
+    )
+    yield "state", (recurring.status or "").lower()
+    yield "pipeline version", f"pinned to {pinned}" if pinned else "the newest at every run"
+    yield "at a time", str(recurring.max_concurrency)
+    yield "catches up", "no" if recurring.no_catchup else "yes"
+    parameters = (recurring.runtime_config and recurring.runtime_config.parameters) or {}
+    for parameter, value in sorted(parameters.items()):
+        yield f"  {parameter}", str(value)
+    yield "in Kubeflow", cluster.link(f"recurringrun/details/{recurring.recurring_run_id}")

@@ -1,0 +1,234 @@
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from pipelines.cluster import connection
+from tests.pipelines.cluster.conftest import CommandLine
+from tests.pipelines.cluster.kubeflow import Kubeflow, serving
+
+LIST = ("schedule", "list")
+
+
+def _one_line(mnist_pipeline: CommandLine, *arguments: str) -> str:
+    started = time.monotonic()
+    done = mnist_pipeline(*arguments)
+    assert time.monotonic() - started < 15
+    assert (done.status, done.out) == (1, [])
+    (line,) = done.err
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A host that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_host_where_nobody_listens(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    del kubeflow
+    line = _one_line(mnist_pipeline, *LIST, "--host", "http://127.0.0.1:9")
+    assert line.startswith("error: no Kubeflow Pipelines answers at http://127.0.0.1:9 (")
+    assert "Connection refused" in line
+
+
+def test_a_host_that_has_no_address(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    del kubeflow
+    line = _one_line(mnist_pipeline, *LIST, "--host", "kubeflow.invalid")
+    assert line.startswith("error: no Kubeflow Pipelines answers at https://kubeflow.invalid (")
+
+
+def test_a_host_that_never_answers(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del kubeflow
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.2)
+    line = _one_line(mnist_pipeline, *LIST, "--host", silent)
+    assert line.startswith(f"error: no Kubeflow Pipelines answers at {silent} (")
+    assert "timed out" in line
+
+
+def test_a_server_that_stops_answering(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.2)
+    kubeflow.stall = 0.6
+    assert "Read timed out" in _one_line(mnist_pipeline, *LIST)
+    assert len(kubeflow.requests) == 3  # two of them for its health
+
+
+@contextmanager
+def _page(status: int, headers: dict[str, str]) -> Iterator[str]:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"<html>Log in")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message"),
+    [
+        (
+            200,
+            {"Content-Type": "text/html"},
+            "must be the API of Kubeflow Pipelines but answers with text/html",
+        ),
+        (
+            404,
+            {"Content-Type": "text/html"},
+            "must be the API of Kubeflow Pipelines but answers with HTTP 404",
+        ),
+        (302, {"Location": "/login"}, "refuses the token (HTTP 302"),
+        (403, {"Content-Type": "text/html"}, "forbids that (HTTP 403"),
+    ],
+)
+def test_a_login_page_is_not_taken_for_kubeflow(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, status: int, headers: dict[str, str], message: str
+) -> None:
+    del kubeflow
+    with _page(status, headers) as host:
+        line = _one_line(mnist_pipeline, *LIST, "--host", host)
+    assert message in line
+    assert "give a fresh one in KFP_TOKEN or --token-file" in line
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key with the certificate that it signed itself, for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = (
+        builder.not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    return path
+
+
+def test_a_certificate_is_trusted_when_it_is_named(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(kubeflow, certificate) as host:
+        line = _one_line(mnist_pipeline, "submit", "--host", host)
+        assert line.startswith(f"error: no trusted connection to {host} (")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert mnist_pipeline("submit", "--host", host).status == 0
+    assert len(kubeflow.runs) == 1
+
+
+@pytest.mark.parametrize("token", ["", "expired"])
+def test_a_token_that_is_not_accepted(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_TOKEN", token)
+    kubeflow.token = "good"
+    line = _one_line(mnist_pipeline, "submit")
+    assert line.endswith(
+        "refuses the token (HTTP 401: Unauthenticated: the token has expired): "
+        "give a fresh one in KFP_TOKEN or --token-file."
+    )
+    assert kubeflow.runs == []
+
+
+def test_a_token_comes_from_the_environment_or_a_file(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.token = "good"
+    file = tmp_path / "token"
+    file.write_text("good\n")
+    assert mnist_pipeline(*LIST, "--token-file", str(file)).status == 0
+    monkeypatch.setenv("KFP_TOKEN", "good")
+    assert mnist_pipeline(*LIST).status == 0
+    line = _one_line(mnist_pipeline, *LIST, "--token-file", str(tmp_path / "none"))
+    assert line.startswith("error: --token-file must be a file with a token but ")
+
+
+def test_where_kubeflow_serves_several_users_a_profile_is_named(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    kubeflow.multi_user = True
+    kubeflow.add_experiment("mine", namespace="me")
+    assert "--namespace must name your profile" in _one_line(mnist_pipeline, "submit")
+    assert mnist_pipeline("submit", "--namespace", "me", "--experiment", "mine").status == 0
+    assert len(kubeflow.runs) == 1
+
+
+def test_what_the_server_refuses_is_its_first_line(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    kubeflow.failures = [500]
+    line = _one_line(mnist_pipeline, *LIST)
+    assert line.endswith("refused with HTTP 500: as the test wants it")
+
+
+KUBECTL = """#!/usr/bin/env python3
+import sys, time
+assert sys.argv[1:] == "port-forward --namespace kubeflow service/ml-pipeline-ui :80".split(), sys.argv
+{body}
+"""
+
+
+def _kubectl(directory: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = directory / "kubectl"
+    command.write_text(KUBECTL.format(body=body))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
+
+
+def test_without_a_host_kubectl_forwards_a_port_for_as_long_as_the_command_lasts(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = os.environ["KF_PIPELINES_ENDPOINT"].removeprefix("http://")
+    body = f"""
+import os, pathlib
+pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
+print("Forwarding from {address} -> 3000", flush=True)
+time.sleep(60)
+"""
+    _kubectl(tmp_path, body, monkeypatch)
+    assert mnist_pipeline("submit").status == 0
+    assert len(kubeflow.runs) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_forward_that_fails_says_why(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del kubeflow
+    _kubectl(tmp_path, 'sys.exit("Error: services \\"ml-pipeline-ui\\" not found")', monkeypatch)
+    line = _one_line(mnist_pipeline, *LIST)
+    assert 'failed (Error: services "ml-pipeline-ui" not found): give --host' in line

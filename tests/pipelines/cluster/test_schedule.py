@@ -1,0 +1,174 @@
+import copy
+import os
+from typing import Any
+
+import pytest
+
+from tests.pipelines.cluster.conftest import CommandLine
+from tests.pipelines.cluster.kubeflow import Document, Kubeflow
+
+NIGHTLY = ("schedule", "set", "nightly", "--cron", "0 0 3 * * *")
+
+
+@pytest.fixture(autouse=True)
+def uploaded(kubeflow: Kubeflow, documents: tuple[Document, Document]) -> str:
+    """The pipeline's id; two versions of it are on the server."""
+    pipeline = {"pipeline_id": "p", "display_name": "mnist-pipeline", "name": "mnist-pipeline"}
+    kubeflow.pipelines.append(pipeline)
+    for version in ("older", "newest"):
+        spec = {"pipeline_spec": copy.deepcopy(documents[0]), "platform_spec": documents[1]}
+        kubeflow.versions.append({"pipeline_id": "p", "pipeline_version_id": version, "pipeline_spec": spec})
+    return "p"
+
+
+def test_a_schedule_follows_the_newest_version_one_run_at_a_time_without_catching_up(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, uploaded: str
+) -> None:
+    done = mnist_pipeline(*NIGHTLY, "--set", "trials=2")
+    assert (done.status, done.out, done.err) == (0, ["created  nightly  0 0 3 * * *"], [])
+    (recurring,) = kubeflow.recurring_runs
+    assert recurring["pipeline_version_reference"] == {"pipeline_id": uploaded}
+    assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert (recurring["max_concurrency"], recurring["no_catchup"]) == ("1", True)
+    assert recurring["runtime_config"]["parameters"] == {
+        "skip_if_unchanged": True,
+        "data_version": "[[CurrentTime]]",
+        "trials": 2,
+    }
+
+
+def test_set_twice_is_one_schedule(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    options = ("--set", "trials=2", "--set", "learning_rate=0.01", "--set", 'node_selector={"pool": "gpu"}')
+    mnist_pipeline(*NIGHTLY, *options)
+    (first,) = kubeflow.recurring_runs
+    assert mnist_pipeline(*NIGHTLY, *options).out == ["unchanged  nightly  0 0 3 * * *"]
+    assert kubeflow.recurring_runs == [first]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"--cron": "0 0 4 * * *"},
+        {"--set": "trials=3"},
+        {"--set": "skip_if_unchanged=false"},
+        {"--set": "data_version=2026-11"},
+        {"--experiment": "other"},
+        {"--service-account": "trainer"},
+    ],
+)
+def test_a_change_replaces_the_schedule(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, changed: dict[str, str]
+) -> None:
+    kubeflow.add_experiment("other")
+    mnist_pipeline(*NIGHTLY)
+    (first,) = kubeflow.recurring_runs
+    done = mnist_pipeline(*NIGHTLY, *(text for option in changed.items() for text in option))
+    assert done.out[0].startswith("replaced  nightly")
+    (second,) = kubeflow.recurring_runs
+    assert second["recurring_run_id"] != first["recurring_run_id"]
+    assert [line.partition(" ")[0] for line in kubeflow.requests[-2:]] == ["POST", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        {"status": "DISABLED"},
+        {"max_concurrency": "3"},
+        {"no_catchup": False},
+        {"pipeline_version_reference": {"pipeline_id": "p", "pipeline_version_id": "pinned"}},
+    ],
+)
+def test_what_was_changed_by_hand_is_set_right(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, by_hand: dict[str, Any]
+) -> None:
+    mnist_pipeline(*NIGHTLY)
+    declared = kubeflow.recurring_runs[0].copy()
+    kubeflow.recurring_runs[0].update(by_hand)
+    assert mnist_pipeline(*NIGHTLY).out[0].startswith("replaced")
+    (restored,) = kubeflow.recurring_runs
+    made = {"recurring_run_id", "created_at"}
+    assert {key: restored[key] for key in restored.keys() - made} == {
+        key: declared[key] for key in declared.keys() - made
+    }
+
+
+def test_duplicates_of_a_set_that_broke_off_go_and_other_schedules_stay(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    mnist_pipeline("schedule", "set", "weekly", "--cron", "0 0 3 * * SUN")
+    mnist_pipeline(*NIGHTLY)
+    kept = kubeflow.recurring_runs[-1]
+    kubeflow.recurring_runs.insert(0, {**kept, "recurring_run_id": "old", "max_concurrency": "2"})
+    assert mnist_pipeline(*NIGHTLY).out[0].startswith("replaced")
+    assert [entry["display_name"] for entry in kubeflow.recurring_runs] == ["weekly", "nightly"]
+    assert kubeflow.recurring_runs[-1] is kept
+
+
+def test_where_the_new_one_is_refused_the_old_one_stays(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    mnist_pipeline(*NIGHTLY)
+    parameters = kubeflow.versions[-1]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"][
+        "parameters"
+    ]
+    del parameters["trials"]
+    done = mnist_pipeline(*NIGHTLY, "--set", "trials=3")
+    assert done.status == 1
+    assert done.err[0].endswith("HTTP 400: parameter(s) provided are not required by pipeline: trials")
+    assert len(kubeflow.recurring_runs) == 1
+
+
+def test_a_crontabs_five_fields_are_taken_and_explained(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    done = mnist_pipeline("schedule", "set", "nightly", "--cron", "0 3 * * *")
+    assert done.out == [
+        "Kubeflow's cron has six fields, seconds first: '0 3 * * *' is set as '0 0 3 * * *'.",
+        "created  nightly  0 0 3 * * *",
+    ]
+    assert mnist_pipeline(*NIGHTLY).out == ["unchanged  nightly  0 0 3 * * *"]
+    assert len(kubeflow.recurring_runs) == 1
+
+
+def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    assert mnist_pipeline("schedule", "list").out == []
+    mnist_pipeline(*NIGHTLY)
+    mnist_pipeline("schedule", "set", "weekly", "--cron", "0 0 3 * * SUN")
+    kubeflow.recurring_runs[1]["status"] = "DISABLED"
+    assert mnist_pipeline("schedule", "list").out == [
+        "enabled   0 0 3 * * *          nightly",
+        "disabled  0 0 3 * * SUN        weekly",
+    ]
+    shown = dict(line.strip().split(maxsplit=1) for line in mnist_pipeline("schedule", "show", "nightly").out)
+    assert shown["cron"].startswith("0 0 3 * * * ")
+    assert shown["skip_if_unchanged"] == "True"
+    assert shown["pipeline"] == "version    the newest at every run"
+    identity = kubeflow.recurring_runs[0]["recurring_run_id"]
+    link = f"{os.environ['KF_PIPELINES_ENDPOINT']}/#/recurringrun/details/{identity}"
+    assert link in mnist_pipeline("schedule", "show", "nightly").out[-1]
+    assert mnist_pipeline("schedule", "delete", "nightly").out == ["deleted  nightly"]
+    assert [entry["display_name"] for entry in kubeflow.recurring_runs] == ["weekly"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
+        (("delete", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
+        (("set", "x", "--cron", "0 3 * *"), "--cron takes six fields"),
+        (("set", "x", "--cron", "0 3 * * *", "--set", "epoch=1"), "'epoch' is no pipeline parameter"),
+        (("set", "x", "--cron", "0 0 3 * * *", "--experiment", "none"), "--experiment must exist but 'none'"),
+        (
+            ("set", "x", "--cron", "0 0 3 * * *", "--pipeline", "other"),
+            "--pipeline must be on the server but 'other'",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, arguments: tuple[str, ...], message: str
+) -> None:
+    mnist_pipeline(*NIGHTLY)
+    done = mnist_pipeline("schedule", *arguments)
+    assert done.status == 1
+    assert done.err[-1].startswith(f"error: {message}")
+    assert len(kubeflow.recurring_runs) == 1
