@@ -10,6 +10,7 @@ from components.preprocess.component import preprocess
 from components.register.component import close_run, register
 from components.train.component import train
 from components.tune.component import choose, open_study, search
+from pipelines.environment import with_environment
 
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -17,7 +18,8 @@ RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
     """Name the task for people; run it again when its pod is lost, and never answer it from a cache."""
     return (
-        task.set_display_name(name)
+        with_environment(task)
+        .set_display_name(name)
         .set_caching_options(False)
         .set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2)
     )
@@ -123,7 +125,8 @@ def mnist_pipeline(
         "node_selector": node_selector,
         "tolerations": tolerations,
     }
-    with dsl.ExitHandler(close_run(pipeline_run_id=RUN_ID).set_display_name("Close run"), name="pipeline"):
+    close = with_environment(close_run(pipeline_run_id=RUN_ID)).set_display_name("Close run")
+    with dsl.ExitHandler(close, name="pipeline"):
         raw = durable(
             ingest(
                 pipeline_run_id=RUN_ID,
