@@ -9,6 +9,8 @@ NAME=mnist-pipeline
 provider=${1:?kind or minikube} verb=${2:?up, run, ui or down}
 # A file of its own: what follows can never reach the cluster that your own configuration points at.
 export KUBECONFIG=$PWD/.kube/$provider
+# The environment brings a kubectl, for those who have none.
+export PATH=$PATH:$PWD/.venv/bin
 mkdir -p .kube
 # shellcheck source=/dev/null
 source "infra/$provider/cluster.sh"
