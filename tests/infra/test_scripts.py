@@ -61,7 +61,7 @@ def store(tmp_path: Path) -> Path:
 
 def make_secrets(store: Path) -> str:
     environment = {"STORE": str(store), "PATH": f"{store.parent}:{os.environ['PATH']}"}
-    command = [INFRA / "scripts" / "secrets.sh"]
+    command = [str(INFRA / "scripts" / "secrets.sh")]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -112,7 +112,7 @@ def cluster(path: Path, provider: str, verb: str) -> subprocess.CompletedProcess
     for tool in ("bash", "dirname", "mkdir", "grep", "date", "sed", "head"):
         if not (path / tool).exists():
             (path / tool).symlink_to(str(shutil.which(tool)))
-    command = [INFRA / "scripts" / "cluster.sh", provider, verb]
+    command = [str(INFRA / "scripts" / "cluster.sh"), provider, verb]
     return subprocess.run(command, env={"PATH": str(path)}, capture_output=True, text=True, check=False)
 
 
