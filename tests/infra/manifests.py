@@ -20,7 +20,7 @@ Resource = dict[str, Any]
 
 def kustomize(directory: Path) -> tuple[Resource, ...]:
     """Render a kustomization; what it has to say fails the test."""
-    command = [BIN / "kubectl", "kustomize", directory]
+    command = [str(BIN / "kubectl"), "kustomize", str(directory)]
     rendered = subprocess.run(command, capture_output=True, text=True, check=False)
     assert rendered.returncode == 0, rendered.stderr
     assert rendered.stderr == ""

@@ -47,7 +47,7 @@ def executable(path: Path, text: str) -> None:
 
 def test_shellcheck_has_nothing_to_say() -> None:
     assert len(SCRIPTS) == 5
-    command = [BIN / "shellcheck", "--external-sources", *SCRIPTS]
+    command = [str(BIN / "shellcheck"), "--external-sources", *map(str, SCRIPTS)]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.stdout == ""
 
