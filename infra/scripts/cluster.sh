@@ -35,19 +35,23 @@ mlflow_image() {
     kubectl kustomize "infra/overlays/$OVERLAY" | sed -n 's/^ *image: \(mnist-pipeline-mlflow:.*\)/\1/p' | head -n 1
 }
 
-# Images are named by what they hold, so one that is there need not be built again.
+# build IMAGE TARGET: images are named by what they hold, so one that is there need not be built again.
+build() {
+    docker image inspect "$1" >/dev/null 2>&1 && return
+    say "building $1"
+    make image TARGET="$2" IMAGE="$1"
+}
+
 images() {
-    local image wanted=()
-    mapfile -t wanted < <(steps_image && mlflow_image)
-    for image in "${wanted[@]}"; do
-        docker image inspect "$image" >/dev/null 2>&1 && continue
-        say "building $image"
-        make image
-        docker image inspect "$image" >/dev/null 2>&1 ||
-            fail "make image must build $image but did not: commit your changes, the tag is the commit's."
-    done
-    say "loading ${wanted[*]}"
-    load "${wanted[@]}"
+    local steps mlflow
+    steps=$(steps_image)
+    mlflow=$(mlflow_image)
+    [[ $steps =~ :[0-9a-f]{40}$ ]] ||
+        fail "the steps' image must be named by a commit but would be $steps: commit your changes."
+    build "$steps" cpu
+    build "$mlflow" mlflow-server
+    say "loading $steps $mlflow"
+    load "$steps" "$mlflow"
 }
 
 apply() { kubectl apply "$@" >/dev/null; }
