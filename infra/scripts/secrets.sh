@@ -35,11 +35,11 @@ exists mlflow mlflow-s3 ||
 exists mlflow postgres || create mlflow postgres password "$(random)"
 if ! exists mlflow mlflow-database; then
     password=$(random)
-    create mlflow mlflow-database password "$password" uri "postgresql://mlflow:$password@$server/mlflow"
+    create mlflow mlflow-database password "$password" uri "postgresql+psycopg2://mlflow:$password@$server/mlflow"
 fi
 exists mlflow optuna-database || create mlflow optuna-database password "$(random)"
 exists kubeflow mnist-pipeline ||
     create kubeflow mnist-pipeline \
         AWS_ACCESS_KEY_ID "$(value mlflow mlflow-s3 AWS_ACCESS_KEY_ID)" \
         AWS_SECRET_ACCESS_KEY "$(value mlflow mlflow-s3 AWS_SECRET_ACCESS_KEY)" \
-        OPTUNA_STORAGE "postgresql://optuna:$(value mlflow optuna-database password)@$server/optuna"
+        OPTUNA_STORAGE "postgresql+psycopg2://optuna:$(value mlflow optuna-database password)@$server/optuna"

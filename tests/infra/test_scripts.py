@@ -83,8 +83,8 @@ def test_secrets_are_made_once_and_fit_together(store: Path) -> None:
     steps, database = first["kubeflow", "mnist-pipeline"], first["mlflow", "mlflow-database"]
     host = "postgres.mlflow.svc.cluster.local:5432"
     password = first["mlflow", "optuna-database"]["password"]
-    assert steps["OPTUNA_STORAGE"] == f"postgresql://optuna:{password}@{host}/optuna"
-    assert database["uri"] == f"postgresql://mlflow:{database['password']}@{host}/mlflow"
+    assert steps["OPTUNA_STORAGE"] == f"postgresql+psycopg2://optuna:{password}@{host}/optuna"
+    assert database["uri"] == f"postgresql+psycopg2://mlflow:{database['password']}@{host}/mlflow"
     store_key = first["kubeflow", "mlpipeline-minio-artifact"]
     for keys in (steps, first["mlflow", "mlflow-s3"]):
         assert keys["AWS_ACCESS_KEY_ID"] == store_key["accesskey"]
