@@ -8,10 +8,12 @@ BIN := .venv/bin
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 
-.PHONY: help env run ui test lint types format unit lock clean
+CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-ui minikube-down
+
+.PHONY: help env run ui test lint types format unit lock clean $(CLUSTER)
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 env: .venv/.installed ## Create the environment from the hash-locked requirements.
 
@@ -53,6 +55,17 @@ format: env ## Format the code and mend what ruff can.
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
 	$(LOCK) pyproject.toml --extra cpu --extra store --group dev -o requirements/dev.lock
 	echo uv | $(LOCK) - -o requirements/uv.lock
+
+kind-up: ## Bring Kubeflow and MLflow up in a kind cluster, or up to date.
+kind-run: ## Run the pipeline there to its end; ARGS="--set recipe=seed" passes options on.
+kind-ui: ## Serve its Kubeflow and MLflow on this machine.
+kind-down: ## Remove the kind cluster.
+minikube-up: ## The same with minikube.
+minikube-run: ## Run the pipeline there to its end.
+minikube-ui: ## Serve its Kubeflow and MLflow on this machine.
+minikube-down: ## Remove the minikube cluster.
+$(CLUSTER): env
+	@infra/scripts/cluster.sh $(subst -, ,$@) $(ARGS)
 
 clean: ## Remove environment and caches; keeps .mnist-pipeline, the data and history of runs.
 	rm -rf .venv .uv .pytest_cache .ruff_cache .mypy_cache build *.egg-info

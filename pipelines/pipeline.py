@@ -10,6 +10,7 @@ from components.preprocess.component import preprocess
 from components.register.component import check_changes, close_run, register
 from components.train.component import train
 from components.tune.component import choose, open_study, search
+from pipelines.environment import with_environment
 
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -17,7 +18,8 @@ RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
     """Name the task for people; run it again when its pod is lost, and never answer it from a cache."""
     return (
-        task.set_display_name(name)
+        with_environment(task)
+        .set_display_name(name)
         .set_caching_options(False)
         .set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2)
     )
@@ -130,7 +132,8 @@ def mnist_pipeline(
         "node_selector": node_selector,
         "tolerations": tolerations,
     }
-    with dsl.ExitHandler(close_run(pipeline_run_id=RUN_ID).set_display_name("Close run"), name="pipeline"):
+    close = with_environment(close_run(pipeline_run_id=RUN_ID)).set_display_name("Close run")
+    with dsl.ExitHandler(close, name="pipeline"):
         raw = durable(
             ingest(
                 pipeline_run_id=RUN_ID,
@@ -171,56 +174,56 @@ def mnist_pipeline(
             "Check changes",
         )
         with dsl.If(changes.output == "train", name="there is something to do"):
-        training = {
-            "development": development,
-            "pipeline_run_id": RUN_ID,
-            "recipe": recipe,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "gpu_count": gpu_count,
-            "gpu_resource": gpu_resource,
-        }
-        baseline = train(step="train-baseline", overrides="{}", **training)
-        on_accelerator(durable(baseline, "Train baseline"), **pool)
-        best = tune(
-            development=development,
-            baseline=baseline.outputs["model"],
-            pipeline_run_id=RUN_ID,
-            trials=trials,
-            tuning_workers=tuning_workers,
-            seed=seed,
-            gpu_count=gpu_count,
-            gpu_resource=gpu_resource,
-            node_selector=node_selector,
-            tolerations=tolerations,
-        )
-            best.set_display_name("Tune")
-        tuned = train(step="train-tuned", overrides=best.output, **training)
-        on_accelerator(durable(tuned, "Train tuned"), **pool)
-        evaluation = durable(
-            evaluate(
-                test=prepared.outputs["test"],
+            training = {
+                "development": development,
+                "pipeline_run_id": RUN_ID,
+                "recipe": recipe,
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "seed": seed,
+                "gpu_count": gpu_count,
+                "gpu_resource": gpu_resource,
+            }
+            baseline = train(step="train-baseline", overrides="{}", **training)
+            on_accelerator(durable(baseline, "Train baseline"), **pool)
+            best = tune(
                 development=development,
                 baseline=baseline.outputs["model"],
-                tuned=tuned.outputs["model"],
                 pipeline_run_id=RUN_ID,
-                model_name=model_name,
-                min_accuracy=min_accuracy,
-            ),
-            "Evaluate",
-        )
+                trials=trials,
+                tuning_workers=tuning_workers,
+                seed=seed,
+                gpu_count=gpu_count,
+                gpu_resource=gpu_resource,
+                node_selector=node_selector,
+                tolerations=tolerations,
+            )
+            best.set_display_name("Tune")
+            tuned = train(step="train-tuned", overrides=best.output, **training)
+            on_accelerator(durable(tuned, "Train tuned"), **pool)
+            evaluation = durable(
+                evaluate(
+                    test=prepared.outputs["test"],
+                    development=development,
+                    baseline=baseline.outputs["model"],
+                    tuned=tuned.outputs["model"],
+                    pipeline_run_id=RUN_ID,
+                    model_name=model_name,
+                    min_accuracy=min_accuracy,
+                ),
+                "Evaluate",
+            )
             decision = durable(
                 gate(evaluation=evaluation.outputs["evaluation"], pipeline_run_id=RUN_ID), "Gate"
             )
-        with dsl.If(decision.output == "register", name="passed the gate"):
-            durable(
-                register(
-                    candidate=evaluation.outputs["candidate"],
-                    evaluation=evaluation.outputs["evaluation"],
-                    pipeline_run_id=RUN_ID,
-                    model_name=model_name,
-                ),
-                "Register",
-            )
+            with dsl.If(decision.output == "register", name="passed the gate"):
+                durable(
+                    register(
+                        candidate=evaluation.outputs["candidate"],
+                        evaluation=evaluation.outputs["evaluation"],
+                        pipeline_run_id=RUN_ID,
+                        model_name=model_name,
+                    ),
+                    "Register",
+                )

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # MLflow's own defaults keep a step waiting for minutes when the server is gone.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# A cluster's own setting (pipelines/environment.py), where Kubeflow's integration has not set the address.
+if "DEFAULT_MLFLOW_TRACKING_URI" in os.environ:
+    os.environ.setdefault("MLFLOW_TRACKING_URI", os.environ["DEFAULT_MLFLOW_TRACKING_URI"])
 
 PIPELINE_RUN_TAG = "pipeline_run_id"
 STEP_TAG = "step"

@@ -1,0 +1,30 @@
+"""What a step finds in its environment on a cluster: the ConfigMap and the Secret `mnist-pipeline` beside it.
+
+infra/base/steps declares the ConfigMap, infra/scripts/secrets.sh makes the Secret.
+"""
+
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+NAME = "mnist-pipeline"
+# From key to variable. Kubeflow's native MLflow integration sets MLFLOW_TRACKING_URI itself, and Kubernetes refuses a
+# pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
+SETTINGS = {
+    "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
+    "MLFLOW_DISABLE_TELEMETRY": "MLFLOW_DISABLE_TELEMETRY",
+    "MLFLOW_TRACKING_URI": "DEFAULT_MLFLOW_TRACKING_URI",
+    "S3_BUCKET": "S3_BUCKET",
+    "S3_ENDPOINT_URL": "S3_ENDPOINT_URL",
+}
+CREDENTIALS = {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE")}
+
+
+def with_environment(task: dsl.PipelineTask) -> Any:
+    """Give the task the cluster's settings and credentials; what is missing there is left unset.
+
+    A step says in one line what it misses, where a pod with a dangling reference would hang.
+    """
+    kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
+    kubernetes.use_secret_as_env(task, NAME, CREDENTIALS, optional=True)
+    return task

@@ -1,0 +1,105 @@
+"""Kubeflow's own manifests come from GitHub; what we put on top of them is checked on a model of what it changes."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infra.manifests import INFRA, Resource, containers_of, kustomize, of_kind, overlay, pod_of
+
+KUBEFLOW = INFRA / "kubeflow"
+# The parts of release 2.17.0 that the patches touch.
+UPSTREAM = """
+apiVersion: v1
+kind: Secret
+metadata: {name: mlpipeline-minio-artifact, namespace: kubeflow}
+stringData: {accesskey: minio, secretkey: minio123}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ml-pipeline, namespace: kubeflow}
+spec:
+  selector: {matchLabels: {app: ml-pipeline}}
+  template:
+    metadata: {labels: {app: ml-pipeline}}
+    spec:
+      containers:
+        - name: ml-pipeline-api-server
+          image: ghcr.io/kubeflow/kfp-api-server:2.17.0
+          volumeMounts:
+            - {name: mlflow-tracking-ca, mountPath: /etc/mlflow-tracking-ca, readOnly: true}
+      volumes:
+        - {name: mlflow-tracking-ca, configMap: {name: mlflow-tracking-ca, optional: true}}
+"""
+
+
+@pytest.fixture(params=["injected", "plain"])
+def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Resource, ...]:
+    shutil.copytree(KUBEFLOW, tmp_path / "kubeflow")
+    (tmp_path / "upstream").mkdir()
+    (tmp_path / "upstream" / "upstream.yaml").write_text(UPSTREAM)
+    (tmp_path / "upstream" / "kustomization.yaml").write_text("resources: [upstream.yaml]\n")
+    standalone = tmp_path / "kubeflow" / "standalone" / "kustomization.yaml"
+    content = yaml.safe_load(standalone.read_text())
+    content["resources"] = ["../../upstream"]
+    standalone.write_text(yaml.safe_dump(content))
+    return kustomize(tmp_path / "kubeflow" / request.param)
+
+
+def test_the_api_server_reads_our_configuration(rendered: tuple[Resource, ...]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    (config,) = of_kind(rendered, "ConfigMap")
+    specification = pod_of(deployment)["spec"]
+    (container,) = containers_of(specification)
+    (mount,) = [m for m in container["volumeMounts"] if m["mountPath"] == "/config/config.json"]
+    (volume,) = [v for v in specification["volumes"] if v["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == config["metadata"]["name"]
+    assert config["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+    assert mount["subPath"] in config["data"]
+    assert {m["name"] for m in container["volumeMounts"]} == {"configuration", "mlflow-tracking-ca"}
+
+
+def test_the_default_password_is_gone(rendered: tuple[Resource, ...]) -> None:
+    assert of_kind(rendered, "Secret") == []
+
+
+def configuration(variant: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((KUBEFLOW / variant / "config.json").read_text())
+    return loaded
+
+
+def test_the_integration_reaches_our_mlflow() -> None:
+    for variant in ("injected", "plain"):
+        plugin = configuration(variant)["plugins"]["mlflow"]
+        (settings,) = [
+            c["data"] for c in of_kind(overlay("kind"), "ConfigMap") if "MLFLOW_TRACKING_URI" in c["data"]
+        ]
+        assert plugin["endpoint"] == settings["MLFLOW_TRACKING_URI"]
+        # The default, "kubernetes", sends the API server's token to MLflow.
+        assert plugin["settings"]["authType"] == "none"
+
+
+def test_the_variants_differ_in_the_integration_alone() -> None:
+    injected, plain = configuration("injected"), configuration("plain")
+    ours, theirs = (found.pop("plugins")["mlflow"]["settings"] for found in (injected, plain))
+    assert injected == plain
+    assert (ours.pop("injectUserEnvVars"), theirs.pop("injectUserEnvVars")) == (True, False)
+    assert set(ours) == set(theirs)
+    # Where the pipeline keeps a tree of its own, Kubeflow's runs stay out of its experiment.
+    assert (ours["defaultExperimentName"], theirs["defaultExperimentName"]) == ("mnist-pipeline", "kubeflow")
+
+
+def test_one_release_is_pinned() -> None:
+    remote = [
+        resource
+        for path in KUBEFLOW.rglob("kustomization.yaml")
+        for resource in yaml.safe_load(path.read_text())["resources"]
+        if not resource.startswith(".")
+    ]
+    assert len(remote) == 2
+    for resource in remote:
+        assert resource.startswith("github.com/kubeflow/pipelines/manifests/kustomize/")
+        assert resource.endswith("?ref=2.17.0")

@@ -1,0 +1,156 @@
+"""The scripts that bring a cluster up, as far as they can be run without one."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.infra.manifests import BIN, INFRA, ROOT
+from tests.infra.test_references import SECRETS
+
+SCRIPTS = sorted(INFRA.rglob("*.sh"))
+# Keeps what it is given in $STORE, and everything it was called with in $STORE/calls.
+KUBECTL = """#!{python}
+import base64, json, os, pathlib, re, sys
+import yaml
+store = pathlib.Path(os.environ["STORE"])
+arguments = sys.argv[1:]
+with (store / "calls").open("a") as calls:
+    calls.write(json.dumps(arguments) + "\\n")
+match arguments:
+    case ["create", "--filename", "-"]:
+        secret = yaml.safe_load(sys.stdin)
+        assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
+        path = store / f"{{secret['metadata']['namespace']}}.{{secret['metadata']['name']}}.json"
+        with path.open("x") as file:
+            json.dump(secret["stringData"], file)
+    case ["--namespace", namespace, "get", "secret", name, *output]:
+        path = store / f"{{namespace}}.{{name}}.json"
+        if not path.exists():
+            sys.exit("NotFound")
+        if output:
+            key = re.fullmatch(r"jsonpath={{[.]data[.](.+)}}", output[1])[1]
+            sys.stdout.write(base64.b64encode(json.loads(path.read_text())[key].encode()).decode())
+    case _:
+        sys.exit(f"unexpected: {{arguments}}")
+"""
+
+
+def executable(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_shellcheck_has_nothing_to_say() -> None:
+    assert len(SCRIPTS) == 5
+    command = [str(BIN / "shellcheck"), "--external-sources", *map(str, SCRIPTS)]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.stdout == ""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    executable(tmp_path / "kubectl", KUBECTL.format(python=BIN / "python"))
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+def make_secrets(store: Path) -> str:
+    environment = {"STORE": str(store), "PATH": f"{store.parent}:{os.environ['PATH']}"}
+    command = [str(INFRA / "scripts" / "secrets.sh")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def made(store: Path) -> dict[tuple[str, str], dict[str, str]]:
+    secrets = {}
+    for path in store.glob("*.json"):
+        namespace, name = path.stem.split(".")
+        secrets[namespace, name] = json.loads(path.read_text())
+    return secrets
+
+
+def test_secrets_are_made_once_and_fit_together(store: Path) -> None:
+    output = make_secrets(store)
+    first = made(store)
+    assert {secret: set(values) for secret, values in first.items()} == SECRETS
+    assert make_secrets(store) == ""
+    assert made(store) == first
+
+    steps, database = first["kubeflow", "mnist-pipeline"], first["mlflow", "mlflow-database"]
+    host = "postgres.mlflow.svc.cluster.local:5432"
+    password = first["mlflow", "optuna-database"]["password"]
+    assert steps["OPTUNA_STORAGE"] == f"postgresql+psycopg2://optuna:{password}@{host}/optuna"
+    assert database["uri"] == f"postgresql+psycopg2://mlflow:{database['password']}@{host}/mlflow"
+    store_key = first["kubeflow", "mlpipeline-minio-artifact"]
+    for keys in (steps, first["mlflow", "mlflow-s3"]):
+        assert keys["AWS_ACCESS_KEY_ID"] == store_key["accesskey"]
+        assert keys["AWS_SECRET_ACCESS_KEY"] == store_key["secretkey"]
+
+    passwords = {values["password"] for values in first.values() if "password" in values}
+    passwords |= set(store_key.values())
+    assert len(passwords) == 5
+    assert all(len(password) == 48 for password in passwords)
+    for password in passwords:
+        assert password not in (store / "calls").read_text(), "on a command line everybody can read it"
+        assert password not in output
+
+
+def test_a_secret_that_is_there_is_kept(store: Path) -> None:
+    (store / "kubeflow.mlpipeline-minio-artifact.json").write_text(
+        '{"accesskey": "mine", "secretkey": "own"}'
+    )
+    make_secrets(store)
+    assert made(store)["mlflow", "mlflow-s3"] == {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "own"}
+
+
+def cluster(path: Path, provider: str, verb: str) -> subprocess.CompletedProcess[str]:
+    """Run the script where only the tools below `path`, and those of every machine, can be found."""
+    for tool in ("bash", "dirname", "mkdir", "grep", "date", "sed", "head"):
+        if not (path / tool).exists():
+            (path / tool).symlink_to(str(shutil.which(tool)))
+    command = [str(INFRA / "scripts" / "cluster.sh"), provider, verb]
+    return subprocess.run(command, env={"PATH": str(path)}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("provider", ["kind", "minikube"])
+def test_preflight_names_what_is_missing(provider: str, tmp_path: Path) -> None:
+    executable(tmp_path / "docker", "#!/bin/bash\n")
+    result = cluster(tmp_path, provider, "up")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"error: {provider} needs git docker {provider} kubectl but there is no git {provider}: install it.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("docker", "message"),
+    [
+        ("exit 1", "docker must answer but does not"),
+        ("echo 0", "docker must answer but does not"),
+        (f"echo {4 << 30}", "docker must have 12288 MiB of memory for Kubeflow but has 4096"),
+    ],
+)
+def test_preflight_asks_docker(docker: str, message: str, tmp_path: Path) -> None:
+    for tool in ("git", "kind"):
+        executable(tmp_path / tool, "#!/bin/bash\nexit 0\n")
+    executable(tmp_path / "docker", f"#!/bin/bash\n{docker}\n")
+    result = cluster(tmp_path, "kind", "up")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(("verb", "code"), [("ui", 1), ("down", 0), ("dance", 1)])
+def test_without_a_cluster_the_other_verbs_say_so(verb: str, code: int, tmp_path: Path) -> None:
+    executable(tmp_path / "kind", "#!/bin/bash\necho 'No kind clusters found.' >&2\n")
+    result = cluster(tmp_path, "kind", verb)
+    assert result.returncode == code
+    said = (
+        "takes up, run, ui or down but got dance"
+        if verb == "dance"
+        else "there is no kind cluster mnist-pipeline"
+    )
+    assert said in result.stdout + result.stderr
