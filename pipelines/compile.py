@@ -31,6 +31,12 @@ def check_image(image: str) -> None:
         )
 
 
+def use_image(image: str) -> None:
+    """Make it the image of every step."""
+    for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
+        executor["container"]["image"] = image
+
+
 def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:
     """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
 
@@ -49,8 +55,7 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
 
     check_image(image)
     spec = mnist_pipeline.pipeline_spec
-    for executor in spec.deployment_spec["executors"].values():
-        executor["container"]["image"] = image
+    use_image(image)
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:
