@@ -8,7 +8,11 @@ BIN := .venv/bin
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 
-.PHONY: help env run ui test lint types format unit lock clean
+# The images' packages have the versions that the tests ran with.
+LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
+SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
+
+.PHONY: help env run ui test lint types format unit image lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,6 +43,9 @@ lint: env ## Check style and import contracts.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint docker/Dockerfile docker/*/Dockerfile
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	$(BIN)/yamllint --strict .github docker
 
 types: env ## Check types.
 	$(BIN)/mypy
@@ -50,8 +57,14 @@ format: env ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+image: ## Build the steps' image; TARGET=gpu or mlflow-server for others, IMAGE= and BASE= name image and base.
+	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
+
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
 	$(LOCK) pyproject.toml --extra cpu --extra store --group dev -o requirements/dev.lock
+	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-cpu -o requirements/cpu.lock
+	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-gpu -o requirements/gpu.lock
+	$(LOCK_IMAGE) --group mlflow-server -o requirements/mlflow-server.lock
 	echo uv | $(LOCK) - -o requirements/uv.lock
 
 clean: ## Remove environment and caches; keeps .mnist-pipeline, the data and history of runs.

@@ -9,6 +9,7 @@ certificates=/etc/ssl/certs/ca-certificates.crt
 install_pip="python3 -m pip install --quiet --disable-pip-version-check --no-compile --target \"\$1\"/usr/local/lib/python3.11/dist-packages pip"
 
 # The machine's own certificates: it may reach its package index through a proxy of its own.
+# shellcheck disable=SC2016 # mmdebstrap expands $1, the new root
 mmdebstrap --quiet --variant=minbase --include=python3 \
     --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
     --customize-hook='mkdir -p "$1/etc/ssl/certs"' \
