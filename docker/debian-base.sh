@@ -16,7 +16,7 @@ mmdebstrap --quiet --variant=minbase --include=python3 \
     --customize-hook="copy-in $certificates /etc/ssl/certs" \
     --customize-hook="$install_pip" \
     bookworm - |
-    docker import \
+    "${DOCKER:-docker}" import \
         --change "ENV SSL_CERT_FILE=$certificates PIP_CERT=$certificates" \
         --change 'CMD ["python3"]' \
         - "$image"
