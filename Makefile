@@ -9,8 +9,11 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-annotate
 
 CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-ui minikube-down
+# The images' packages have the versions that the tests ran with.
+LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
+SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui test lint types format unit lock clean $(CLUSTER)
+.PHONY: help env run ui test lint types format unit image lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -41,6 +44,9 @@ lint: env ## Check style and import contracts.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint docker/Dockerfile docker/*/Dockerfile
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	$(BIN)/yamllint --strict .github docker
 
 types: env ## Check types.
 	$(BIN)/mypy
@@ -52,8 +58,14 @@ format: env ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+image: ## Build the steps' image; TARGET=gpu or mlflow-server for others, IMAGE= and BASE= name image and base.
+	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
+
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
 	$(LOCK) pyproject.toml --extra cpu --extra store --group dev -o requirements/dev.lock
+	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-cpu -o requirements/cpu.lock
+	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-gpu -o requirements/gpu.lock
+	$(LOCK_IMAGE) --group mlflow-server -o requirements/mlflow-server.lock
 	echo uv | $(LOCK) - -o requirements/uv.lock
 
 kind-up: ## Bring Kubeflow and MLflow up in a kind cluster, or up to date.

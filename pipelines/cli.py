@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,13 @@ HomeOption = Annotated[
 DEFAULT_HOME = Path(".mnist-pipeline")
 
 
+class Runner(StrEnum):
+    """What runs the steps on this machine."""
+
+    SUBPROCESS = "subprocess"
+    DOCKER = "docker"
+
+
 @app.command()
 def run(
     data: Annotated[
@@ -46,6 +54,13 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any pipeline parameter; may be repeated."),
     ] = None,
+    runner: Annotated[
+        Runner, typer.Option(help="Run the steps as processes, or in containers of a Docker engine.")
+    ] = Runner.SUBPROCESS,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image of the steps, with --runner docker; by default mnist-pipeline:COMMIT."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")
@@ -60,13 +75,29 @@ def run(
     options = {"recipe": recipe, "trials": trials}
     arguments = {name: value for name, value in options.items() if value is not None}
     arguments |= parse_settings(settings or [])
-    summary = run_locally(Home(home), data, arguments, lambda line: typer.echo(line, err=as_json))
+    summary = run_locally(
+        Home(home),
+        data,
+        arguments,
+        lambda line: typer.echo(line, err=as_json),
+        _image_of_steps(runner, image),
+    )
     for line in render(summary):
         typer.echo(line, err=as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))
     if summary.error:
         raise typer.Exit(1)
+
+
+def _image_of_steps(runner: Runner, image: str | None) -> str | None:
+    if runner == Runner.DOCKER:
+        from pipelines.compile import default_image
+
+        return image or default_image()
+    if image:
+        raise PipelineError(f"--image needs --runner docker but got {image!r} without it.")
+    return None
 
 
 @app.command()

@@ -32,6 +32,15 @@ def check_image(image: str) -> None:
         )
 
 
+def use_image(image: str) -> None:
+    """Make it the image of every step."""
+    for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
+        executor["container"]["image"] = image
+        # A container is not told its own name otherwise.
+        others = [entry for entry in executor["container"].get("env", []) if entry["name"] != IMAGE_VARIABLE]
+        executor["container"]["env"] = [*others, {"name": IMAGE_VARIABLE, "value": image}]
+
+
 def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:
     """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
 
@@ -50,10 +59,7 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
 
     check_image(image)
     spec = mnist_pipeline.pipeline_spec
-    for executor in spec.deployment_spec["executors"].values():
-        executor["container"]["image"] = image
-        # A container is not told its own name otherwise.
-        executor["container"]["env"] = [{"name": IMAGE_VARIABLE, "value": image}]
+    use_image(image)
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:

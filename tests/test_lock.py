@@ -44,6 +44,24 @@ def test_every_pin_is_exact_and_has_a_hash(lock: Path) -> None:
     assert [entry for entry in entries if not pin.fullmatch(re.sub(" +", " ", entry).strip())] == []
 
 
+@pytest.mark.parametrize("image", ["cpu", "gpu", "mlflow-server"])
+def test_an_image_has_the_versions_that_the_tests_run_with(image: str) -> None:
+    def versions(lock: str) -> dict[str, set[str]]:
+        pins: dict[str, set[str]] = {}
+        for entry in _entries(ROOT / "requirements" / lock):
+            name, _, version = entry.partition(" ")[0].partition("==")
+            pins.setdefault(name, set()).add(version)
+        return pins
+
+    tested = versions("dev.lock")
+    others = {
+        name: pins
+        for name, pins in versions(f"{image}.lock").items()
+        if name in tested and pins - tested[name]
+    }
+    assert others == {}
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_names_no_index(lock: Path) -> None:
     assert ADDRESS.findall(lock.read_text()) == []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipelines.local.containers import check_engine
 from pipelines.local.data import data_arguments
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import close_run_tree
@@ -23,7 +24,7 @@ KEPT_RUNS = 3
 Tell = Callable[[str], None]
 
 
-def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell) -> Summary:
+def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell, image: str | None = None) -> Summary:
     """Start the embedded platform, run the pipeline, and say what came of it.
 
     Args:
@@ -31,11 +32,14 @@ def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell) -> Summary
         data: "auto", "mnist", "digits", or a path or URI.
         arguments: Those of the pipeline's arguments that differ from their defaults.
         tell: Given every line that a person follows.
+        image: Runs the steps in containers of this image; without one they are processes here.
 
     Raises:
-        PipelineError: An argument breaks a rule, or the platform does not start.
+        PipelineError: An argument breaks a rule, the platform does not start, or the engine has no such image.
     """
     check_arguments(arguments)
+    if image:
+        check_engine(image)
     started = time.monotonic()
     with embedded_platform(home) as platform:
         os.environ.update(platform.environment)
@@ -45,18 +49,25 @@ def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell) -> Summary
         tell(f"run {name}")
         tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
-        progress = _execute(platform, name, arguments, root, log, tell)
+        progress = _execute(platform, name, arguments, root, log, tell, image)
         report = next(root.glob("*/evaluate/evaluation/report.html"), None)
         seconds = time.monotonic() - started
         return summarize(platform.tracking_uri, name, progress, seconds, report, log)
 
 
 def _execute(
-    platform: Platform, name: str, arguments: dict[str, Any], root: Path, log: Path, tell: Tell
+    platform: Platform,
+    name: str,
+    arguments: dict[str, Any],
+    root: Path,
+    log: Path,
+    tell: Tell,
+    image: str | None,
 ) -> Progress:
     """Run the DAG in a process group of its own; on the way out nothing of it is left running."""
     progress = Progress()
-    command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments), str(root)]
+    command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
+    command += [str(root), image or ""]
     environment = {**os.environ, "MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"}
     with (
         log.open("w", encoding="utf-8") as file,

@@ -4,15 +4,20 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
+import docker
 import psutil
 import pytest
+from docker.errors import DockerException
 
+from pipelines.compile import default_image
+from pipelines.local.containers import LABEL
 from pipelines.local.home import Home
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.pipeline import mnist_pipeline
@@ -32,10 +37,14 @@ def run(home: Path, *options: str) -> dict[str, Any]:
 
 
 @contextmanager
-def stopped_at(home: Path, line: str, kill: signal.Signals) -> Iterator[list[psutil.Process]]:
+def stopped_at(home: Path, line: str, kill: signal.Signals, *options: str) -> Iterator[list[psutil.Process]]:
     """Run until `line` is printed, send the signal, and yield the processes that the run had started."""
     process = subprocess.Popen(
-        command(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(home, *options),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr
     assert any(line in printed for printed in process.stderr), f"the run never printed {line!r}"
@@ -201,3 +210,77 @@ def test_second_run_on_the_same_home_is_refused_while_one_is_running(home: Path)
     assert platform.tracking_uri in refused.stderr
     assert "--home" in refused.stderr
     assert not refused.stdout
+
+
+def engine_has_the_image() -> bool:
+    try:
+        client = docker.from_env()
+        client.images.get(default_image())
+    except DockerException:
+        return False
+    return True
+
+
+in_containers = pytest.mark.skipif(
+    not engine_has_the_image(), reason="no container engine that has the image of this commit: make image"
+)
+
+
+def containers() -> list[Any]:
+    found: list[Any] = docker.from_env().containers.list(all=True, filters={"label": LABEL})
+    return found
+
+
+@in_containers
+def test_in_containers_the_same_pipeline_gives_the_same_model(
+    home: Path, first: dict[str, Any], tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    def weights(home: Path, outcome: dict[str, Any]) -> str:
+        with platform_of(home) as platform:
+            found = MlflowClient(platform.tracking_uri).get_model_version(
+                outcome["model"]["name"], outcome["model"]["version"]
+            )
+        digest: str = found.tags["weights_digest"]
+        return digest
+
+    contained = run(tmp_path, "--runner", "docker")
+    assert [step["name"] for step in contained["steps"]] == [step["name"] for step in first["steps"]]
+    assert contained["model"] == first["model"]
+    assert contained["metrics"] == first["metrics"]
+    assert contained["dataset"] == first["dataset"]
+    assert weights(tmp_path, contained) == weights(home, first)
+    assert containers() == []
+
+
+@in_containers
+def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> None:
+    options = ["--runner", "docker", "--set", "batch_size=5000"]
+    finished = subprocess.run(command(tmp_path, *options), capture_output=True, text=True, check=False)
+    assert finished.returncode == 1, finished.stderr
+    outcome = json.loads(finished.stdout.splitlines()[-1])
+    assert outcome["status"] == "FAILED"
+    assert outcome["error"].startswith("step train-baseline failed: batch_size")
+    assert outcome["model"]["version"] is None
+    assert containers() == []
+
+
+@in_containers
+def test_a_killed_run_leaves_no_container(tmp_path: Path) -> None:
+    options = ["--runner", "docker"]
+    with stopped_at(tmp_path, "[train-baseline] epoch", signal.SIGKILL, *options) as processes:
+        assert_gone(processes)
+    deadline = time.monotonic() + 20
+    while containers() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert containers() == []
+
+
+@in_containers
+def test_an_image_that_the_engine_lacks_is_one_line(tmp_path: Path) -> None:
+    options = ["--runner", "docker", "--image", f"mnist-pipeline:{'3f2a' * 10}"]
+    refused = subprocess.run(command(tmp_path, *options), capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "make image" in refused.stderr

@@ -153,8 +153,10 @@ def test_a_runs_outcome_is_the_exit_status_and_json_is_alone_on_stdout(
 ) -> None:
     given: list[Any] = []
 
-    def run(home: object, data: str, arguments: dict[str, Any], tell: Callable[[str], None]) -> Summary:
-        given.extend([home, data, arguments])
+    def run(
+        home: object, data: str, arguments: dict[str, Any], tell: Callable[[str], None], image: str | None
+    ) -> Summary:
+        given.extend([home, data, arguments, image])
         tell("[train] epoch 1/1")
         return _summary(error)
 
@@ -164,7 +166,7 @@ def test_a_runs_outcome_is_the_exit_status_and_json_is_alone_on_stdout(
         mnist_pipeline("run", "--home", str(tmp_path), *options, *(["--json"] if as_json else [])) == status
     )
 
-    assert given[1:] == ["digits", {"recipe": "fast", "trials": 2, "seed": 3}]
+    assert given[1:] == ["digits", {"recipe": "fast", "trials": 2, "seed": 3}, None]
     printed = capsys.readouterr()
     told, alone = (printed.err, printed.out) if as_json else (printed.out, "")
     assert told.startswith("[train] epoch 1/1\n")

@@ -1,0 +1,87 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.common.errors import PipelineError
+from pipelines.local.containers import check_engine, docker_runner, with_outputs
+
+
+def command(outputs: Path) -> list[str]:
+    executor_input = json.dumps({"outputs": {"outputFile": str(outputs)}})
+    return ["sh", "-c", "...", "--executor_input", executor_input, "--function_to_execute", "gate"]
+
+
+def container(status: int, outputs: Path, *, writes: bool) -> Callable[..., int]:
+    def run(client: object, image: str, command: list[str], **options: object) -> int:
+        assert (client, image, options) == ("engine", "image", {"volumes": {}})
+        assert "--executor_input" in command
+        if writes:
+            outputs.write_text("{}")
+        return status
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("status", "writes", "seen"), [(0, True, 0), (0, False, 1), (3, True, 3), (3, False, 3)], ids=str
+)
+def test_a_container_has_succeeded_only_with_its_outputs(
+    tmp_path: Path, status: int, writes: bool, seen: int
+) -> None:
+    outputs = tmp_path / "executor_output.json"
+    outputs.write_text("of an earlier attempt")
+    run = with_outputs(container(status, outputs, writes=writes))
+    assert run(client="engine", image="image", command=command(outputs), volumes={}) == seen
+
+
+def test_no_engine_is_one_line_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(PipelineError, match=r"none answers at unix://.*none\.sock .*start dockerd") as raised:
+        check_engine("mnist-pipeline:3f2a")
+    assert "\n" not in str(raised.value)
+
+
+def options(data: str, **environment: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = docker_runner("digits-fast", data, environment).container_run_args
+    return arguments
+
+
+def test_steps_get_their_settings_and_credentials_by_value_and_nothing_else() -> None:
+    passed = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5001",
+        "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "no_proxy": "127.0.0.1",
+    }
+    kept = {"AWS_CA_BUNDLE": "/etc/own.crt", "AWS_PROFILE": "mine", "GIT_SHA": "of the host", "HOME": "/root"}
+    assert options("digits", **passed, **kept)["environment"] == passed
+
+
+def test_containers_are_confined() -> None:
+    given = options("digits")
+    assert given["read_only"] is True
+    assert given["cap_drop"] == ["ALL"]
+    assert given["security_opt"] == ["no-new-privileges"]
+    assert given["mounts"] == []
+
+
+def test_only_what_the_steps_need_of_this_machine_is_mounted(tmp_path: Path) -> None:
+    given = options(
+        str(tmp_path / "data"),
+        CHECKPOINT_DIR=str(tmp_path / "checkpoints"),
+        OPTUNA_STORAGE=str(tmp_path / "optuna" / "journal.log"),
+    )
+    mounts = {Path(mount["Target"]).name: mount["ReadOnly"] for mount in given["mounts"]}
+    assert mounts == {"data": True, "checkpoints": False, "optuna": False}
+    assert (tmp_path / "checkpoints").is_dir()
+    assert (tmp_path / "optuna").is_dir()
+
+
+def test_a_study_in_a_database_needs_no_mount() -> None:
+    assert (
+        options("s3://bucket/data.npz", OPTUNA_STORAGE="postgresql://optuna@postgres/optuna")["mounts"] == []
+    )

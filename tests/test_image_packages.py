@@ -1,0 +1,34 @@
+"""The steps' image holds the packages that the steps import, and no others."""
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+# Where a module is not called like its package.
+PACKAGES = {"mlflow": "mlflow-skinny", "sklearn": "scikit-learn"}
+# Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
+# MLflow needs pandas, and botocore is boto3's.
+UNSEEN = {"kfp", "pandas", "psycopg2-binary"}
+
+
+def imported() -> set[str]:
+    modules = set()
+    for path in (ROOT / "components").rglob("*.py"):
+        if path.name == "component.py":  # what Kubeflow compiles; its body imports step.py
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules.add(node.module.partition(".")[0])
+    return modules - sys.stdlib_module_names - {"components", "tensorflow", "botocore"}
+
+
+def test_the_image_has_what_the_steps_import_and_no_more() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    installed = {Requirement(line).name for line in groups["steps"]}
+    assert {PACKAGES.get(module, module) for module in imported()} == installed - UNSEEN
