@@ -1,0 +1,104 @@
+"""Class probabilities from a trained or a registered model: the one way in which the project asks a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import CLASSES
+from components.common.errors import PipelineError
+from components.common.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from keras import Model
+
+
+class Classifier:
+    """A loaded model; load it once, then ask it for one image or a hundred thousand.
+
+    >>> classifier = Classifier.load(directory)
+    >>> probabilities = classifier.probabilities(images)
+    """
+
+    def __init__(self, served: ServedModel, path: Path) -> None:
+        self._served = served
+        self._path = path
+
+    @classmethod
+    def load(cls, directory: Path) -> "Classifier":
+        """Load the model in `directory`.
+
+        Args:
+            directory: A trained model, or a registered one as MLflow stores it.
+
+        Raises:
+            PipelineError: The directory does not hold exactly one Keras model, or it does not load.
+        """
+        path = model_file(directory)
+        model = _load(path)
+        try:
+            return cls(ServedModel(model), path)
+        except (ValueError, TypeError) as error:
+            raise _refused(path, error) from error
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the model makes of the images.
+
+        Args:
+            images: uint8, N x 28 x 28, 0 is background; may be memory mapped, a batch at a time is read.
+
+        Returns:
+            Probabilities, float32, N x 10; each row sums to 1.
+
+        Raises:
+            PipelineError: The model does not take such images, or does not give ten probabilities an image.
+        """
+        try:
+            probabilities = self._served.predict(images)
+        except (ValueError, TypeError) as error:
+            raise _refused(self._path, error) from error
+        _check(probabilities, len(images), self._path)
+        return probabilities
+
+
+def model_file(directory: Path) -> Path:
+    """Return the one `.keras` file at or below `directory`; MLflow keeps it some levels down."""
+    files = sorted(directory.rglob("*.keras"))
+    if len(files) != 1:
+        found = ", ".join(str(file.relative_to(directory)) for file in files) or "none"
+        raise PipelineError(f"{directory} must hold exactly one .keras file but holds {found}.")
+    return files[0]
+
+
+def _load(path: Path) -> "Model":
+    from keras.saving import load_model
+
+    try:
+        return load_model(path, compile=False)
+    except (
+        Exception
+    ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise PipelineError(f"{path} must be a readable Keras model but is not: {reason}") from error
+
+
+def _refused(path: Path, error: Exception) -> PipelineError:
+    reason = str(error).partition("\n")[0]
+    return PipelineError(f"{path} must take uint8 images N x 28 x 28 but does not: {reason}")
+
+
+def _check(probabilities: NDArray[Any], examples: int, path: Path) -> None:
+    if probabilities.shape != (examples, CLASSES):
+        raise PipelineError(
+            f"{path} must answer with {CLASSES} probabilities an image but answers {examples} images with an "
+            f"array of shape {probabilities.shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise PipelineError(
+            f"{path} must answer with finite probabilities but gives NaN or infinity: its training diverged, "
+            "train it again with a lower learning rate."
+        )
+    off = np.abs(probabilities.sum(axis=1) - 1).max(initial=0)
+    if off > 1e-2 or probabilities.min(initial=0) < 0:
+        raise PipelineError(f"{path} must end in a softmax but its outputs are no probabilities.")
