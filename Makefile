@@ -8,10 +8,10 @@ BIN := .venv/bin
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 
-.PHONY: help env run ui test lint types format unit lock clean
+.PHONY: help env run ui bench bench-quick test lint types format unit lock clean
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 env: .venv/.installed ## Create the environment from the hash-locked requirements.
 
@@ -32,6 +32,12 @@ run: env ## Run the whole pipeline on this machine; ARGS="--recipe seed" passes 
 
 ui: env ## Serve the history of earlier runs in MLflow.
 	@$(BIN)/mnist-pipeline ui $(ARGS)
+
+bench: env ## Measure everything on MNIST and write docs/benchmarks.md; ARGS=--resume goes on after an interruption.
+	$(BIN)/python -m benchmarks -o docs/benchmarks.md $(ARGS)
+
+bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writes build/benchmarks.md.
+	$(BIN)/python -m benchmarks --quick -o build/benchmarks.md $(ARGS)
 
 test: lint types unit ## Run every check and test.
 
