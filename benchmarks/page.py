@@ -16,7 +16,7 @@ def write_page(path: Path, about: dict[str, Any], results: Results, command: str
     if quality:
         draw(figure, quality)
     lines = list(_head(about, command, date))
-    lines += _floors(results)
+    lines += _floors(results, judged=about["size"] == "full")
     if quality:
         lines += [f"![Time against accuracy]({figure.name})", ""]
     for result in results.values():
@@ -38,13 +38,13 @@ def _head(about: dict[str, Any], command: str, date: str) -> Iterator[str]:
         yield from ("**A quick check on the bundled digits: floors do not apply to these figures.**", "")
 
 
-def _floors(results: Results) -> list[str]:
+def _floors(results: Results, *, judged: bool) -> list[str]:
     rows = [
         [
             floor.name,
             f"{floor.measured:.4g}" if floor.limit > 1.2 else f"{floor.measured:.5f}",
             f"{'at least' if floor.at_least else 'at most'} {floor.limit:g}",
-            "met" if floor.met else "**missed**",
+            ("met" if floor.met else "**missed**") if judged else "not judged",
         ]
         for result in results.values()
         for floor in result.floors

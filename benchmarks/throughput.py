@@ -60,8 +60,8 @@ def images_per_second(development: str, recipe: str, changes: dict[str, Any], im
 
     # Long enough a schedule for the warm-up and all that is measured.
     config = RECIPES[recipe].differing(epochs=1000, **changes)
-    splits = (open_split(Path(development), name) for name in ("train", "validation"))
-    trainer = Trainer(*splits, config)
+    train, validation = (open_split(Path(development), name) for name in ("train", "validation"))
+    trainer = Trainer(train, validation, config)
     trainer.advance(10)
     last = trainer.step + images // config.batch_size
     started, first = time.perf_counter(), trainer.step

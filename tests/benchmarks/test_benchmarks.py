@@ -63,9 +63,17 @@ def test_results_are_kept_and_resumed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert bench.main(["--quick", "--resume", "-o", str(page)]) == 0
     assert calls == ["one", "two", "two"]
     text = page.read_text()
-    assert "| speed | 3 | at least 2 | met |" in text
+    assert "| speed | 3 | at least 2 | not judged |" in text
     assert "## two" in text
     assert "after 1" in text
+
+
+def test_missed_floor_fails_a_full_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = Result("one", "", ["a"], [["1"]], [Floor("speed", 1.0, 2.0)])
+    monkeypatch.setattr(bench, "prepare", lambda work, _: (work, work))
+    monkeypatch.setattr(bench, "BENCHMARKS", {"one": lambda *_: result})
+    assert bench.main(["-o", str(tmp_path / "benchmarks.md")]) == 1
+    assert "| speed | 1 | at least 2 | **missed** |" in (tmp_path / "benchmarks.md").read_text()
 
 
 def test_tiled_data(digits: tuple[Path, Path], tmp_path: Path) -> None:
