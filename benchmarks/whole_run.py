@@ -15,9 +15,9 @@ def measure(setting: Setting, earlier: Results) -> Result:
     home = setting.work / "home"
     # The first run fills the store with the data; its model is not the one that the second is judged against.
     run(
-        home, setting.data, "--trials", "1", "--set", "epochs=1", "--set", "min_accuracy=0", *named("warm-up")
+        home, setting.data, "--trials", "1", "--set", "epochs=1", "--set", "min_accuracy=0.0", *named("warm-up")
     )
-    options = ("--trials", "2", "--set", "min_accuracy=0") if setting.quick else ()
+    options = ("--trials", "2", "--set", "min_accuracy=0.0") if setting.quick else ()
     summary, seconds = run(home, setting.data, *options, *named("measured"))
     steps = summary["steps"]
     rows = [[step["name"], f"{step['seconds']:.1f}"] for step in steps]
