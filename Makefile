@@ -13,7 +13,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui test lint types format unit image lock clean $(CLUSTER)
+.PHONY: help env run ui bench bench-quick test lint types format unit image lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,12 @@ run: env ## Run the whole pipeline on this machine; ARGS="--recipe seed" passes 
 
 ui: env ## Serve the history of earlier runs in MLflow.
 	@$(BIN)/mnist-pipeline ui $(ARGS)
+
+bench: env ## Measure everything on MNIST and write docs/benchmarks.md; ARGS=--resume goes on after an interruption.
+	$(BIN)/python -m benchmarks -o docs/benchmarks.md $(ARGS)
+
+bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writes build/benchmarks.md.
+	$(BIN)/python -m benchmarks --quick -o build/benchmarks.md $(ARGS)
 
 test: lint types unit ## Run every check and test.
 

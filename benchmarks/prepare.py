@@ -1,0 +1,27 @@
+"""The data of a benchmark, by the project's own ingest and preprocess."""
+
+import os
+from pathlib import Path
+
+from benchmarks.process import call
+
+
+def prepare(work: Path, data: str) -> tuple[Path, Path]:
+    """Return the prepared development and test data; what an earlier benchmark left in `work` is used again."""
+    directory = work / data
+    development, test = directory / "development", directory / "test"
+    if not test.exists():
+        call("benchmarks.prepare:write", data, str(directory))
+    return development, test
+
+
+def write(data: str, directory: str) -> None:
+    """Bring the data in: "digits", or "mnist" from MNIST_DATA_URI or a public mirror."""
+    from components.ingest.fetch import absolute_uri
+    from components.ingest.ingest import IngestConfig, ingest
+    from components.preprocess.preprocess import PreprocessConfig, preprocess
+
+    named = os.environ.get("MNIST_DATA_URI")
+    target = Path(directory)
+    ingest(IngestConfig(absolute_uri(named) if named and data == "mnist" else data), target / "raw")
+    preprocess(target / "raw", PreprocessConfig(), target / "development", target / "test")

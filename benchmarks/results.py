@@ -1,0 +1,61 @@
+"""The results of a bench as one JSON file, written anew after every benchmark."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.setting import Floor, Result, Results
+from components.common.files import written_file
+from components.common.source_version import git_sha
+
+
+def identity(*, quick: bool) -> dict[str, Any]:
+    """Name all that results must share to stand in one page: code, amount of work, machine, versions."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "commit": git_sha(),
+        "size": "quick" if quick else "full",
+        "machine": f"{models[0] if models else platform.processor() or platform.machine()}, "
+        f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("keras", "mlflow", "kfp", "numpy")}
+        | {"tensorflow": _tensorflow()},
+    }
+
+
+def save(path: Path, about: dict[str, Any], results: Results) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {**about, "results": {name: asdict(result) for name, result in results.items()}}
+    with written_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def load(path: Path, about: dict[str, Any]) -> Results:
+    """Return the results of the same identity; none where the file is missing or of another."""
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text())
+    stored = content.pop("results")
+    if content != about:
+        return {}
+    return {
+        name: Result(**{**result, "floors": [Floor(**floor) for floor in result["floors"]]})
+        for name, result in stored.items()
+    }
+
+
+def _tensorflow() -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version("tensorflow-cpu")
+    except PackageNotFoundError:
+        return version("tensorflow")

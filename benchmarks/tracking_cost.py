@@ -1,0 +1,74 @@
+"""What tracking costs a training: recipe fast with a live embedded MLflow, and without any."""
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.process import call
+from benchmarks.setting import Floor, Result, Results, Setting
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
+
+ROUNDS = 3
+
+
+def measure(setting: Setting, _: Results) -> Result:
+    ways: dict[str, list[dict[str, float]]] = {"without MLflow": [], "with MLflow": []}
+    with embedded_platform(Home(setting.work / "home")) as platform:
+        untracked = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        environments = (untracked, {**untracked, **platform.environment, "CHECKPOINT_DIR": ""})
+        for number in range(1 if setting.quick else ROUNDS):
+            for (way, runs), environment in zip(ways.items(), environments, strict=True):
+                target = str(setting.work / f"{way}-{number}")
+                arguments = (str(setting.development), f"tracking-{number}", target)
+                ended = call("benchmarks.tracking_cost:train_tracked", *arguments, environment=environment)
+                runs.append({**ended.value, "process": ended.seconds})
+    rows = []
+    for way, runs in ways.items():
+        parts = [f"{statistics.median(run[part] for run in runs):.3f}" for part in ("training", "callbacks")]
+        rows.append([way, *parts, f"{statistics.median(run['process'] for run in runs):.2f}"])
+    added = statistics.median(
+        tracked["callbacks"] - plain["callbacks"] for plain, tracked in zip(*ways.values(), strict=True)
+    )
+    share = added / statistics.median(run["training"] for run in ways["without MLflow"])
+    return Result(
+        "Cost of tracking",
+        "A training of recipe fast inside its step, each in a fresh process. Training is the call of the training "
+        "function; callbacks is the part of it spent in reporting each scoring. The process also opens and closes "
+        "the run in MLflow, and imports its client. Medians of alternating rounds.",
+        ["way", "training, s", "callbacks, s", "whole process, s"],
+        rows,
+        [Floor("tracking, part of the training time", share, 0.01, at_least=False)],
+        dict(ways),
+    )
+
+
+def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[str, float]:
+    """Train as the step does, and return the seconds of the training and of its callbacks."""
+    from components.common.dataset import read_info
+    from components.common.tracking import open_pipeline_run, step_run
+    from components.common.trained_model import Epoch
+    from components.train.config import RECIPES
+    from components.train.step import narrator
+    from components.train.train import train
+
+    config: Any = RECIPES["fast"]
+    scorings = len(config.milestones(read_info(Path(development)).counts["train"]))
+    open_pipeline_run(pipeline_run_id, pipeline_run_id, "tracking-cost")
+    in_callbacks = 0.0
+    with step_run(pipeline_run_id, "train-baseline") as run:
+        if bool(run.run_id) != ("MLFLOW_TRACKING_URI" in os.environ):
+            raise RuntimeError("MLflow did not open the run")
+        narrate = narrator("train-baseline", run, config.epochs, scorings)
+
+        def on_epoch(epoch: Epoch) -> None:
+            nonlocal in_callbacks
+            began = time.perf_counter()
+            narrate(epoch)
+            in_callbacks += time.perf_counter() - began
+
+        started = time.perf_counter()
+        train(Path(development), config, "fast", Path(target), on_epoch)
+        return {"training": time.perf_counter() - started, "callbacks": in_callbacks}
