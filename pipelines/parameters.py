@@ -64,8 +64,8 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     options = {name: given[name] for name in ("epochs", "batch_size", "learning_rate", "seed")}
     baseline = configuration(given["recipe"], options, "{}")
     PreprocessConfig(given["split_seed"], given["stratify"], given["fraction"])
-    search = (given[name] for name in ("trials", "tuning_workers", "tuning_seeds", "search_space"))
-    check_search(*search, baseline)
+    counts = (given[name] for name in ("trials", "tuning_workers", "tuning_seeds"))
+    check_search(*counts, space=given["search_space"], baseline=baseline)
     check_min_accuracy(given["min_accuracy"])
 
 

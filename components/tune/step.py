@@ -81,7 +81,8 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         record.settle()
         _delete_states(pipeline_run_id, record)
         final = finalists(record.known(), record.rungs)
-        accuracies = {trial: [] for trial in final} | {0: [training.validation_accuracy]}
+        accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
+        accuracies |= {trial: [] for trial in final}
         for (trial, _), accuracy in sorted(record.repeats().items()):
             accuracies[trial].append(accuracy)
         choice = choose(

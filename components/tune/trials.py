@@ -1,5 +1,6 @@
 """The work of one tuning worker: many trainings in one process, on data that is opened once."""
 
+import gc
 import math
 import os
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 STEP = "tune"
 POLL_SECONDS = 0.5
 # Paused trainings that stay in memory, where they go on without being built anew.
-IN_MEMORY = 16
+IN_MEMORY = 8
 
 
 class Worker:
@@ -59,6 +60,8 @@ class Worker:
         while jobs := self._due():
             if self._do_one(jobs):
                 done += 1
+                # A finished training is a web of cycles that holds its graphs and buffers.
+                gc.collect()
             else:
                 time.sleep(POLL_SECONDS)
         return done
