@@ -60,7 +60,9 @@ def postgres() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed")
     bin_ = found[-1] if found else Path(str(shutil.which("initdb"))).parent
     # PostgreSQL refuses to run as root.
-    account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    account = (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    )
     port = free_port(0)
     with tempfile.TemporaryDirectory() as directory:
         if account:
@@ -74,7 +76,9 @@ def postgres() -> Iterator[str]:
         options = f"-p {port} -k {directory} -c fsync=off -c listen_addresses=127.0.0.1"
         control = [*account, bin_ / "pg_ctl", "-D", data, "-w"]
         subprocess.run(
-            [*control, "-o", options, "-l", Path(directory, "log"), "start"], check=True, stdout=subprocess.DEVNULL
+            [*control, "-o", options, "-l", Path(directory, "log"), "start"],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         try:
             yield f"postgresql://tune@127.0.0.1:{port}/postgres"
@@ -83,9 +87,7 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["journal", "postgres"])
-def any_storage(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def any_storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `OPTUNA_STORAGE` names: a new journal file, then a new database."""
     if request.param == "journal":
         where = str(tmp_path / "study.journal")

@@ -43,7 +43,7 @@ def test_a_finalist_has_to_beat_the_baseline_beyond_noise(
     assert choice.trial == best
     assert choice.overrides == (BETTER if best else {})
     assert choice.baseline_validation_accuracy == pytest.approx(sum(accuracies[0]) / len(accuracies[0]))
-    assert [contender.trial for contender in choice.contenders][0] == 0
+    assert choice.contenders[0].trial == 0
 
 
 def test_noise_is_pooled_over_all_that_was_repeated() -> None:
@@ -53,7 +53,12 @@ def test_noise_is_pooled_over_all_that_was_repeated() -> None:
 
 
 def test_the_choice_as_json_makes_the_configuration() -> None:
-    changes = {"filters": [[8, 8]], "learning_rate": 0.0012345678901234567, "batch_size": 64, "batch_norm": True}
+    changes = {
+        "filters": [[8, 8]],
+        "learning_rate": 0.0012345678901234567,
+        "batch_size": 64,
+        "batch_norm": True,
+    }
 
     choice = _choose({0: [0.9], 1: [0.95]}, of_1=changes)
 

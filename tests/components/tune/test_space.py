@@ -43,7 +43,10 @@ def test_a_space_holds_what_it_says_and_the_baseline(
         ({"seed": [1, 2]}, "'seed' is no option to search"),
         ({"batch_size": []}, "batch_size must list at least one value but the list is empty."),
         ({"dropout": {"low": 0.4, "high": 0.1}}, "dropout must have low <= high but got 0.4 > 0.1."),
-        ({"dropout": {"low": 0, "high": 0.3, "log": True}}, "dropout must stay above 0 for a log scale but low is 0"),
+        (
+            {"dropout": {"low": 0, "high": 0.3, "log": True}},
+            "dropout must stay above 0 for a log scale but low is 0",
+        ),
         ({"dropout": {"low": 0.1, "high": 0.3, "log": True}}, "dropout must stay above 0 for a log scale"),
         ({"dropout": {"low": 0.1}}, r"dropout must be a list of values, .* but got \{'low': 0.1\}\."),
         ({"dropout": {"low": 0, "high": 1, "step": 2}}, "dropout must be a list of values"),
@@ -51,7 +54,10 @@ def test_a_space_holds_what_it_says_and_the_baseline(
         ({"dropout": {"low": 0, "high": float("nan")}}, "dropout must be a list of values"),
         ({"dropout": {"low": 0, "high": 0.5, "log": "yes"}}, "dropout must be a list of values"),
         ({"dropout": "high"}, "dropout must be a list of values, .* but got 'high'"),
-        ({"dropout": {"low": 0, "high": 1.5}}, "training option dropout: input should be less than 1 but got 1.5"),
+        (
+            {"dropout": {"low": 0, "high": 1.5}},
+            "training option dropout: input should be less than 1 but got 1.5",
+        ),
         ({"batch_size": [0]}, "training option batch_size: .* but got 0"),
         ({"batch_size": [64.5]}, "training option batch_size: .* but got 64.5"),
         ({"augmentation": ["mirror"]}, "training option augmentation: .* but got 'mirror'"),

@@ -89,7 +89,9 @@ def test_other_databases_are_refused(scheme: str, monkeypatch: pytest.MonkeyPatc
     assert "pass" not in str(refused.value)
 
 
-@pytest.mark.parametrize("use", [lambda _: storage(), lambda baseline: create_study("run", baseline, {}, 2, 1, 0)])
+@pytest.mark.parametrize(
+    "use", [lambda _: storage(), lambda baseline: create_study("run", baseline, {}, 2, 1, 0)]
+)
 def test_a_storage_must_be_named(
     use: Callable[[Training], object], baseline: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
