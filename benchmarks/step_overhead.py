@@ -80,11 +80,13 @@ def in_one_process(work: str, number: int) -> int:
     ingest_step(IngestConfig("digits"), name, name, EXPERIMENT, name, at / "raw")
     preprocess_step(at / "raw", name, 23, False, 1.0, data, at / "test")
     train_step(data, name, "train-baseline", "fast", zeros, "{}", *gpu, baseline)
-    (worker,) = open_study_step(baseline, name, TRIALS, 1)
-    search_step(data, baseline, name, TRIALS, worker, 0, *gpu)
+    (worker,) = open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
+    search_step(data, baseline, name, *gpu)
     choice = choose_step(baseline, name, at / "choice.json", at / "search.html")
     train_step(data, name, "train-tuned", "fast", zeros, choice.as_json(), *gpu, tuned)
-    evaluate_step(at / "test", baseline, tuned, name, name, MIN_ACCURACY, at / "evaluation", at / "candidate")
+    evaluate_step(
+        at / "test", data, baseline, tuned, name, name, MIN_ACCURACY, at / "evaluation", at / "candidate"
+    )
     if gate_step(at / "evaluation", name) != "register":
         raise RuntimeError("the gate refused the model")
     register_step(at / "candidate", at / "evaluation", name, name)

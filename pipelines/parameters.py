@@ -65,9 +65,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
 
     given = {**defaults(), **arguments}
     options = {name: given[name] for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    configuration(given["recipe"], options, "{}")
+    baseline = configuration(given["recipe"], options, "{}")
     PreprocessConfig(given["split_seed"], given["stratify"], given["fraction"])
-    check_search(given["trials"], given["tuning_workers"])
+    counts = (given[name] for name in ("trials", "tuning_workers", "tuning_seeds"))
+    check_search(*counts, space=given["search_space"], baseline=baseline)
     check_min_accuracy(given["min_accuracy"])
 
 

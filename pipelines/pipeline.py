@@ -47,6 +47,8 @@ def tune(
     pipeline_run_id: str,
     trials: int,
     tuning_workers: int,
+    tuning_seeds: int,
+    search_space: dict,
     seed: int,
     gpu_count: int,
     gpu_resource: str,
@@ -55,7 +57,13 @@ def tune(
 ) -> str:
     """Search from the baseline with workers that share one study; return the best differences as JSON."""
     study = open_study(
-        baseline=baseline, pipeline_run_id=pipeline_run_id, trials=trials, tuning_workers=tuning_workers
+        baseline=baseline,
+        pipeline_run_id=pipeline_run_id,
+        trials=trials,
+        tuning_workers=tuning_workers,
+        tuning_seeds=tuning_seeds,
+        seed=seed,
+        search_space=search_space,
     )
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
@@ -63,9 +71,7 @@ def tune(
             development=development,
             baseline=baseline,
             pipeline_run_id=pipeline_run_id,
-            trials=trials,
             worker=worker,
-            seed=seed,
             gpu_count=gpu_count,
             gpu_resource=gpu_resource,
         )
@@ -90,15 +96,17 @@ def mnist_pipeline(
     batch_size: int = 0,
     learning_rate: float = 0.0,
     seed: int = 0,
-    trials: int = 4,
+    trials: int = 8,
     tuning_workers: int = 1,
+    tuning_seeds: int = 2,
+    search_space: dict = {},  # noqa: B006  # kfp reads the default into the compiled pipeline
     min_accuracy: float = 0.95,
     skip_if_unchanged: bool = False,
     experiment_name: str = "mnist-pipeline",
     model_name: str = "",
     gpu_count: int = 0,
     gpu_resource: str = "nvidia.com/gpu",
-    node_selector: dict = {},  # noqa: B006  # kfp reads the default into the compiled pipeline
+    node_selector: dict = {},  # noqa: B006
     tolerations: list = [],  # noqa: B006
 ) -> None:
     """Train and tune a digit classifier; register it when it is good enough and not worse than the champion.
@@ -110,13 +118,15 @@ def mnist_pipeline(
         fraction: Part of the training data to use, above 0 and at most 1.
         stratify: Keep the class balance in the validation split.
         split_seed: Seed of the split into training and validation; the tutorial's is 23.
-        recipe: "fast", or "seed" for the tutorial's training.
+        recipe: "fast", "best", or "seed" for the tutorial's training.
         epochs: Passes over the training split; 0 keeps the recipe's.
         batch_size: Images a step; 0 keeps the recipe's.
         learning_rate: Peak learning rate; 0 keeps the recipe's.
         seed: Seed of training and search.
         trials: Configurations to try in tuning, the baseline included.
         tuning_workers: Workers that share the trials, one pod each.
+        tuning_seeds: Trainings, each with another seed, of the best trials and the baseline before one is chosen.
+        search_space: Training options and the values to try, as JSON; empty for the default.
         min_accuracy: Test accuracy below which nothing is registered.
         skip_if_unchanged: End early where the champion was made of the same data, code and parameters.
         experiment_name: MLflow experiment; created when missing.
@@ -170,6 +180,8 @@ def mnist_pipeline(
                 seed=seed,
                 trials=trials,
                 tuning_workers=tuning_workers,
+                tuning_seeds=tuning_seeds,
+                search_space=search_space,
             ),
             "Check changes",
         )
@@ -193,6 +205,8 @@ def mnist_pipeline(
                 pipeline_run_id=RUN_ID,
                 trials=trials,
                 tuning_workers=tuning_workers,
+                tuning_seeds=tuning_seeds,
+                search_space=search_space,
                 seed=seed,
                 gpu_count=gpu_count,
                 gpu_resource=gpu_resource,

@@ -97,6 +97,10 @@ class TrackedRun:
         self._call(create)
         return nested
 
+    def nested(self, run_id: str) -> "TrackedRun":
+        """Go on with a nested run that `child` opened, perhaps in another process."""
+        return TrackedRun(self._client, run_id, self.experiment_id, self._outbox)
+
     def close(self, status: str = "FINISHED") -> None:
         self._call(lambda client: client.set_terminated(self.run_id, status))
 

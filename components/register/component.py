@@ -18,6 +18,8 @@ def check_changes(
     seed: int,
     trials: int,
     tuning_workers: int,
+    tuning_seeds: int,
+    search_space: dict,
 ) -> str:
     """Say "train", or "skip" where the champion was made of the same data, code and parameters.
 
@@ -33,6 +35,8 @@ def check_changes(
         seed: Seed of training and search.
         trials: Configurations to try in all, the baseline included.
         tuning_workers: Workers that share the trials.
+        tuning_seeds: Trainings of each finalist.
+        search_space: Training options and the values to try.
     """
     from pathlib import Path
 
@@ -46,6 +50,8 @@ def check_changes(
         "seed": int(seed),
         "trials": int(trials),
         "tuning_workers": int(tuning_workers),
+        "tuning_seeds": int(tuning_seeds),
+        "search_space": search_space,
     }
     return check_changes_step(
         Path(development.path), pipeline_run_id, model_name, skip_if_unchanged, parameters

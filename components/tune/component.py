@@ -7,21 +7,32 @@ from components.common.image import BASE_IMAGE
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def open_study(
-    baseline: dsl.Input[dsl.Model], pipeline_run_id: str, trials: int, tuning_workers: int
+    baseline: dsl.Input[dsl.Model],
+    pipeline_run_id: str,
+    trials: int,
+    tuning_workers: int,
+    tuning_seeds: int,
+    seed: int,
+    search_space: dict,
 ) -> list:
-    """Create the shared study, with the baseline as its first trial.
+    """Create the shared study, with the baseline as its first trial and the others waiting.
 
     Args:
         baseline: The trained baseline.
         pipeline_run_id: Kubeflow's id of this pipeline run.
         trials: Configurations to try in all, the baseline included.
         tuning_workers: Workers that share the trials.
+        tuning_seeds: Trainings of each finalist.
+        seed: Seeds the choice of configurations.
+        search_space: Options and the values to try; empty for the default.
     """
     from pathlib import Path
 
     from components.tune.step import open_study_step
 
-    return open_study_step(Path(baseline.path), pipeline_run_id, trials, tuning_workers)
+    return open_study_step(
+        Path(baseline.path), pipeline_run_id, trials, tuning_workers, tuning_seeds, seed, search_space
+    )
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
@@ -29,21 +40,17 @@ def search(
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     pipeline_run_id: str,
-    trials: int,
-    worker: str,
-    seed: int,
+    worker: str,  # noqa: ARG001  # tells the workers' tasks apart
     gpu_count: int,
     gpu_resource: str,
 ) -> int:
-    """Run one worker's share of the trials.
+    """Work on the search until it is over; return how many trainings this worker did.
 
     Args:
         development: Training and validation split.
         baseline: The trained baseline.
         pipeline_run_id: Kubeflow's id of this pipeline run.
-        trials: Configurations to try in all, the baseline included.
         worker: "1/2" is the first of two.
-        seed: Seeds the sampler.
         gpu_count: GPUs that this task asked for; the step refuses to train without them.
         gpu_resource: Kubernetes resource name that stands for them.
     """
@@ -51,16 +58,7 @@ def search(
 
     from components.tune.step import search_step
 
-    return search_step(
-        Path(development.path),
-        Path(baseline.path),
-        pipeline_run_id,
-        trials,
-        worker,
-        seed,
-        gpu_count,
-        gpu_resource,
-    )
+    return search_step(Path(development.path), Path(baseline.path), pipeline_run_id, gpu_count, gpu_resource)
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)

@@ -1,91 +1,115 @@
 """The `tune` step in its three parts: open the study, search, choose."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from components.common.dataset import open_split
 from components.common.errors import PipelineError
 from components.common.step import say
 from components.common.tracking import step_run
 from components.common.trained_model import Training
 from components.train.config import TrainConfig
 from components.train.gpu import require_gpus
+from components.train.step import checkpoint_directory
 from components.tune.choose import Choice, choose
+from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
-from components.tune.study import create_study, open_study
-from components.tune.trials import run_trials
+from components.tune.space import distributions
+from components.tune.study import SearchRecord, claims, create_study, open_study
+from components.tune.trials import STEP, Worker, trial_checkpoint
 
-STEP = "tune"
 
-
-def check_search(trials: int, workers: int) -> None:
-    """Refuse a search without trials or workers."""
+def check_search(
+    trials: int, workers: int, seeds: int, space: Mapping[str, Any], baseline: TrainConfig
+) -> None:
+    """Refuse a search without trials, workers or seeds, and a search space that breaks its rules."""
     if trials < 1:
         raise PipelineError(
             f"trials counts the baseline as the first, so it must be at least 1 but got {trials}."
         )
-    if workers < 1:
-        raise PipelineError(f"tuning_workers must be at least 1 but got {workers}.")
+    for name, count in {"tuning_workers": workers, "tuning_seeds": seeds}.items():
+        if count < 1:
+            raise PipelineError(f"{name} must be at least 1 but got {count}.")
+    distributions(space, baseline)
 
 
-def open_study_step(baseline: Path, pipeline_run_id: str, trials: int, workers: int) -> list[str]:
-    """Create the study, and name the workers that share it: "1/2" is the first of two."""
+def open_study_step(
+    baseline: Path,
+    pipeline_run_id: str,
+    trials: int,
+    workers: int,
+    seeds: int,
+    seed: int,
+    space: Mapping[str, Any],
+) -> list[str]:
+    """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two."""
     with step_run(pipeline_run_id, STEP, last=False) as run:
-        check_search(trials, workers)
         training = Training.load(baseline)
-        study = create_study(pipeline_run_id, training)
-        run.log_params({"search.trials": trials, "search.workers": workers})
+        check_search(trials, workers, seeds, space, TrainConfig.model_validate(training.config))
+        study = create_study(pipeline_run_id, training, space, trials, seeds, seed)
+        run.log_params({"search.trials": trials, "search.workers": workers, "search.seeds": seeds})
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
         first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
-        for epoch in training.history:
-            first.log_metrics({"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}, epoch.epoch)
+        first.log_metrics(
+            {"val_accuracy": training.validation_accuracy, "val_loss": training.validation_loss}, 100
+        )
         first.close()
         say(STEP, f"trial 0 is the baseline  validation {training.validation_accuracy:.4f}")
         return [f"{number}/{workers}" for number in range(1, workers + 1)]
 
 
-def share(trials: int, worker: str) -> int:
-    """Return how many of `trials` belong to the worker "i/n"; the first workers take the remainder.
-
-    >>> [share(5, worker) for worker in ("1/3", "2/3", "3/3")]
-    [2, 2, 1]
-    """
-    index, workers = map(int, worker.split("/"))
-    return trials // workers + (index <= trials % workers)
-
-
 def search_step(
-    development: Path,
-    baseline: Path,
-    pipeline_run_id: str,
-    trials: int,
-    worker: str,
-    seed: int,
-    gpu_count: int,
-    gpu_resource: str,
+    development: Path, baseline: Path, pipeline_run_id: str, gpu_count: int, gpu_resource: str
 ) -> int:
-    """Run one worker's share of the trials, all but the baseline's; return how many."""
-    count = share(trials - 1, worker)
-    if count:
-        with step_run(pipeline_run_id, STEP, last=False) as run:
-            require_gpus(gpu_count, gpu_resource)
-            config = TrainConfig.model_validate(Training.load(baseline).config)
-            study = open_study(pipeline_run_id, seed + int(worker.split("/", maxsplit=1)[0]))
-            run_trials(study, development, config, count, run)
-    return count
+    """Work on the search until it is over, beside other workers; return the pieces of work done here."""
+    with step_run(pipeline_run_id, STEP, last=False) as run:
+        record = SearchRecord(open_study(pipeline_run_id))
+        if not record.known():
+            return 0
+        require_gpus(gpu_count, gpu_resource)
+        config = TrainConfig.model_validate(Training.load(baseline).config)
+        splits = open_split(development, "train"), open_split(development, "validation")
+        return Worker(record, claims(), splits, config, run, state_location(pipeline_run_id)).work()
 
 
 def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page: Path) -> Choice:
     """Choose the best configuration; write it as JSON, and the figures of the search as an HTML page."""
     with step_run(pipeline_run_id, STEP) as run:
-        config = TrainConfig.model_validate(Training.load(baseline).config)
-        study = open_study(pipeline_run_id, seed=0)
-        choice = choose(study, config)
+        training = Training.load(baseline)
+        record = SearchRecord(open_study(pipeline_run_id))
+        record.settle()
+        _delete_states(pipeline_run_id, record)
+        final = finalists(record.known(), record.rungs)
+        accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
+        accuracies |= {trial: [] for trial in final}
+        for (trial, _), accuracy in sorted(record.repeats().items()):
+            accuracies[trial].append(accuracy)
+        choice = choose(
+            TrainConfig.model_validate(training.config),
+            {trial: record.options(trial) for trial in final},
+            accuracies,
+            len(record.study.trials),
+        )
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
-        figures = draw_figures(study, configuration.parent / "figures")
+        figures = draw_figures(record.study, configuration.parent / "figures")
         write_page(choice, figures, page)
         for path in [*figures.values(), configuration]:
             run.log_file(path)
         run.log_metrics({"val_accuracy": choice.validation_accuracy, "trials": choice.trials})
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
         return choice
+
+
+def _delete_states(pipeline_run_id: str, record: SearchRecord) -> None:
+    if location := state_location(pipeline_run_id):
+        for trial in record.known():
+            trial_checkpoint(location, trial).delete()
+
+
+def state_location(pipeline_run_id: str) -> str | None:
+    """Return where a run's paused trials are kept; None keeps them in their worker's memory alone."""
+    directory = checkpoint_directory()
+    return f"{directory}/tune-{pipeline_run_id}" if directory else None

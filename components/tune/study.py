@@ -1,22 +1,43 @@
-"""The Optuna study that all tuning workers of a run share."""
+"""The Optuna study that all tuning workers of a run share, and what it knows of the search."""
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
 from components.common.trained_model import Training
-from components.tune.space import SEARCH_SPACE, distributions
+from components.train.config import TrainConfig
+from components.tune.claims import Claims, DatabaseClaims, FileClaims
+from components.tune.halving import Known, rungs
+from components.tune.space import distributions, options, params
 
 if TYPE_CHECKING:
     import optuna
     from optuna.storages import BaseStorage
 
-HEARTBEAT_SECONDS = 60
 BASELINE = "baseline"
 
 
+def _location() -> str:
+    where = os.environ.get("OPTUNA_STORAGE", "")
+    if not where:
+        raise PipelineError(
+            "OPTUNA_STORAGE must name the study's storage but is not set: "
+            "give a postgresql:// URL that all workers reach, or a journal file's path for workers on one machine."
+        )
+    if "://" not in where:
+        return where
+    scheme, _, rest = where.partition("://")
+    if scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise PipelineError(
+            f"OPTUNA_STORAGE must be a postgresql:// URL or a journal file's path but is a {scheme}:// URL."
+        )
+    return f"postgresql+psycopg2://{rest}"
+
+
 def storage() -> "BaseStorage":
-    """Open the storage that `OPTUNA_STORAGE` names: a database URL, or the path of a journal file.
+    """Open the storage that `OPTUNA_STORAGE` names: a PostgreSQL URL, or the path of a journal file.
 
     Raises:
         PipelineError: Nothing is named, or it cannot be opened.
@@ -24,16 +45,9 @@ def storage() -> "BaseStorage":
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
-    where = os.environ.get("OPTUNA_STORAGE", "")
-    if not where:
-        raise PipelineError(
-            "OPTUNA_STORAGE must name the study's storage but is not set: "
-            "give a postgresql:// URL that all workers reach, or a journal file's path for workers on one machine."
-        )
+    where = _location()
     try:
-        if "://" in where:
-            return RDBStorage(where, heartbeat_interval=HEARTBEAT_SECONDS)
-        return JournalStorage(JournalFileBackend(where))
+        return RDBStorage(where) if "://" in where else JournalStorage(JournalFileBackend(where))
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise PipelineError(
@@ -41,41 +55,135 @@ def storage() -> "BaseStorage":
         ) from error
 
 
-def create_study(name: str, baseline: Training) -> "optuna.Study":
-    """Create the study with the baseline's finished training as its first trial.
+def claims() -> Claims:
+    """Open the claims that belong to the storage."""
+    where = _location()
+    return DatabaseClaims(where) if "://" in where else FileClaims(Path(f"{where}.claims"))
 
-    The result can therefore never be worse on validation than the baseline. A study that a retried task finds in
-    place is left as it is.
+
+def create_study(
+    name: str, baseline: Training, space: Mapping[str, Any], trials: int, seeds: int, seed: int
+) -> "optuna.Study":
+    """Create the study: the baseline's finished training as trial 0, and all the other trials waiting.
+
+    The same arguments make the same trials, whatever the number of workers. What a retried task finds in place is
+    kept and completed.
+
+    Args:
+        name: Of the study.
+        baseline: The trained baseline.
+        space: The search space; empty for the default one.
+        trials: Configurations in all, the baseline included.
+        seeds: Trainings of each finalist.
+        seed: Seeds the choice of configurations.
+
+    Raises:
+        PipelineError: The space, or the storage, is refused.
     """
     import optuna
-    from optuna.trial import create_trial
+    from optuna.trial import TrialState, create_trial
 
-    from components.train.config import TrainConfig
-
+    config = TrainConfig.model_validate(baseline.config)
+    searched = distributions(space, config)
     study = optuna.create_study(storage=storage(), study_name=name, direction="maximize", load_if_exists=True)
-    if not study.trials:
-        space = distributions(SEARCH_SPACE, TrainConfig.model_validate(baseline.config))
-        study.add_trial(
-            create_trial(
-                params={option: baseline.config[option] for option in space},
-                distributions=space,
-                value=baseline.validation_accuracy,
-                intermediate_values={epoch.epoch: epoch.val_accuracy for epoch in baseline.history},
-                user_attrs={"name": BASELINE, "seconds": baseline.seconds},
-            )
-        )
+    study.set_user_attr("rungs", rungs(trials))
+    study.set_user_attr("seeds", seeds)
+    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    made = [create_trial(
+        params=params(config, searched),
+        distributions=searched,
+        value=baseline.validation_accuracy,
+        intermediate_values={100: baseline.validation_accuracy},
+        user_attrs={"name": BASELINE, "seconds": baseline.seconds},
+    )]  # fmt: skip
+    for _ in range(1, trials):
+        drawn_params = drawn.ask(searched).params
+        made.append(create_trial(state=TrialState.WAITING, params=drawn_params, distributions=searched))
+    for trial in made[len(study.trials) :]:
+        study.add_trial(trial)
     return study
 
 
-def open_study(name: str, seed: int) -> "optuna.Study":
-    """Open the study for one worker; workers with different seeds suggest different trials."""
+def open_study(name: str) -> "optuna.Study":
     import optuna
 
-    return optuna.load_study(
-        study_name=name,
-        storage=storage(),
-        sampler=optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=4, multivariate=True, constant_liar=True
-        ),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=2),
-    )
+    return optuna.load_study(study_name=name, storage=storage())
+
+
+class SearchRecord:
+    """What the study holds of the search; every method reads or writes the storage at once."""
+
+    def __init__(self, study: "optuna.Study") -> None:
+        self.study = study
+        self.rungs: list[float] = study.user_attrs["rungs"]
+        self.seeds: int = study.user_attrs["seeds"]
+
+    def known(self) -> dict[int, Known]:
+        """Return the trials but the baseline, by number."""
+        from optuna.trial import TrialState
+
+        percents = [percent(part) for part in self.rungs]
+        return {
+            trial.number: Known(
+                {percents.index(step): value for step, value in trial.intermediate_values.items()},
+                failed=trial.state is TrialState.FAIL,
+            )
+            for trial in self.study.get_trials(deepcopy=False)[1:]
+        }
+
+    def repeats(self) -> dict[tuple[int, int], float]:
+        """Return the validation accuracy of the trainings with other seeds, by trial and shift of the seed."""
+        found = {}
+        for name, value in self.study.user_attrs.items():
+            kind, _, rest = name.partition(" ")
+            if kind == "repeat":
+                trial, shift = map(int, rest.split())
+                found[trial, shift] = value
+        return found
+
+    def options(self, trial: int) -> dict[str, Any]:
+        return options(self.study.trials[trial].params)
+
+    def start(self, trial: int) -> None:
+        from optuna.trial import TrialState
+
+        self._storage.set_trial_state_values(self._id(trial), TrialState.RUNNING)
+
+    def note(self, trial: int, name: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(self._id(trial), name, value)
+
+    def score(self, trial: int, rung: int, accuracy: float) -> None:
+        self._storage.set_trial_intermediate_value(self._id(trial), percent(self.rungs[rung]), accuracy)
+
+    def repeated(self, trial: int, shift: int, accuracy: float) -> None:
+        self.study.set_user_attr(f"repeat {trial} {shift}", accuracy)
+
+    def fail(self, trial: int) -> None:
+        from optuna.trial import TrialState
+
+        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+    def settle(self) -> None:
+        """Close the trials of a search that is over: those trained to the end are complete, the others pruned."""
+        from optuna.trial import TrialState
+
+        last = len(self.rungs) - 1
+        for trial, known in self.known().items():
+            if known.failed:
+                continue
+            if last in known.scores:
+                self.study.tell(trial, known.scores[last], skip_if_finished=True)
+            else:
+                self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+
+    @property
+    def _storage(self) -> "BaseStorage":
+        return self.study._storage
+
+    def _id(self, trial: int) -> int:
+        return self.study.get_trials(deepcopy=False)[trial]._trial_id
+
+
+def percent(part: float) -> int:
+    """Return how Optuna, which wants whole numbers, counts a rung."""
+    return round(100 * part)

@@ -71,6 +71,7 @@ def test_defaults_are_the_pipelines() -> None:
         {"min_accuracy": 0},
         {"min_accuracy": 1.0},
         {"trials": 1, "tuning_workers": 3},
+        {"search_space": {"dropout": [0.1, 0.2], "learning_rate": {"times": {"low": 0.5, "high": 2}}}},
     ],
 )
 def test_arguments_that_the_steps_accept(arguments: dict[str, Any]) -> None:
@@ -80,7 +81,7 @@ def test_arguments_that_the_steps_accept(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"recipe": "slow"}, "recipe must be one of seed, fast but got 'slow'"),
+        ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'"),
         ({"epochs": -1}, "epochs: .* but got -1"),
         ({"batch_size": -8}, "batch_size: .* but got -8"),
         ({"learning_rate": float("nan")}, "learning_rate: .* but got nan"),
@@ -90,6 +91,12 @@ def test_arguments_that_the_steps_accept(arguments: dict[str, Any]) -> None:
         ({"split_seed": -1}, "split_seed must be 0 to"),
         ({"trials": 0}, "trials .* at least 1 but got 0"),
         ({"tuning_workers": 0}, "tuning_workers must be at least 1 but got 0"),
+        ({"tuning_seeds": 0}, "tuning_seeds must be at least 1 but got 0"),
+        ({"search_space": {"dropout": [2]}}, "search_space: training option dropout: .* but got 2"),
+        (
+            {"recipe": "seed", "search_space": {"filters": []}},
+            "search_space: filters must list at least one value",
+        ),
         ({"min_accuracy": 95}, "min_accuracy must lie between 0 and 1 but got 95"),
         ({"min_accuracy": float("nan")}, "min_accuracy must lie between 0 and 1 but got nan"),
     ],

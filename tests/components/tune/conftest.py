@@ -1,25 +1,31 @@
-"""A finished baseline, a study's storage of one's own, and a search space that is quick to train."""
+"""A finished baseline, storages of one's own for a study, and data that is quick to learn from."""
 
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from components.common.dataset import Split, write_splits
 from components.common.trained_model import Epoch, Training
 from components.train.config import TrainConfig
-from components.tune.space import SEARCH_SPACE
+from pipelines.local.process import free_port
 
 
 @pytest.fixture
 def config() -> TrainConfig:
-    """The baseline's configuration; its filters, batch size and dense units lie outside the search space."""
+    """The baseline's configuration; quick to train."""
     return TrainConfig(filters=((4,),), dense_units=8, batch_size=32, learning_rate=0.002, epochs=2)
 
 
 @pytest.fixture
 def baseline(config: TrainConfig) -> Training:
-    """A record so poor that no trial is pruned for being worse."""
+    """A record that any training beats."""
     history = [Epoch(1, 2.3, 0.1, 2.2, 0.01, 1.0), Epoch(2, 2.2, 0.2, 2.1, 0.02, 1.0)]
     return Training(
         recipe="seed",
@@ -46,17 +52,55 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture
-def search_space(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let the search vary the named options alone."""
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server of the tests' own; Debian's package keeps initdb and postgres off the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found and not shutil.which("initdb"):
+        pytest.skip("PostgreSQL is not installed")
+    bin_ = found[-1] if found else Path(str(shutil.which("initdb"))).parent
+    # PostgreSQL refuses to run as root.
+    account = (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    )
+    port = free_port(0)
+    with tempfile.TemporaryDirectory() as directory:
+        if account:
+            shutil.chown(directory, "postgres", "postgres")
+        data = Path(directory, "data")
+        subprocess.run(
+            [*account, bin_ / "initdb", "-D", data, "-U", "tune", "-A", "trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+        )
+        options = f"-p {port} -k {directory} -c fsync=off -c listen_addresses=127.0.0.1"
+        control = [*account, bin_ / "pg_ctl", "-D", data, "-w"]
+        subprocess.run(
+            [*control, "-o", options, "-l", Path(directory, "log"), "start"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield f"postgresql://tune@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
 
-    def narrow(**options: object) -> None:
-        for name in list(SEARCH_SPACE):
-            monkeypatch.delitem(SEARCH_SPACE, name)
-        for name, values in options.items():
-            monkeypatch.setitem(SEARCH_SPACE, name, values)
 
-    return narrow
+@pytest.fixture(params=["journal", "postgres"])
+def any_storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `OPTUNA_STORAGE` names: a new journal file, then a new database."""
+    if request.param == "journal":
+        where = str(tmp_path / "study.journal")
+    else:
+        server = request.getfixturevalue("postgres")
+        name = f"t{uuid.uuid4().hex}"
+        connection = psycopg2.connect(server)
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        where = f"{server.rpartition('/')[0]}/{name}"
+    monkeypatch.setenv("OPTUNA_STORAGE", where)
+    return where
 
 
 @pytest.fixture

@@ -1,86 +1,88 @@
 import json
+import math
 from typing import Any
 
-import optuna
 import pytest
-from optuna.trial import TrialState, create_trial
 
 from components.train.config import TrainConfig
 from components.tune.choose import Choice, choose
-from components.tune.space import SEARCH_SPACE, distributions
 
-Trials = list[tuple[float | None, dict[str, Any]]]
-BASELINE = TrainConfig(learning_rate=0.001, batch_size=64)
+BASELINE = TrainConfig(filters=((8,),), learning_rate=0.001, batch_size=64)
+BETTER = {"dropout": 0.1}
 
 
-def _study(trials: Trials) -> optuna.Study:
-    """A study of the trials; without a value they failed, or were pruned at a validation accuracy of 1."""
-    space = distributions(SEARCH_SPACE, BASELINE)
-    study = optuna.create_study(direction="maximize")
-    for value, changes in trials:
-        study.add_trial(
-            create_trial(
-                state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
-                params={name: getattr(BASELINE, name) for name in space} | changes,
-                distributions=space,
-                value=value,
-                intermediate_values={1: 1.0} if value is None else {1: value},
-            )
-        )
-    return study
+def _choose(accuracies: dict[int, list[float]], **options: dict[str, Any]) -> Choice:
+    changes = {trial: options.get(f"of_{trial}", BETTER) for trial in accuracies if trial}
+    return choose(BASELINE, changes, accuracies, trials=9)
 
 
 @pytest.mark.parametrize(
-    ("trials", "best", "overrides"),
+    ("accuracies", "best"),
     [
-        ([(0.9, {})], 0, {}),
-        ([(0.9, {}), (0.95, {"dropout": 0.1})], 1, {"dropout": 0.1}),
-        ([(0.9, {}), (0.89, {"dropout": 0.1})], 0, {}),
-        # A tie goes to the baseline, and between others to the earlier one.
-        ([(0.9, {}), (0.9, {"dropout": 0.1})], 0, {}),
-        ([(0.9, {}), (0.95, {"dropout": 0.1}), (0.95, {"dropout": 0.2})], 1, {"dropout": 0.1}),
-        # What was not trained to its end does not count.
-        ([(0.9, {}), (None, {"dropout": 0.1})], 0, {}),
-        ([(0.9, {}), (None, {"dropout": 0.1}), (0.91, {"batch_norm": True})], 2, {"batch_norm": True}),
-        (
-            [(0.5, {}), (0.6, {"learning_rate": 0.004, "batch_size": 256, "augmentation": "affine"})],
-            1,
-            {"learning_rate": 0.004, "batch_size": 256, "augmentation": "affine"},
-        ),
+        # No spread: any difference counts, and a tie keeps the baseline.
+        ({0: [0.90, 0.90], 1: [0.91, 0.91]}, 1),
+        ({0: [0.90, 0.90], 1: [0.90, 0.90]}, 0),
+        ({0: [0.90, 0.90], 1: [0.89, 0.89]}, 0),
+        # Variance 0.0002 in each; the difference of two means of two has a standard error of 0.0141.
+        ({0: [0.90, 0.92], 1: [0.91, 0.93]}, 0),
+        ({0: [0.90, 0.92], 1: [0.93, 0.95]}, 1),
+        # The mean decides between finalists, then the number.
+        ({0: [0.90, 0.90], 1: [0.95, 0.95], 2: [0.96, 0.96]}, 2),
+        ({0: [0.90, 0.90], 1: [0.99, 0.91], 2: [0.96, 0.96]}, 2),
+        ({0: [0.90, 0.90], 5: [0.95, 0.95], 3: [0.95, 0.95]}, 3),
+        # Trainings with one seed each show no noise.
+        ({0: [0.90], 1: [0.901]}, 1),
+        ({0: [0.90]}, 0),
     ],
 )
-def test_the_best_complete_trial_is_chosen(trials: Trials, best: int, overrides: dict[str, Any]) -> None:
-    choice = choose(_study(trials), BASELINE)
+def test_a_finalist_has_to_beat_the_baseline_beyond_noise(
+    accuracies: dict[int, list[float]], best: int
+) -> None:
+    choice = _choose(accuracies)
 
-    assert choice == Choice(
-        trial=best,
-        validation_accuracy=trials[best][0] or 0,
-        baseline_validation_accuracy=trials[0][0] or 0,
-        trials=len(trials),
-        overrides=overrides,
-    )
+    assert choice.trial == best
+    assert choice.overrides == (BETTER if best else {})
+    assert choice.baseline_validation_accuracy == pytest.approx(sum(accuracies[0]) / len(accuracies[0]))
+    assert choice.contenders[0].trial == 0
+
+
+def test_noise_is_pooled_over_all_that_was_repeated() -> None:
+    choice = _choose({0: [0.90, 0.92], 1: [0.95, 0.95]})
+
+    assert choice.noise == pytest.approx(math.sqrt(2 * 0.0001 / 2))
 
 
 def test_the_choice_as_json_makes_the_configuration() -> None:
-    changes = {"learning_rate": 0.0012345678901234567, "batch_norm": True, "batch_size": 128}
+    changes = {
+        "filters": [[8, 8]],
+        "learning_rate": 0.0012345678901234567,
+        "batch_size": 64,
+        "batch_norm": True,
+    }
 
-    choice = choose(_study([(0.9, {}), (0.95, changes)]), BASELINE)
+    choice = _choose({0: [0.9], 1: [0.95]}, of_1=changes)
 
     written = json.loads(choice.as_json())
+    assert written["overrides"] == {name: value for name, value in changes.items() if name != "batch_size"}
     assert BASELINE.differing(**written["overrides"]) == BASELINE.differing(**changes)
-    assert (written["trial"], written["trials"], written["validation_accuracy"]) == (1, 2, 0.95)
+    assert [entry["accuracies"] for entry in written["contenders"]] == [[0.9], [0.95]]
 
 
 @pytest.mark.parametrize(
-    ("trials", "sentence"),
+    ("accuracies", "sentence"),
     [
-        ([(0.9, {}), (0.85, {"dropout": 0.1})], "none of 2 trials beats the baseline's 0.9000"),
+        ({0: [0.9]}, "none of 9 trials stands against the baseline's 0.9000 (0.9000 to 0.9000)"),
         (
-            [(0.9, {}), (0.95, {"learning_rate": 0.00123456, "batch_size": 128, "batch_norm": True})],
-            "trial 1 of 2 is best: validation 0.9500 against the baseline's 0.9000 "
-            "with learning_rate 0.001235, batch_size 128, batch_norm True",
+            {0: [0.90, 0.92], 4: [0.91, 0.93]},
+            "the baseline is kept: the best of 9 trials, 4, does not beat it: validation 0.9200 (0.9100 to 0.9300) "
+            "against the baseline's 0.9100 (0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141",
+        ),
+        (
+            {0: [0.90, 0.92], 4: [0.95, 0.97]},
+            "trial 4 of 9 is best: validation 0.9600 (0.9500 to 0.9700) against the baseline's 0.9100 "
+            "(0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141, with dropout 0.1",
         ),
     ],
 )
-def test_the_choice_in_a_sentence(trials: Trials, sentence: str) -> None:
-    assert choose(_study(trials), BASELINE).sentence() == sentence
+def test_the_choice_in_a_sentence(accuracies: dict[int, list[float]], sentence: str) -> None:
+    assert _choose(accuracies).sentence() == sentence

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from components.train.config import TrainConfig
-from components.tune.choose import Choice
+from components.tune.choose import Choice, Contender
 from components.tune.search_page import draw_figures, write_page
-from components.tune.space import SEARCH_SPACE, distributions
+from components.tune.space import distributions, params
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -19,17 +19,22 @@ HISTORY = ["Optimization history"]
 ALL = [*HISTORY, "Parameter importance", "Parallel coordinates"]
 
 
+def _choice(overrides: dict[str, object]) -> Choice:
+    contenders = [Contender(0, {}, [0.9, 0.9]), Contender(1, overrides, [0.94, 0.96])]
+    return Choice(1, 0.95, 0.9, 2, overrides, contenders, noise=0.01)
+
+
 @pytest.fixture
 def make_study() -> Callable[[list[float | None]], optuna.Study]:
     def make(values: list[float | None]) -> optuna.Study:
-        space = distributions(SEARCH_SPACE, TrainConfig())
+        space = distributions({}, TrainConfig())
         study = optuna.create_study(direction="maximize")
         for number, value in enumerate(values):
-            config = TrainConfig(dropout=0.05 * number, learning_rate=0.001 * (1 + number))
+            config = TrainConfig(dropout=0.05 * number, learning_rate=0.001 * (1 + 0.2 * number))
             study.add_trial(
                 create_trial(
                     state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
-                    params={name: getattr(config, name) for name in space},
+                    params=params(config, space),
                     distributions=space,
                     value=value,
                     intermediate_values={1: 0.5},
@@ -68,10 +73,10 @@ def test_the_page_holds_sentence_and_figures_and_needs_nothing_else(
 ) -> None:
     figures = draw_figures(make_study([0.9, 0.95]), tmp_path)
 
-    write_page(Choice(1, 0.95, 0.9, 2, {"dropout": 0.05}), figures, tmp_path / "page.html")
+    write_page(_choice({"dropout": 0.05}), figures, tmp_path / "page.html")
 
     page = (tmp_path / "page.html").read_text()
-    assert "trial 1 of 2 is best: validation 0.9500" in page
+    assert "trial 1 of 2 is best: validation 0.9500 (0.9400 to 0.9600)" in page
     assert re.findall("<h2>(.*?)</h2>", page) == list(figures)
     sources = re.findall('src="([^"]*)"', page)
     assert [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources] == [
@@ -81,6 +86,6 @@ def test_the_page_holds_sentence_and_figures_and_needs_nothing_else(
 
 
 def test_the_page_escapes_what_it_quotes(tmp_path: Path) -> None:
-    write_page(Choice(1, 0.95, 0.9, 2, {"augmentation": "<b>&"}), {}, tmp_path / "page.html")
+    write_page(_choice({"augmentation": "<b>&"}), {}, tmp_path / "page.html")
 
     assert "augmentation &lt;b&gt;&amp;" in (tmp_path / "page.html").read_text()

@@ -2,59 +2,87 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from components.common.errors import PipelineError
 from components.train.config import RECIPES, TrainConfig
-from components.tune.space import SEARCH_SPACE, distributions, suggest
+from components.tune.space import SEARCH_SPACE, distributions, options, params
 
-
-def test_every_name_is_a_training_option() -> None:
-    assert SEARCH_SPACE.keys() <= TrainConfig.model_fields.keys()
+FAST = RECIPES["fast"]
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "distribution"),
+    ("name", "own", "values", "distribution"),
     [
-        ("learning_rate", 0.001, FloatDistribution(5e-4, 1e-2, log=True)),
-        ("learning_rate", 0.1, FloatDistribution(5e-4, 0.1, log=True)),
-        ("learning_rate", 1e-5, FloatDistribution(1e-5, 1e-2, log=True)),
-        ("batch_size", 128, CategoricalDistribution([64, 128, 256])),
-        ("batch_size", 32, CategoricalDistribution([64, 128, 256, 32])),
-        ("dense_units", 16, CategoricalDistribution([64, 128, 16])),
-        ("dropout", 0.0, FloatDistribution(0.0, 0.4)),
-        ("dropout", 0.5, FloatDistribution(0.0, 0.5)),
-        ("label_smoothing", 0.3, FloatDistribution(0.0, 0.3)),
-        ("batch_norm", True, CategoricalDistribution([False, True])),
-        ("augmentation", "none", CategoricalDistribution(["none", "shift", "affine"])),
+        ("dropout", 0.0, {"low": 0.1, "high": 0.4}, FloatDistribution(0.0, 0.4)),
+        ("dropout", 0.5, {"low": 0.1, "high": 0.4}, FloatDistribution(0.1, 0.5)),
+        ("learning_rate", 0.1, {"low": 0.01, "high": 1, "log": True}, FloatDistribution(0.01, 1, log=True)),
+        ("learning_rate", 0.5, {"times": {"low": 0.5, "high": 2}}, FloatDistribution(0.25, 1.0)),
+        ("epochs", 2, {"low": 1, "high": 3}, FloatDistribution(1, 3)),
+        ("dense_units", 64, {"low": 16.0, "high": 128.0}, IntDistribution(16, 128)),
+        ("batch_size", 32, [64, 128.0], CategoricalDistribution([64, 128, 32])),
+        ("batch_size", 256, {"times": [0.5, 1]}, CategoricalDistribution([128, 256])),
+        ("filters", [[16], [3]], {"times": [0.5, 1]}, CategoricalDistribution(["[[8], [2]]", "[[16], [3]]"])),
+        ("filters", [[16]], [[[8, 8]]], CategoricalDistribution(["[[8, 8]]", "[[16]]"])),
+        ("batch_norm", True, [False], CategoricalDistribution([False, True])),
+        ("augmentation", "none", ["shift"], CategoricalDistribution(["shift", "none"])),
     ],
 )
-def test_the_space_is_widened_to_hold_the_baseline(
-    name: str, own: Any, distribution: BaseDistribution
+def test_a_space_holds_what_it_says_and_the_baseline(
+    name: str, own: Any, values: Any, distribution: BaseDistribution
 ) -> None:
-    assert distributions(SEARCH_SPACE, TrainConfig(**{name: own}))[name] == distribution
+    baseline = FAST.differing(**{name: own})
+
+    assert distributions({name: values}, baseline) == {name: distribution}
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "baseline",
-    [*RECIPES.values(), TrainConfig(learning_rate=0.5, batch_size=1, dense_units=3, dropout=0.9)],
-    ids=[*RECIPES, "outside"],
+    ("space", "message"),
+    [
+        ({"dropuot": [0.1]}, "'dropuot' is no option to search: choose from filters, "),
+        ({"seed": [1, 2]}, "'seed' is no option to search"),
+        ({"batch_size": []}, "batch_size must list at least one value but the list is empty."),
+        ({"dropout": {"low": 0.4, "high": 0.1}}, "dropout must have low <= high but got 0.4 > 0.1."),
+        (
+            {"dropout": {"low": 0, "high": 0.3, "log": True}},
+            "dropout must stay above 0 for a log scale but low is 0",
+        ),
+        ({"dropout": {"low": 0.1, "high": 0.3, "log": True}}, "dropout must stay above 0 for a log scale"),
+        ({"dropout": {"low": 0.1}}, r"dropout must be a list of values, .* but got \{'low': 0.1\}\."),
+        ({"dropout": {"low": 0, "high": 1, "step": 2}}, "dropout must be a list of values"),
+        ({"dropout": {"low": "0", "high": 1}}, "dropout must be a list of values"),
+        ({"dropout": {"low": 0, "high": float("nan")}}, "dropout must be a list of values"),
+        ({"dropout": {"low": 0, "high": 0.5, "log": "yes"}}, "dropout must be a list of values"),
+        ({"dropout": "high"}, "dropout must be a list of values, .* but got 'high'"),
+        (
+            {"dropout": {"low": 0, "high": 1.5}},
+            "training option dropout: input should be less than 1 but got 1.5",
+        ),
+        ({"batch_size": [0]}, "training option batch_size: .* but got 0"),
+        ({"batch_size": [64.5]}, "training option batch_size: .* but got 64.5"),
+        ({"augmentation": ["mirror"]}, "training option augmentation: .* but got 'mirror'"),
+        ({"augmentation": {"low": 0, "high": 1}}, "augmentation is no number, so it takes a list"),
+        ({"augmentation": {"times": [2]}}, "augmentation is no number, so it has no multiples"),
+        ({"filters": {"low": 0, "high": 1}}, "filters is no number, so it takes a list"),
+        ({"batch_size": {"times": ["2"]}}, "batch_size takes numbers as multiples but got '2'"),
+    ],
 )
-def test_suggestions_are_valid_configurations(baseline: TrainConfig, seed: int) -> None:
-    space = distributions(SEARCH_SPACE, baseline)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    seen: dict[str, set[Any]] = {name: set() for name in space}
+def test_a_space_that_breaks_a_rule_is_refused(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(PipelineError, match=f"^search_space: {message}"):
+        distributions(space, FAST)
+
+
+def test_the_empty_space_is_the_default_one() -> None:
+    assert distributions({}, FAST).keys() == SEARCH_SPACE.keys()
+
+
+@pytest.mark.parametrize("baseline", RECIPES.values(), ids=RECIPES)
+def test_what_is_drawn_makes_configurations(baseline: TrainConfig) -> None:
+    space = distributions({}, baseline)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
 
     for _ in range(20):
-        chosen = suggest(study.ask(), space)
-        assert chosen.keys() == SEARCH_SPACE.keys()
-        config = baseline.differing(**chosen)
-        for name, value in chosen.items():
-            assert getattr(config, name) == value
-            seen[name].add(value)
-
-    for name, distribution in space.items():
-        if isinstance(distribution, CategoricalDistribution):
-            assert seen[name] == set(distribution.choices)
-        else:
-            assert len(seen[name]) == 20
+        drawn = study.ask(space).params
+        config = baseline.differing(**options(drawn))
+        assert params(config, space) == drawn
+    assert baseline.differing(**options(params(baseline, space))) == baseline

@@ -1,53 +1,73 @@
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
 from components.common.errors import PipelineError
 from components.common.trained_model import Training
-from components.train.config import RECIPES, TrainConfig
-from components.tune.space import SEARCH_SPACE, distributions, suggest
-from components.tune.study import create_study, open_study, storage
-
-
-@pytest.fixture(params=["{}", "sqlite:///{}"], ids=["journal", "database"])
-def any_storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPTUNA_STORAGE", request.param.format(tmp_path / "study"))
+from components.train.config import RECIPES
+from components.tune.halving import Known
+from components.tune.space import SEARCH_SPACE
+from components.tune.study import SearchRecord, create_study, open_study, storage
 
 
 @pytest.mark.usefixtures("any_storage")
-@pytest.mark.filterwarnings("ignore:Argument ``heartbeat_interval``")
-def test_the_baseline_is_the_first_trial(baseline: Training) -> None:
-    create_study("run", baseline)
+def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training) -> None:
+    create_study("run", baseline, {}, trials=4, seeds=2, seed=0)
 
-    (trial,) = open_study("run", seed=0).trials
-    assert (trial.number, trial.state, trial.value) == (0, TrialState.COMPLETE, 0.02)
-    assert trial.params == {name: baseline.config[name] for name in SEARCH_SPACE}
-    assert trial.intermediate_values == {1: 0.01, 2: 0.02}
-    assert trial.user_attrs == {"name": "baseline", "seconds": 2.0}
+    first, *others = open_study("run").trials
+    assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
+    assert first.params.keys() == SEARCH_SPACE.keys()
+    assert first.user_attrs == {"name": "baseline", "seconds": 2.0}
+    assert [trial.state for trial in others] == [TrialState.WAITING] * 3
+    record = SearchRecord(open_study("run"))
+    assert (record.rungs, record.seeds, record.known()) == ([0.25, 1.0], 2, {n: Known() for n in (1, 2, 3)})
 
 
 @pytest.mark.usefixtures("any_storage")
-@pytest.mark.filterwarnings("ignore:Argument ``heartbeat_interval``", "ignore:Heartbeat of storage")
-def test_a_study_that_exists_is_kept(baseline: Training) -> None:
-    study = create_study("run", baseline)
-    study.tell(study.ask(), 0.9)
+def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
+    create_study("run", baseline, {}, trials=4, seeds=1, seed=0)
+    record, other = SearchRecord(open_study("run")), SearchRecord(open_study("run"))
 
-    again = create_study("run", replace(baseline, validation_accuracy=0.5))
+    for trial in (1, 2, 3):
+        record.start(trial)
+    record.score(1, 0, 0.5)
+    record.score(1, 1, 0.75)
+    record.score(2, 0, 0.25)
+    record.fail(3)
+    record.repeated(1, 2, 0.875)
 
-    assert [trial.value for trial in again.trials] == [0.02, 0.9]
+    assert other.known() == {1: Known({0: 0.5, 1: 0.75}), 2: Known({0: 0.25}), 3: Known(failed=True)}
+    assert other.repeats() == {(1, 2): 0.875}
+    for settling in (record, other):
+        settling.settle()
+    states = [trial.state.name for trial in open_study("run").trials]
+    assert states == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL"]
+    assert open_study("run").best_value == 0.75
 
 
 @pytest.mark.usefixtures("journal")
-def test_runs_have_studies_of_their_own(baseline: Training) -> None:
-    create_study("one", baseline)
-    create_study("other", replace(baseline, validation_accuracy=0.5))
+def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
+    one, two, other = (
+        create_study(name, baseline, {}, 6, 1, seed) for name, seed in (("one", 7), ("two", 7), ("three", 8))
+    )
 
-    assert [open_study(name, seed=0).best_value for name in ("one", "other")] == [0.02, 0.5]
+    assert [trial.params for trial in one.trials] == [trial.params for trial in two.trials]
+    assert all(a.params != b.params for a, b in zip(one.trials[1:], other.trials[1:], strict=True))
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> None:
+    create_study("run", baseline, {}, trials=3, seeds=1, seed=0)
+    SearchRecord(open_study("run")).score(1, 0, 0.5)
+
+    again = create_study("run", replace(baseline, validation_accuracy=0.5), {}, trials=5, seeds=1, seed=0)
+
+    fresh = create_study("fresh", baseline, {}, trials=5, seeds=1, seed=0)
+    assert [trial.params for trial in again.trials] == [trial.params for trial in fresh.trials]
+    assert SearchRecord(again).known()[1] == Known({0: 0.5})
+    assert again.trials[0].value == 0.02
 
 
 @pytest.mark.usefixtures("journal")
@@ -55,49 +75,23 @@ def test_runs_have_studies_of_their_own(baseline: Training) -> None:
 def test_a_baseline_from_any_recipe_is_accepted(recipe: str, baseline: Training) -> None:
     config = RECIPES[recipe].model_dump(mode="json")
 
-    study = create_study("run", replace(baseline, config=config))
+    study = create_study("run", replace(baseline, config=config), {}, 2, 1, 0)
 
-    assert study.best_params == {name: config[name] for name in SEARCH_SPACE}
-
-
-def _suggestions(name: str, seed: int, config: TrainConfig, count: int) -> list[dict[str, Any]]:
-    """Ask for trials as a worker does; the more dropout, the better."""
-    study, space = open_study(name, seed), distributions(SEARCH_SPACE, config)
-    suggested = []
-    for _ in range(count):
-        trial = study.ask()
-        suggested.append(suggest(trial, space))
-        study.tell(trial, trial.params["dropout"])
-    return suggested
+    assert SearchRecord(study).options(0) == {name: config[name] for name in SEARCH_SPACE}
 
 
-@pytest.mark.usefixtures("journal")
-def test_suggestions_depend_on_the_seed_alone(baseline: Training, config: TrainConfig) -> None:
-    for name in ("one", "two", "three"):
-        create_study(name, baseline)
-    first = _suggestions("one", 7, config, 8)
+@pytest.mark.parametrize("scheme", ["sqlite", "mysql+pymysql"])
+def test_other_databases_are_refused(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", f"{scheme}://user:pass@db/optuna")
 
-    assert _suggestions("two", 7, config, 8) == first
-    others = _suggestions("three", 8, config, 8)
-    assert all(other != suggestion for other, suggestion in zip(others, first, strict=True))
+    with pytest.raises(PipelineError, match="must be a postgresql:// URL .* but is a ") as refused:
+        storage()
+    assert "pass" not in str(refused.value)
 
 
-@pytest.mark.usefixtures("journal")
-def test_workers_share_the_study(baseline: Training, config: TrainConfig) -> None:
-    create_study("run", baseline)
-
-    with ThreadPoolExecutor(2) as workers:
-        shares = list(workers.map(lambda seed: _suggestions("run", seed, config, 10), (1, 2)))
-
-    trials = open_study("run", seed=0).trials
-    assert [trial.number for trial in trials] == list(range(21))
-    assert all(trial.state is TrialState.COMPLETE for trial in trials)
-    recorded = [trial.params for trial in trials[1:]]
-    assert all(suggestion in recorded for share in shares for suggestion in share)
-    assert all(suggestion not in shares[1] for suggestion in shares[0])
-
-
-@pytest.mark.parametrize("use", [lambda _: storage(), lambda baseline: create_study("run", baseline)])
+@pytest.mark.parametrize(
+    "use", [lambda _: storage(), lambda baseline: create_study("run", baseline, {}, 2, 1, 0)]
+)
 def test_a_storage_must_be_named(
     use: Callable[[Training], object], baseline: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,13 +101,10 @@ def test_a_storage_must_be_named(
         use(baseline)
 
 
-@pytest.mark.filterwarnings("ignore:Argument ``heartbeat_interval``")
 @pytest.mark.parametrize(
     ("where", "shown"),
     [
         ("/nowhere/study.journal", "/nowhere/study.journal"),
-        ("sqlite:////nowhere/study.db", "sqlite:////nowhere/study.db"),
-        ("nosuchdatabase://user:pass@word@db:5432/optuna", "db:5432/optuna"),
         ("postgresql://user:password@127.0.0.1:9/optuna", "127.0.0.1:9/optuna"),
     ],
 )

@@ -1,39 +1,50 @@
-from collections.abc import Callable, Mapping
+"""The search itself: in this process, and in several of which one is killed."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
-import optuna
 import pytest
-from optuna.trial import TrialState
 
 from components.common.dataset import open_split
 from components.common.outbox import Outbox
 from components.common.tracking import TrackedRun
 from components.common.trained_model import Training
 from components.train.config import TrainConfig
-from components.train.fit import fit
-from components.tune.study import create_study, open_study
-from components.tune.trials import run_trials
+from components.train.trainer import Trainer
+from components.tune.halving import Leg
+from components.tune.study import SearchRecord, claims, create_study, open_study
+from components.tune.trials import Worker
 
-pytestmark = pytest.mark.usefixtures("journal")
-
-SearchSpace = Callable[..., None]
+SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
+PROCESS = """
+import sys
+from pathlib import Path
+from components.tune.step import search_step
+search_step(Path(sys.argv[1]), Path(sys.argv[2]), "run", 0, "nvidia.com/gpu")
+"""
 
 
 class RecordedRun(TrackedRun):
     """Keeps what it is told, without a server."""
 
-    def __init__(self, name: str = "tune") -> None:
-        super().__init__(None, "", "", Outbox())
-        self.name = name
-        self.children: list[RecordedRun] = []
+    def __init__(self, run_id: str = "") -> None:
+        super().__init__(None, run_id, "", Outbox())
+        self.runs: dict[str, RecordedRun] = {}
         self.told: dict[str, object] = {}
 
     def child(self, name: str, tags: Mapping[str, str] | None = None) -> "RecordedRun":
-        self.children.append(RecordedRun(name))
-        self.children[-1].told.update(tags or {})
-        return self.children[-1]
+        self.runs[name] = RecordedRun(name)
+        self.runs[name].told.update(tags or {})
+        return self.runs[name]
+
+    def nested(self, run_id: str) -> "RecordedRun":
+        return self.runs[run_id]
 
     def log_params(self, params: Mapping[str, object]) -> None:
         self.told.update(params)
@@ -48,87 +59,96 @@ class RecordedRun(TrackedRun):
         self.told["status"] = status
 
 
-def _search(
-    baseline: Training, development: Path, count: int, seed: int = 0
-) -> tuple[optuna.Study, list[RecordedRun]]:
-    create_study("run", baseline)
-    study, run = open_study("run", seed), RecordedRun()
-    run_trials(study, development, TrainConfig.model_validate(baseline.config), count, run)
-    return study, run.children
-
-
-def test_every_trial_is_trained_recorded_and_told(
-    baseline: Training,
-    config: TrainConfig,
-    development: Path,
-    search_space: SearchSpace,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    search_space(dropout={"low": 0.1, "high": 0.4}, batch_size=[32])
-
-    study, runs = _search(baseline, development, 2)
-
-    trials = study.trials[1:]
-    lines = capsys.readouterr().out.splitlines()
-    assert [trial.number for trial in trials] == [1, 2]
-    for trial, run, line in zip(trials, runs, lines, strict=True):
-        values = trial.intermediate_values
-        assert trial.state is TrialState.COMPLETE
-        assert list(values) == [1, 2]
-        assert trial.value == values[2]
-        assert run.name == f"trial {trial.number}"
-        expected = {f"config.{name}": value for name, value in trial.params.items()}
-        expected |= {f"val_accuracy {epoch}": accuracy for epoch, accuracy in values.items()}
-        expected |= {"step": "trial", "outcome": "complete", "status": "FINISHED"}
-        assert expected.items() <= run.told.items()
-        assert line.startswith(
-            f"[tune] trial {trial.number} complete after epoch 2  validation {max(values.values()):.4f}  best "
-        )
-    # The second is what it would be without the first.
+def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
+    record = SearchRecord(open_study("run"))
     splits = open_split(development, "train"), open_split(development, "validation")
-    _, history = fit(*splits, config.differing(**trials[1].params), lambda _: None)
-    assert runs[1].told["val_loss 2"] == history[1].val_loss
+    config = TrainConfig.model_validate(baseline.config)
+    return Worker(record, claims(), splits, config, run, states)
 
 
-def test_a_poor_trial_is_stopped_early(
+@pytest.mark.usefixtures("journal")
+def test_a_paused_trial_goes_on_where_it_stood(
+    baseline: Training, config: TrainConfig, development: Path, tmp_path: Path
+) -> None:
+    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    run, states = RecordedRun(), str(tmp_path / "states")
+
+    # A worker that ends after the first leg, and another that has only its state.
+    _worker(baseline, development, run, states)._do_one([Leg(1, 0)])
+    assert run.runs["trial 1"].told["outcome"] == "paused"
+    assert Path(states, "trial-1.npz").exists()
+    other = _worker(baseline, development, run, states)
+    assert other.work() == 2
+
+    record = SearchRecord(open_study("run"))
+    trained = config.differing(**record.options(1))
+    trainer = Trainer(open_split(development, "train"), open_split(development, "validation"), trained)
+    while trainer.step < trainer.steps:
+        trainer.advance(trainer.steps)
+    undisturbed = trainer.score()
+    told = run.runs["trial 1"].told
+    assert (told["val_loss 100"], told["val_accuracy 100"]) == (
+        undisturbed.val_loss,
+        undisturbed.val_accuracy,
+    )
+    assert (told["outcome"], told["status"], told["step"]) == ("complete", "FINISHED", "trial")
+    assert told["config.dropout"] == trained.dropout
+    assert record.known()[1].scores[1] == undisturbed.val_accuracy
+    assert record.repeats().keys() == {(1, 1)}
+    assert not Path(states, "trial-1.npz").exists()
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_trial_that_diverges_does_not_end_the_search(
+    baseline: Training, development: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = replace(
+        baseline, config=baseline.config | {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e30}
+    )
+    create_study("run", wild, {"learning_rate": [1e30]}, trials=3, seeds=2, seed=0)
+    run = RecordedRun()
+
+    _worker(wild, development, run, None).work()
+
+    record = SearchRecord(open_study("run"))
+    assert all(known.failed for known in record.known().values())
+    assert [trial.told["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
+    assert [trial.told["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]
+    assert "trial 1 failed: the loss must stay finite" in capsys.readouterr().out
+
+
+def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
+    any_storage: str,
     baseline: Training,
     development: Path,
-    search_space: SearchSpace,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    search_space(batch_size=[32])
-    study = create_study("run", baseline)
-    for _ in range(2):
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={"batch_size": 32},
-                distributions=study.trials[0].distributions,
-                value=0.99,
-                intermediate_values={1: 0.98, 2: 0.99},
-            )
-        )
+    del any_storage
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
+    model = tmp_path / "model"
+    model.mkdir()
+    baseline.save(model)
+    study = create_study("run", baseline, SPACE, trials=5, seeds=1, seed=0)
+    command = [sys.executable, "-c", PROCESS, str(development), str(model)]
 
-    _, runs = _search(baseline, development, 1)
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    killed, survivor = workers
+    assert killed.stdout
+    lines = [killed.stdout.readline()]
+    time.sleep(0.5)  # into its next piece of work
+    killed.send_signal(signal.SIGKILL)
+    for worker in workers:
+        out, _ = worker.communicate(timeout=300)
+        lines += out.splitlines()
 
-    trial = study.trials[-1]
-    assert (trial.number, trial.state) == (3, TrialState.PRUNED)
-    assert list(trial.intermediate_values) == [1]
-    assert (runs[0].told["outcome"], runs[0].told["status"]) == ("pruned", "FINISHED")
-    assert capsys.readouterr().out.startswith("[tune] trial 3 pruned after epoch 1  ")
-    assert study.best_value == 0.99
-
-
-def test_a_trial_that_diverges_does_not_end_the_search(
-    baseline: Training, development: Path, search_space: SearchSpace
-) -> None:
-    search_space(learning_rate=[1e30])
-    of_one_epoch = replace(baseline, config=baseline.config | {"optimizer": "sgd", "epochs": 1})
-
-    study, runs = _search(of_one_epoch, development, 3, seed=0)
-
-    failed = [trial.state is TrialState.FAIL for trial in study.trials[1:]]
-    assert failed == [trial.params["learning_rate"] == 1e30 for trial in study.trials[1:]]
-    assert len(runs) == 3
-    assert [run.told["outcome"] == "failed" for run in runs] == failed
-    assert [run.told["status"] == "FAILED" for run in runs] == failed
-    assert (True, False) in pairwise(failed)
+    assert (killed.returncode, survivor.returncode) == (-signal.SIGKILL, 0)
+    known = SearchRecord(study).known()
+    assert all(0 in trial.scores for trial in known.values())
+    finished = [number for number, trial in known.items() if 1 in trial.scores]
+    assert len(finished) == 2
+    done = re.findall(r"trial (\d+) (paused|complete|with seed)", "\n".join(lines))
+    # Each once, but for a line that the kill may have swallowed after its work was recorded.
+    assert len(done) == len(set(done))
+    assert len(done) >= 4 + 2 + 2 - 1

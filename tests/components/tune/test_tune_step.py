@@ -1,11 +1,11 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.common.trained_model import Training
-from components.tune.step import choose_step, open_study_step, search_step, share
+from components.tune.step import choose_step, open_study_step, search_step
 from components.tune.study import open_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -26,48 +26,40 @@ def model(baseline: Training, tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize(
-    ("trials", "shares"),
-    [(0, [0]), (5, [5]), (5, [3, 2]), (5, [2, 2, 1]), (6, [2, 2, 2]), (1, [1, 0, 0]), (0, [0, 0])],
-)
-def test_workers_share_the_trials(trials: int, shares: list[int]) -> None:
-    workers = len(shares)
-
-    assert [share(trials, f"{number}/{workers}") for number in range(1, workers + 1)] == shares
-    assert sum(shares) == trials
-
-
 @pytest.mark.usefixtures("untracked", "journal")
 def test_two_workers_search_and_the_best_is_chosen(
     model: Path,
     development: Path,
-    search_space: Callable[..., None],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    search_space(dropout={"low": 0.0, "high": 0.4})
+    monkeypatch.setenv("CHECKPOINT_DIR", str(tmp_path / "states"))
 
-    workers = open_study_step(model, "run", trials=3, workers=2)
-    counts = [search_step(development, model, "run", 3, worker, 0, *GPUS) for worker in workers]
+    workers = open_study_step(model, "run", 4, 2, 1, 0, {"dropout": [0.1, 0.2, 0.3, 0.4]})
+    counts = [search_step(development, model, "run", *GPUS) for _ in workers]
     choice = choose_step(model, "run", tmp_path / "out" / "configuration.json", tmp_path / "page.html")
 
-    assert (workers, counts, choice.trials) == (["1/2", "2/2"], [1, 1], 3)
-    trials = open_study("run", seed=0).trials
-    assert trials[1].params != trials[2].params
-    assert choice.baseline_validation_accuracy == 0.02
-    assert choice.validation_accuracy >= 0.02
+    # Three screened, one trained to the end and repeated; nothing is left for the second worker.
+    assert (workers, counts, choice.trials) == (["1/2", "2/2"], [5, 0], 4)
+    states = [trial.state.name for trial in open_study("run").trials]
+    assert sorted(states) == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
+    assert choice.contenders[0].accuracies == [0.02]
+    assert choice.trial != 0
+    assert choice.overrides.keys() == {"dropout"}
     assert json.loads((tmp_path / "out" / "configuration.json").read_text()) == json.loads(choice.as_json())
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:14] for line in lines[:3]] == ["[tune] trial 0", "[tune] trial 1", "[tune] trial 2"]
-    assert lines[3:] == [f"[tune] {choice.sentence()}"]
+    assert [line[:14] for line in lines[:4]] == [f"[tune] trial {number}" for number in range(4)]
+    assert lines[-1] == f"[tune] {choice.sentence()}"
     assert choice.sentence() in (tmp_path / "page.html").read_text().replace("&#x27;", "'")
+    assert not list((tmp_path / "states").rglob("*.npz"))
 
 
 @pytest.mark.usefixtures("untracked", "journal")
 def test_a_search_of_the_baseline_alone_trains_nothing(model: Path, tmp_path: Path) -> None:
-    (worker,) = open_study_step(model, "run", trials=1, workers=1)
+    open_study_step(model, "run", 1, 1, 2, 0, {})
 
-    assert search_step(tmp_path / "no data", model, "run", 1, worker, 0, *GPUS) == 0
+    assert search_step(tmp_path / "no data", model, "run", *GPUS) == 0
 
     choice = choose_step(model, "run", tmp_path / "configuration.json", tmp_path / "page.html")
     assert (choice.trial, choice.trials, choice.overrides) == (0, 1, {})
@@ -75,18 +67,32 @@ def test_a_search_of_the_baseline_alone_trains_nothing(model: Path, tmp_path: Pa
 
 @pytest.mark.usefixtures("untracked", "journal")
 @pytest.mark.parametrize(
-    ("trials", "workers", "message"),
+    ("trials", "workers", "seeds", "space", "message"),
     [
-        (0, 1, "trials counts the baseline as the first, so it must be at least 1 but got 0."),
-        (-2, 1, "trials counts the baseline as the first, so it must be at least 1 but got -2."),
-        (1, 0, "tuning_workers must be at least 1 but got 0."),
+        (0, 1, 1, {}, "trials counts the baseline as the first, so it must be at least 1 but got 0."),
+        (-2, 1, 1, {}, "trials counts the baseline as the first, so it must be at least 1 but got -2."),
+        (1, 0, 1, {}, "tuning_workers must be at least 1 but got 0."),
+        (1, 1, 0, {}, "tuning_seeds must be at least 1 but got 0."),
+        (
+            1,
+            1,
+            1,
+            {"dropout": []},
+            "search_space: dropout must list at least one value but the list is empty.",
+        ),
     ],
 )
-def test_a_search_without_trials_or_workers_is_refused(
-    trials: int, workers: int, message: str, model: Path, capsys: pytest.CaptureFixture[str]
+def test_a_search_that_cannot_be_is_refused(
+    trials: int,
+    workers: int,
+    seeds: int,
+    space: dict[str, Any],
+    message: str,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        open_study_step(model, "run", trials, workers)
+        open_study_step(model, "run", trials, workers, seeds, 0, space)
 
     assert stopped.value.code == 1
     assert capsys.readouterr().out == f"[tune] error: {message}\n"
@@ -96,9 +102,9 @@ def test_a_search_without_trials_or_workers_is_refused(
 def test_gpus_that_are_missing_stop_the_search(
     model: Path, development: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    open_study_step(model, "run", 2, 1)
+    open_study_step(model, "run", 2, 1, 1, 0, {})
 
     with pytest.raises(SystemExit):
-        search_step(development, model, "run", 2, "1/1", 0, 99, "nvidia.com/gpu")
+        search_step(development, model, "run", 99, "nvidia.com/gpu")
 
     assert "error: the step asks for 99 nvidia.com/gpu" in capsys.readouterr().out

@@ -1,0 +1,77 @@
+"""Successive halving: which work is due, given what is known.
+
+All trials are trained for a part of their schedule and scored; the best third go on from where they paused, up to the
+next rung and at last to the end. The best of those are the finalists: they and the baseline are trained again with
+other seeds, since the score that picked a trial out of many flatters it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+KEPT = 1 / 3
+FINALISTS = 2
+MANY_TRIALS = 12
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Train a trial from where it stands up to a rung, and score it."""
+
+    trial: int
+    rung: int
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Train a trial's configuration from beginning to end with the baseline's seed plus `shift`."""
+
+    trial: int
+    shift: int
+
+
+@dataclass
+class Known:
+    """What is known of a trial: its score at each rung, and whether it failed."""
+
+    scores: dict[int, float] = field(default_factory=dict)
+    failed: bool = False
+
+
+def rungs(trials: int) -> list[float]:
+    """Return the parts of the schedule after which trials are compared; many trials are first thinned out early."""
+    return [0.25, 1.0] if trials < MANY_TRIALS else [0.125, 0.375, 1.0]
+
+
+def due(
+    known: Mapping[int, Known], parts: Sequence[float], repeats: Mapping[tuple[int, int], float], seeds: int
+) -> list[Leg] | list[Repeat]:
+    """Return all work that can be done now; none when the search is over.
+
+    Args:
+        known: The trials by number, without the baseline, which is trial 0.
+        parts: The rungs.
+        repeats: Validation accuracy by trial and shift of the seed.
+        seeds: Trainings of each finalist, and of the baseline including the one that it came with.
+    """
+    entrants = list(known)
+    for rung in range(len(parts)):
+        open_ = [trial for trial in entrants if rung not in known[trial].scores and not known[trial].failed]
+        if open_:
+            return [Leg(trial, rung) for trial in open_]
+        entrants = _best(known, entrants, rung, math.ceil(len(entrants) * KEPT))
+    final = finalists(known, parts)
+    wanted = [Repeat(0, shift) for shift in range(1, seeds)] if final else []
+    wanted += [Repeat(trial, shift) for trial in final for shift in range(1, seeds + 1)]
+    return [repeat for repeat in wanted if (repeat.trial, repeat.shift) not in repeats]
+
+
+def finalists(known: Mapping[int, Known], parts: Sequence[float]) -> list[int]:
+    """Return the best of the trials that were trained to the end."""
+    last = len(parts) - 1
+    return _best(known, [trial for trial in known if last in known[trial].scores], last, FINALISTS)
+
+
+def _best(known: Mapping[int, Known], trials: list[int], rung: int, count: int) -> list[int]:
+    trained = [trial for trial in trials if not known[trial].failed]
+    return sorted(trained, key=lambda trial: (-known[trial].scores[rung], trial))[:count]

@@ -1,0 +1,71 @@
+from itertools import count
+
+import pytest
+
+from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists, rungs
+
+
+def _search(trials: int, seeds: int, failing: set[int] = frozenset()) -> list[list[Leg] | list[Repeat]]:  # type: ignore[assignment]
+    """Do all that is due, round by round: trial n scores n, and failing ones fail in their first leg."""
+    known = {trial: Known() for trial in range(1, trials)}
+    parts, repeats, rounds = rungs(trials), {}, []
+    while work := due(known, parts, repeats, seeds):
+        rounds.append(work)
+        for job in work:
+            if isinstance(job, Repeat):
+                repeats[job.trial, job.shift] = 0.5
+            elif job.trial in failing:
+                known[job.trial].failed = True
+            else:
+                known[job.trial].scores[job.rung] = job.trial
+    return rounds
+
+
+def test_the_best_third_goes_on_and_the_best_of_them_are_repeated() -> None:
+    screening, final, repeats = _search(8, seeds=2)
+
+    assert screening == [Leg(trial, 0) for trial in range(1, 8)]
+    assert final == [Leg(trial, 1) for trial in (7, 6, 5)]
+    assert repeats == [Repeat(0, 1), *(Repeat(trial, shift) for trial in (7, 6) for shift in (1, 2))]
+
+
+def test_many_trials_are_thinned_out_twice() -> None:
+    rounds = _search(28, seeds=1)
+
+    assert [len(work) for work in rounds] == [27, 9, 3, FINALISTS]
+    assert rungs(28) == [0.125, 0.375, 1.0]
+
+
+@pytest.mark.parametrize(("trials", "legs"), [(1, []), (2, [1, 1]), (3, [2, 1]), (5, [4, 2])])
+def test_small_searches(trials: int, legs: list[int]) -> None:
+    rounds = [work for work in _search(trials, seeds=1) if isinstance(work[0], Leg)]
+
+    assert [len(work) for work in rounds] == legs
+
+
+def test_what_failed_is_left_out() -> None:
+    rounds = _search(5, seeds=1, failing={3, 4})
+
+    assert rounds[1:] == [[Leg(2, 1), Leg(1, 1)], [Repeat(2, 1), Repeat(1, 1)]]
+
+
+def test_when_all_fail_nothing_is_repeated() -> None:
+    assert len(_search(4, seeds=3, failing={1, 2, 3})) == 1
+
+
+def test_only_what_is_missing_is_due() -> None:
+    known = {1: Known({0: 0.5}), 2: Known()}
+
+    assert due(known, [0.25, 1.0], {}, 1) == [Leg(2, 0)]
+    known[2].scores[0] = 0.6
+    assert due(known, [0.25, 1.0], {}, 1) == [Leg(2, 1)]
+    known[2].scores[1] = 0.9
+    assert finalists(known, [0.25, 1.0]) == [2]
+    assert due(known, [0.25, 1.0], {(2, 1): 0.9}, 2) == [Repeat(0, 1), Repeat(2, 2)]
+    assert due(known, [0.25, 1.0], dict(zip([(0, 1), (2, 1), (2, 2)], count())), 2) == []
+
+
+def test_equal_scores_go_to_the_earlier_trial() -> None:
+    known = {trial: Known({0: 0.5}) for trial in (1, 2, 3)}
+
+    assert due(known, [0.25, 1.0], {}, 1) == [Leg(1, 1)]
