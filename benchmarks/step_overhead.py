@@ -12,6 +12,7 @@ from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
 
 TRIALS = 2
+SEEDS = 1
 MIN_ACCURACY = 0.0
 EXPERIMENT = "step-overhead"
 ROUNDS = 3
@@ -55,6 +56,7 @@ def as_dag(work: str, number: int) -> None:
     arguments = {
         "data": "digits",
         "trials": TRIALS,
+        "tuning_seeds": SEEDS,
         "min_accuracy": MIN_ACCURACY,
         "experiment_name": EXPERIMENT,
         "model_name": f"dag-{number}",
@@ -80,7 +82,7 @@ def in_one_process(work: str, number: int) -> int:
     ingest_step(IngestConfig("digits"), name, name, EXPERIMENT, name, at / "raw")
     preprocess_step(at / "raw", name, 23, False, 1.0, data, at / "test")
     train_step(data, name, "train-baseline", "fast", zeros, "{}", *gpu, baseline)
-    (worker,) = open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
+    open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
     search_step(data, baseline, name, *gpu)
     choice = choose_step(baseline, name, at / "choice.json", at / "search.html")
     train_step(data, name, "train-tuned", "fast", zeros, choice.as_json(), *gpu, tuned)
