@@ -25,6 +25,7 @@ DOCKER_BUILDKIT=${DOCKER_BUILDKIT:-1} "$docker" build "${options[@]}" \
     --file "$file" --target "$target" --tag "$image" \
     --build-arg BASE="${BASE:-python:3.11-slim}" \
     --build-arg REVISION="$revision" \
+    --build-arg LOCK_DIGEST="$(sha256sum "requirements/$target.lock" | cut -d " " -f 1)" \
     --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
     --build-arg SOURCE="${SOURCE:-}" \
     .

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+REJECT_BELOW = 0.5
+
 VersionOption = Annotated[str, typer.Option("--version", help="A number, or an alias.")]
 
 
 @contextmanager
-def verified(home: Path, model: str, version: str) -> "Iterator[Verification]":
-    """Yield a version that was fetched and found sound.
+def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verification, dict[str, str]]]":
+    """Yield a version that was fetched and found sound, and its tags.
 
     Raises:
         PipelineError: There is no such version, or it is not what was registered.
@@ -33,9 +35,10 @@ def verified(home: Path, model: str, version: str) -> "Iterator[Verification]":
 
     with open_registry(home) as client, TemporaryDirectory() as scratch:
         name = find_model(client, model)
-        found = verify(client, name, find_version(client, name, version), Path(scratch, "model"))
+        number = find_version(client, name, version)
+        found = verify(client, name, number, Path(scratch, "model"))
         found.require()
-        yield found
+        yield found, client.get_model_version(name, number).tags
 
 
 @app.command()
@@ -49,7 +52,13 @@ def predict(
         Path | None, typer.Option(help="A trained model's directory instead of the registry.")
     ] = None,
     output: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
-    reject_below: Annotated[float, typer.Option(help="Probability below which an answer is marked.")] = 0.5,
+    reject_below: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability below which an answer is marked; the version's own threshold unless given, "
+            f"{REJECT_BELOW} where it has none."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Say which digit each picture shows."""
@@ -67,15 +76,16 @@ def predict(
             answered += not prediction.refused
             yield prediction
 
-    def answer(classifier: Classifier) -> None:
-        found = predictions(classifier, paths, reject_below, narrator(sys.stderr))
+    def answer(classifier: Classifier, threshold: float) -> None:
+        limit = threshold if reject_below is None else reject_below
+        found = predictions(classifier, paths, limit, narrator(sys.stderr))
         WRITERS[output](counted(found), sys.stdout)
 
     if directory is not None:
-        answer(Classifier(directory))
+        answer(Classifier(directory), REJECT_BELOW)
     else:
-        with verified(home, model, version) as sound:
-            answer(Classifier(sound.directory))
+        with verified(home, model, version) as (sound, tags):
+            answer(Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW)))
     if refused and not answered:
         raise typer.Exit(1)
 
@@ -91,7 +101,7 @@ def serve(
     """Serve a verified model with MLflow's scoring server until Ctrl-C."""
     from pipelines.serve import listen, load_app
 
-    with verified(home, model, version) as sound:
+    with verified(home, model, version) as (sound, _):
         application = load_app(sound.directory)
         about = f"{sound.name} version {sound.version}"
     typer.echo(f"serving {about} at http://{host}:{port}/invocations; Ctrl-C to stop")

@@ -33,12 +33,15 @@ def check_image(image: str) -> None:
 
 
 def use_image(image: str) -> None:
-    """Make it the image of every step."""
+    """Make it the image of every step, and tell each its name, which a container does not know otherwise."""
     for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
-        executor["container"]["image"] = image
-        # A container is not told its own name otherwise.
-        others = [entry for entry in executor["container"].get("env", []) if entry["name"] != IMAGE_VARIABLE]
-        executor["container"]["env"] = [*others, {"name": IMAGE_VARIABLE, "value": image}]
+        container = executor["container"]
+        container["image"] = image
+        others = [dict(given) for given in container["env"]] if "env" in container else []
+        container["env"] = [
+            *(given for given in others if given["name"] != IMAGE_VARIABLE),
+            {"name": IMAGE_VARIABLE, "value": image},
+        ]
 
 
 def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.mlflow_api import call
 from pipelines.local.progress import Progress, Step
 
@@ -148,4 +149,6 @@ def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
             link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
             yield experiment["name"], link
     for model in call(tracking_uri, "registered-models/search?max_results=100").get("registered_models", []):
-        yield model["name"], f"{tracking_uri}/#/models/{model['name']}"
+        # The list of the champion's moves is for `mnist-pipeline models history`.
+        if not model["name"].endswith(HISTORY_SUFFIX):
+            yield model["name"], f"{tracking_uri}/#/models/{model['name']}"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import inference
 from benchmarks.data_size import tile
 from benchmarks.prepare import prepare
 from benchmarks.process import call
@@ -81,11 +80,3 @@ def test_tiled_data(digits: tuple[Path, Path], tmp_path: Path) -> None:
     train, larger = open_split(digits[0], "train"), open_split(tmp_path / "larger", "train")
     np.testing.assert_array_equal(larger.images, np.concatenate([train.images] * 3))
     np.testing.assert_array_equal(larger.labels, np.concatenate([train.labels] * 3))
-
-
-def test_inference_on_the_digits(digits: tuple[Path, Path], tmp_path: Path) -> None:
-    result = inference.measure(Setting(tmp_path, "digits", *digits, quick=True), {})
-    assert {row[0] for row in result.rows} == {"1", "32", "1024"}
-    assert all(seconds > 0 for ways in result.figures.values() for own in ways.values() for seconds in own)
-    single, _ = result.floors
-    assert single.measured > 1

@@ -82,6 +82,7 @@ def test_the_database_of_kubeflow_can_keep_it(package: Path) -> None:
 def test_every_step_runs_in_the_image_and_installs_nothing(documents: tuple[Document, Document]) -> None:
     containers = [executor["container"] for executor in documents[0]["deploymentSpec"]["executors"].values()]
     assert {container["image"] for container in containers} == {IMAGE}
+    assert all({"name": "STEP_IMAGE", "value": IMAGE} in container["env"] for container in containers)
     assert "pip install" not in str([container["command"] for container in containers])
 
 

@@ -110,7 +110,8 @@ def _create_run(tracking_uri: str, experiment_id: str, name: str, tags: dict[str
 
 def _register(tracking_uri: str, name: str, run: dict[str, str]) -> None:
     version = {"name": name, "source": f"{run['artifact_uri']}/model", "run_id": run["run_id"]}
-    call(tracking_uri, "registered-models/create", {"name": name})
+    for created in (name, f"{name}.history"):
+        call(tracking_uri, "registered-models/create", {"name": created})
     call(tracking_uri, "model-versions/create", version)
     for alias in ("champion", "challenger"):
         call(tracking_uri, "registered-models/alias", {"name": name, "alias": alias, "version": "1"})
@@ -165,6 +166,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
     assert links[f"of {name}"] == f"{uri}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART"
     assert links[f"model-of-{name}"] == f"{uri}/#/models/model-of-{name}"
     assert "Default" not in links
+    assert f"model-of-{name}.history" not in links
 
 
 def test_a_run_that_mlflow_does_not_know_has_no_results(platform: Platform) -> None:
