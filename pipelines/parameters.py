@@ -64,8 +64,9 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     options = {name: given[name] for name in ("epochs", "batch_size", "learning_rate", "seed")}
     baseline = configuration(given["recipe"], options, "{}")
     PreprocessConfig(given["split_seed"], given["stratify"], given["fraction"])
-    counts = (given[name] for name in ("trials", "tuning_workers", "tuning_seeds"))
-    check_search(*counts, space=given["search_space"], baseline=baseline)
+    check_search(
+        given["trials"], given["tuning_workers"], given["tuning_seeds"], given["search_space"], baseline
+    )
     check_min_accuracy(given["min_accuracy"])
 
 
