@@ -96,7 +96,7 @@ def mnist_pipeline(
     batch_size: int = 0,
     learning_rate: float = 0.0,
     seed: int = 0,
-    trials: int = 8,
+    trials: int = 6,
     tuning_workers: int = 1,
     tuning_seeds: int = 2,
     search_space: dict = {},  # noqa: B006  # kfp reads the default into the compiled pipeline

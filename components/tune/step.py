@@ -79,6 +79,9 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         training = Training.load(baseline)
         record = SearchRecord(open_study(pipeline_run_id))
         record.settle()
+        for trial in record.study.trials:
+            if trial.state.name == "PRUNED" and (trial_run := trial.user_attrs.get("mlflow_run_id")):
+                run.nested(trial_run).set_tags({"outcome": "pruned"})
         _delete_states(pipeline_run_id, record)
         final = finalists(record.known(), record.rungs)
         accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
@@ -99,6 +102,7 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         for path in [*figures.values(), configuration]:
             run.log_file(path)
         run.log_metrics({"val_accuracy": choice.validation_accuracy, "trials": choice.trials})
+        run.log_metrics({"baseline_val_accuracy": choice.baseline_validation_accuracy, "noise": choice.noise})
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
         return choice
 

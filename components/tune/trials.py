@@ -135,6 +135,7 @@ class Worker:
             accuracy = trainer.score().val_accuracy
         self._claims.require()
         self._record.repeated(repeat.trial, repeat.shift, accuracy)
+        self._run.log_metrics({f"trial_{repeat.trial}_val_accuracy": accuracy}, repeat.shift)
         say(STEP, f"trial {repeat.trial} with seed {config.seed}  validation {accuracy:.4f}")
 
     def _advance(self, trainer: Trainer, until: int, checkpoint: Checkpoint | None) -> None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 import pytest
 
 from components.common.dataset import Split, write_splits
@@ -60,7 +60,7 @@ def postgres() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed")
     bin_ = found[-1] if found else Path(str(shutil.which("initdb"))).parent
     # PostgreSQL refuses to run as root.
-    account = (
+    account: list[str | Path] = (
         ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
     )
     port = free_port(0)

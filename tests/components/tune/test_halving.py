@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from itertools import count
 
 import pytest
@@ -5,10 +6,11 @@ import pytest
 from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists, rungs
 
 
-def _search(trials: int, seeds: int, failing: set[int] = frozenset()) -> list[list[Leg] | list[Repeat]]:  # type: ignore[assignment]
+def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list[Leg] | list[Repeat]]:
     """Do all that is due, round by round: trial n scores n, and failing ones fail in their first leg."""
     known = {trial: Known() for trial in range(1, trials)}
-    parts, repeats, rounds = rungs(trials), {}, []
+    parts, rounds = rungs(trials), []
+    repeats: dict[tuple[int, int], float] = {}
     while work := due(known, parts, repeats, seeds):
         rounds.append(work)
         for job in work:
