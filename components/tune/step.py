@@ -79,8 +79,8 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         training = Training.load(baseline)
         record = SearchRecord(open_study(pipeline_run_id))
         record.settle()
-        for trial in record.study.trials:
-            if trial.state.name == "PRUNED" and (trial_run := trial.user_attrs.get("mlflow_run_id")):
+        for settled in record.study.trials:
+            if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
         _delete_states(pipeline_run_id, record)
         final = finalists(record.known(), record.rungs)
