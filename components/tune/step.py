@@ -79,8 +79,8 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         training = Training.load(baseline)
         record = SearchRecord(open_study(pipeline_run_id))
         record.settle()
-        for known in record.study.trials:
-            if known.state.name == "PRUNED" and (trial_run := known.user_attrs.get("mlflow_run_id")):
+        for settled in record.study.trials:
+            if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
         _delete_states(pipeline_run_id, record)
         final = finalists(record.known(), record.rungs)

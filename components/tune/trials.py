@@ -72,7 +72,7 @@ class Worker:
 
     def _do_one(self, jobs: "Sequence[Leg | Repeat]") -> bool:
         for job in jobs:
-            # Both kinds of work on a trial share its name: they are never due at the same time.
+            # A leg and a repeat may share a name: those of one trial are never due at the same time.
             name = f"{self._record.study.study_name}-{'-'.join(map(str, vars(job).values()))}"
             with self._claims.claim(name) as mine:
                 # What was due a moment ago may have been done since.
