@@ -22,7 +22,18 @@ from pipelines.local.home import Home
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.pipeline import mnist_pipeline
 
-QUICK = ("--data", "digits", "--trials", "2", "--set", "epochs=6", "--set", "min_accuracy=0.5")
+QUICK = (
+    "--data",
+    "digits",
+    "--trials",
+    "2",
+    "--set",
+    "epochs=6",
+    "--set",
+    "min_accuracy=0.5",
+    "--set",
+    "tuning_seeds=1",
+)
 
 
 def command(home: Path, *options: str) -> list[str]:

@@ -20,6 +20,8 @@ def test_default_run_beats_the_tutorial(tmp_path: Path) -> None:
         str(tmp_path),
         "--trials",
         "2",
+        "--set",
+        "tuning_seeds=1",
         "--json",
     ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)

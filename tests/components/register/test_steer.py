@@ -78,8 +78,8 @@ def test_missing_and_added_files_are_found(
 def test_other_answers_are_found(
     mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answer = "components.common.served_model.ServedModel.predict"
-    monkeypatch.setattr(answer, lambda _, images: np.full((len(images), 10), 0.1, np.float32) + 0)
+    answer = "components.register.verify.Classifier.probabilities"
+    monkeypatch.setattr(answer, lambda _, images: np.full((len(images), 10), 0.1, np.float32))
     (problem,) = verify(mlflow_client, name, "1", tmp_path / "model").problems
     assert problem.startswith("its answers differ by ")
 

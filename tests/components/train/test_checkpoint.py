@@ -20,7 +20,7 @@ from components.train.weights import weights_digest
 from pipelines.local.platform import Platform
 
 Splits = tuple[Split, Split]
-LONG = {"epochs": 60, "batch_size": 32, "compiled_loop": True}
+LONG = {"epochs": 25, "batch_size": 32, "compiled_loop": True}
 
 
 @pytest.fixture

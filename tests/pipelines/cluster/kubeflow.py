@@ -364,11 +364,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Keeps its stderr clean when a client hangs up on a certificate that it does not trust."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        del request, client_address
+
+
 @contextmanager
 def serving(kubeflow: Kubeflow, certificate: Path | None = None) -> Iterator[str]:
     """Serve `kubeflow` on a free port of the loopback interface, with TLS if need be, and yield its address."""
     handler = type("Handler", (Handler,), {"kubeflow": kubeflow})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = QuietServer(("127.0.0.1", 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
