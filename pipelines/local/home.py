@@ -108,7 +108,8 @@ class Home:
         """
         path = self.path / "platform.json"
         if not path.exists():
-            _write_private(path, Settings(secrets.token_hex(20), free_port(9000), free_port(5001)))
+            # Not well-known ports: two homes that start at once would both find those free.
+            _write_private(path, Settings(secrets.token_hex(20), free_port(), free_port()))
         try:
             return Settings(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):

@@ -110,7 +110,7 @@ class Server(SupervisedProcess):
         return PipelineError(f"{self.name} {what}: {last}; see {self.log_path}")
 
 
-def free_port(preferred: int) -> int:
+def free_port(preferred: int = 0) -> int:
     """Return `preferred` where it is free on the loopback interface, else another free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
