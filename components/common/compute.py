@@ -3,7 +3,8 @@
 import hashlib
 import os
 import platform
-from importlib.metadata import distributions
+import re
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from components.common.files import combined_digest, sha256_file
@@ -12,6 +13,7 @@ COMPONENTS = Path(__file__).parents[1]
 LOCK = COMPONENTS.parent / "requirements" / "dev.lock"
 SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 PREFIX = "compute."
+HEADER = re.compile(r"^(Name|Version): (.+)$", re.MULTILINE)
 
 
 def compute_environment() -> dict[str, str]:
@@ -29,8 +31,15 @@ def compute_environment() -> dict[str, str]:
 
 def packages_digest() -> str:
     """SHA-256 over the sorted ``name==version`` lines of everything installed."""
-    lines = {f"{found.name.lower()}=={found.version}\n" for found in distributions()}
+    lines = {_line(package) for package in distributions()}
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def _line(package: Distribution) -> str:
+    # Every step asks for all packages, and parsing what else METADATA holds would take ten times as long.
+    text = package.read_text("METADATA")
+    headers = dict(HEADER.findall(text.partition("\n\n")[0])) if text else package.metadata
+    return f"{headers['Name'].lower()}=={headers['Version']}\n"
 
 
 def lock_digest() -> str:
