@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Draw = Callable[[], "Figure"]
 
 INK, MUTED, PAPER = "#1b1f24", "#6a737d", "#ffffff"
+PNG_DPI = 150
 # A model has one colour everywhere: C0 baseline, C1 tuned, C2 champion. The others are for classes.
 CYCLE = ("#0072b2", "#d55e00", "#00795a", "#b03a86", "#3d8fc4", "#8c6d00")
 # Each colour's counterpart on a dark page.
@@ -44,10 +45,6 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.wspace": 0.06,
-    "savefig.facecolor": "auto",
-    "savefig.dpi": 150,
     "svg.hashsalt": "report",  # the same figure gives the same bytes
 }
 
@@ -64,14 +61,18 @@ class Rendered:
 def render(draw: Draw) -> Rendered:
     """Draw a figure once; the dark page's differs in its colours alone, and those are swapped in the SVG."""
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     svg, png = io.BytesIO(), io.BytesIO()
     with rc_context(_STYLE):
         figure = draw()
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-        # The layout is settled by now, and settling it again is most of the time.
-        figure.set_layout_engine("none")
-        figure.savefig(png, format="png")
+        # Laid out once, and drawn once a format: `savefig` draws twice for either.
+        ConstrainedLayoutEngine(wspace=0.06).execute(figure)
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        figure.dpi = PNG_DPI
+        FigureCanvasAgg(figure).print_png(png)
     light = svg.getvalue()
     dark = light.decode()
     for colour, counterpart in DARK.items():
