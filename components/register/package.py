@@ -13,7 +13,6 @@ from components.common.dataset import CLASSES, IMAGE_SHAPE
 from components.common.errors import PipelineError
 from components.common.files import sha256_file
 from components.common.inference import Classifier
-from components.common.trained_model import MODEL_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -32,11 +31,10 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     Both of MLflow's flavors are there: `mlflow.keras.load_model` gives the Keras model, `mlflow.pyfunc.load_model`
     the compiled function of `components.common.served_model`, of which the directory holds a copy.
     """
-    import keras
     import mlflow
     from mlflow.models import Model
 
-    keras_model = keras.models.load_model(candidate / MODEL_FILE, compile=False)
+    classifier = Classifier(candidate)
     description = Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
@@ -44,7 +42,7 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
         run_id=run_id,
     )
     mlflow.keras.save_model(
-        keras_model,
+        classifier.model,
         str(directory),
         mlflow_model=description,
         signature=signature(),
@@ -59,8 +57,10 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     np.savez(
         directory / KNOWN_ANSWERS,
         images=images,
-        probabilities=Classifier(directory).probabilities(images),
-        tolerance=max(TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in keras_model.layers),
+        probabilities=classifier.probabilities(images),
+        tolerance=max(
+            TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in classifier.model.layers
+        ),
     )
 
 
