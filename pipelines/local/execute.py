@@ -5,13 +5,12 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kfp import local
+from pipelines.local.step_process import run_step, start_importing
 
-from pipelines.compile import use_image
-from pipelines.local.containers import containers_of, docker_runner
-from pipelines.pipeline import mnist_pipeline
+if TYPE_CHECKING:
+    from kfp import local
 
 
 def main(arguments: str, pipeline_root: str, image: str = "") -> int:
@@ -22,6 +21,15 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
         pipeline_root: Directory for the tasks' artifacts, named after the run.
         image: Runs the steps in containers of this image; without one they are processes here.
     """
+    if not image:
+        start_importing()
+    from kfp import local
+    from kfp.local import subprocess_task_handler
+
+    from pipelines.compile import use_image
+    from pipelines.local.containers import containers_of, docker_runner
+    from pipelines.pipeline import mnist_pipeline
+
     # On one machine a failed task fails again, and its settings for a cluster mean nothing.
     warnings.filterwarnings("ignore", module="kfp.local")
     for component in mnist_pipeline.pipeline_spec.components.values():
@@ -29,6 +37,7 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
             task.ClearField("retry_policy")
     given = json.loads(arguments)
     if not image:
+        subprocess_task_handler.run_local_subprocess = run_step
         return _run(local.SubprocessRunner(use_venv=False), given, pipeline_root)
     run_name = Path(pipeline_root).name
     use_image(image)
@@ -37,8 +46,12 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
 
 
 def _run(
-    runner: local.SubprocessRunner | local.DockerRunner, arguments: dict[str, Any], pipeline_root: str
+    runner: "local.SubprocessRunner | local.DockerRunner", arguments: dict[str, Any], pipeline_root: str
 ) -> int:
+    from kfp import local
+
+    from pipelines.pipeline import mnist_pipeline
+
     local.init(runner, pipeline_root=pipeline_root)
     try:
         mnist_pipeline(**arguments)
