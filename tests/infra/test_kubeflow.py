@@ -134,4 +134,4 @@ def test_one_release_is_pinned() -> None:
     assert len(remote) == 2
     for resource in remote:
         assert resource.startswith("github.com/kubeflow/pipelines/manifests/kustomize/")
-        assert resource.endswith("?ref=2.17.0")
+        assert resource.endswith("?ref=2.17.0&timeout=300s")
