@@ -145,6 +145,7 @@ def mnist_pipeline(
         "tolerations": tolerations,
     }
     close = with_environment(close_run(pipeline_run_id=RUN_ID)).set_display_name("Close run")
+    close.set_caching_options(False)  # a run that is retried in Kubeflow is closed again
     with dsl.ExitHandler(close, name="pipeline"):
         raw = durable(
             ingest(

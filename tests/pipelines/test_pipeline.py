@@ -161,6 +161,7 @@ def test_the_run_is_closed_whatever_happened(spec: Spec) -> None:
     assert tasks.keys() == {"exit-handler-1", "close-run"}
     close = tasks["close-run"]
     assert close["dependentTasks"] == ["exit-handler-1"]
+    assert close["cachingOptions"] == {}
     assert close["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     assert _inputs(close, "parameters")["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
 
