@@ -77,7 +77,7 @@ def in_one_process(work: str, number: int) -> int:
 
     at, name = Path(work, f"direct-{number}"), f"direct-{number}"
     zeros: dict[str, Any] = {"epochs": 0, "batch_size": 0, "learning_rate": 0.0, "seed": 0}
-    gpu = (0, "nvidia.com/gpu")
+    gpu = ("0", "nvidia.com/gpu")
     data, baseline, tuned = at / "development", at / "baseline", at / "tuned"
     ingest_step(IngestConfig("digits"), name, name, EXPERIMENT, name, at / "raw")
     preprocess_step(at / "raw", name, 23, False, 1.0, data, at / "test")

@@ -12,6 +12,7 @@ NAME = "mnist-pipeline"
 # pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
 SETTINGS = {
     "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
+    "CHECKPOINT_DIR": "CHECKPOINT_DIR",
     "MLFLOW_DISABLE_TELEMETRY": "MLFLOW_DISABLE_TELEMETRY",
     "MLFLOW_TRACKING_URI": "DEFAULT_MLFLOW_TRACKING_URI",
     "S3_BUCKET": "S3_BUCKET",

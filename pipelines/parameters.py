@@ -61,6 +61,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     from components.evaluate.gate import check_min_accuracy
     from components.preprocess.preprocess import PreprocessConfig
     from components.train.config import configuration
+    from components.train.gpu import gpus
     from components.tune.step import check_search
 
     given = {**defaults(), **arguments}
@@ -71,6 +72,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         given["trials"], given["tuning_workers"], given["tuning_seeds"], given["search_space"], baseline
     )
     check_min_accuracy(given["min_accuracy"])
+    gpus(given["gpu_count"])
 
 
 def defaults() -> dict[str, Any]:

@@ -13,6 +13,8 @@ from components.tune.component import choose, open_study, search
 from pipelines.environment import with_environment
 
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+# From the start of the first attempt. Later than that nothing is tried again, and a second attempt is stopped.
+LONGEST = "7d"
 
 
 def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
@@ -21,7 +23,7 @@ def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
         with_environment(task)
         .set_display_name(name)
         .set_caching_options(False)
-        .set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2)
+        .set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST)
     )
 
 
@@ -50,7 +52,7 @@ def tune(
     tuning_seeds: int,
     search_space: dict,
     seed: int,
-    gpu_count: int,
+    gpu_count: str,
     gpu_resource: str,
     node_selector: dict,
     tolerations: list,
@@ -104,7 +106,7 @@ def mnist_pipeline(
     skip_if_unchanged: bool = False,
     experiment_name: str = "mnist-pipeline",
     model_name: str = "",
-    gpu_count: int = 0,
+    gpu_count: str = "0",  # as a number Kubeflow would ask for none
     gpu_resource: str = "nvidia.com/gpu",
     node_selector: dict = {},  # noqa: B006
     tolerations: list = [],  # noqa: B006
@@ -143,6 +145,7 @@ def mnist_pipeline(
         "tolerations": tolerations,
     }
     close = with_environment(close_run(pipeline_run_id=RUN_ID)).set_display_name("Close run")
+    close.set_caching_options(False)  # a run that is retried in Kubeflow is closed again
     with dsl.ExitHandler(close, name="pipeline"):
         raw = durable(
             ingest(

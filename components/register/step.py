@@ -52,6 +52,6 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
 
 
 def close_run_step(pipeline_run_id: str, state: str, message: str) -> None:
-    """Give the pipeline's run in MLflow its true status."""
+    """Give the pipeline's run in MLflow its true status; kfp's local runner and Kubeflow have two words for success."""
     with exit_on_user_error("close-run"):
-        close_pipeline_run(pipeline_run_id, succeeded=state == "SUCCEEDED", message=message)
+        close_pipeline_run(pipeline_run_id, succeeded=state in {"SUCCEEDED", "COMPLETE"}, message=message)

@@ -16,7 +16,7 @@ def train(
     learning_rate: float,
     seed: int,
     overrides: str,
-    gpu_count: int,
+    gpu_count: str,
     gpu_resource: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],

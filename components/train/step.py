@@ -52,7 +52,7 @@ def train_step(
     recipe: str,
     options: dict[str, Any],
     overrides: str,
-    gpu_count: int,
+    gpu_count: str,
     gpu_resource: str,
     target: Path,
 ) -> Training:

@@ -41,7 +41,7 @@ def search(
     baseline: dsl.Input[dsl.Model],
     pipeline_run_id: str,
     worker: str,  # noqa: ARG001  # tells the workers' tasks apart
-    gpu_count: int,
+    gpu_count: str,
     gpu_resource: str,
 ) -> int:
     """Work on the search until it is over; return how many trainings this worker did.

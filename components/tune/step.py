@@ -60,7 +60,7 @@ def open_study_step(
 
 
 def search_step(
-    development: Path, baseline: Path, pipeline_run_id: str, gpu_count: int, gpu_resource: str
+    development: Path, baseline: Path, pipeline_run_id: str, gpu_count: str, gpu_resource: str
 ) -> int:
     """Work on the search until it is over, beside other workers; return the pieces of work done here."""
     with step_run(pipeline_run_id, STEP, last=False) as run:

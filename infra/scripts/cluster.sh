@@ -71,7 +71,8 @@ mlflow() {
     # A Job cannot be changed, and both do nothing where their work is done.
     kubectl --namespace mlflow delete job databases bucket --ignore-not-found >/dev/null
     apply --kustomize "infra/overlays/$OVERLAY"
-    wait_until 600 mlflow "databases and bucket" complete
+    # A Job that fails while an image is pulled or SeaweedFS starts waits up to 5 minutes before it tries again.
+    wait_until 900 mlflow "databases and bucket" complete
     wait_until 600 mlflow MLflow available mlflow
 }
 

@@ -1,7 +1,6 @@
 """Follow a run on the server to its end."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ POLL_SECONDS = 5.0
 # A server that is restarted, or a network that changes, must not end a wait of hours.
 PATIENCE_SECONDS = 300.0
 FINAL = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
+STATES = {"PENDING", "RUNNING", *FINAL}
 Tell = Callable[[str], None]
 
 
@@ -32,13 +32,13 @@ def follow(cluster: Cluster, run_id: str, steps: Mapping[str, str], tell: Tell) 
     Raises:
         PipelineError: The server does not answer any more, or refuses; the run itself goes on.
     """
-    told: dict[tuple[str, int], str] = {}
+    told: dict[str, str] = {}
     while True:
         run = _patiently(cluster, run_id, tell)
-        for key, task in _tasks(run, steps).items():
-            if told.get(key) != task.state and task.state:
-                told[key] = task.state
-                tell(f"{task.state.lower():10} {steps[key[0]]}{_seconds(task)}{_error(task)}")
+        for task in _tasks(run, steps):
+            if told.get(task.task_id) != task.state:
+                told[task.task_id] = task.state
+                tell(f"{task.state.lower():10} {steps[task.display_name]}{_seconds(task)}{_error(task)}")
         if run.state in FINAL:
             tell(f"the run has {run.state.lower()}{_error(run)}")
             return str(run.state)
@@ -65,26 +65,20 @@ def _patiently(cluster: Cluster, run_id: str, tell: Tell) -> "V2beta1Run":
             time.sleep(POLL_SECONDS)
 
 
-def _tasks(run: "V2beta1Run", steps: Mapping[str, str]) -> dict[tuple[str, int], Any]:
-    """Return the run's tasks by name and number; a loop runs the same task several times."""
-    by_name = defaultdict(list)
-    for task in (run.run_details and run.run_details.task_details) or ():
-        if task.display_name in steps:
-            by_name[task.display_name].append(task)
-    ordered = {
-        (name, number): task
-        for name, tasks in by_name.items()
-        for number, task in enumerate(sorted(tasks, key=_started))
-    }
-    return dict(sorted(ordered.items(), key=lambda item: _started(item[1])))
+def _tasks(run: "V2beta1Run", steps: Mapping[str, str]) -> list[Any]:
+    """Return the tasks that have a state, in the order of their start; one that never will has none that is known."""
+    tasks = (run.run_details and run.run_details.task_details) or ()
+    known = (task for task in tasks if task.display_name in steps and task.state in STATES)
+    return sorted(known, key=_started)
 
 
 def _started(task: Any) -> float:
-    return task.create_time.timestamp() if isinstance(task.create_time, datetime) else 0.0
+    """Return the second of the start; every task's creation is said to be the run's."""
+    return task.start_time.timestamp() if isinstance(task.start_time, datetime) else 0.0
 
 
 def _seconds(task: Any) -> str:
-    """Return how long an ended task took; an unknown end is the year 1970."""
+    """Return how long an ended task took; an unknown end is the year 1 or 1970."""
     if task.state not in FINAL or not task.start_time or not task.end_time:
         return ""
     seconds = (task.end_time - task.start_time).total_seconds()

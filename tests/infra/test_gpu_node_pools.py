@@ -47,9 +47,9 @@ def tolerates(toleration: Resource, taint: Taint) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "pool", "gpus"),
-    [("aws-karpenter", karpenter, 1), ("gke-compute-class", compute_class, 1), ("kind", kind, 0)],
+    [("aws-karpenter", karpenter, "1"), ("gke-compute-class", compute_class, "1"), ("kind", kind, "0")],
 )
-def test_parameters_lead_to_the_pool(name: str, pool: Any, gpus: int) -> None:
+def test_parameters_lead_to_the_pool(name: str, pool: Any, gpus: str) -> None:
     labels, taints = pool()
     arguments = parse_settings((POOLS / name / "parameters").read_text().splitlines())
     check_arguments(arguments)

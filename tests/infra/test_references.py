@@ -196,6 +196,7 @@ def test_server_bucket_and_steps_agree_on_the_store(name: str) -> None:
     assert server["MLFLOW_S3_ENDPOINT_URL"] == steps["S3_ENDPOINT_URL"]
     assert server["MLFLOW_ARTIFACTS_DESTINATION"] == f"s3://{steps['S3_BUCKET']}/mlflow"
     assert server["AWS_DEFAULT_REGION"] == steps["AWS_DEFAULT_REGION"]
+    assert steps["CHECKPOINT_DIR"] == f"s3://{steps['S3_BUCKET']}/checkpoints"
     if name != "production":
         bucket = configs["mlflow", "bucket"]
         assert {key: steps[key] for key in bucket if key != "create_bucket.py"} == {

@@ -161,6 +161,7 @@ def test_the_run_is_closed_whatever_happened(spec: Spec) -> None:
     assert tasks.keys() == {"exit-handler-1", "close-run"}
     close = tasks["close-run"]
     assert close["dependentTasks"] == ["exit-handler-1"]
+    assert close["cachingOptions"] == {}
     assert close["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     assert _inputs(close, "parameters")["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
 
@@ -233,6 +234,24 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
     for origins in placed.values():
         assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
     assert node_pools.keys() == {"exec-train", "exec-train-2", "exec-search"}
+
+
+def test_kubeflow_reads_what_a_pod_asks_for_from_text_alone(spec: Spec) -> None:
+    """The driver takes a number for nothing, and would ask for no accelerator."""
+    types = [
+        spec["components"][dag]["inputDefinitions"]["parameters"][name]["parameterType"]
+        for dag, _, task in _tasks(spec)
+        for name in PLACEHOLDER.findall(str(_resources(spec, task)))
+    ]
+    assert types == ["STRING"] * 2 * len(TRAINING)
+
+
+def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
+    """Kubeflow counts the longest time from the start of the first attempt, and stops the second one there."""
+    durations = {
+        task["retryPolicy"]["backoffMaxDuration"] for _, _, task in _tasks(spec) if "retryPolicy" in task
+    }
+    assert durations == {f"{7 * 24 * 3600}s"}
 
 
 def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:

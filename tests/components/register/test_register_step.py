@@ -124,11 +124,30 @@ def test_without_mlflow_nothing_can_be_registered(
     assert named in last
 
 
-@pytest.mark.parametrize(("state", "status"), [("SUCCEEDED", "FINISHED"), ("FAILED", "FAILED")])
+@pytest.mark.parametrize(
+    ("state", "tags", "status"),
+    [
+        ("SUCCEEDED", {}, "FINISHED"),
+        ("FAILED", {}, "FAILED"),
+        # What Kubeflow's driver gives is the exit handler's state in ML Metadata. It stays RUNNING where a condition
+        # left steps out, and where a pod was killed.
+        ("COMPLETE", {}, "FINISHED"),
+        ("RUNNING", {}, "FAILED"),
+        ("RUNNING", {"decision": "skip"}, "FINISHED"),
+        ("RUNNING", {"decision": "keep"}, "FINISHED"),
+        ("RUNNING", {"decision": "register"}, "FAILED"),
+        ("FAILED", {"decision": "register", "model_version": "1"}, "FINISHED"),
+    ],
+)
 def test_kubeflows_last_word_closes_the_run(
-    mlflow_client: "MlflowClient", run_id: str, state: str, status: str
+    mlflow_client: "MlflowClient", run_id: str, state: str, tags: dict[str, str], status: str
 ) -> None:
-    close_run_step(run_id, state, "why")
     parent = find_pipeline_run(mlflow_client, run_id)
     assert parent is not None
+    for key, value in tags.items():
+        mlflow_client.set_tag(parent.info.run_id, key, value)
+
+    close_run_step(run_id, state, "why")
+
+    parent = mlflow_client.get_run(parent.info.run_id)
     assert (parent.info.status, parent.data.tags["error"]) == (status, "why")

@@ -23,7 +23,7 @@ def _step(development: Path, target: Path, **changes: Any) -> Training:
         "recipe": "seed",
         "options": {"epochs": 2, "batch_size": 64, "learning_rate": 0.0, "seed": 0},
         "overrides": '{"filters": [[4]], "dense_units": 8}',
-        "gpu_count": 0,
+        "gpu_count": "0",
         "gpu_resource": "nvidia.com/gpu",
     }
     return train_step(development, target=target, **{**arguments, **changes})
@@ -53,7 +53,7 @@ def test_trains_without_mlflow_and_says_how_it_goes(
         ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'."),
         ({"overrides": '{"dropout": 2}'}, "training option dropout: input should be less than 1 but got 2."),
         ({"options": {"batch_size": 400}}, "batch_size cannot exceed the 320 training images but got 400."),
-        ({"gpu_count": 99}, "the step asks for 99 nvidia.com/gpu but TensorFlow sees"),
+        ({"gpu_count": "99"}, "the step asks for 99 nvidia.com/gpu but TensorFlow sees"),
     ],
 )
 def test_a_mistake_ends_the_process_in_one_line(

@@ -10,7 +10,7 @@ from components.tune.study import open_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
-GPUS = (0, "nvidia.com/gpu")
+GPUS = ("0", "nvidia.com/gpu")
 
 
 @pytest.fixture
@@ -105,6 +105,6 @@ def test_gpus_that_are_missing_stop_the_search(
     open_study_step(model, "run", 2, 1, 1, 0, {})
 
     with pytest.raises(SystemExit):
-        search_step(development, model, "run", 99, "nvidia.com/gpu")
+        search_step(development, model, "run", "99", "nvidia.com/gpu")
 
     assert "error: the step asks for 99 nvidia.com/gpu" in capsys.readouterr().out

@@ -160,7 +160,15 @@ class Kubeflow:
     def get_run(self, run_id: str) -> Document:
         run = _one(self.runs, "run_id", run_id)
         seen = self.progress.pop(0) if len(self.progress) > 1 else self.progress[0]
-        tasks = [{"run_id": run_id, "task_id": self._id(), **task} for task in seen.get("tasks", [])]
+        tasks = [
+            {
+                "run_id": run_id,
+                "task_id": str(uuid.uuid5(uuid.NAMESPACE_OID, task["display_name"] + task["start_time"])),
+                "create_time": run["created_at"],  # the run's, for every task
+                **task,
+            }
+            for task in seen.get("tasks", [])
+        ]
         details: Document = {"run_details": {"task_details": tasks}} if tasks else {}
         return run | {key: value for key, value in seen.items() if key != "tasks"} | details
 

@@ -24,8 +24,8 @@ def test_submit_starts_a_run_of_this_code(kubeflow: Kubeflow, mnist_pipeline: Co
 
 
 def _task(name: str, state: str, second: int, end: int = 0, **more: Any) -> dict[str, Any]:
-    times = {"create_time": f"2026-11-24T09:00:{second:02}Z", "start_time": f"2026-11-24T09:00:{second:02}Z"}
-    times["end_time"] = f"2026-11-24T09:00:{end:02}Z" if end else "1970-01-01T00:00:00Z"
+    times = {"start_time": f"2026-11-24T09:00:{second:02}Z"}
+    times["end_time"] = f"2026-11-24T09:00:{end:02}Z" if end else "0001-01-01T00:00:00Z"
     return {"display_name": name, "state": state, **times, **more}
 
 
@@ -36,7 +36,6 @@ PROGRESS: list[dict[str, Any]] = [
     {
         "state": "RUNNING",
         "tasks": [
-            _task("search", "RUNNING", 20),
             _task("search", "RUNNING", 21),
             _task("train", "SUCCEEDED", 9, 20),
         ],
@@ -47,8 +46,15 @@ PROGRESS: list[dict[str, Any]] = [
 def test_waiting_mirrors_the_steps_and_the_runs_success(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine
 ) -> None:
-    searched = [_task("search", "SUCCEEDED", 21, 30), _task("search", "SUCCEEDED", 20, 29)]
-    kubeflow.progress = [*PROGRESS, {"state": "SUCCEEDED", "tasks": searched}]
+    """A loop's tasks share a name; the server lists them in any order, and tells of those too that are left out."""
+    searching = [_task("search", "RUNNING", 20), _task("search", "SUCCEEDED", 21, 30)]
+    searched = [_task("search", "SUCCEEDED", 21, 30), _task("search", "SUCCEEDED", 20, 31)]
+    omitted = _task("register", "RUNTIME_STATE_UNSPECIFIED", 31)
+    kubeflow.progress = [
+        *PROGRESS,
+        {"state": "RUNNING", "tasks": searching},
+        {"state": "SUCCEEDED", "tasks": [*searched, omitted]},
+    ]
     done = mnist_pipeline("submit", "--wait")
     assert done.status == 0
     assert done.out[1:] == [
@@ -59,7 +65,7 @@ def test_waiting_mirrors_the_steps_and_the_runs_success(
         "running    Search",
         "running    Search",
         "succeeded  Search  9 s",
-        "succeeded  Search  9 s",
+        "succeeded  Search  11 s",
         "the run has succeeded",
     ]
 
