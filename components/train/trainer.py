@@ -57,7 +57,7 @@ class Trainer:
                 f"batch_size must be a multiple of the {devices.num_replicas_in_sync} GPUs but got {config.batch_size}."
             )
         with devices.scope():
-            self.model: keras.Model = build_model(config)
+            self.model: keras.Model = build_model(config, for_training=True)
             compile_model(self.model, config, self.steps)
             self.model.optimizer.build(self.model.trainable_variables)
         self.runtime = describe(shards)
