@@ -21,15 +21,19 @@ from components.train.config import RECIPES
 from components.train.trainer import Trainer
 from components.tune.halving import Known, Leg, due, rungs
 from components.tune.space import distributions, options
+from components.tune.trials import preview
 
-CONFIGURATIONS = 12
+CONFIGURATIONS = 24
 # The recipe takes its least number of steps on fewer images too.
 IMAGES = 12_000
 
 
 @dataclass(frozen=True)
 class Legs:
-    """One configuration's training; lists have an entry a rung, times are processor seconds since the rung before."""
+    """One configuration's training; lists have an entry a rung, times are processor seconds since the rung before.
+
+    Scoring holds the preview too, of which a training without a pause has none.
+    """
 
     accuracies: list[float]
     training: list[float]
@@ -105,7 +109,7 @@ def _train(splits: tuple[Split, Split], config: Any, parts: list[float]) -> Legs
             while trainer.step < math.ceil(part * trainer.steps):
                 trainer.advance(math.ceil(part * trainer.steps))
             trained = _cpu_seconds()
-            accuracy = trainer.score().val_accuracy
+            accuracy = (trainer.score() if part == parts[-1] else preview(trainer)).val_accuracy
         except PipelineError:  # diverged: no better than nothing, for both searches
             trained = _cpu_seconds()
         legs.accuracies.append(accuracy)
