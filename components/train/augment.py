@@ -4,8 +4,6 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from components.common.dataset import IMAGE_SHAPE
 
 if TYPE_CHECKING:

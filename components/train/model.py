@@ -54,12 +54,19 @@ def _kernel(config: TrainConfig) -> dict[str, Any]:
     return {"kernel_initializer": initializer, "use_bias": not config.batch_norm}
 
 
+def _batch_normalization(momentum: float, *, for_training: bool) -> "keras.layers.BatchNormalization":
+    import keras
+
+    if for_training:
+        from components.train.normalization import FusedBatchNormalization
+
+        return FusedBatchNormalization(momentum=momentum)
+    return keras.layers.BatchNormalization(momentum=momentum)
+
+
 def _activate(model: "keras.Sequential", config: TrainConfig, *, for_training: bool) -> None:
     from keras import layers
 
     if config.batch_norm:
-        kind = layers.BatchNormalization
-        if for_training:
-            from components.train.normalization import FusedBatchNormalization as kind
-        model.add(kind(momentum=0.9))
+        model.add(_batch_normalization(momentum=0.9, for_training=for_training))
     model.add(layers.ReLU())

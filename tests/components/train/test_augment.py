@@ -3,7 +3,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 

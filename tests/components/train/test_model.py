@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import ZipFile
 
 import keras
@@ -81,7 +81,7 @@ def test_every_option_gives_probabilities(options: dict[str, Any], parameters: i
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_model_for_training_is_the_same_model(precision: str) -> None:
+def test_a_model_for_training_is_the_same_model(precision: Literal["float32", "bfloat16"]) -> None:
     """The fused kernel corrects the moving variance, by 1 in the 3 x 3 x 5 values of a channel at the least."""
     config = TrainConfig(filters=((4,), (4,)), batch_norm=True, precision=precision)
     plain, fast = build_model(config), build_model(config, for_training=True)

@@ -30,7 +30,10 @@ def test_a_preview_is_the_score_of_a_training_whose_learning_rate_fell_to_0(
     splits: Splits, small: TrainConfig
 ) -> None:
     config = small.differing(compiled_loop=True, schedule="linear", learning_rate=0.01)
-    whole, paused = Trainer(*splits, config.differing(epochs=1)), Trainer(*splits, config.differing(epochs=1000))
+    whole, paused = (
+        Trainer(*splits, config.differing(epochs=1)),
+        Trainer(*splits, config.differing(epochs=1000)),
+    )
     _train(whole, whole.steps)
 
     preview = paused.preview(whole.steps)
