@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from benchmarks import (
     data_size,
     inference,
     search_economics,
+    search_workers,
     step_overhead,
     throughput,
     time_to_quality,
@@ -22,6 +24,7 @@ from benchmarks.page import write_page
 from benchmarks.prepare import prepare
 from benchmarks.results import identity, load, save
 from benchmarks.setting import Benchmark, Results, Setting
+from components.common.source_version import git_sha
 
 # The cheap ones first; the whole run is compared with what time to quality found.
 BENCHMARKS: dict[str, Benchmark] = {
@@ -32,6 +35,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "data_size": data_size.measure,
     "time_to_quality": time_to_quality.measure,
     "whole_run": whole_run.measure,
+    "search_workers": search_workers.measure,
     "search_economics": search_economics.measure,
 }
 
@@ -39,7 +43,11 @@ BENCHMARKS: dict[str, Benchmark] = {
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="check that all of it works, on the digits")
-    parser.add_argument("--resume", action="store_true", help="keep results of this commit, size and machine")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what was measured on this machine",
+    )
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", default=list(BENCHMARKS))
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks.md"))
     options = parser.parse_args(arguments)
@@ -76,7 +84,7 @@ def _measured(name: str, setting: Setting, results: Results) -> bool:
     """Measure, and add to `results`; a benchmark that fails takes none of the others with it."""
     started = time.monotonic()
     try:
-        results[name] = BENCHMARKS[name](setting, results)
+        results[name] = replace(BENCHMARKS[name](setting, results), commit=git_sha())
     except RuntimeError as error:
         print(f"{name} failed: {error}", flush=True)
         return False

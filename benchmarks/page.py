@@ -20,7 +20,7 @@ def write_page(path: Path, about: dict[str, Any], results: Results, command: str
     if quality:
         lines += [f"![Time against accuracy]({figure.name})", ""]
     for result in results.values():
-        lines += [f"## {result.title}", "", result.explanation, ""]
+        lines += [f"## {result.title}", "", f"{result.explanation} Commit {result.commit}.", ""]
         lines += [*_table(result.columns, result.rows), ""]
     path.write_text("\n".join(lines).rstrip() + "\n")
 
@@ -31,7 +31,6 @@ def _head(about: dict[str, Any], command: str, date: str) -> Iterator[str]:
     yield from (
         f"- machine: {about['machine']}",
         f"- versions: {versions}",
-        f"- commit: {about['commit']}",
         "",
     )
     if about["size"] == "quick":

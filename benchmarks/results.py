@@ -10,18 +10,16 @@ from typing import Any
 
 from benchmarks.setting import Floor, Result, Results
 from components.common.files import written_file
-from components.common.source_version import git_sha
 
 
 def identity(*, quick: bool) -> dict[str, Any]:
-    """Name all that results must share to stand in one page: code, amount of work, machine, versions."""
+    """Name all that results must share to stand in one page: amount of work, machine, versions."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "commit": git_sha(),
         "size": "quick" if quick else "full",
         "machine": f"{models[0] if models else platform.processor() or platform.machine()}, "
         f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}",

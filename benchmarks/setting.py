@@ -50,6 +50,7 @@ class Result:
         rows: Cells of the table, as they are shown.
         floors: Promises that this benchmark decides.
         figures: The measurements themselves, as JSON values.
+        commit: The code that was measured.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Result:
     rows: list[list[str]]
     floors: list[Floor] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
+    commit: str = ""
 
 
 Results = dict[str, Result]

@@ -1,9 +1,8 @@
 """Random distortions of the training images, as part of the compiled training step."""
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from components.common.dataset import IMAGE_SHAPE
 
@@ -32,16 +31,17 @@ def _unchanged(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
 
 
 def _shifted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-    """Move each image by -1, 0 or 1 pixel a side; what enters at the border is the opposite border."""
+    """Move each ninth of the batch by its own of the nine steps of -1, 0 or 1 pixel a side.
+
+    The batches are in random order, so each image moves at random; what enters at the border is the opposite border.
+    """
     import tensorflow as tf
 
-    height, width = IMAGE_SHAPE
-    pixels = height * width
-    count = images.shape[0]
-    offset = tf.random.stateless_uniform((2, count), seed, -1, 2, tf.int32)
-    moved = np.arange(pixels, dtype=np.int32) + (offset[0] * width + offset[1])[:, None]
-    places = moved % pixels + np.arange(count, dtype=np.int32)[:, None] * pixels
-    return tf.reshape(tf.gather(tf.reshape(images, [-1]), places), images.shape)
+    del seed
+    steps = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    bounds = [images.shape[0] * number // len(steps) for number in range(len(steps) + 1)]
+    parts = [images[begin:end] for begin, end in itertools.pairwise(bounds)]
+    return tf.concat([tf.roll(part, step, (1, 2)) for part, step in zip(parts, steps, strict=True)], 0)
 
 
 def _distorted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":

@@ -35,7 +35,7 @@ def train(
         overrides: Further differences from the recipe, as a JSON object.
         gpu_count: GPUs that this task asked for; the step refuses to train without them.
         gpu_resource: Kubernetes resource name that stands for them.
-        model: Directory with model.keras, training.json and learning_curves.png.
+        model: Directory with model.keras and training.json.
         metrics: Validation accuracy and loss, and the speed.
     """
     from pathlib import Path

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     import keras
 
 
-def build_model(config: TrainConfig) -> "keras.Model":
+def build_model(config: TrainConfig, *, for_training: bool = False) -> "keras.Model":
     """Build the untrained model.
 
     Its input is uint8 images (N x 28 x 28), scaled inside; its output is float32 class probabilities (N x 10). It is
-    made of Keras's own layers only, so that it loads wherever Keras is.
+    made of Keras's own layers only, so that it loads wherever Keras is; with `for_training` the same model, of the
+    same weights, has layers that train faster.
     """
     import keras
     from keras import layers
@@ -31,10 +32,10 @@ def build_model(config: TrainConfig) -> "keras.Model":
             # ReLU commutes with max pooling: the same function, of a quarter of the values.
             if position == len(block) and number < len(config.filters):
                 model.add(layers.MaxPooling2D(2))
-            _activate(model, config)
+            _activate(model, config, for_training=for_training)
     model.add(layers.Flatten())
     model.add(layers.Dense(config.dense_units, **_kernel(config)))
-    _activate(model, config)
+    _activate(model, config, for_training=for_training)
     if config.dropout:
         model.add(layers.Dropout(config.dropout))
     model.add(layers.Dense(CLASSES, activation="softmax", dtype="float32"))
@@ -53,9 +54,19 @@ def _kernel(config: TrainConfig) -> dict[str, Any]:
     return {"kernel_initializer": initializer, "use_bias": not config.batch_norm}
 
 
-def _activate(model: "keras.Sequential", config: TrainConfig) -> None:
+def _batch_normalization(momentum: float, *, for_training: bool) -> "keras.layers.BatchNormalization":
+    import keras
+
+    if for_training:
+        from components.train.normalization import FusedBatchNormalization
+
+        return FusedBatchNormalization(momentum=momentum)
+    return keras.layers.BatchNormalization(momentum=momentum)
+
+
+def _activate(model: "keras.Sequential", config: TrainConfig, *, for_training: bool) -> None:
     from keras import layers
 
     if config.batch_norm:
-        model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(_batch_normalization(momentum=0.9, for_training=for_training))
     model.add(layers.ReLU())

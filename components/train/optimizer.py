@@ -9,15 +9,22 @@ if TYPE_CHECKING:
     import keras
 
 
-def compile_model(model: "keras.Model", config: TrainConfig, steps: int) -> None:
-    """Attach loss, metric and optimizer for a training of `steps` steps in all."""
+def compile_model(model: "keras.Model", config: TrainConfig, steps: int) -> "keras.Variable":
+    """Attach loss, metric and optimizer for a training of `steps` steps in all.
+
+    Returns:
+        A variable of two numbers (step, steps) that brings the learning rate down to 0 before its time, if it is
+        assigned: at that step, over so many steps before it.
+    """
     import keras
 
+    schedule = _schedule(config, steps)
     model.compile(
-        optimizer=_optimizer(config, _schedule(config, steps)),
+        optimizer=_optimizer(config, schedule),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
     )
+    return schedule.landing
 
 
 def _optimizer(config: TrainConfig, learning_rate: Any) -> "keras.Optimizer":
@@ -32,7 +39,7 @@ def _optimizer(config: TrainConfig, learning_rate: Any) -> "keras.Optimizer":
     return keras.optimizers.Adam(learning_rate)
 
 
-def _schedule(config: TrainConfig, steps: int) -> "keras.optimizers.schedules.LearningRateSchedule":
+def _schedule(config: TrainConfig, steps: int) -> Any:
     import keras
     from keras import ops
 
@@ -40,6 +47,9 @@ def _schedule(config: TrainConfig, steps: int) -> "keras.optimizers.schedules.Le
 
     class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """A linear rise over the warm-up, then the named decay over the rest."""
+
+        def __init__(self) -> None:
+            self.landing = keras.Variable([math.inf, 1.0], trainable=False, dtype="float32")
 
         def __call__(self, step: Any) -> Any:
             step = ops.cast(step, "float32")
@@ -50,6 +60,7 @@ def _schedule(config: TrainConfig, steps: int) -> "keras.optimizers.schedules.Le
                 "linear": 1 - done,
                 "cosine": (1 + ops.cos(math.pi * done)) / 2,
             }[config.schedule]
-            return config.learning_rate * rise * decay
+            landing = ops.clip((self.landing[0] - step) / self.landing[1], 0.0, 1.0)
+            return config.learning_rate * rise * decay * landing
 
     return Schedule()

@@ -72,6 +72,5 @@ def train_step(
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
         run.set_tags({f"compute.{name}": value for name, value in training.runtime.items()})
-        run.log_file(target / "learning_curves.png")
         run.log_file(target / TRAINING_FILE)
         return training

@@ -1,4 +1,4 @@
-"""Train one model and leave it in a directory: the model, what it came from, its learning curves."""
+"""Train one model and leave it in a directory: the model, what it came from."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from components.common.dataset import open_split, read_info
 from components.common.trained_model import MODEL_FILE, Epoch, Training
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
-from components.train.figures import learning_curves
 from components.train.fit import run
 from components.train.model import build_model
 from components.train.trainer import Trainer
@@ -33,7 +32,7 @@ def train(
         development: Directory with the training and validation splits.
         config: What to train.
         recipe: The name that the configuration started from.
-        target: Directory for model.keras, training.json and learning_curves.png.
+        target: Directory for model.keras and training.json.
         on_epoch: Called after every scoring.
         checkpoints: Directory, or s3://bucket/prefix, in which an interrupted training left its state, and this one
             keeps its own.
@@ -63,7 +62,6 @@ def train(
     )
     target.mkdir(parents=True, exist_ok=True)
     _save(model, config, target / MODEL_FILE)
-    learning_curves(history).savefig(target / "learning_curves.png")
     training.save(target)
     if checkpoint:
         checkpoint.delete()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from components.train.order import BatchOrder
 from components.train.runtime import describe, gpus, shards_of, start_tensorflow, strategy
 from components.train.steps import CHUNK_IMAGES, compiled_steps, keras_steps, scorer
 
-if TYPE_CHECKING:
-    pass
+# A paused training is told from others by more than such a score errs.
+PREVIEW_IMAGES = 4096
 
 
 class Trainer:
@@ -57,8 +57,8 @@ class Trainer:
                 f"batch_size must be a multiple of the {devices.num_replicas_in_sync} GPUs but got {config.batch_size}."
             )
         with devices.scope():
-            self.model: keras.Model = build_model(config)
-            compile_model(self.model, config, self.steps)
+            self.model: keras.Model = build_model(config, for_training=True)
+            self._landing = compile_model(self.model, config, self.steps)
             self.model.optimizer.build(self.model.trainable_variables)
         self.runtime = describe(shards)
         order = BatchOrder(train, config.batch_size, config.seed)
@@ -85,9 +85,9 @@ class Trainer:
         self._seen += (until - self.step) * self._config.batch_size
         self.step = until
 
-    def score(self) -> Epoch:
-        """Score the validation split, and note what was learned since the last time."""
-        images, labels = self._validation.images, self._validation.labels
+    def score(self, count: int | None = None) -> Epoch:
+        """Score the validation split, or its first `count` images, and note what was learned since the last time."""
+        images, labels = self._validation.images[:count], self._validation.labels[:count]
         loss = hits = 0.0
         for begin in range(0, len(labels), CHUNK_IMAGES):
             part = self._score(images[begin : begin + CHUNK_IMAGES], labels[begin : begin + CHUNK_IMAGES])
@@ -105,6 +105,22 @@ class Trainer:
         )
         self._loss = self._hits = self._seen = self._seconds = 0.0
         return self.history[-1]
+
+    def preview(self, steps: int) -> Epoch:
+        """Score what the model would be if the learning rate fell to 0 over the next `steps`, and come back.
+
+        In the middle of its schedule a model does worse than it could, and the more so the higher its learning rate:
+        trainings of unequal rates are compared by their previews. `PREVIEW_IMAGES` of the validation split are scored.
+        """
+        arrays, progress = self.state()
+        until = self.step + steps
+        self._landing.assign([until, steps])
+        while self.step < until:
+            self.advance(until)
+        epoch = self.score(PREVIEW_IMAGES)
+        self._landing.assign([math.inf, 1.0])
+        self.restore(arrays, progress)
+        return epoch
 
     def state(self) -> tuple[list[Any], dict[str, Any]]:
         """Return all that `restore` needs to go on from here: the arrays, and the rest as JSON values."""

@@ -1,15 +1,14 @@
 """Successive halving: which work is due, given what is known.
 
-All trials are trained for a part of their schedule and scored; the best third go on from where they paused, up to the
-next rung and at last to the end. The best of those are the finalists: they and the baseline are trained again with
-other seeds, since the score that picked a trial out of many flatters it.
+All trials are trained for a part of their schedule and previewed; the best go on from where they paused, to the end.
+The best of those are the finalists: they and the baseline are trained again with other seeds, since the score that
+picked a trial out of many flatters it.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-KEPT = 1 / 3
 FINALISTS = 2
 MANY_TRIALS = 12
 
@@ -39,8 +38,8 @@ class Known:
 
 
 def rungs(trials: int) -> list[float]:
-    """Return the parts of the schedule after which trials are compared; many trials are first thinned out early."""
-    return [0.25, 1.0] if trials < MANY_TRIALS else [0.125, 0.375, 1.0]
+    """Return the parts of the schedule after which trials are compared: 1/n lets the best n-th of them go on."""
+    return [1 / 4, 1.0] if trials < MANY_TRIALS else [1 / 12, 1.0]
 
 
 def due(
@@ -59,7 +58,7 @@ def due(
         open_ = [trial for trial in entrants if rung not in known[trial].scores and not known[trial].failed]
         if open_:
             return [Leg(trial, rung) for trial in open_]
-        entrants = _best(known, entrants, rung, math.ceil(len(entrants) * KEPT))
+        entrants = _best(known, entrants, rung, math.ceil(len(entrants) * parts[rung]))
     final = finalists(known, parts)
     wanted = [Repeat(0, shift) for shift in range(1, seeds)] if final else []
     wanted += [Repeat(trial, shift) for trial in final for shift in range(1, seeds + 1)]

@@ -11,6 +11,7 @@ from components.common.dataset import Split
 from components.common.errors import PipelineError
 from components.common.step import say
 from components.common.tracking import TrackedRun
+from components.common.trained_model import Epoch
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
 from components.train.fit import CHECKPOINT_SECONDS
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 STEP = "tune"
 POLL_SECONDS = 0.5
+# How long a paused trial's learning rate takes to fall to 0 for its preview, as a part of what it was trained for.
+PREVIEW = 0.5
 # Paused trainings that stay in memory, where they go on without being built anew.
 IN_MEMORY = 8
 
@@ -98,7 +101,7 @@ class Worker:
                 if checkpoint:
                     checkpoint.restore(trainer)
             self._advance(trainer, math.ceil(record.rungs[leg.rung] * trainer.steps), checkpoint)
-            epoch = trainer.score()
+            epoch = trainer.score() if last else preview(trainer)
             if not last:
                 if checkpoint:
                     checkpoint.save(trainer)
@@ -159,6 +162,11 @@ class Worker:
         run.log_params({f"config.{name}": value for name, value in self._record.options(trial).items()})
         self._record.note(trial, "mlflow_run_id", run.run_id)
         return run
+
+
+def preview(trainer: Trainer) -> Epoch:
+    """Score a paused trial as it is compared with others."""
+    return trainer.preview(math.ceil(PREVIEW * trainer.step))
 
 
 def trial_checkpoint(states: str, trial: int) -> Checkpoint:

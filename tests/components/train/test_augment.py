@@ -1,8 +1,8 @@
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -13,15 +13,14 @@ def _augmented(images: NDArray[np.uint8], augmentation: str, seed: tuple[int, in
     return np.asarray(augment(tf.constant(images), augmentation, tf.constant(seed)))
 
 
-@pytest.mark.parametrize("augmentation", ["shift", "affine"])
-def test_the_amounts_depend_on_the_seed_alone(augmentation: str) -> None:
+def test_the_amounts_depend_on_the_seed_alone() -> None:
     images = _blobs(70)
 
-    once = _augmented(images, augmentation)
+    once = _augmented(images, "affine")
 
-    np.testing.assert_array_equal(_augmented(images, augmentation), once)
-    assert (_augmented(images, augmentation, (1, 3)) != once).any()
-    assert (_augmented(images, augmentation, (2, 2)) != once).any()
+    np.testing.assert_array_equal(_augmented(images, "affine"), once)
+    assert (_augmented(images, "affine", (1, 3)) != once).any()
+    assert (_augmented(images, "affine", (2, 2)) != once).any()
 
 
 def test_none_leaves_the_images_alone() -> None:
@@ -45,9 +44,14 @@ def _centres(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 def test_shift_moves_each_image_by_at_most_one_pixel() -> None:
     images = _augmented(_blobs(200), "shift")
 
-    moves = {tuple(centre) for centre in _centres(images).round(6)}
-    assert moves == {(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)}
+    moves = Counter(tuple(centre) for centre in _centres(images).round(6))
+    assert moves.keys() == {(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)}
+    assert set(moves.values()) == {22, 23}
     assert set(images.sum(axis=(1, 2)).tolist()) == {250 * 100}
+
+
+def test_shift_takes_batches_of_any_size() -> None:
+    assert _augmented(_blobs(1), "shift").shape == (1, 28, 28)
 
 
 def test_affine_distorts_each_image_a_little() -> None:

@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import ZipFile
 
 import keras
@@ -78,6 +78,22 @@ def test_every_option_gives_probabilities(options: dict[str, Any], parameters: i
     assert (model.input_shape, model.inputs[0].dtype) == ((None, 28, 28), "uint8")
     assert (probabilities.shape, str(probabilities.dtype)) == ((5, 10), "float32")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_for_training_is_the_same_model(precision: Literal["float32", "bfloat16"]) -> None:
+    """The fused kernel corrects the moving variance, by 1 in the 3 x 3 x 5 values of a channel at the least."""
+    config = TrainConfig(filters=((4,), (4,)), batch_norm=True, precision=precision)
+    plain, fast = build_model(config), build_model(config, for_training=True)
+    fast.set_weights(plain.get_weights())
+
+    exact = precision == "float32"
+    for training in (False, True):
+        found, expected = (np.asarray(model(IMAGES, training=training)) for model in (fast, plain))
+        np.testing.assert_allclose(found, expected, atol=1e-5 if exact else 0.02)
+    for found, expected in zip(fast.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0.25, atol=1e-5 if exact else 0.02)
+    assert type(build_model(config).layers[4]).__module__.startswith("keras.")
 
 
 @pytest.mark.parametrize("crop", [1, 2])

@@ -36,6 +36,16 @@ def test_learning_rate_by_step(schedule: str, warmup: float, rates: dict[int, fl
         assert float(optimizer.learning_rate) == pytest.approx(rate, abs=1e-6), f"step {step}"
 
 
+def test_a_landing_brings_the_learning_rate_to_0_before_its_time() -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    landing = compile_model(model, TrainConfig(learning_rate=0.5, schedule="linear"), 10)
+    landing.assign([6, 4])
+
+    for step, rate in {0: 0.5, 2: 0.4, 3: 0.35 * 0.75, 5: 0.25 * 0.25, 6: 0.0, 8: 0.0}.items():
+        model.optimizer.iterations.assign(step)
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate, abs=1e-6), f"step {step}"
+
+
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 0.99])
 def test_a_training_of_one_step_has_the_full_learning_rate(schedule: str, warmup: float) -> None:

@@ -30,10 +30,8 @@ def test_leaves_model_record_and_curves_and_no_checkpoint(trained: tuple[Trainin
     assert {path.name for path in (directory / "model").iterdir()} == {
         "model.keras",
         "training.json",
-        "learning_curves.png",
     }
     assert Training.load(directory / "model") == training
-    assert (directory / "model" / "learning_curves.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert not (directory / "checkpoints").exists()
 
 

@@ -23,22 +23,22 @@ def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list
     return rounds
 
 
-def test_the_best_third_goes_on_and_the_best_of_them_are_repeated() -> None:
-    screening, final, repeats = _search(8, seeds=2)
+def test_the_best_quarter_goes_on_and_the_best_of_them_are_repeated() -> None:
+    screening, final, repeats = _search(10, seeds=2)
 
-    assert screening == [Leg(trial, 0) for trial in range(1, 8)]
-    assert final == [Leg(trial, 1) for trial in (7, 6, 5)]
-    assert repeats == [Repeat(0, 1), *(Repeat(trial, shift) for trial in (7, 6) for shift in (1, 2))]
-
-
-def test_many_trials_are_thinned_out_twice() -> None:
-    rounds = _search(28, seeds=1)
-
-    assert [len(work) for work in rounds] == [27, 9, 3, FINALISTS]
-    assert rungs(28) == [0.125, 0.375, 1.0]
+    assert screening == [Leg(trial, 0) for trial in range(1, 10)]
+    assert final == [Leg(trial, 1) for trial in (9, 8, 7)]
+    assert repeats == [Repeat(0, 1), *(Repeat(trial, shift) for trial in (9, 8) for shift in (1, 2))]
 
 
-@pytest.mark.parametrize(("trials", "legs"), [(1, []), (2, [1, 1]), (3, [2, 1]), (5, [4, 2])])
+def test_of_many_trials_the_best_twelfth_goes_on() -> None:
+    rounds = _search(31, seeds=1)
+
+    assert [len(work) for work in rounds] == [30, 3, FINALISTS]
+    assert rungs(31) == [1 / 12, 1.0]
+
+
+@pytest.mark.parametrize(("trials", "legs"), [(1, []), (2, [1, 1]), (3, [2, 1]), (6, [5, 2])])
 def test_small_searches(trials: int, legs: list[int]) -> None:
     rounds = [work for work in _search(trials, seeds=1) if isinstance(work[0], Leg)]
 
@@ -46,9 +46,9 @@ def test_small_searches(trials: int, legs: list[int]) -> None:
 
 
 def test_what_failed_is_left_out() -> None:
-    rounds = _search(5, seeds=1, failing={3, 4})
+    rounds = _search(8, seeds=1, failing={5, 6, 7})
 
-    assert rounds[1:] == [[Leg(2, 1), Leg(1, 1)], [Repeat(2, 1), Repeat(1, 1)]]
+    assert rounds[1:] == [[Leg(4, 1), Leg(3, 1)], [Repeat(4, 1), Repeat(3, 1)]]
 
 
 def test_when_all_fail_nothing_is_repeated() -> None:

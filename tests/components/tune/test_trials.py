@@ -130,7 +130,7 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
     model = tmp_path / "model"
     model.mkdir()
     baseline.save(model)
-    study = create_study("run", baseline, SPACE, trials=5, seeds=1, seed=0)
+    study = create_study("run", baseline, SPACE, trials=6, seeds=1, seed=0)
     command = [sys.executable, "-c", PROCESS, str(development), str(model)]
 
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -151,4 +151,4 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
     done = re.findall(r"trial (\d+) (paused|complete|with seed)", "\n".join(lines))
     # Each once, but for a line that the kill may have swallowed after its work was recorded.
     assert len(done) == len(set(done))
-    assert len(done) >= 4 + 2 + 2 - 1
+    assert len(done) >= 5 + 2 + 2 - 1

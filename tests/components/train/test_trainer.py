@@ -1,0 +1,41 @@
+from components.common.dataset import Split
+from components.common.trained_model import Epoch
+from components.train.config import TrainConfig
+from components.train.trainer import Trainer
+from components.train.weights import weights_digest
+
+Splits = tuple[Split, Split]
+
+
+def _train(trainer: Trainer, until: int) -> None:
+    while trainer.step < until:
+        trainer.advance(until)
+
+
+def test_a_preview_leaves_no_trace(
+    splits: Splits, random: TrainConfig, undisturbed: tuple[str, list[Epoch]]
+) -> None:
+    trainer = Trainer(*splits, random)
+    _train(trainer, 8)
+
+    first, second = trainer.preview(4), trainer.preview(4)
+
+    assert first.val_loss == second.val_loss
+    assert (trainer.step, trainer.history) == (8, [])
+    _train(trainer, trainer.steps)
+    assert weights_digest(trainer.model) == undisturbed[0]
+
+
+def test_a_preview_is_the_score_of_a_training_whose_learning_rate_fell_to_0(
+    splits: Splits, small: TrainConfig
+) -> None:
+    config = small.differing(compiled_loop=True, schedule="linear", learning_rate=0.01)
+    whole, paused = (
+        Trainer(*splits, config.differing(epochs=1)),
+        Trainer(*splits, config.differing(epochs=1000)),
+    )
+    _train(whole, whole.steps)
+
+    preview = paused.preview(whole.steps)
+
+    assert abs(preview.val_loss - whole.score().val_loss) < 1e-4
