@@ -45,6 +45,15 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
             f"{model.accuracy - TUTORIAL_ACCURACY:+.4f}".replace("-", "\N{MINUS SIGN}") for model in models
         ]
         rows.append((f"Against the tutorial's {TUTORIAL_ACCURACY}", differences))
+    if evaluation.tuned_seeds:
+        found = [evaluation.baseline_seeds, evaluation.tuned_seeds, None][: len(models)]
+        rows += [
+            (
+                f"{split.capitalize()} accuracy over {len(evaluation.tuned_seeds.seeds)} seeds",
+                [seeds.stated(split) if seeds else "\N{EN DASH}" for seeds in found],
+            )
+            for split in ("test", "validation")
+        ]
     return [
         *rows,
         ("95% interval", [interval(model) for model in models]),

@@ -48,6 +48,8 @@ def evaluate_step(
         _log_tables(run, target)
         say(STEP, f"baseline test accuracy {headline['baseline_test_accuracy']:.4f}")
         say(STEP, f"tuned    test accuracy {headline['tuned_test_accuracy']:.4f}")
+        if seeds := evaluation.tuned_seeds:
+            say(STEP, f"tuned    test accuracy over {len(seeds.seeds)} seeds {seeds.stated('test')}")
         return evaluation
 
 

@@ -6,6 +6,7 @@ from components.evaluate.compare import Comparison
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics
 from components.evaluate.robustness import mean_robustness
+from components.evaluate.seeds import SeedAccuracies
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -59,6 +60,7 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
             f"of {candidate.examples:,}" + (f"; champion {held.errors:,}" if held else ""),
         ),
         *([_gain(champion.comparison)] if champion else []),
+        *([_seeds(evaluation.candidate_seeds)] if evaluation.candidate_seeds else []),
         Tile(
             "Calibration error",
             f"{candidate.reliability.ece:.4f}",
@@ -79,3 +81,8 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
 
 def _gain(paired: Comparison) -> Tile:
     return Tile("Gain, in points", points(paired.difference), f"{paired.verdict}, p = {paired.p_value:.2g}")
+
+
+def _seeds(seeds: SeedAccuracies) -> Tile:
+    mean, _, deviation = seeds.stated("test").partition(" ")
+    return Tile(f"Mean of {len(seeds.seeds)} seeds", mean, f"{deviation} (standard deviation)")

@@ -15,6 +15,7 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    seeds: int,
     overrides: str,
     gpu_count: int,
     gpu_resource: str,
@@ -32,10 +33,11 @@ def train(
         batch_size: Images a step; 0 keeps the recipe's.
         learning_rate: Peak learning rate; 0 keeps the recipe's.
         seed: Seeds initialization, shuffling, dropout and augmentation.
+        seeds: Trainings, each with another seed; the first is the model, the others tell how much a seed matters.
         overrides: Further differences from the recipe, as a JSON object.
         gpu_count: GPUs that this task asked for; the step refuses to train without them.
         gpu_resource: Kubernetes resource name that stands for them.
-        model: Directory with model.keras, training.json and learning_curves.png.
+        model: Directory with model.keras, training.json and learning_curves.png; further trainings below repeats/.
         metrics: Validation accuracy and loss, and the speed.
     """
     from pathlib import Path
@@ -49,6 +51,7 @@ def train(
         step,
         recipe,
         options,
+        seeds,
         overrides,
         gpu_count,
         gpu_resource,
