@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.local.home import Home
-from pipelines.local.mlflow_server import wait_for_mlflow
+from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
 from pipelines.local.platform import Platform, embedded_platform
-from pipelines.local.process import Server, free_port
+from pipelines.local.process import free_port
+from pipelines.local.store import external_store
 
 
 @pytest.fixture(scope="session")
@@ -74,18 +74,15 @@ def postgres_platform(
     platform: Platform, postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """The same object store, with an MLflow server that keeps its history in PostgreSQL."""
-    port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", postgres.replace("postgresql", "postgresql+psycopg2")]
-    command += ["--artifacts-destination", f"s3://{platform.bucket}/mlflow"]
-    directory = tmp_path_factory.mktemp("mlflow")
-    environment = {**os.environ, **platform.environment}
-    environment.pop("MLFLOW_TRACKING_URI")
-    tracking_uri = f"http://127.0.0.1:{port}"
-    server = Server(
-        "MLflow", command, environment=environment, directory=directory, log_path=directory / "log"
+    home, store, port = (
+        Home(tmp_path_factory.mktemp("home")),
+        external_store(platform.environment),
+        free_port(),
     )
-    with server:
+    assert store
+    tracking_uri = f"http://127.0.0.1:{port}"
+    database = postgres.replace("postgresql", "postgresql+psycopg2")
+    with home.locked(), start_mlflow(home, store, port, database) as server:
         wait_for_mlflow(server, tracking_uri)
         changed = {"MLFLOW_TRACKING_URI": tracking_uri}
         yield replace(platform, tracking_uri=tracking_uri, environment=platform.environment | changed)

@@ -60,10 +60,13 @@ class Evaluation:
         return self.tuned_seeds if self.candidate == "tuned" else self.baseline_seeds
 
     def headline(self) -> dict[str, float]:
-        """The numbers to compare runs by: the candidate's, and each model's under its own prefix."""
-        models = {"": self.candidate_metrics, "baseline_": self.baseline, "tuned_": self.tuned}
+        """The numbers to compare runs by: the candidate's, and each model's under its own prefix.
+
+        MLflow shows what has a prefix in a section of its own, after the others.
+        """
+        models = {"": self.candidate_metrics, "baseline/": self.baseline, "tuned/": self.tuned}
         if self.champion:
-            models["champion_"] = self.champion.metrics
+            models["champion/"] = self.champion.metrics
         headline = {
             f"{prefix}{name}": value
             for prefix, metrics in models.items()
@@ -74,7 +77,7 @@ class Evaluation:
             "test_ece_uncalibrated": self.calibration.uncalibrated.ece,
             "test_coverage": self.selective.threshold_coverage,
         }
-        for prefix, seeds in {"": self.candidate_seeds, "tuned_": self.tuned_seeds}.items():
+        for prefix, seeds in {"": self.candidate_seeds, "tuned/": self.tuned_seeds}.items():
             if seeds:
                 headline |= {f"{prefix}{name}": value for name, value in seeds.headline().items()}
         if self.champion:

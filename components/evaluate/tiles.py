@@ -6,7 +6,6 @@ from components.evaluate.compare import Comparison
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics
 from components.evaluate.robustness import mean_robustness
-from components.evaluate.seeds import SeedAccuracies
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -46,13 +45,15 @@ def interval(metrics: Metrics) -> str:
 def tiles(evaluation: Evaluation) -> list[Tile]:
     candidate, champion = evaluation.candidate_metrics, evaluation.champion
     rival, selective = evaluation.champion_profile, evaluation.selective
-    held = champion.metrics if champion else None
+    held, seeds = champion.metrics if champion else None, evaluation.candidate_seeds
     uncalibrated = evaluation.calibration.uncalibrated.ece
     return [
         Tile(
             "Test accuracy",
             f"{candidate.accuracy:.4f}",
-            interval(candidate) + (f"; champion {held.accuracy:.4f}" if held else ""),
+            interval(candidate)
+            + (f"; champion {held.accuracy:.4f}" if held else "")
+            + (f"; {seeds.stated('test')} over {len(seeds.seeds)} seeds" if seeds else ""),
         ),
         Tile(
             "Mistakes",
@@ -60,7 +61,6 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
             f"of {candidate.examples:,}" + (f"; champion {held.errors:,}" if held else ""),
         ),
         *([_gain(champion.comparison)] if champion else []),
-        *([_seeds(evaluation.candidate_seeds)] if evaluation.candidate_seeds else []),
         Tile(
             "Calibration error",
             f"{candidate.reliability.ece:.4f}",
@@ -81,8 +81,3 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
 
 def _gain(paired: Comparison) -> Tile:
     return Tile("Gain, in points", points(paired.difference), f"{paired.verdict}, p = {paired.p_value:.2g}")
-
-
-def _seeds(seeds: SeedAccuracies) -> Tile:
-    mean, _, deviation = seeds.stated("test").partition(" ")
-    return Tile(f"Mean of {len(seeds.seeds)} seeds", mean, f"{deviation} (standard deviation)")

@@ -67,9 +67,9 @@ def test_headline_names_each_model_and_the_candidate(evaluated: tuple[Evaluation
 
     headline = evaluation.headline()
 
-    assert headline["test_accuracy"] == headline["tuned_test_accuracy"] == evaluation.tuned.accuracy
-    assert headline["baseline_test_accuracy"] == evaluation.baseline.accuracy
-    assert headline["champion_test_errors"] < 300
+    assert headline["test_accuracy"] == headline["tuned/test_accuracy"] == evaluation.tuned.accuracy
+    assert headline["baseline/test_accuracy"] == evaluation.baseline.accuracy
+    assert headline["champion/test_errors"] < 300
 
 
 def test_selection_reads_validation_not_test(
@@ -105,7 +105,7 @@ def test_further_seeds_are_scored_and_change_nothing_else(
     assert found.tuned_seeds.test[2] < alone.tuned.accuracy
     headline = found.headline()
     assert headline["test_accuracy_mean"] == pytest.approx(np.mean(found.tuned_seeds.test))
-    assert headline["tuned_test_accuracy_std"] == pytest.approx(np.std(found.tuned_seeds.test, ddof=1))
+    assert headline["tuned/test_accuracy_std"] == pytest.approx(np.std(found.tuned_seeds.test, ddof=1))
     assert headline["validation_accuracy_mean"] == pytest.approx(0.7667, abs=1e-4)
     assert {name: headline[name] for name in alone.headline() if "latency" not in name} == {
         name: value for name, value in alone.headline().items() if "latency" not in name

@@ -53,7 +53,7 @@ def evaluation(tmp_path: Path) -> Path:
         "decision": {"verdict": "first"},
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(judged))
-    (tmp_path / "summary.md").write_text("**register**: first champion")
+    (tmp_path / "summary.md").write_text("## Register: first champion")
     return tmp_path
 
 
