@@ -51,11 +51,11 @@ def train(
         step,
         recipe,
         options,
-        seeds,
         overrides,
         gpu_count,
         gpu_resource,
         Path(model.path),
+        seeds,
     )
     model.metadata["weights_digest"] = training.weights_digest
     model.metadata["dataset_digest"] = training.dataset_digest

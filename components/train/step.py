@@ -60,11 +60,11 @@ def train_step(
     step: str,
     recipe: str,
     options: dict[str, Any],
-    seeds: int,
     overrides: str,
     gpu_count: int,
     gpu_resource: str,
     target: Path,
+    seeds: int = 1,
 ) -> Training:
     """Train, and tell the terminal and MLflow about it.
 

@@ -22,7 +22,6 @@ def _step(development: Path, target: Path, **changes: Any) -> Training:
         "step": "train",
         "recipe": "seed",
         "options": {"epochs": 2, "batch_size": 64, "learning_rate": 0.0, "seed": 0},
-        "seeds": 1,
         "overrides": '{"filters": [[4]], "dense_units": 8}',
         "gpu_count": 0,
         "gpu_resource": "nvidia.com/gpu",
