@@ -85,7 +85,7 @@ def in_one_process(work: str, number: int) -> int:
     open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
     search_step(data, baseline, name, *gpu)
     choice = choose_step(baseline, name, at / "choice.json", at / "search.html")
-    train_step(data, name, "train-tuned", "fast", zeros, choice.as_json(), *gpu, tuned)
+    train_step(data, name, "train-tuned", "fast", zeros, json.dumps(choice.overrides), *gpu, tuned)
     evaluate_step(
         at / "test", data, baseline, tuned, name, name, MIN_ACCURACY, at / "evaluation", at / "candidate"
     )

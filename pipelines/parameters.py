@@ -62,6 +62,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     from components.preprocess.preprocess import PreprocessConfig
     from components.train.config import configuration
     from components.train.gpu import gpus
+    from components.train.step import check_seeds
     from components.tune.step import check_search
 
     given = {**defaults(), **arguments}
@@ -71,6 +72,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     check_search(
         given["trials"], given["tuning_workers"], given["tuning_seeds"], given["search_space"], baseline
     )
+    check_seeds(given["seeds"])
     check_min_accuracy(given["min_accuracy"])
     gpus(given["gpu_count"])
 

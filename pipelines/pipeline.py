@@ -98,6 +98,7 @@ def mnist_pipeline(
     batch_size: int = 0,
     learning_rate: float = 0.0,
     seed: int = 0,
+    seeds: int = 1,
     trials: int = 6,
     tuning_workers: int = 1,
     tuning_seeds: int = 2,
@@ -125,6 +126,8 @@ def mnist_pipeline(
         batch_size: Images a step; 0 keeps the recipe's.
         learning_rate: Peak learning rate; 0 keeps the recipe's.
         seed: Seed of training and search.
+        seeds: Trainings of the chosen configuration, each with another seed, for mean and standard deviation in the
+            report; the first is the model.
         trials: Configurations to try in tuning, the baseline included.
         tuning_workers: Workers that share the trials, one pod each.
         tuning_seeds: Trainings, each with another seed, of the best trials and the baseline before one is chosen.
@@ -181,6 +184,7 @@ def mnist_pipeline(
                 batch_size=batch_size,
                 learning_rate=learning_rate,
                 seed=seed,
+                seeds=seeds,
                 trials=trials,
                 tuning_workers=tuning_workers,
                 tuning_seeds=tuning_seeds,
@@ -200,7 +204,7 @@ def mnist_pipeline(
                 "gpu_count": gpu_count,
                 "gpu_resource": gpu_resource,
             }
-            baseline = train(step="train-baseline", overrides="{}", **training)
+            baseline = train(step="train-baseline", overrides="{}", seeds=1, **training)
             on_accelerator(durable(baseline, "Train baseline"), **pool)
             best = tune(
                 development=development,
@@ -217,7 +221,7 @@ def mnist_pipeline(
                 tolerations=tolerations,
             )
             best.set_display_name("Tune")
-            tuned = train(step="train-tuned", overrides=best.output, **training)
+            tuned = train(step="train-tuned", overrides=best.output, seeds=seeds, **training)
             on_accelerator(durable(tuned, "Train tuned"), **pool)
             evaluation = durable(
                 evaluate(

@@ -79,8 +79,8 @@ class Classifier:
 
 
 def model_file(directory: Path) -> Path:
-    """Return the one `.keras` file at or below `directory`; MLflow keeps it some levels down."""
-    files = sorted(directory.rglob("*.keras"))
+    """Return the one `.keras` file in `directory`, or else below it; MLflow keeps it some levels down."""
+    files = sorted(directory.glob("*.keras")) or sorted(directory.rglob("*.keras"))
     if len(files) != 1:
         found = ", ".join(str(file.relative_to(directory)) for file in files) or "none"
         raise PipelineError(f"{directory} must hold exactly one .keras file but holds {found}.")

@@ -1,4 +1,4 @@
-"""What training hands over: a directory with `model.keras` and `training.json`."""
+"""What training hands over: a directory with `model.keras` and `training.json`, repeats with other seeds below it."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,6 +9,7 @@ from components.common.files import read_json
 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"
+REPEATS = "repeats"
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,12 @@ class Training:
 
     def save(self, model: Path) -> None:
         (model / TRAINING_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def repeat_directory(model: Path, seed: int) -> Path:
+    return model / REPEATS / str(seed)
+
+
+def repeats(model: Path) -> list[Path]:
+    """Return the model directories of the same training with other seeds, in the order of the seeds."""
+    return sorted((model / REPEATS).glob("*"), key=lambda path: int(path.name))

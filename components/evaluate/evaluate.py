@@ -14,7 +14,7 @@ from components.common.errors import PipelineError
 from components.common.files import written_directory
 from components.common.inference import Classifier
 from components.common.step import say
-from components.common.trained_model import MODEL_FILE, Training
+from components.common.trained_model import MODEL_FILE, REPEATS, Training
 from components.evaluate.calibration import Calibration, fit_temperature, reliability, temper
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare
@@ -23,6 +23,7 @@ from components.evaluate.gate import check_min_accuracy, decide
 from components.evaluate.metrics import Metrics, measure
 from components.evaluate.panels import report_panels
 from components.evaluate.profile import profile
+from components.evaluate.seeds import seed_accuracies
 from components.evaluate.selective import reject_threshold, selective
 from components.evaluate.write import write_evaluation
 
@@ -68,13 +69,14 @@ def evaluate(
         PipelineError: Unreadable data or model, or a minimum accuracy that is no fraction.
     """
     check_min_accuracy(min_accuracy)
-    split, info = open_split(test, "test"), read_info(test)
-    validation = open_split(development, "validation")
     trainings = Training.load(baseline), Training.load(tuned)
     name = choose(*trainings)
+    validation = open_split(development, "validation")
+    split, info = open_split(test, "test"), read_info(test)
     of_baseline = _judge("baseline", baseline, validation, split)
     same = trainings[0].weights_digest == trainings[1].weights_digest
     of_tuned = of_baseline if same else _judge("tuned model", tuned, validation, split)
+    seeds = seed_accuracies(tuned, of_tuned.metrics.accuracy, split)
     candidate = of_tuned if name == "tuned" else of_baseline
     rival = _open_champion(champion) if champion else None
     scored = _score(champion, rival, candidate.probabilities, split) if champion and rival else None
@@ -84,6 +86,8 @@ def evaluate(
         baseline=of_baseline.metrics,
         tuned=of_tuned.metrics,
         tuned_against_baseline=compare(split.labels, of_tuned.probabilities, of_baseline.probabilities),
+        baseline_seeds=seeds if same else None,
+        tuned_seeds=seeds,
         candidate=name,
         champion=scored,
         calibration=_calibration(candidate, validation, split),
@@ -98,7 +102,8 @@ def evaluate(
     with written_directory(target) as partial:
         write_evaluation(partial, evaluation, *trainings, panels)
     with written_directory(candidate_target) as partial:
-        shutil.copytree(tuned if name == "tuned" else baseline, partial, dirs_exist_ok=True)
+        source = tuned if name == "tuned" else baseline
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
         candidate.classifier.model.save(partial / MODEL_FILE)
     return evaluation
 

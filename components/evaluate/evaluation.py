@@ -13,6 +13,7 @@ from components.evaluate.compare import Comparison
 from components.evaluate.gate import Decision
 from components.evaluate.metrics import Metrics
 from components.evaluate.profile import Profile
+from components.evaluate.seeds import SeedAccuracies
 from components.evaluate.selective import Selective
 
 
@@ -30,13 +31,16 @@ class Evaluation:
 
     `candidate` was chosen on the validation split. In `tuned_against_baseline` the baseline is the reference. All
     metrics are of calibrated models, as they would be registered; `calibration`, `selective` and `profile` are the
-    candidate's.
+    candidate's. `baseline_seeds` and `tuned_seeds` are the same where the models are, and None for a configuration
+    that was trained with one seed.
     """
 
     dataset: DatasetReference
     baseline: Metrics
     tuned: Metrics
     tuned_against_baseline: Comparison
+    baseline_seeds: SeedAccuracies | None
+    tuned_seeds: SeedAccuracies | None
     candidate: Literal["baseline", "tuned"]
     champion: ScoredChampion | None
     calibration: Calibration
@@ -51,11 +55,18 @@ class Evaluation:
     def candidate_metrics(self) -> Metrics:
         return self.tuned if self.candidate == "tuned" else self.baseline
 
+    @property
+    def candidate_seeds(self) -> SeedAccuracies | None:
+        return self.tuned_seeds if self.candidate == "tuned" else self.baseline_seeds
+
     def headline(self) -> dict[str, float]:
-        """The numbers to compare runs by: the candidate's, and each model's under its own prefix."""
-        models = {"": self.candidate_metrics, "baseline_": self.baseline, "tuned_": self.tuned}
+        """The numbers to compare runs by: the candidate's, and each model's under its own prefix.
+
+        MLflow shows what has a prefix in a section of its own, after the others.
+        """
+        models = {"": self.candidate_metrics, "baseline/": self.baseline, "tuned/": self.tuned}
         if self.champion:
-            models["champion_"] = self.champion.metrics
+            models["champion/"] = self.champion.metrics
         headline = {
             f"{prefix}{name}": value
             for prefix, metrics in models.items()
@@ -66,6 +77,9 @@ class Evaluation:
             "test_ece_uncalibrated": self.calibration.uncalibrated.ece,
             "test_coverage": self.selective.threshold_coverage,
         }
+        for prefix, seeds in {"": self.candidate_seeds, "tuned/": self.tuned_seeds}.items():
+            if seeds:
+                headline |= {f"{prefix}{name}": value for name, value in seeds.headline().items()}
         if self.champion:
             headline["test_accuracy_gain"] = self.champion.comparison.difference
             headline["mcnemar_p"] = self.champion.comparison.p_value

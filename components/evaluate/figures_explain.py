@@ -36,7 +36,7 @@ def explanation_grid(explanation: Explanation, captions: list[str]) -> Figure:
 
 
 def feature_maps(image: NDArray[np.uint8], maps: NDArray[np.float32], columns: int = 11) -> Figure:
-    """The image, then each map (filters x height x width): what is above 0 orange, what is below blue."""
+    """The image, then each map (filters x height x width): what is above 0 orange, what is below violet."""
     count = len(maps) + 1
     rows = -(-count // columns)
     figure = Figure(figsize=(0.82 * columns, 0.85 * rows))

@@ -113,7 +113,7 @@ def explanation_panels(
             "feature_maps",
             "First-layer features",
             "The first test image, and what each filter of the first convolution makes of it before its activation: "
-            "above zero orange, below blue.",
+            "above zero orange, below violet.",
             f"{len(maps)} feature maps of the first convolution for an image of a {split.labels[0]}.",
             lambda: figures_explain.feature_maps(split.images[0], maps),
         ),

@@ -19,11 +19,11 @@ class Profile:
         """The numbers to log, by name; times in milliseconds, size in bytes."""
         return {
             "test_robustness": mean_robustness(self.robustness),
-            "parameters": float(self.cost.parameters),
-            "model_bytes": float(self.cost.size),
-            "flops": float(self.cost.flops),
-            "latency_ms_batch_1": self.cost.latency_1,
-            "latency_ms_batch_256": self.cost.latency_256,
+            "cost/parameters": float(self.cost.parameters),
+            "cost/model_bytes": float(self.cost.size),
+            "cost/flops": float(self.cost.flops),
+            "cost/latency_ms_batch_1": self.cost.latency_1,
+            "cost/latency_ms_batch_256": self.cost.latency_256,
         }
 
 

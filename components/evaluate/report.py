@@ -48,12 +48,27 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
     return [
         *rows,
         ("95% interval", [interval(model) for model in models]),
+        *seed_rows(evaluation),
         ("Mistakes", [f"{model.errors:,} of {model.examples:,}" for model in models]),
         ("Test loss (negative log likelihood)", [f"{model.loss:.4f}" for model in models]),
         ("Brier score", [f"{model.reliability.brier:.5f}" for model in models]),
         ("Expected calibration error", [f"{model.reliability.ece:.4f}" for model in models]),
         ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
         ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
+    ]
+
+
+def seed_rows(evaluation: Evaluation) -> list[Row]:
+    """Mean and standard deviation over the seeds, for the models whose configuration was trained with several."""
+    if evaluation.tuned_seeds is None:
+        return []
+    models = [evaluation.baseline_seeds, evaluation.tuned_seeds, *([None] if evaluation.champion else [])]
+    return [
+        (
+            f"{split.capitalize()} accuracy over {len(evaluation.tuned_seeds.seeds)} seeds",
+            [seeds.stated(split) if seeds else "\N{EN DASH}" for seeds in models],
+        )
+        for split in ("test", "validation")
     ]
 
 

@@ -49,8 +49,10 @@ def selective(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], thr
     """Measure coverage and accuracy on test images, for a threshold that comes from validation."""
     confidence, correct = _surest_first(labels, probabilities)
     count = len(labels)
-    answered = np.unique(np.linspace(1, count, min(count, CURVE_POINTS)).round().astype(int))
     accepted = int((confidence >= threshold).sum())
+    answered = np.linspace(1, count, min(count, CURVE_POINTS)).round().astype(int)
+    # The threshold's own point too: between two others it would be told other mistakes than it makes.
+    answered = np.unique([*answered, max(accepted, 1)])
     right = int(correct[:accepted].sum())
     return Selective(
         coverage=(answered / count).tolist(),

@@ -9,6 +9,7 @@ from components.common.registry import registered_model_name
 from components.common.source_version import git_sha
 from components.common.step import say
 from components.common.tracking import TrackedRun, step_run
+from components.common.trained_model import Training
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluate import evaluate
 from components.evaluate.evaluation import Evaluation
@@ -36,7 +37,13 @@ def evaluate_step(
         evaluation = evaluate(
             test, development, baseline, tuned, champion, target, candidate, min_accuracy, lineage
         )
-        headline = evaluation.headline()
+        training = Training.load(candidate)
+        headline = evaluation.headline() | {"validation_accuracy": training.validation_accuracy}
+        # MLflow's comparison of runs draws parameters against metrics of the same run.
+        run.parent.log_params(
+            {f"config.{name}": value for name, value in training.config.items()}
+            | {"config.recipe": training.recipe}
+        )
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
             tracked.set_tags({"candidate": evaluation.candidate})
@@ -46,8 +53,10 @@ def evaluate_step(
         for figure in sorted((target / "figures").glob("*.png")):
             run.log_file(figure, "figures")
         _log_tables(run, target)
-        say(STEP, f"baseline test accuracy {headline['baseline_test_accuracy']:.4f}")
-        say(STEP, f"tuned    test accuracy {headline['tuned_test_accuracy']:.4f}")
+        say(STEP, f"baseline test accuracy {headline['baseline/test_accuracy']:.4f}")
+        say(STEP, f"tuned    test accuracy {headline['tuned/test_accuracy']:.4f}")
+        if seeds := evaluation.tuned_seeds:
+            say(STEP, f"tuned    test accuracy over {len(seeds.seeds)} seeds {seeds.stated('test')}")
         return evaluation
 
 

@@ -45,13 +45,15 @@ def interval(metrics: Metrics) -> str:
 def tiles(evaluation: Evaluation) -> list[Tile]:
     candidate, champion = evaluation.candidate_metrics, evaluation.champion
     rival, selective = evaluation.champion_profile, evaluation.selective
-    held = champion.metrics if champion else None
+    held, seeds = champion.metrics if champion else None, evaluation.candidate_seeds
     uncalibrated = evaluation.calibration.uncalibrated.ece
     return [
         Tile(
             "Test accuracy",
             f"{candidate.accuracy:.4f}",
-            interval(candidate) + (f"; champion {held.accuracy:.4f}" if held else ""),
+            interval(candidate)
+            + (f"; champion {held.accuracy:.4f}" if held else "")
+            + (f"; {seeds.stated('test')} over {len(seeds.seeds)} seeds" if seeds else ""),
         ),
         Tile(
             "Mistakes",

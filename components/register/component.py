@@ -16,6 +16,7 @@ def check_changes(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    seeds: int,
     trials: int,
     tuning_workers: int,
     tuning_seeds: int,
@@ -33,6 +34,7 @@ def check_changes(
         batch_size: Images a step; 0 keeps the recipe's.
         learning_rate: Peak learning rate; 0 keeps the recipe's.
         seed: Seed of training and search.
+        seeds: Trainings of the chosen configuration.
         trials: Configurations to try in all, the baseline included.
         tuning_workers: Workers that share the trials.
         tuning_seeds: Trainings of each finalist.
@@ -48,6 +50,7 @@ def check_changes(
         "batch_size": int(batch_size),
         "learning_rate": float(learning_rate),
         "seed": int(seed),
+        "seeds": int(seeds),
         "trials": int(trials),
         "tuning_workers": int(tuning_workers),
         "tuning_seeds": int(tuning_seeds),

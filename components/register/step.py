@@ -42,7 +42,8 @@ def register_step(candidate: Path, evaluation: Path, pipeline_run_id: str, model
             run.parent.run_id,
             pipeline_run_id,
             judged_against=judged["champion"]["version"] if judged["champion"] else None,
-            description=(evaluation / "summary.md").read_text(),
+            # MLflow's list of versions shows the beginning as it is, marks and all.
+            description=(evaluation / "summary.md").read_text().removeprefix("## "),
             tags=tags,
         )
         for tracked in (run, run.parent):

@@ -15,6 +15,7 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    seeds: int,
     overrides: str,
     gpu_count: str,
     gpu_resource: str,
@@ -32,10 +33,11 @@ def train(
         batch_size: Images a step; 0 keeps the recipe's.
         learning_rate: Peak learning rate; 0 keeps the recipe's.
         seed: Seeds initialization, shuffling, dropout and augmentation.
+        seeds: Trainings, each with another seed; the first is the model, the others tell how much a seed matters.
         overrides: Further differences from the recipe, as a JSON object.
         gpu_count: GPUs that this task asked for; the step refuses to train without them.
         gpu_resource: Kubernetes resource name that stands for them.
-        model: Directory with model.keras and training.json.
+        model: Directory with model.keras and training.json; further trainings below repeats/.
         metrics: Validation accuracy and loss, and the speed.
     """
     from pathlib import Path
@@ -53,6 +55,7 @@ def train(
         gpu_count,
         gpu_resource,
         Path(model.path),
+        seeds,
     )
     model.metadata["weights_digest"] = training.weights_digest
     model.metadata["dataset_digest"] = training.dataset_digest

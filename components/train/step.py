@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from components.common.dataset import read_info
+from components.common.errors import PipelineError
 from components.common.step import say
 from components.common.tracking import StepRun, step_run
-from components.common.trained_model import TRAINING_FILE, Epoch, Training
+from components.common.trained_model import TRAINING_FILE, Epoch, Training, repeat_directory
 from components.train.config import configuration
 from components.train.gpu import require_gpus
 from components.train.train import train
 
 MOST_LINES = 20
+# Far from the seeds next to the first: the search chose the configuration by those.
+SEED_STRIDE = 1000
+
+
+def check_seeds(seeds: int) -> None:
+    """Refuse to train no model at all."""
+    if seeds < 1:
+        raise PipelineError(f"seeds counts the trainings, so it must be at least 1 but got {seeds}.")
 
 
 def narrator(step: str, run: StepRun, epochs: float, scorings: int) -> Callable[[Epoch], None]:
@@ -55,10 +64,16 @@ def train_step(
     gpu_count: str,
     gpu_resource: str,
     target: Path,
+    seeds: int = 1,
 ) -> Training:
-    """Train, and tell the terminal and MLflow about it."""
+    """Train, and tell the terminal and MLflow about it.
+
+    The first of the `seeds` trainings is the model; the others lie below `target` in `repeats/`.
+    """
     with step_run(pipeline_run_id, step) as run:
+        check_seeds(seeds)
         config = configuration(recipe, options, overrides)
+        repeats = [config.differing(seed=config.seed + SEED_STRIDE * number) for number in range(1, seeds)]
         require_gpus(gpu_count, gpu_resource)
         run.log_params(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
@@ -66,11 +81,18 @@ def train_step(
         )
         images = read_info(development).counts["train"]
         epochs = config.steps(images) * config.batch_size / images
-        narrate = narrator(step, run, epochs, len(config.milestones(images)))
+        scorings = len(config.milestones(images))
+        narrate = narrator(step, run, epochs, scorings)
         training = train(development, config, recipe, target, narrate, checkpoint_directory())
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
         run.set_tags({f"compute.{name}": value for name, value in training.runtime.items()})
         run.log_file(target / TRAINING_FILE)
+        for number, repeat in enumerate(repeats, start=2):
+            say(step, f"training {number} of {seeds}, seed {repeat.seed}")
+            narrate = narrator(step, StepRun.untracked(), epochs, scorings)
+            directory = repeat_directory(target, repeat.seed)
+            again = train(development, repeat, recipe, directory, narrate, checkpoint_directory())
+            run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number)
         return training

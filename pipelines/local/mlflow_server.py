@@ -9,8 +9,11 @@ from pipelines.local.home import Home
 from pipelines.local.process import Server
 from pipelines.local.store import Store
 
+# In the working directory: valid whatever characters the path has.
+SQLITE = "sqlite:///mlflow.db"
 
-def start_mlflow(home: Home, store: Store, port: int) -> Server:
+
+def start_mlflow(home: Home, store: Store, port: int, database: str = SQLITE) -> Server:
     """Start the server on 127.0.0.1 without waiting for it.
 
     It is the process that ``mlflow server`` starts after it has imported all of MLflow itself, which doubles
@@ -18,7 +21,6 @@ def start_mlflow(home: Home, store: Store, port: int) -> Server:
     """
     command = [sys.executable, "-P", "-W", "ignore", "-m", "uvicorn", "mlflow.server.fastapi_app:app"]
     options = f"--host 127.0.0.1 --port {port} --workers 1 --no-access-log --timeout-graceful-shutdown 2"
-    database = "sqlite:///mlflow.db"  # in the working directory: valid whatever characters the path has
     environment = {
         **os.environ,
         **store.environment,

@@ -81,7 +81,7 @@ def summarize(
         status="SUCCEEDED" if progress.succeeded else "FAILED",
         dataset={"name": tags.get("dataset"), "digest": tags.get("data_digest")},
         metrics={
-            part: {metric: values[f"{part}_{metric}"] for metric in METRICS if f"{part}_{metric}" in values}
+            part: {metric: values[f"{part}/{metric}"] for metric in METRICS if f"{part}/{metric}" in values}
             for part in PARTS
         },
         decision={

@@ -58,12 +58,17 @@ def store(platform: Platform, s3_client: "S3Client", monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "Iterator[MlflowClient]":
-    """A plain client of the embedded MLflow server, which the environment names as it does in a step.
+def mlflow_client(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[MlflowClient]":
+    """A plain client of an MLflow server, which the environment names as it does in a step.
 
-    Runs that are left open are closed at the end.
+    The server is the embedded one, or that of the fixture that an indirect parameter names. Runs that are left open
+    are closed at the end.
     """
     from mlflow import MlflowClient
+
+    platform: Platform = request.getfixturevalue(getattr(request, "param", "platform"))
 
     for name in ("MLFLOW_RUN_ID", "MLFLOW_RUN_NAME", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)

@@ -200,16 +200,19 @@ def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, An
         assert_gone(processes)
 
 
-def test_next_run_is_compared_with_the_champion_and_says_why_it_registers_nothing(
+def test_next_run_is_compared_with_the_champion_over_two_seeds_and_says_why_it_registers_nothing(
     home: Path, first: dict[str, Any]
 ) -> None:
-    outcome = run(home, "--set", "min_accuracy=0.9999")
+    outcome = run(home, "--set", "min_accuracy=0.9999", "--set", "seeds=2")
     assert outcome["status"] == "SUCCEEDED"
     assert outcome["decision"]["action"] == "keep"
     below, against = outcome["decision"]["reasons"]
     assert "is below the minimum accuracy 0.9999" in below
     assert "digits-cnn v1" in against
     assert outcome["model"] == {"name": "digits-cnn", "version": None, "aliases": [], "uri": None}
+    judged = json.loads(Path(outcome["report"]).with_name("evaluation.json").read_text())
+    assert judged["tuned_seeds"]["seeds"] == [0, 1000]
+    assert judged["tuned_seeds"]["test"][0] == outcome["metrics"]["tuned"]["test_accuracy"]
     assert outcome["metrics"]["champion"] == pytest.approx(first["metrics"][first["decision"]["candidate"]])
 
 

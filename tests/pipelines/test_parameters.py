@@ -86,6 +86,7 @@ def test_arguments_that_the_steps_accept(arguments: dict[str, Any]) -> None:
         ({"epochs": -1}, "epochs: .* but got -1"),
         ({"batch_size": -8}, "batch_size: .* but got -8"),
         ({"learning_rate": float("nan")}, "learning_rate: .* but got nan"),
+        ({"seeds": 0}, "seeds counts the trainings, so it must be at least 1 but got 0"),
         ({"seed": -1}, "seed: .* but got -1"),
         ({"fraction": 0.0}, "fraction must be above 0"),
         ({"fraction": 1.5}, "at most 1 but is 1.5"),

@@ -1,4 +1,5 @@
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from components.common.dataset import Split, write_splits
 from components.common.errors import PipelineError
 from components.common.inference import Classifier
+from components.common.trained_model import repeat_directory
 from components.evaluate import evaluate as module
 from components.evaluate.calibration import reliability, temper
 from components.evaluate.champion import ChampionModel
@@ -65,9 +67,9 @@ def test_headline_names_each_model_and_the_candidate(evaluated: tuple[Evaluation
 
     headline = evaluation.headline()
 
-    assert headline["test_accuracy"] == headline["tuned_test_accuracy"] == evaluation.tuned.accuracy
-    assert headline["baseline_test_accuracy"] == evaluation.baseline.accuracy
-    assert headline["champion_test_errors"] < 300
+    assert headline["test_accuracy"] == headline["tuned/test_accuracy"] == evaluation.tuned.accuracy
+    assert headline["baseline/test_accuracy"] == evaluation.baseline.accuracy
+    assert headline["champion/test_errors"] < 300
 
 
 def test_selection_reads_validation_not_test(
@@ -84,6 +86,54 @@ def test_selection_reads_validation_not_test(
     assert evaluation.tuned.accuracy < 0.9
     assert evaluation.candidate == "tuned"
     assert evaluation.decision.action == "keep"
+
+
+def test_further_seeds_are_scored_and_change_nothing_else(
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
+    baseline, tuned = make_model(0.6, validation_accuracy=0.8), make_model(0.9, validation_accuracy=0.9)
+    alone = evaluate(test_data, development, baseline, tuned, None, tmp_path / "1", tmp_path / "best1", 0, {})
+    for seed, noise in {1001: 0.0, 2001: 1.3}.items():
+        shutil.copytree(make_model(noise, validation_accuracy=0.7), repeat_directory(tuned, seed))
+
+    found = evaluate(test_data, development, baseline, tuned, None, tmp_path / "3", tmp_path / "best3", 0, {})
+
+    assert found.baseline_seeds is None
+    assert found.tuned_seeds is not None
+    assert found.tuned_seeds.validation == [0.9, 0.7, 0.7]
+    assert found.tuned_seeds.test[:2] == [alone.tuned.accuracy, 1]
+    assert found.tuned_seeds.test[2] < alone.tuned.accuracy
+    headline = found.headline()
+    assert headline["test_accuracy_mean"] == pytest.approx(np.mean(found.tuned_seeds.test))
+    assert headline["tuned/test_accuracy_std"] == pytest.approx(np.std(found.tuned_seeds.test, ddof=1))
+    assert headline["validation_accuracy_mean"] == pytest.approx(0.7667, abs=1e-4)
+    assert {name: headline[name] for name in alone.headline() if "latency" not in name} == {
+        name: value for name, value in alone.headline().items() if "latency" not in name
+    }
+    assert {path.name for path in (tmp_path / "best3").iterdir()} == {"training.json", "model.keras"}
+    stated = found.tuned_seeds.stated("test")
+    for written in ("report.html", "summary.md", "model_card.md"):
+        assert stated in (tmp_path / "3" / written).read_text(), written
+        assert "seeds" not in (tmp_path / "1" / written).read_text(), written
+
+
+def test_the_baselines_configuration_is_told_its_seeds_only_where_it_was_trained_with_them(
+    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
+    baseline, tuned = make_model(0.6, validation_accuracy=0.9), make_model(0.9, validation_accuracy=0.8)
+    for model in (baseline, tuned):
+        shutil.copytree(make_model(0.3), repeat_directory(model, 1001))
+
+    other = evaluate(test_data, development, baseline, tuned, None, tmp_path / "1", tmp_path / "best1", 0, {})
+    same = evaluate(
+        test_data, development, baseline, baseline, None, tmp_path / "2", tmp_path / "best2", 0, {}
+    )
+
+    assert other.candidate == same.candidate == "baseline"
+    assert other.candidate_seeds is None
+    assert "test_accuracy_mean" not in other.headline()
+    assert same.candidate_seeds == same.tuned_seeds is not None
+    assert "test_accuracy_mean" in same.headline()
 
 
 def test_an_equal_and_faultless_model(
@@ -154,21 +204,15 @@ def test_a_tiny_test_split(split: Split, development: Path, make_model: MakeMode
     assert evaluation.tuned.accuracy == 1
 
 
-def test_development_data_is_no_test_data(split: Split, make_model: MakeModel, tmp_path: Path) -> None:
+def test_development_data_is_no_test_data(
+    split: Split, development: Path, make_model: MakeModel, tmp_path: Path
+) -> None:
     write_splits(tmp_path / "dev", {"train": split}, name="bands", source="", version="", split_seed=0)
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="must hold the split 'test'"):
         evaluate(
-            tmp_path / "dev",
-            tmp_path / "dev",
-            model,
-            model,
-            None,
-            tmp_path / "out",
-            tmp_path / "best",
-            0.5,
-            {},
+            tmp_path / "dev", development, model, model, None, tmp_path / "out", tmp_path / "best", 0.5, {}
         )
 
 

@@ -45,3 +45,12 @@ def test_coverage_and_accuracy() -> None:
     assert found.coverage == [0.25, 0.5, 0.75, 1.0]
     assert found.accuracy == pytest.approx([1, 1, 2 / 3, 3 / 4])
     assert (found.threshold_coverage, found.accepted, found.accepted_errors) == (0.75, 3, 1)
+
+
+def test_the_thresholds_own_point_is_on_the_curve() -> None:
+    confidences = np.linspace(0.2, 0.99, 1000)
+    labels, probabilities = np.zeros(1000, np.uint8), _answers(*confidences)
+
+    for threshold in (0.5, 0.501, 0.502):
+        found = selective(labels, probabilities, threshold)
+        assert found.threshold_coverage in found.coverage

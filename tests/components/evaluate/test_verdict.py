@@ -67,6 +67,7 @@ def test_a_worse_model_leaves_the_champion_and_an_equal_one_is_called_equivalent
     assert (worse.data.tags["verdict"], worse.data.tags["decision"]) == ("worse", "keep")
     assert worse.data.metrics["mcnemar_p"] < 0.05
     assert worse.data.metrics["test_accuracy_gain"] < 0
+    assert float(worse.data.params["config.epochs"]) == 1
     assert champion() == "1"
     assert len(mlflow_client.search_model_versions(f"name = '{NAME}'")) == 1
 

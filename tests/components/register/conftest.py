@@ -13,6 +13,11 @@ from components.train.model import build_model
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# For tests that are to hold whatever database MLflow keeps its history in.
+ON_EITHER_DATABASE = pytest.mark.parametrize(
+    "mlflow_client", ["platform", "postgres_platform"], ids=["sqlite", "postgresql"], indirect=True
+)
+
 
 @pytest.fixture(scope="session")
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,7 +53,7 @@ def evaluation(tmp_path: Path) -> Path:
         "decision": {"verdict": "first"},
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(judged))
-    (tmp_path / "summary.md").write_text("**register**: first champion")
+    (tmp_path / "summary.md").write_text("## Register: first champion")
     return tmp_path
 
 

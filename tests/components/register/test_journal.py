@@ -9,6 +9,7 @@ import pytest
 from components.common.errors import PipelineError
 from components.register import journal
 from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
+from tests.components.register.conftest import ON_EITHER_DATABASE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -121,6 +122,7 @@ def test_an_alias_moved_by_hand_is_recorded_as_such(
     assert alias_champion(mlflow_client, name) == after
 
 
+@ON_EITHER_DATABASE
 def test_of_two_processes_that_promote_at_once_one_wins_and_the_history_is_one(
     mlflow_client: "MlflowClient", name: str
 ) -> None:

@@ -70,7 +70,7 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
         }.items()
     )
     assert {"model_files", "model_digest"} <= tags.keys()
-    assert version.description == "**register**: first champion"
+    assert version.description == "Register: first champion"
     parent = find_pipeline_run(mlflow_client, run_id)
     assert parent is not None
     assert (version.run_id, parent.info.status) == (parent.info.run_id, "RUNNING")

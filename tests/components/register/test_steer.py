@@ -14,6 +14,7 @@ from components.register.register import register
 from components.register.steer import find_model, find_version, promote, rollback
 from components.register.verify import verify
 from pipelines.local.platform import Platform
+from tests.components.register.conftest import ON_EITHER_DATABASE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,6 +36,7 @@ def _key(client: "MlflowClient", name: str, version: str, path: str) -> str:
     return f"mlflow/{client.get_logged_model(model_id).experiment_id}/models/{model_id}/artifacts/{path}"
 
 
+@ON_EITHER_DATABASE
 def test_a_flipped_byte_is_found_and_such_a_version_is_not_promoted(
     mlflow_client: "MlflowClient", name: str, s3_client: "S3Client", platform: Platform, tmp_path: Path
 ) -> None:
@@ -84,6 +86,7 @@ def test_other_answers_are_found(
     assert problem.startswith("its answers differ by ")
 
 
+@ON_EITHER_DATABASE
 def test_rollback_restores_the_champion_before_and_repeating_it_is_harmless(
     mlflow_client: "MlflowClient", name: str
 ) -> None:

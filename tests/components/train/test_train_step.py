@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.common.tracking import StepRun
-from components.common.trained_model import Epoch, Training
+from components.common.trained_model import Epoch, Training, repeats
 from components.train.step import narrator, train_step
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -47,9 +47,24 @@ def test_trains_without_mlflow_and_says_how_it_goes(
     assert lines[-1].endswith("  0 s left")
 
 
+def test_further_seeds_leave_the_model_as_it_is_and_lie_beside_it(development: Path, tmp_path: Path) -> None:
+    alone = _step(development, tmp_path / "alone")
+    first = _step(development, tmp_path / "model", seeds=3)
+
+    assert first.weights_digest == alone.weights_digest
+    assert not repeats(tmp_path / "alone")
+    found = [Training.load(directory) for directory in repeats(tmp_path / "model")]
+    assert [training.seed for training in found] == [1000, 2000]
+    assert all(training.config == {**first.config, "seed": training.seed} for training in found)
+    assert len({training.weights_digest for training in (first, *found)}) == 3
+    options = {"epochs": 2, "batch_size": 64, "learning_rate": 0.0, "seed": 1000}
+    assert _step(development, tmp_path / "again", options=options).weights_digest == found[0].weights_digest
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"seeds": 0}, "seeds counts the trainings, so it must be at least 1 but got 0."),
         ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'."),
         ({"overrides": '{"dropout": 2}'}, "training option dropout: input should be less than 1 but got 2."),
         ({"options": {"batch_size": 400}}, "batch_size cannot exceed the 320 training images but got 400."),

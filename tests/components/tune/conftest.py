@@ -1,11 +1,7 @@
 """A finished baseline, storages of one's own for a study, and data that is quick to learn from."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2  # type: ignore[import-untyped]
@@ -14,7 +10,6 @@ import pytest
 from components.common.dataset import Split, write_splits
 from components.common.trained_model import Epoch, Training
 from components.train.config import TrainConfig
-from pipelines.local.process import free_port
 
 
 @pytest.fixture
@@ -50,40 +45,6 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "study.journal"
     monkeypatch.setenv("OPTUNA_STORAGE", str(path))
     return path
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server of the tests' own; Debian's package keeps initdb and postgres off the PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not found and not shutil.which("initdb"):
-        pytest.skip("PostgreSQL is not installed")
-    bin_ = found[-1] if found else Path(str(shutil.which("initdb"))).parent
-    # PostgreSQL refuses to run as root.
-    account: list[str | Path] = (
-        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-    )
-    port = free_port(0)
-    with tempfile.TemporaryDirectory() as directory:
-        if account:
-            shutil.chown(directory, "postgres", "postgres")
-        data = Path(directory, "data")
-        subprocess.run(
-            [*account, bin_ / "initdb", "-D", data, "-U", "tune", "-A", "trust", "--no-sync"],
-            check=True,
-            capture_output=True,
-        )
-        options = f"-p {port} -k {directory} -c fsync=off -c listen_addresses=127.0.0.1"
-        control = [*account, bin_ / "pg_ctl", "-D", data, "-w"]
-        subprocess.run(
-            [*control, "-o", options, "-l", Path(directory, "log"), "start"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            yield f"postgresql://tune@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(params=["journal", "postgres"])

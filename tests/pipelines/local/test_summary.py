@@ -134,7 +134,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
     run_id = parent["run_id"]
     _register(uri, f"model-of-{name}", parent)
     _create_run(uri, experiment_id, name, {"step": "ingest"})
-    metrics = [{"key": f"baseline_{key}", "value": value, "timestamp": 1} for key, value in METRICS.items()]
+    metrics = [{"key": f"baseline/{key}", "value": value, "timestamp": 1} for key, value in METRICS.items()]
     call(uri, "runs/log-batch", {"run_id": run_id, "metrics": metrics})
     progress = Progress()
     progress.finish(0)

@@ -1,0 +1,63 @@
+"""Independent trainings of one configuration: how much of an accuracy is the seed's doing?"""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.common.dataset import Split
+from components.common.inference import Classifier
+from components.common.step import say
+from components.common.trained_model import Training, repeats
+
+
+@dataclass(frozen=True)
+class SeedAccuracies:
+    """Accuracies of the same training with several seeds, two at least; the model that is judged comes first."""
+
+    seeds: list[int]
+    validation: list[float]
+    test: list[float]
+
+    def headline(self) -> dict[str, float]:
+        """Means and standard deviations by name."""
+        return {
+            f"{split}_accuracy_{name}": value
+            for split, accuracies in (("validation", self.validation), ("test", self.test))
+            for name, value in (
+                ("mean", statistics.fmean(accuracies)),
+                ("std", statistics.stdev(accuracies)),
+            )
+        } | {"seeds": float(len(self.seeds))}
+
+    def stated(self, split: str) -> str:
+        """Return mean and standard deviation on the split, for people."""
+        found = self.headline()
+        mean, deviation = found[f"{split}_accuracy_mean"], found[f"{split}_accuracy_std"]
+        return f"{mean:.4f} \N{PLUS-MINUS SIGN} {deviation:.4f}"
+
+
+def seed_accuracies(model: Path, accuracy: float, split: Split) -> SeedAccuracies | None:
+    """Score the repeats in the model directory on the test split; None where it was trained with one seed alone.
+
+    Args:
+        model: Model directory, as the training leaves it.
+        accuracy: What the model itself reaches on the test split.
+        split: The test split.
+    """
+    directories = repeats(model)
+    if not directories:
+        return None
+    trainings = [Training.load(directory) for directory in (model, *directories)]
+    say("evaluate", f"{len(directories)} trainings with other seeds on {len(split.labels)} test images")
+    return SeedAccuracies(
+        [training.seed for training in trainings],
+        [training.validation_accuracy for training in trainings],
+        [accuracy, *(_accuracy(directory, split) for directory in directories)],
+    )
+
+
+def _accuracy(model: Path, split: Split) -> float:
+    """Return the accuracy as trained: calibration changes no answer."""
+    return float(np.mean(Classifier(model).probabilities(split.images).argmax(axis=1) == split.labels))
