@@ -56,13 +56,12 @@ def seconds_per_call(
 ) -> dict[str, dict[str, list[float]]]:
     """Return the mean seconds of a call, by batch size and way, for every round."""
     import numpy as np
-    from keras.saving import load_model
 
     from components.common.dataset import open_split
-    from components.common.inference import Classifier, model_file
+    from components.common.inference import Classifier
 
     classifier = Classifier(Path(directory))
-    model = load_model(model_file(Path(directory)), compile=False)
+    model = classifier.model
     test_images = open_split(Path(test), "test").images
     ways: dict[str, Callable[[Any], Any]] = {
         PREDICT: lambda images: model.predict(images, batch_size=len(images), verbose=0),

@@ -12,7 +12,7 @@ from benchmarks.setting import Floor, Result, Results, Setting
 STUDY = "workers"
 TRIALS = 9
 WORKERS = (1, 2)
-ROUNDS = 2
+ROUNDS = 1
 
 
 def measure(setting: Setting, _: Results) -> Result:
@@ -74,4 +74,4 @@ def open_search(baseline: str) -> None:
 def work(development: str, baseline: str) -> int:
     from components.tune.step import search_step
 
-    return search_step(Path(development), Path(baseline), STUDY, 0, "nvidia.com/gpu")
+    return search_step(Path(development), Path(baseline), STUDY, "0", "nvidia.com/gpu")

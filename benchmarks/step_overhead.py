@@ -71,6 +71,7 @@ def in_one_process(work: str, number: int) -> int:
     from components.ingest.ingest import IngestConfig
     from components.ingest.step import ingest_step
     from components.preprocess.step import preprocess_step
+    from components.register.check_step import check_changes_step
     from components.register.step import close_run_step, register_step
     from components.train.step import train_step
     from components.tune.step import choose_step, open_study_step, search_step
@@ -81,6 +82,7 @@ def in_one_process(work: str, number: int) -> int:
     data, baseline, tuned = at / "development", at / "baseline", at / "tuned"
     ingest_step(IngestConfig("digits"), name, name, EXPERIMENT, name, at / "raw")
     preprocess_step(at / "raw", name, 23, False, 1.0, data, at / "test")
+    check_changes_step(data, name, name, False, {})
     train_step(data, name, "train-baseline", "fast", zeros, "{}", *gpu, baseline)
     open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
     search_step(data, baseline, name, *gpu)
@@ -93,4 +95,4 @@ def in_one_process(work: str, number: int) -> int:
         raise RuntimeError("the gate refused the model")
     register_step(at / "candidate", at / "evaluation", name, name)
     close_run_step(name, "SUCCEEDED", "")
-    return 11
+    return 12

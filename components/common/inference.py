@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from components.common.dataset import CLASSES
 from components.common.errors import PipelineError
-from components.common.served_model import ServedModel
+from components.common.served_model import ServedModel, load_keras
 
 if TYPE_CHECKING:
     from keras import Model
@@ -88,10 +88,8 @@ def model_file(directory: Path) -> Path:
 
 
 def _load(path: Path) -> "Model":
-    from keras.saving import load_model
-
     try:
-        return load_model(path, compile=False)
+        return load_keras(path)
     except (
         Exception
     ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own

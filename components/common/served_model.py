@@ -3,6 +3,7 @@
 Stands alone: MLflow keeps a copy of this file with every registered model and serves through it, wherever that is.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# What a convolution makes of so many images still fits the processor's cache.
-BATCH_SIZE = 128
+BATCH_SIZE = 1024
 INPUT = "image"
 
 
@@ -53,8 +53,15 @@ class ServedModel:
         return np.concatenate(batches).astype(np.float32, copy=False)
 
 
-def _load_pyfunc(path: str) -> ServedModel:
-    """Load the model for MLflow, which calls this with the directory that holds the Keras file."""
+def load_keras(path: Path) -> Any:
+    """Load the Keras model in a file, to be asked and not trained."""
+    # Twice as fast from AVX2 on, but TensorFlow's default only from AVX-512 on.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     from keras.saving import load_model
 
-    return ServedModel(load_model(Path(path) / "model.keras", compile=False))
+    return load_model(path, compile=False)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """Load the model for MLflow, which calls this with the directory that holds the Keras file."""
+    return ServedModel(load_keras(Path(path) / "model.keras"))
