@@ -79,8 +79,8 @@ def test_one_image_is_not_worth_an_input_pipeline(make_model: MakeModel) -> None
 @pytest.mark.parametrize(
     ("images", "said"),
     [
-        (IMAGES.astype(np.float32), r"but are \(259, 28, 28\) of float32"),
-        (IMAGES[:, :14], r"but are \(259, 14, 28\) of uint8"),
+        (IMAGES.astype(np.float32), rf"but are \({len(IMAGES)}, 28, 28\) of float32"),
+        (IMAGES[:, :14], rf"but are \({len(IMAGES)}, 14, 28\) of uint8"),
         ({"image": IMAGES[0]}, r"but are \(28, 28\) of uint8"),
     ],
 )
