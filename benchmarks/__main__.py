@@ -26,15 +26,15 @@ from benchmarks.results import identity, load, save
 from benchmarks.setting import Benchmark, Results, Setting
 from components.common.source_version import git_sha
 
-# The cheap ones first; the whole run is compared with what time to quality found.
+# The whole run is compared with what time to quality found.
 BENCHMARKS: dict[str, Benchmark] = {
-    "inference": inference.measure,
-    "tracking_cost": tracking_cost.measure,
-    "step_overhead": step_overhead.measure,
-    "throughput": throughput.measure,
-    "data_size": data_size.measure,
     "time_to_quality": time_to_quality.measure,
     "whole_run": whole_run.measure,
+    "inference": inference.measure,
+    "tracking_cost": tracking_cost.measure,
+    "data_size": data_size.measure,
+    "throughput": throughput.measure,
+    "step_overhead": step_overhead.measure,
     "search_workers": search_workers.measure,
     "search_economics": search_economics.measure,
 }

@@ -10,7 +10,7 @@ from benchmarks.setting import Floor, Result, Results, Setting
 from components.common.dataset import Split, open_split, write_splits
 
 TIMES = 10
-ROUNDS = 3
+ROUNDS = 2
 
 
 def measure(setting: Setting, _: Results) -> Result:

@@ -15,7 +15,7 @@ TRIALS = 2
 SEEDS = 1
 MIN_ACCURACY = 0.0
 EXPERIMENT = "step-overhead"
-ROUNDS = 3
+ROUNDS = 2
 
 
 def measure(setting: Setting, _: Results) -> Result:

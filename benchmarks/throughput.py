@@ -16,7 +16,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "compiled loop, batch 256, bfloat16": ("seed", {**COMPILED, "batch_size": 256, "precision": "bfloat16"}),
     "network and options of recipe fast": ("fast", {}),
 }
-ROUNDS, IMAGES = 5, 16384
+ROUNDS, IMAGES = 4, 16384
 QUICK_ROUNDS, QUICK_IMAGES = 1, 2048
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MAX_ROTATION = math.radians(10)
 MAX_ZOOM = 0.1
+MAX_SHEAR = 0.1
 MAX_SHIFT = 1.5
 
 
@@ -45,15 +46,17 @@ def _shifted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
 
 
 def _distorted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-    """Rotate, zoom and shift each image, with bilinear interpolation."""
+    """Rotate, zoom, shear and shift each image, with bilinear interpolation."""
     import tensorflow as tf
 
     count, size = images.shape[0], IMAGE_SHAPE[0]
-    uniform = tf.random.stateless_uniform((5, count), seed, -1.0, 1.0)
+    uniform = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
     angle, zoom_x, zoom_y = uniform[0] * MAX_ROTATION, 1 + uniform[1] * MAX_ZOOM, 1 + uniform[2] * MAX_ZOOM
     cos, sin = tf.cos(angle), tf.sin(angle)
     centre = (size - 1) / 2
-    a, b, d, e = cos * zoom_x, -sin * zoom_y, sin * zoom_x, cos * zoom_y
+    shear = uniform[5] * MAX_SHEAR
+    a, d = cos * zoom_x, sin * zoom_x
+    b, e = shear * a - sin * zoom_y, shear * d + cos * zoom_y
     c: Any = centre * (1 - a - b) + uniform[3] * MAX_SHIFT
     f: Any = centre * (1 - d - e) + uniform[4] * MAX_SHIFT
     zero = tf.zeros_like(a)

@@ -24,8 +24,8 @@ class TrainConfig(BaseModel):
         dropout: Rate of the dropout before the output layer.
         batch_norm: Batch normalization before each activation.
         crop: Pixels cut from each side of the image before the first convolution.
-        augmentation: "shift" moves each image by up to one pixel, "affine" rotates, zooms and shifts each image
-            a little, "none" leaves the images as they are.
+        augmentation: "shift" moves each image by up to one pixel, "affine" rotates, zooms, shears and shifts each
+            image a little, "none" leaves the images as they are.
         label_smoothing: Probability mass spread over all classes in the training targets.
         optimizer: Adam, SGD with Nesterov momentum 0.9, or Muon (`muon.py`).
         learning_rate: Peak learning rate.
@@ -130,7 +130,7 @@ RECIPES = {
         adam_factor=0.15,
         schedule="linear",
         warmup=0.1,
-        epochs=16,
+        epochs=10,
         min_steps=600,
         batch_size=128,
         precision="auto",

@@ -85,3 +85,16 @@ def test_affine_rotates_up_to_ten_degrees() -> None:
     assert 8 < degrees.max() < 12
     assert -12 < degrees.min() < -8
     assert abs(degrees.mean()) < 1
+
+
+def test_affine_shears_up_to_a_tenth() -> None:
+    """An upright bar leans by its rotation and its shear; a lying one by its rotation alone."""
+    upright, lying = np.zeros((200, 28, 28), np.uint8), np.zeros((200, 28, 28), np.uint8)
+    upright[:, 5:23, 13:15] = lying[:, 13:15, 5:23] = 250
+
+    leaning = np.array([_tilt(image.T) for image in _augmented(upright, "affine")])
+    rotation = np.array([_tilt(image) for image in _augmented(lying, "affine")])
+
+    shear = np.tan(np.radians(leaning + rotation))
+    # Zoom stretches the shear by up to 1.1 / 0.9.
+    assert 0.08 < np.abs(shear).max() < 0.14
