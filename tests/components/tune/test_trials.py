@@ -26,7 +26,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from components.tune.step import search_step
-search_step(Path(sys.argv[1]), Path(sys.argv[2]), "run", 0, "nvidia.com/gpu")
+search_step(Path(sys.argv[1]), Path(sys.argv[2]), "run", "0", "nvidia.com/gpu")
 """
 
 
