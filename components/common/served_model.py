@@ -55,10 +55,14 @@ class ServedModel:
 
 def load_keras(path: Path) -> Any:
     """Load the Keras model in a file, to be asked and not trained."""
-    # Twice as fast from AVX2 on, but TensorFlow's default only from AVX-512 on.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    chosen = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    # Twice as fast from AVX2 on, but TensorFlow's default only from AVX-512 on. It is read when TensorFlow is imported.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = chosen or "1"
     from keras.saving import load_model
 
+    if chosen is None:
+        # A training that this process starts decides for itself.
+        del os.environ["TF_ENABLE_ONEDNN_OPTS"]
     return load_model(path, compile=False)
 
 

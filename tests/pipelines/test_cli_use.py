@@ -23,7 +23,6 @@ from components.register.package import sample_images
 from components.register.register import register
 from components.train.config import TrainConfig
 from components.train.model import build_model
-from components.train.train import train
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
 from pipelines.local.store import accepts_connections
@@ -34,6 +33,15 @@ NAME = "used-from-outside"
 
 
 TRAINED = "trained-on-digits"
+
+TRAIN = """
+import sys
+from pathlib import Path
+from components.train.config import TrainConfig
+from components.train.train import train
+config = TrainConfig(filters=((8,),), dense_units=32, epochs=4, learning_rate=0.003)
+train(Path(sys.argv[1]), config, "seed", Path(sys.argv[2]), lambda _: None)
+"""
 
 
 def _command(*arguments: str, model: str = NAME) -> list[str]:
@@ -63,8 +71,9 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("trained")
     raw, development = ingest(IngestConfig("digits"), directory / "raw"), directory / "development"
     preprocess(directory / "raw", PreprocessConfig(5, False, 1.0), development, directory / "test")
-    config = TrainConfig(filters=((8,),), dense_units=32, epochs=4, learning_rate=0.003)
-    training = train(development, config, "seed", directory / "model", lambda _: None)
+    # In a process of its own: this one may have started TensorFlow with other settings.
+    subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
+    training = Training.load(directory / "model")
     lineage = {
         "dataset": raw.name,
         "raw_files": json.dumps(raw.files),
