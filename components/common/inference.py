@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from components.common.dataset import CLASSES
 from components.common.errors import PipelineError
-from components.common.served_model import ServedModel, load_keras
+from components.common.served_model import ServedModel
 
 if TYPE_CHECKING:
     from keras import Model
@@ -88,8 +88,10 @@ def model_file(directory: Path) -> Path:
 
 
 def _load(path: Path) -> "Model":
+    from keras.saving import load_model
+
     try:
-        return load_keras(path)
+        return load_model(path, compile=False)
     except (
         Exception
     ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own

@@ -3,7 +3,6 @@
 Stands alone: MLflow keeps a copy of this file with every registered model and serves through it, wherever that is.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BATCH_SIZE = 1024
+BATCH_SIZE = 256
 INPUT = "image"
 
 
@@ -53,19 +52,8 @@ class ServedModel:
         return np.concatenate(batches).astype(np.float32, copy=False)
 
 
-def load_keras(path: Path) -> Any:
-    """Load the Keras model in a file, to be asked and not trained."""
-    chosen = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
-    # Twice as fast from AVX2 on, but TensorFlow's default only from AVX-512 on. It is read when TensorFlow is imported.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = chosen or "1"
-    from keras.saving import load_model
-
-    if chosen is None:
-        # A training that this process starts decides for itself.
-        del os.environ["TF_ENABLE_ONEDNN_OPTS"]
-    return load_model(path, compile=False)
-
-
 def _load_pyfunc(path: str) -> ServedModel:
     """Load the model for MLflow, which calls this with the directory that holds the Keras file."""
-    return ServedModel(load_keras(Path(path) / "model.keras"))
+    from keras.saving import load_model
+
+    return ServedModel(load_model(Path(path) / "model.keras", compile=False))
