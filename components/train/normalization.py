@@ -7,7 +7,7 @@ from keras import layers
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, a quarter of a training step faster on a processor.
+    """`keras.layers.BatchNormalization`, in far fewer passes over the values.
 
     The moving variance follows the unbiased variance of each batch, where Keras's follows the biased one.
     """

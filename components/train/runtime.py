@@ -38,7 +38,7 @@ def start_tensorflow(*, shards: int) -> None:
     if shards > 1:
         # Faster from AVX2 on, but TensorFlow's default only from AVX-512 on.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # The objects that the import makes stay: a fifth of its time would go to looking for garbage among them.
+    # The objects that the import makes stay: looking for garbage among them is a good part of its time.
     gc.disable()
     with _without(UNUSED_BY_TRAINING):
         import keras  # noqa: F401
@@ -46,7 +46,7 @@ def start_tensorflow(*, shards: int) -> None:
     gc.enable()
     gc.freeze()
     if shards > 1 and not gpus():
-        # Half a second a graph, for nothing that these graphs gain by.
+        # It takes longer with these graphs than they gain by it.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // shards))
