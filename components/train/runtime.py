@@ -45,9 +45,10 @@ def start_tensorflow(*, shards: int) -> None:
         import tensorflow as tf
     gc.enable()
     gc.freeze()
-    if shards > 1 and not gpus():
-        # It takes longer with these graphs than they gain by it.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    split = shards > 1 and not gpus()
+    # Split graphs gain less than it costs. Set either way: an earlier training of the process may have had it set.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": split})
+    if split:
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // shards))
             tf.config.threading.set_inter_op_parallelism_threads(shards)

@@ -1,3 +1,5 @@
+import pytest
+
 from components.common.dataset import Split
 from components.common.trained_model import Epoch
 from components.train.config import TrainConfig
@@ -24,6 +26,21 @@ def test_a_preview_leaves_no_trace(
     assert (trainer.step, trainer.history) == (8, [])
     _train(trainer, trainer.steps)
     assert weights_digest(trainer.model) == undisturbed[0]
+
+
+def test_a_training_does_not_depend_on_what_the_process_trained_before(
+    splits: Splits, random: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    in_two_shards = random.differing(batch_size=128, epochs=0.4)
+    digests = []
+
+    for config in (random, in_two_shards, random):
+        trainer = Trainer(*splits, config)
+        _train(trainer, trainer.steps)
+        digests.append(weights_digest(trainer.model))
+
+    assert digests[0] == digests[2]
 
 
 def test_a_preview_is_the_score_of_a_training_whose_learning_rate_fell_to_0(
