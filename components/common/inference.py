@@ -12,7 +12,7 @@ from components.common.served_model import ServedModel
 
 if TYPE_CHECKING:
     from keras import Model
-    from keras.layers import Dense
+    from keras.layers import Dense, Layer
 
 
 class Classifier:
@@ -55,6 +55,21 @@ class Classifier:
         _check(probabilities, len(images), self.path)
         return probabilities
 
+    @property
+    def chain(self) -> "list[Layer]":
+        """The layers from image to probabilities, one after the other; where views are averaged, those of one view.
+
+        None where the model is no such chain.
+        """
+        from keras import Sequential
+
+        if isinstance(self.model, Sequential):
+            return list(self.model.layers)
+        weighted = [layer for layer in self.model.layers if layer.weights]
+        if len(weighted) == 1 and isinstance(weighted[0], Sequential):
+            return [*weighted[0].layers, self.model.layers[-1]]
+        return []
+
     def calibrate(self, temperature: float) -> None:
         """Divide the logits by `temperature`, by dividing the weights that give them: no layer is added.
 
@@ -67,9 +82,10 @@ class Classifier:
     def _output_layer(self) -> "Dense":
         from keras import activations, layers
 
-        last = next((layer for layer in reversed(self.model.layers) if layer.weights), None)
+        chain = self.chain or self.model.layers
+        last = next((layer for layer in reversed(chain) if layer.weights), None)
         if isinstance(last, layers.Dense):
-            allowed = (activations.softmax,) if last is self.model.layers[-1] else (activations.linear,)
+            allowed = (activations.softmax,) if last is chain[-1] else (activations.linear,)
             if last.activation in allowed:
                 return last
         raise PipelineError(

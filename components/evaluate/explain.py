@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from components.common.inference import Classifier
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 COPIES = 16
@@ -32,13 +31,11 @@ class Explanation:
     grad_cam: NDArray[np.float32]
 
 
-def convolutions(model: "keras.Model") -> list[int]:
+def convolutions(classifier: Classifier) -> list[int]:
     """Return where in the chain of layers the convolutions are; none where the model is no chain."""
-    import keras
+    from keras.layers import Conv2D
 
-    if not isinstance(model, keras.Sequential):
-        return []
-    return [number for number, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
+    return [number for number, layer in enumerate(classifier.chain) if isinstance(layer, Conv2D)]
 
 
 def explain(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
@@ -49,7 +46,7 @@ def explain(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
     """
     import tensorflow as tf
 
-    layers = classifier.model.layers
+    layers = classifier.chain
     flat = next(number for number, layer in enumerate(layers) if len(layer.output.shape) == 2)
     # Whole numbers have no gradient: what is watched are the scaled images.
     scaled = tf.cast(_through(layers[:1], images), tf.float32)
@@ -102,7 +99,6 @@ def _to_unit(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def first_features(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the maps, filters x height x width, that the first convolution makes of one image."""
-    layers = classifier.model.layers
-    features = _through(layers[: convolutions(classifier.model)[0] + 1], image[None])
+    features = _through(classifier.chain[: convolutions(classifier)[0] + 1], image[None])
     maps: NDArray[np.float32] = np.asarray(features).astype(np.float32)[0].transpose(2, 0, 1)
     return maps

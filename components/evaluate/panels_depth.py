@@ -87,7 +87,7 @@ def explanation_panels(
     classifier: Classifier, split: Split, probabilities: NDArray[np.float32], mistakes: list[Mistake]
 ) -> list[Panel]:
     """Explain hits and the worst mistakes; a model without a convolution has neither Grad-CAM nor feature maps."""
-    if not convolutions(classifier.model):
+    if not convolutions(classifier):
         return []
     predicted = probabilities.argmax(axis=1)
     hits = np.flatnonzero(predicted == split.labels)[:EXPLAINED]

@@ -24,6 +24,8 @@ class TrainConfig(BaseModel):
         dropout: Rate of the dropout before the output layer.
         batch_norm: Batch normalization before each activation.
         crop: Pixels cut from each side of the image before the first convolution.
+        views: With 5 the finished model averages the logits of the image and of its four neighbours a pixel away (test-
+            time augmentation). It is trained, and scored in its training, on one view.
         augmentation: "shift" moves each image by up to one pixel, "affine" rotates, zooms, shears and shifts each
             image a little, "none" leaves the images as they are.
         label_smoothing: Probability mass spread over all classes in the training targets.
@@ -48,6 +50,7 @@ class TrainConfig(BaseModel):
     dropout: Fraction = 0.0
     batch_norm: bool = False
     crop: Annotated[int, Field(ge=0, le=2)] = 0
+    views: Literal[1, 5] = 1
     augmentation: Literal["none", "shift", "affine"] = "none"
     label_smoothing: Fraction = 0.0
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
@@ -123,6 +126,7 @@ RECIPES = {
         batch_norm=True,
         dropout=0.1,
         crop=1,
+        views=5,
         augmentation="affine",
         label_smoothing=0.1,
         optimizer="muon",
@@ -130,7 +134,7 @@ RECIPES = {
         adam_factor=0.15,
         schedule="linear",
         warmup=0.1,
-        epochs=10,
+        epochs=11,
         min_steps=600,
         batch_size=128,
         precision="auto",

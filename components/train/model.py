@@ -9,13 +9,16 @@ from components.train.runtime import dtype_policy
 if TYPE_CHECKING:
     import keras
 
+# Down and right, in pixels.
+VIEWS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+
 
 def build_model(config: TrainConfig, *, for_training: bool = False) -> "keras.Model":
     """Build the untrained model.
 
     Its input is uint8 images (N x 28 x 28), scaled inside; its output is float32 class probabilities (N x 10). It is
     made of Keras's own layers only, so that it loads wherever Keras is; with `for_training` the same model, of the
-    same weights, has layers that train faster.
+    same weights, has layers that train faster and sees one view.
     """
     import keras
     from keras import layers
@@ -38,8 +41,20 @@ def build_model(config: TrainConfig, *, for_training: bool = False) -> "keras.Mo
     _activate(model, config, for_training=for_training)
     if config.dropout:
         model.add(layers.Dropout(config.dropout))
-    model.add(layers.Dense(CLASSES, activation="softmax", dtype="float32"))
-    return model
+    averaged = config.views > 1 and not for_training
+    model.add(layers.Dense(CLASSES, activation=None if averaged else "softmax", dtype="float32"))
+    return _averaged(model) if averaged else model
+
+
+def _averaged(model: "keras.Model") -> "keras.Model":
+    """Average the logits of the views; what enters a moved image at the border is the opposite border."""
+    import keras
+    from keras import layers
+
+    image = keras.Input(IMAGE_SHAPE, dtype="uint8", name="image")
+    logits = [model(keras.ops.roll(image, move, (1, 2))) for move in VIEWS]
+    mean = layers.Average(dtype="float32")(logits)
+    return keras.Model(image, layers.Softmax(dtype="float32")(mean), name="cnn_views")
 
 
 def _kernel(config: TrainConfig) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import pytest
 from components.common.dataset import Split
 from components.common.inference import Classifier
 from components.evaluate.explain import convolutions, explain, first_features
+from components.train.config import TrainConfig
+from components.train.model import build_model
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,31 @@ def test_first_features_are_those_of_the_first_convolution(classifier: Classifie
     np.testing.assert_allclose(only, split.images[0] / 255, atol=1e-6)
 
 
-def test_a_model_that_is_no_chain_with_convolutions_has_none() -> None:
+def test_a_model_that_is_no_chain_with_convolutions_has_none(tmp_path: Path) -> None:
     import keras
+    from keras import layers
 
-    given = keras.Input((28, 28, 1))
-    branches = [keras.layers.Conv2D(1, 3)(given) for _ in range(2)]
+    given = keras.Input((28, 28), dtype="uint8")
+    image = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 255)(given))
+    flat = layers.Flatten()
+    branches = layers.Add()([layers.Conv2D(1, 3)(image) for _ in range(2)])
+    for name, outputs in (("branched", flat(branches)), ("dense", flat(image))):
+        keras.Model(given, layers.Dense(10, "softmax")(outputs)).save(tmp_path / f"{name}.keras")
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.keras").rename(tmp_path / name / "model.keras")
 
-    assert convolutions(keras.Model(given, keras.layers.Add()(branches))) == []
-    assert convolutions(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])) == []
+        assert convolutions(Classifier(tmp_path / name)) == []
+
+
+def test_a_model_of_several_views_is_explained_by_one_of_them(split: Split, tmp_path: Path) -> None:
+    config = TrainConfig(filters=((4,),), dense_units=8)
+    one, five = build_model(config), build_model(config.differing(views=5))
+    five.set_weights(one.get_weights())
+    found = []
+    for name, model in (("one", one), ("five", five)):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name / "model.keras")
+        found.append(explain(Classifier(tmp_path / name), split.images[:2]))
+
+    np.testing.assert_allclose(found[0].grad_cam, found[1].grad_cam, atol=1e-4)
+    np.testing.assert_allclose(found[0].saliency, found[1].saliency, atol=1e-4)

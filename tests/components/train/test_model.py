@@ -9,6 +9,8 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
+from components.common.inference import Classifier
+from components.evaluate.calibration import temper
 from components.train.config import TrainConfig
 from components.train.model import build_model
 
@@ -34,6 +36,24 @@ def _tutorial() -> keras.Model:
             layers.Dense(10, activation="softmax"),
         ]
     )
+
+
+def test_five_views_are_averaged_by_logits_in_a_model_of_kerass_own_layers(tmp_path: Path) -> None:
+    config = TrainConfig(filters=((4,),), dense_units=8)
+    one, five = build_model(config), build_model(config.differing(views=5))
+    five.set_weights(one.get_weights())
+    moves = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
+    logs = np.mean([np.log(_answer(one, np.roll(IMAGES, move, (1, 2)))) for move in moves], axis=0)
+    expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+
+    np.testing.assert_allclose(_answer(five, IMAGES), expected, atol=1e-6)
+    five.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        _answer(keras.saving.load_model(tmp_path / "model.keras", compile=False), IMAGES), expected, atol=1e-6
+    )
+    classifier = Classifier(tmp_path)
+    classifier.calibrate(2.0)
+    np.testing.assert_allclose(classifier.probabilities(IMAGES), temper(expected, 2.0), atol=1e-6)
 
 
 def test_the_seed_recipe_builds_the_tutorials_model() -> None:
