@@ -31,9 +31,9 @@ def _without(modules: tuple[str, ...]) -> Iterator[None]:
 def start_tensorflow(*, shards: int) -> None:
     """Import TensorFlow and Keras in the least time, and give each of `shards` graphs its part of the cores.
 
-    A training in one shard keeps TensorFlow's defaults. In more, small operations run on one thread each, side by
-    side, which on a processor is up to twice as fast as many threads for each small operation. Threads can only be
-    set before TensorFlow's first operation; a process that is past that keeps those it has.
+    A training in one shard keeps TensorFlow's defaults, but for OMP_NUM_THREADS. In more, small operations run on one
+    thread each, side by side, which on a processor is up to twice as fast as many threads for each small operation.
+    Threads can only be set before TensorFlow's first operation; a process that is past that keeps those it has.
     """
     if shards > 1:
         # Faster from AVX2 on, but TensorFlow's default only from AVX-512 on.
@@ -48,10 +48,10 @@ def start_tensorflow(*, shards: int) -> None:
     split = shards > 1 and not gpus()
     # Split graphs gain less than it costs. Set either way: an earlier training of the process may have had it set.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": split})
-    if split:
+    if split or "OMP_NUM_THREADS" in os.environ:
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // shards))
-            tf.config.threading.set_inter_op_parallelism_threads(shards)
+            tf.config.threading.set_inter_op_parallelism_threads(cores())
 
 
 def cores() -> int:

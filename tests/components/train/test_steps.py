@@ -28,7 +28,8 @@ training = trainer.Trainer(open_split(development, "train"), open_split(developm
 while training.step < training.steps:
     training.advance(training.steps)
 epoch = training.score()
-print(json.dumps([training.runtime["shards"], epoch.loss, epoch.val_loss, epoch.accuracy]))
+machine = [training.runtime["shards"], training.runtime["intra_op_threads"]]
+print(json.dumps([*machine, epoch.loss, epoch.val_loss, epoch.accuracy]))
 """
 
 
@@ -42,9 +43,10 @@ def _trained(development: Path, config: TrainConfig, cores: int, replicas: int) 
     )
     assert finished.returncode == 0, finished.stderr
     shards: str
+    threads: str
     figures: list[float]
-    shards, *figures = json.loads(finished.stdout.splitlines()[-1])
-    assert int(shards) == cores
+    shards, threads, *figures = json.loads(finished.stdout.splitlines()[-1])
+    assert (int(shards), threads) == (cores, "1")
     return figures
 
 
