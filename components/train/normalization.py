@@ -1,5 +1,6 @@
 """Batch normalization for training: Keras's, computed by TensorFlow's one kernel instead of ten operations."""
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -16,11 +17,11 @@ class FusedBatchNormalization(layers.BatchNormalization):
         """Normalize N x ... x C; in training by the batch's own mean and variance."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
-        grid = tf.reshape(inputs, (tf.shape(inputs)[0], -1, 1, inputs.shape[-1]))
+        grid = tf.reshape(inputs, (-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]))
         gamma, beta = (tf.cast(variable, tf.float32) for variable in (self.gamma, self.beta))
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             grid, gamma, beta, epsilon=self.epsilon, is_training=True
         )
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))
-        return tf.reshape(outputs, tf.shape(inputs))
+        return tf.reshape(outputs, (-1, *inputs.shape[1:]))

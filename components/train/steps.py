@@ -68,6 +68,10 @@ def compiled_steps(
             loss = model.loss(tf.one_hot(labels, CLASSES), probabilities)
         return [loss, tf.reduce_sum(_hits(probabilities, labels)), *tape.gradient(loss, variables)]
 
+    @tf.function(autograph=False)
+    def augmented(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        return augment(images, config.augmentation, seed)
+
     def step(images: "tf.Tensor", labels: "tf.Tensor", number: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         replica = tf.distribute.get_replica_context()
         parts = shards * replica.num_replicas_in_sync
@@ -76,7 +80,7 @@ def compiled_steps(
         for shard in range(shards):
             part = replica.replica_id_in_sync_group * shards + shard
             seed = tf.stack([number, tf.cast(config.seed * parts + part, tf.int64)])
-            own = augment(_slice(images, part * size, size), config.augmentation, seed)
+            own = augmented(_slice(images, part * size, size), seed)
             results.append(gradients(own, _slice(labels, part * size, size)))
         losses, hits, *summed = [tf.add_n(values) for values in zip(*results, strict=True)]
         # Keras divides a loss by the number of replicas, and its optimizers add up what the replicas bring.
