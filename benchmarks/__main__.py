@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> int:
     about = identity(quick=options.quick)
     results_file = options.output.with_suffix(".json")
     results = load(results_file, about) if options.resume else {}
+    # Before the results make the checkout another one.
+    commit = git_sha()
     failed = []
     with tempfile.TemporaryDirectory() as work:
         data = "digits" if options.quick else "mnist"
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> int:
                 continue
             setting = Setting(Path(work, name), data, development, test, options.quick)
             setting.work.mkdir()
-            if _measured(name, setting, results):
+            if _measured(name, setting, results, commit):
                 save(results_file, about, results)
             else:
                 failed.append(name)
@@ -80,11 +82,11 @@ def main(arguments: list[str]) -> int:
     return 1 if failed or (missed and not options.quick) else 0
 
 
-def _measured(name: str, setting: Setting, results: Results) -> bool:
+def _measured(name: str, setting: Setting, results: Results, commit: str) -> bool:
     """Measure, and add to `results`; a benchmark that fails takes none of the others with it."""
     started = time.monotonic()
     try:
-        results[name] = replace(BENCHMARKS[name](setting, results), commit=git_sha())
+        results[name] = replace(BENCHMARKS[name](setting, results), commit=commit)
     except RuntimeError as error:
         print(f"{name} failed: {error}", flush=True)
         return False
