@@ -58,7 +58,7 @@ types: env ## Check types.
 	$(BIN)/mypy
 
 unit: env ## Run the tests; ARGS="-k tune" passes options on.
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: env ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix .
