@@ -59,7 +59,7 @@ class Classifier:
     def chain(self) -> "list[Layer]":
         """The layers from image to probabilities, one after the other; where views are averaged, those of one view.
 
-        None where the model is no such chain.
+        Empty where the model is no such chain.
         """
         from keras import Sequential
 

@@ -24,8 +24,8 @@ class TrainConfig(BaseModel):
         dropout: Rate of the dropout before the output layer.
         batch_norm: Batch normalization before each activation.
         crop: Pixels cut from each side of the image before the first convolution.
-        views: With 5 the finished model averages the logits of the image and of its four neighbours a pixel away (test-
-            time augmentation). It is trained, and scored in its training, on one view.
+        views: With 5 the finished model averages the logits of the image and of its copies moved by a pixel to each
+            side (test-time augmentation). It is trained, and scored in its training, on one view.
         augmentation: "shift" moves each image by up to one pixel, "affine" rotates, zooms, shears and shifts each
             image a little, "none" leaves the images as they are.
         label_smoothing: Probability mass spread over all classes in the training targets.

@@ -52,7 +52,7 @@ class Muon(keras.optimizers.Optimizer):
             self.assign_sub(variable, rate * orthogonal(gradient + MOMENTUM * momentum))
             return
         step = ops.cast(self.iterations + 1, variable.dtype)
-        # One operation in place of thirty: a new graph, as every trial of a search needs one, is made in less time.
+        # One operation, where Keras's would be many: every trial of a search has to make a graph of its own.
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(momentum),
