@@ -6,11 +6,15 @@ picked a trial out of many flatters it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The parts of its schedule after which a trial is scored.
+RUNGS = (1 / 12, 1.0)
+LAST = len(RUNGS) - 1
+# The part of the trials that goes on. Not less: an early preview finds the bad ones, but hardly the best of the good.
+SURVIVORS = 1 / 4
 FINALISTS = 2
-MANY_TRIALS = 12
 
 
 @dataclass(frozen=True)
@@ -37,38 +41,31 @@ class Known:
     failed: bool = False
 
 
-def rungs(trials: int) -> list[float]:
-    """Return the parts of the schedule after which trials are compared: 1/n lets the best n-th of them go on."""
-    return [1 / 4, 1.0] if trials < MANY_TRIALS else [1 / 12, 1.0]
-
-
 def due(
-    known: Mapping[int, Known], parts: Sequence[float], repeats: Mapping[tuple[int, int], float], seeds: int
+    known: Mapping[int, Known], repeats: Mapping[tuple[int, int], float], seeds: int
 ) -> list[Leg] | list[Repeat]:
     """Return all work that can be done now; none when the search is over.
 
     Args:
         known: The trials by number, without the baseline, which is trial 0.
-        parts: The rungs.
         repeats: Validation accuracy by trial and shift of the seed.
         seeds: Trainings of each finalist, and of the baseline including the one that it came with.
     """
     entrants = list(known)
-    for rung in range(len(parts)):
+    for rung in range(len(RUNGS)):
         open_ = [trial for trial in entrants if rung not in known[trial].scores and not known[trial].failed]
         if open_:
             return [Leg(trial, rung) for trial in open_]
-        entrants = _best(known, entrants, rung, math.ceil(len(entrants) * parts[rung]))
-    final = finalists(known, parts)
+        entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
+    final = finalists(known)
     wanted = [Repeat(0, shift) for shift in range(1, seeds)] if final else []
     wanted += [Repeat(trial, shift) for trial in final for shift in range(1, seeds + 1)]
     return [repeat for repeat in wanted if (repeat.trial, repeat.shift) not in repeats]
 
 
-def finalists(known: Mapping[int, Known], parts: Sequence[float]) -> list[int]:
+def finalists(known: Mapping[int, Known]) -> list[int]:
     """Return the best of the trials that were trained to the end."""
-    last = len(parts) - 1
-    return _best(known, [trial for trial in known if last in known[trial].scores], last, FINALISTS)
+    return _best(known, [trial for trial in known if LAST in known[trial].scores], LAST, FINALISTS)
 
 
 def _best(known: Mapping[int, Known], trials: list[int], rung: int, count: int) -> list[int]:

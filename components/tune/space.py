@@ -30,6 +30,8 @@ SEARCH_SPACE: dict[str, Any] = {
     "label_smoothing": {"low": 0.0, "high": 0.15},
     "optimizer": ["muon", "sgd"],
 }
+# How likely a drawn configuration keeps the recipe's value of an option.
+KEEP = 0.75
 
 
 def distributions(space: Mapping[str, Any], baseline: TrainConfig) -> "dict[str, BaseDistribution]":
@@ -61,6 +63,32 @@ def options(params: Mapping[str, Any]) -> dict[str, Any]:
 def params(config: TrainConfig, names: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Optuna keeps of these options of a configuration."""
     return {name: _kept(getattr(config, name)) for name in names}
+
+
+def draw(
+    baseline: TrainConfig, searched: "Mapping[str, BaseDistribution]", count: int, seed: int
+) -> list[dict[str, Any]]:
+    """Draw configurations around the baseline, as what Optuna keeps of them.
+
+    A recipe is better than nearly all of its search space, and so are its neighbours. Each option keeps the recipe's
+    value with probability `KEEP`, or is drawn anew from the whole of its distribution. The baseline itself is drawn
+    only if the space holds nothing else.
+    """
+    import numpy as np
+    import optuna
+
+    generator = np.random.default_rng(seed)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    own = params(baseline, searched)
+    nothing_else = all(distribution.single() for distribution in searched.values())
+    drawn: list[dict[str, Any]] = []
+    while len(drawn) < count:
+        fresh = study.ask(dict(searched)).params
+        kept = generator.random(len(own)) < KEEP
+        one = {name: own[name] if keep else fresh[name] for name, keep in zip(own, kept, strict=True)}
+        if one != own or nothing_else:
+            drawn.append(one)
+    return drawn
 
 
 def _kept(value: Any) -> Any:

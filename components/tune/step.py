@@ -83,7 +83,7 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
             if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
         _delete_states(pipeline_run_id, record)
-        final = finalists(record.known(), record.rungs)
+        final = finalists(record.known())
         accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
         accuracies |= {trial: [] for trial in final}
         for (trial, _), accuracy in sorted(record.repeats().items()):

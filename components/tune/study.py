@@ -9,8 +9,8 @@ from components.common.errors import PipelineError
 from components.common.trained_model import Training
 from components.train.config import TrainConfig
 from components.tune.claims import Claims, DatabaseClaims, FileClaims
-from components.tune.halving import Known, rungs
-from components.tune.space import distributions, options, params
+from components.tune.halving import LAST, RUNGS, Known
+from components.tune.space import distributions, draw, options, params
 
 if TYPE_CHECKING:
     import optuna
@@ -86,9 +86,7 @@ def create_study(
     config = TrainConfig.model_validate(baseline.config)
     searched = distributions(space, config)
     study = optuna.create_study(storage=storage(), study_name=name, direction="maximize", load_if_exists=True)
-    study.set_user_attr("rungs", rungs(trials))
     study.set_user_attr("seeds", seeds)
-    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     made = [create_trial(
         params=params(config, searched),
         distributions=searched,
@@ -96,9 +94,10 @@ def create_study(
         intermediate_values={100: baseline.validation_accuracy},
         user_attrs={"name": BASELINE, "seconds": baseline.seconds},
     )]  # fmt: skip
-    for _ in range(1, trials):
-        drawn_params = drawn.ask(searched).params
-        made.append(create_trial(state=TrialState.WAITING, params=drawn_params, distributions=searched))
+    made += [
+        create_trial(state=TrialState.WAITING, params=drawn, distributions=searched)
+        for drawn in draw(config, searched, trials - 1, seed)
+    ]
     for trial in made[len(study.trials) :]:
         study.add_trial(trial)
     return study
@@ -115,14 +114,13 @@ class SearchRecord:
 
     def __init__(self, study: "optuna.Study") -> None:
         self.study = study
-        self.rungs: list[float] = study.user_attrs["rungs"]
         self.seeds: int = study.user_attrs["seeds"]
 
     def known(self) -> dict[int, Known]:
         """Return the trials but the baseline, by number."""
         from optuna.trial import TrialState
 
-        percents = [percent(part) for part in self.rungs]
+        percents = [percent(part) for part in RUNGS]
         return {
             trial.number: Known(
                 {percents.index(step): value for step, value in trial.intermediate_values.items()},
@@ -153,7 +151,7 @@ class SearchRecord:
         self._storage.set_trial_user_attr(self._id(trial), name, value)
 
     def score(self, trial: int, rung: int, accuracy: float) -> None:
-        self._storage.set_trial_intermediate_value(self._id(trial), percent(self.rungs[rung]), accuracy)
+        self._storage.set_trial_intermediate_value(self._id(trial), percent(RUNGS[rung]), accuracy)
 
     def repeated(self, trial: int, shift: int, accuracy: float) -> None:
         self.study.set_user_attr(f"repeat {trial} {shift}", accuracy)
@@ -167,12 +165,11 @@ class SearchRecord:
         """Close the trials of a search that is over: those trained to the end are complete, the others pruned."""
         from optuna.trial import TrialState
 
-        last = len(self.rungs) - 1
         for trial, known in self.known().items():
             if known.failed:
                 continue
-            if last in known.scores:
-                self.study.tell(trial, known.scores[last], skip_if_finished=True)
+            if LAST in known.scores:
+                self.study.tell(trial, known.scores[LAST], skip_if_finished=True)
             else:
                 self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 

@@ -11,22 +11,19 @@ from components.common.dataset import Split
 from components.common.errors import PipelineError
 from components.common.step import say
 from components.common.tracking import TrackedRun
-from components.common.trained_model import Epoch
 from components.train.checkpoint import Checkpoint
 from components.train.config import TrainConfig
 from components.train.fit import CHECKPOINT_SECONDS
 from components.train.trainer import Trainer
 from components.tune.claims import Claims
-from components.tune.halving import Leg, Repeat, due
-from components.tune.study import SearchRecord
+from components.tune.halving import LAST, RUNGS, Leg, Repeat, due
+from components.tune.study import SearchRecord, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STEP = "tune"
 POLL_SECONDS = 0.5
-# How long a paused trial's learning rate takes to fall to 0 for its preview, as a part of what it was trained for.
-PREVIEW = 0.5
 # Paused trainings that stay in memory, where they go on without being built anew.
 IN_MEMORY = 8
 
@@ -55,7 +52,7 @@ class Worker:
     ) -> None:
         self._record, self._claims, self._splits = record, claims, splits
         self._baseline, self._run, self._states = baseline, run, states
-        self._paused: dict[int, Trainer] = {}
+        self._paused: dict[int, tuple[float, Trainer]] = {}
 
     def work(self) -> int:
         """Return how many pieces of work this worker did."""
@@ -71,7 +68,7 @@ class Worker:
 
     def _due(self) -> "Sequence[Leg | Repeat]":
         record = self._record
-        return due(record.known(), record.rungs, record.repeats(), record.seeds)
+        return due(record.known(), record.repeats(), record.seeds)
 
     def _do_one(self, jobs: "Sequence[Leg | Repeat]") -> bool:
         for job in jobs:
@@ -89,32 +86,32 @@ class Worker:
 
     def _run_leg(self, leg: Leg) -> None:
         record, trial = self._record, leg.trial
-        last = leg.rung == len(record.rungs) - 1
+        last = leg.rung == LAST
         record.start(trial)
         run = self._trial_run(trial)
         outcome = "failed"
         try:
             checkpoint = trial_checkpoint(self._states, trial) if self._states else None
-            trainer = self._paused.pop(trial, None)
+            _, trainer = self._paused.pop(trial, (0.0, None))
             if trainer is None:
                 trainer = Trainer(*self._splits, self._config(trial))
                 if checkpoint:
                     checkpoint.restore(trainer)
-            self._advance(trainer, math.ceil(record.rungs[leg.rung] * trainer.steps), checkpoint)
-            epoch = trainer.score() if last else preview(trainer)
+            self._advance(trainer, math.ceil(RUNGS[leg.rung] * trainer.steps), checkpoint)
+            # The learning rate takes as long to fall to 0 for the preview as the trial was trained for.
+            epoch = trainer.score() if last else trainer.preview(trainer.step)
             if not last:
                 if checkpoint:
                     checkpoint.save(trainer)
-                if len(self._paused) < IN_MEMORY:
-                    self._paused[trial] = trainer
+                self._keep(trial, trainer, epoch.val_accuracy)
             self._claims.require()
             record.score(trial, leg.rung, epoch.val_accuracy)
             figures = {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
-            run.log_metrics(figures, round(100 * record.rungs[leg.rung]))
+            run.log_metrics(figures, percent(RUNGS[leg.rung]))
             outcome = "complete" if last else "paused"
             say(
                 STEP,
-                f"trial {trial} {outcome} after {record.rungs[leg.rung]:.3g} of its steps  "
+                f"trial {trial} {outcome} after {RUNGS[leg.rung]:.3g} of its steps  "
                 f"validation {epoch.val_accuracy:.4f}",
             )
             if last and checkpoint:
@@ -126,6 +123,12 @@ class Worker:
         finally:
             run.set_tags({"outcome": outcome})
             run.close("FAILED" if outcome == "failed" else "FINISHED")
+
+    def _keep(self, trial: int, trainer: Trainer, accuracy: float) -> None:
+        """Keep a paused training in memory while it is among the best: only they go on."""
+        self._paused[trial] = accuracy, trainer
+        if len(self._paused) > IN_MEMORY:
+            del self._paused[min(self._paused, key=lambda kept: self._paused[kept][0])]
 
     def _run_repeat(self, repeat: Repeat) -> None:
         """Train with another seed; a training that diverges counts as an accuracy of 0."""
@@ -162,11 +165,6 @@ class Worker:
         run.log_params({f"config.{name}": value for name, value in self._record.options(trial).items()})
         self._record.note(trial, "mlflow_run_id", run.run_id)
         return run
-
-
-def preview(trainer: Trainer) -> Epoch:
-    """Score a paused trial as it is compared with others."""
-    return trainer.preview(math.ceil(PREVIEW * trainer.step))
 
 
 def trial_checkpoint(states: str, trial: int) -> Checkpoint:

@@ -3,15 +3,15 @@ from itertools import count
 
 import pytest
 
-from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists, rungs
+from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists
 
 
 def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list[Leg] | list[Repeat]]:
     """Do all that is due, round by round: trial n scores n, and failing ones fail in their first leg."""
     known = {trial: Known() for trial in range(1, trials)}
-    parts, rounds = rungs(trials), []
+    rounds: list[list[Leg] | list[Repeat]] = []
     repeats: dict[tuple[int, int], float] = {}
-    while work := due(known, parts, repeats, seeds):
+    while work := due(known, repeats, seeds):
         rounds.append(work)
         for job in work:
             if isinstance(job, Repeat):
@@ -31,11 +31,8 @@ def test_the_best_quarter_goes_on_and_the_best_of_them_are_repeated() -> None:
     assert repeats == [Repeat(0, 1), *(Repeat(trial, shift) for trial in (9, 8) for shift in (1, 2))]
 
 
-def test_of_many_trials_the_best_twelfth_goes_on() -> None:
-    rounds = _search(31, seeds=1)
-
-    assert [len(work) for work in rounds] == [30, 3, FINALISTS]
-    assert rungs(31) == [1 / 12, 1.0]
+def test_of_many_trials_a_quarter_goes_on_and_two_are_repeated() -> None:
+    assert [len(work) for work in _search(31, seeds=1)] == [30, 8, FINALISTS]
 
 
 @pytest.mark.parametrize(("trials", "legs"), [(1, []), (2, [1, 1]), (3, [2, 1]), (6, [5, 2])])
@@ -58,16 +55,16 @@ def test_when_all_fail_nothing_is_repeated() -> None:
 def test_only_what_is_missing_is_due() -> None:
     known = {1: Known({0: 0.5}), 2: Known()}
 
-    assert due(known, [0.25, 1.0], {}, 1) == [Leg(2, 0)]
+    assert due(known, {}, 1) == [Leg(2, 0)]
     known[2].scores[0] = 0.6
-    assert due(known, [0.25, 1.0], {}, 1) == [Leg(2, 1)]
+    assert due(known, {}, 1) == [Leg(2, 1)]
     known[2].scores[1] = 0.9
-    assert finalists(known, [0.25, 1.0]) == [2]
-    assert due(known, [0.25, 1.0], {(2, 1): 0.9}, 2) == [Repeat(0, 1), Repeat(2, 2)]
-    assert due(known, [0.25, 1.0], dict(zip([(0, 1), (2, 1), (2, 2)], count())), 2) == []
+    assert finalists(known) == [2]
+    assert due(known, {(2, 1): 0.9}, 2) == [Repeat(0, 1), Repeat(2, 2)]
+    assert due(known, dict(zip([(0, 1), (2, 1), (2, 2)], count())), 2) == []
 
 
 def test_equal_scores_go_to_the_earlier_trial() -> None:
     known = {trial: Known({0: 0.5}) for trial in (1, 2, 3)}
 
-    assert due(known, [0.25, 1.0], {}, 1) == [Leg(1, 1)]
+    assert due(known, {}, 1) == [Leg(1, 1)]

@@ -1,3 +1,4 @@
+import statistics
 from typing import Any
 
 import optuna
@@ -6,7 +7,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from components.common.errors import PipelineError
 from components.train.config import RECIPES, TrainConfig
-from components.tune.space import SEARCH_SPACE, distributions, options, params
+from components.tune.space import SEARCH_SPACE, distributions, draw, options, params
 
 FAST = RECIPES["fast"]
 
@@ -86,3 +87,27 @@ def test_what_is_drawn_makes_configurations(baseline: TrainConfig) -> None:
         config = baseline.differing(**options(drawn))
         assert params(config, space) == drawn
     assert baseline.differing(**options(params(baseline, space))) == baseline
+
+
+def test_draws_stay_near_the_baseline() -> None:
+    searched = distributions({}, FAST)
+    own = params(FAST, searched)
+
+    drawn = draw(FAST, searched, 200, seed=0)
+
+    changed = [{name for name in own if one[name] != own[name]} for one in drawn]
+    assert all(changed)
+    # Of ten options a quarter is drawn anew; half of the new booleans are as they were.
+    assert 1.5 < statistics.fmean(map(len, changed)) < 3
+    assert set().union(*changed) == own.keys()
+    for one in drawn:
+        FAST.differing(**options(one))
+    assert drawn == draw(FAST, searched, 200, seed=0)
+    assert drawn[:20] == draw(FAST, searched, 20, seed=0)
+    assert drawn != draw(FAST, searched, 200, seed=1)
+
+
+def test_a_space_of_the_baseline_alone_is_drawn_all_the_same() -> None:
+    drawn = draw(FAST, distributions({"dropout": [FAST.dropout]}, FAST), 2, seed=0)
+
+    assert drawn == [{"dropout": FAST.dropout}] * 2

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset import open_split
+from components.common.dataset import Split, open_split
 from components.common.outbox import Outbox
 from components.common.tracking import TrackedRun
 from components.common.trained_model import Training
 from components.train.config import TrainConfig
 from components.train.trainer import Trainer
+from components.tune import trials
 from components.tune.halving import Leg
 from components.tune.study import SearchRecord, claims, create_study, open_study
 from components.tune.trials import Worker
@@ -96,6 +97,26 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert record.known()[1].scores[1] == undisturbed.val_accuracy
     assert record.repeats().keys() == {(1, 1)}
     assert not Path(states, "trial-1.npz").exists()
+
+
+@pytest.mark.usefixtures("journal")
+def test_the_best_of_the_paused_trials_stays_in_memory(
+    baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[TrainConfig] = []
+
+    class Counted(Trainer):
+        def __init__(self, train: Split, validation: Split, config: TrainConfig) -> None:
+            built.append(config)
+            super().__init__(train, validation, config)
+
+    monkeypatch.setattr(trials, "Trainer", Counted)
+    monkeypatch.setattr(trials, "IN_MEMORY", 1)
+    create_study("run", baseline, SPACE, trials=5, seeds=0, seed=0)
+
+    # Four legs, and the best trial's second one without a state to go on from.
+    assert _worker(baseline, development, RecordedRun(), None).work() == 5
+    assert len(built) == 4
 
 
 @pytest.mark.usefixtures("journal")
