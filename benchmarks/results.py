@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.setting import Floor, Result, Results
 from components.common.files import written_file
+from components.train.runtime import cpu_has_bfloat16
 
 
 def identity(*, quick: bool) -> dict[str, Any]:
@@ -22,7 +23,8 @@ def identity(*, quick: bool) -> dict[str, Any]:
     return {
         "size": "quick" if quick else "full",
         "machine": f"{models[0] if models else platform.processor() or platform.machine()}, "
-        f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}",
+        f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16, {len(os.sched_getaffinity(0))} cores, "
+        f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("keras", "mlflow", "kfp", "numpy")}
         | {"tensorflow": _tensorflow()},

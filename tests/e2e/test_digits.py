@@ -185,7 +185,7 @@ def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[s
 def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: dict[str, Any]) -> None:
     from mlflow import MlflowClient
 
-    with stopped_at(home, "succeeded  gate", signal.SIGKILL) as processes:
+    with stopped_at(home, "succeeded  gate", signal.SIGKILL, "--trials", "1") as processes:
         assert_gone(processes)
     with platform_of(home) as platform:
         client = MlflowClient(platform.tracking_uri)
