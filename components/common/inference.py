@@ -78,6 +78,7 @@ class Classifier:
         """
         dense = self._output_layer()
         dense.set_weights([weights / temperature for weights in dense.get_weights()])
+        self._served = ServedModel(self.model)
 
     def _output_layer(self) -> "Dense":
         from keras import activations, layers
