@@ -23,6 +23,8 @@ class TrainConfig(BaseModel):
         dense_units: Units of the hidden dense layer.
         dropout: Rate of the dropout before the output layer.
         batch_norm: Batch normalization before each activation.
+        precise_batch_norm: After the last step, its means and variances are taken anew over thousands of images as
+            they are, in place of moving averages over a few distorted batches.
         crop: Pixels cut from each side of the image before the first convolution.
         views: With 5 the finished model averages the logits of the image and of its copies moved by a pixel to each
             side (test-time augmentation). It is trained, and scored in its training, on one view.
@@ -49,6 +51,7 @@ class TrainConfig(BaseModel):
     dense_units: Positive = 64
     dropout: Fraction = 0.0
     batch_norm: bool = False
+    precise_batch_norm: bool = False
     crop: Annotated[int, Field(ge=0, le=2)] = 0
     views: Literal[1, 5] = 1
     augmentation: Literal["none", "shift", "affine"] = "none"
@@ -124,6 +127,7 @@ RECIPES = {
         filters=((32, 32), (64, 64)),
         dense_units=128,
         batch_norm=True,
+        precise_batch_norm=True,
         dropout=0.1,
         crop=1,
         views=5,

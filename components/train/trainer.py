@@ -62,7 +62,7 @@ class Trainer:
             self.model.optimizer.build(self.model.trainable_variables)
         self.runtime = describe(shards)
         order = BatchOrder(train, config.batch_size, config.seed)
-        self._epoch_images = images
+        self._train, self._epoch_images = train, images
         if config.compiled_loop:
             self._run = compiled_steps(self.model, order, config, devices)
         else:
@@ -79,6 +79,10 @@ class Trainer:
             until = min(until, self.step + max(1, CHUNK_IMAGES // self._config.batch_size))
         started = time.perf_counter()
         loss, hits = self._run(self.step, until)
+        if until == self.steps and self._config.precise_batch_norm:
+            from components.train.normalization import PRECISE_IMAGES, set_precise_statistics
+
+            set_precise_statistics(self.model, self._train.images[:PRECISE_IMAGES])
         self._seconds += time.perf_counter() - started
         self._require_finite(loss, until)
         self._loss, self._hits = self._loss + loss, self._hits + hits

@@ -48,6 +48,7 @@ def random(small: TrainConfig) -> TrainConfig:
     return small.differing(
         dropout=0.3,
         batch_norm=True,
+        precise_batch_norm=True,
         augmentation="affine",
         schedule="cosine",
         warmup=0.2,

@@ -56,3 +56,25 @@ def test_a_preview_is_the_score_of_a_training_whose_learning_rate_fell_to_0(
     preview = paused.preview(whole.steps)
 
     assert abs(preview.val_loss - whole.score().val_loss) < 1e-4
+
+
+def test_precise_batch_norm_changes_the_statistics_after_the_last_step_and_nothing_else(
+    splits: Splits, random: TrainConfig
+) -> None:
+    plain, precise = (
+        Trainer(*splits, random.differing(precise_batch_norm=precise, epochs=0.5))
+        for precise in (False, True)
+    )
+    for trainer in (plain, precise):
+        _train(trainer, trainer.steps - 1)
+    assert weights_digest(precise.model) == weights_digest(plain.model)
+
+    for trainer in (plain, precise):
+        _train(trainer, trainer.steps)
+
+    changed = {
+        now.name
+        for now, other in zip(precise.model.variables, plain.model.variables, strict=True)
+        if (now.numpy() != other.numpy()).any()
+    }
+    assert changed - {"seed_generator_state"} == {"moving_mean", "moving_variance"}
