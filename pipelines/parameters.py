@@ -49,7 +49,8 @@ def _value(name: str, parameter_type: int, text: str) -> Any:
         value = None
     if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
         raise PipelineError(f"parameter {name} must be {rule} but got {text!r}.")
-    return value
+    # kfp takes no whole number for a parameter that may be a fraction.
+    return float(value) if isinstance(value, int) and kind == "NUMBER_DOUBLE" else value
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:

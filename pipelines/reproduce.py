@@ -79,6 +79,9 @@ def reproduce(
         )
     tell(f"same data, digest {digest[:12]}; training with the recorded configuration")
 
+    # Before TensorFlow starts, as at registration: its start fills settings in.
+    differences = _differences(tags)
+
     def on_epoch(epoch: Epoch) -> None:
         tell(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")
 
@@ -89,7 +92,7 @@ def reproduce(
         target or scratch / "model",
         on_epoch,
     )
-    return Reproduction(tags["weights_digest"], training.weights_digest, _differences(tags))
+    return Reproduction(tags["weights_digest"], training.weights_digest, differences)
 
 
 def _fetch(files: dict[str, str], tags: Mapping[str, str], raw: Path) -> None:

@@ -12,7 +12,7 @@ from pipelines.parameters import check_arguments, defaults, parse_settings
     [
         ("epochs=6", "epochs", 6),
         ("learning_rate=0.01", "learning_rate", 0.01),
-        ("learning_rate=1", "learning_rate", 1),
+        ("learning_rate=1", "learning_rate", 1.0),
         ("stratify=true", "stratify", True),
         ("data=s3://bucket/a=b", "data", "s3://bucket/a=b"),
         ("data_version=7", "data_version", "7"),

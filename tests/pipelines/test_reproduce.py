@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_the_same_data_and_configuration_give_the_same_weights(tags: dict[str, s
     assert outcome.differing["lock_digest"][0] == "another"
     assert (tmp_path / "again" / "model.keras").exists()
     assert told[0].startswith(f"same data, digest {tags['data_digest'][:12]}")
+
+
+def test_what_the_training_itself_sets_is_no_difference(
+    tags: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "removed when the test ends")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    in_two_shards = CONFIG.differing(compiled_loop=True, batch_size=128).model_dump(mode="json")
+    recorded = {"config": json.dumps(in_two_shards), "compute.TF_ENABLE_ONEDNN_OPTS": "default"}
+    outcome = reproduce(tags | recorded, scratch, None, lambda _: None)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    assert "TF_ENABLE_ONEDNN_OPTS" not in outcome.differing
 
 
 def test_another_seed_gives_other_weights_and_it_says_so(tags: dict[str, str], tmp_path: Path) -> None:
