@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNIFICANCE = 0.05
+SMALLEST_P = 0.0001
 Z_95 = 1.959964
 
 Verdict = Literal["better", "equivalent", "worse"]
@@ -28,6 +29,11 @@ class Comparison:
     only_reference_right: int
     p_value: float
     verdict: Verdict
+
+    @property
+    def p(self) -> str:
+        """The p value in words; that of thousands of images is 0 in floating point, though not in truth."""
+        return f"p = {self.p_value:.2g}" if self.p_value >= SMALLEST_P else f"p below {SMALLEST_P:g}"
 
 
 def compare(

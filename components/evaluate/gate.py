@@ -68,5 +68,5 @@ def _against(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
         f"{candidate.accuracy:.4f} against {_stated(champion.metrics)} of the champion, {champion.name} "
         f"v{champion.version}: difference {paired.difference:+.4f} (95% interval {low:+.4f} to {high:+.4f}), "
         f"{only_champion} test image{'s' * (only_champion != 1)} only the champion gets right, "
-        f"{paired.only_candidate_right} only the candidate, McNemar p = {paired.p_value:.2g}: {conclusion}"
+        f"{paired.only_candidate_right} only the candidate, McNemar {paired.p}: {conclusion}"
     )

@@ -109,7 +109,7 @@ def comparison_rows(evaluation: Evaluation) -> list[Row]:
             [
                 str(pair.only_candidate_right),
                 str(pair.only_reference_right),
-                f"{pair.p_value:.2g}",
+                pair.p,
                 pair.verdict,
             ],
         )

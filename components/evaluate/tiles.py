@@ -26,7 +26,7 @@ def certainty(evaluation: Evaluation) -> str:
     paired = evaluation.champion.comparison
     low, high = (points(bound) for bound in paired.difference_interval)
     told = f"the true difference lies between {low} and {high} points with 95% confidence"
-    p = f"exact McNemar test, p = {paired.p_value:.2g}"
+    p = f"exact McNemar test, {paired.p}"
     if paired.verdict == "equivalent":
         return f"The difference of {points(paired.difference)} points may be chance: {told} ({p})."
     return f"The difference of {points(paired.difference)} points is hardly chance: {told} ({p})."
@@ -80,4 +80,4 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
 
 
 def _gain(paired: Comparison) -> Tile:
-    return Tile("Gain, in points", points(paired.difference), f"{paired.verdict}, p = {paired.p_value:.2g}")
+    return Tile("Gain, in points", points(paired.difference), f"{paired.verdict}, {paired.p}")

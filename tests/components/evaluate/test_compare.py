@@ -27,6 +27,11 @@ def test_exact_mcnemar(only_candidate: int, only_reference: int, p_value: float,
     assert comparison.verdict == verdict
 
 
+def test_no_p_value_is_told_as_0() -> None:
+    assert judge(6, 4658, 10_000).p == "p below 0.0001"
+    assert judge(6, 0, 1000).p == "p = 0.031"
+
+
 def test_only_images_that_one_model_gets_right_count() -> None:
     labels = np.array([0, 1, 2, 3, 4], np.uint8)
     one_hot = np.eye(10, dtype=np.float32)
