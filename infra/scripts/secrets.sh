@@ -37,7 +37,11 @@ if ! exists mlflow mlflow-database; then
     password=$(random)
     create mlflow mlflow-database password "$password" uri "postgresql+psycopg2://mlflow:$password@$server/mlflow"
 fi
-exists mlflow optuna-database || create mlflow optuna-database password "$(random)"
+if ! exists mlflow optuna-database; then
+    create mlflow optuna-database password "$(random)"
+    # After the namespace mlflow was deleted, what the steps have holds the password of a database that is gone.
+    kubectl --namespace kubeflow delete secret mnist-pipeline --ignore-not-found >/dev/null
+fi
 exists kubeflow mnist-pipeline ||
     create kubeflow mnist-pipeline \
         AWS_ACCESS_KEY_ID "$(value mlflow mlflow-s3 AWS_ACCESS_KEY_ID)" \

@@ -35,6 +35,8 @@ match arguments:
         if output:
             key = re.fullmatch(r"jsonpath={{[.]data[.](.+)}}", output[1])[1]
             sys.stdout.write(base64.b64encode(json.loads(path.read_text())[key].encode()).decode())
+    case ["--namespace", namespace, "delete", "secret", name, "--ignore-not-found"]:
+        (store / f"{{namespace}}.{{name}}.json").unlink(missing_ok=True)
     case _:
         sys.exit(f"unexpected: {{arguments}}")
 """
@@ -105,6 +107,16 @@ def test_a_secret_that_is_there_is_kept(store: Path) -> None:
     )
     make_secrets(store)
     assert made(store)["mlflow", "mlflow-s3"] == {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "own"}
+
+
+def test_the_steps_follow_a_namespace_mlflow_that_was_made_anew(store: Path) -> None:
+    make_secrets(store)
+    for path in store.glob("mlflow.*.json"):
+        path.unlink()
+    make_secrets(store)
+    secrets = made(store)
+    password = secrets["mlflow", "optuna-database"]["password"]
+    assert f":{password}@" in secrets["kubeflow", "mnist-pipeline"]["OPTUNA_STORAGE"]
 
 
 def cluster(path: Path, provider: str, verb: str) -> subprocess.CompletedProcess[str]:
