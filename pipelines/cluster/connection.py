@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,12 @@ class Address:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that answered."""
+    """A server that answered; `reconnect` opens the way to it again, where it is ours and has closed."""
 
     client: "kfp.Client"
     host: str
     namespace: str | None
+    reconnect: Callable[[], None]
 
     def link(self, path: str) -> str:
         return f"{self.host}/#/{path}"
@@ -49,13 +50,13 @@ def connected(address: Address) -> Iterator[Cluster]:
     if address.host:
         host = address.host if "://" in address.host else f"https://{address.host}"
         with explained(host):
-            yield _connect(host.rstrip("/"), address)
+            yield _connect(host.rstrip("/"), address, lambda: None)
     else:
-        with forwarded() as host, explained(host):
-            yield _connect(host, address)
+        with forwarded() as tunnel, explained(tunnel.host):
+            yield _connect(tunnel.host, address, tunnel.reopen)
 
 
-def _connect(host: str, address: Address) -> Cluster:
+def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Cluster:
     import kfp
     from urllib3 import Retry
 
@@ -78,7 +79,7 @@ def _connect(host: str, address: Address) -> Cluster:
         )
     client._existing_config.retries = Retry(total=1, read=0, redirect=False)
     client._run_api.api_client.rest_client = _timed_rest_client(client._existing_config)
-    return Cluster(client, host, address.namespace)
+    return Cluster(client, host, address.namespace, reconnect)
 
 
 def _credentials(address: Address) -> Any:

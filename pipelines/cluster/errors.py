@@ -29,7 +29,7 @@ def explained(host: str) -> Iterator[None]:
         raise PipelineError(_refusal(host, error)) from error
     except HTTPError as error:
         raise PipelineError(
-            f"no Kubeflow Pipelines answers at {host} ({_cause(error)}): correct --host, or leave it out to go "
+            f"no Kubeflow Pipelines answers at {host} ({cause(error)}): correct --host, or leave it out to go "
             "through kubectl port-forward."
         ) from error
 
@@ -73,8 +73,9 @@ def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:400]
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
+    """Return what an error of the connection comes down to."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
-        return _cause(reason)
+        return cause(reason)
     return _first_line(str(error).rpartition(": ")[2])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
 from pipelines.cluster.connection import Cluster
-from pipelines.cluster.errors import message_of
+from pipelines.cluster.errors import cause, message_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -55,7 +55,7 @@ def _patiently(cluster: Cluster, run_id: str, tell: Tell) -> "V2beta1Run":
             return cluster.client.get_run(run_id)
         except (ApiException, HTTPError) as error:
             status = getattr(error, "status", None) or 0
-            reason = message_of(error) if isinstance(error, ApiException) else str(error).rpartition(": ")[2]
+            reason = message_of(error) if isinstance(error, ApiException) else cause(error)
             if 400 <= status < 500 or time.monotonic() > deadline:
                 raise PipelineError(
                     f"the run goes on, but Kubeflow does not tell about it any more ({reason}): "
@@ -63,6 +63,7 @@ def _patiently(cluster: Cluster, run_id: str, tell: Tell) -> "V2beta1Run":
                 ) from error
             tell(f"waiting    Kubeflow does not answer: {reason}")
             time.sleep(POLL_SECONDS)
+            cluster.reconnect()
 
 
 def _tasks(run: "V2beta1Run", steps: Mapping[str, str]) -> list[Any]:

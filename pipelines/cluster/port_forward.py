@@ -4,33 +4,76 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
-from pipelines.local.process import SupervisedProcess
+from pipelines.local.process import Server
 
 # The UI's service serves the API as well, so the links that are printed work while the tunnel is open.
-COMMAND = ("kubectl", "port-forward", "--namespace", "kubeflow", "service/ml-pipeline-ui", ":80")
+COMMAND = ("kubectl", "port-forward", "--namespace", "kubeflow", "service/ml-pipeline-ui")
+FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+)", re.MULTILINE)
 WAY_OUT = (
     "give --host, or make kubectl's current context a cluster with Kubeflow Pipelines in namespace kubeflow"
 )
 
 
+class Tunnel:
+    """kubectl's port-forward from a free local port, which stays the same when it is opened again."""
+
+    def __init__(self, log_path: Path) -> None:
+        self._log_path = log_path
+        self._port = ""
+        self._open()
+
+    @property
+    def host(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def _open(self) -> None:
+        command = (*COMMAND, f"{self._port}:80")
+        self._kubectl = Server(
+            "kubectl", command, environment=os.environ, directory=Path.cwd(), log_path=self._log_path
+        )
+        try:
+            self._kubectl.wait_until_ready(lambda: FORWARDING.search(self._said()) is not None)
+        except PipelineError as error:
+            self.close()
+            last = self._said().strip().rpartition("\n")[2] or "it said nothing"
+            raise PipelineError(
+                f"kubectl must forward a port to Kubeflow but failed ({last}): {WAY_OUT}."
+            ) from error
+        self._port = FORWARDING.findall(self._said())[0]
+
+    def _said(self) -> str:
+        return self._log_path.read_text(errors="replace")
+
+    def reopen(self) -> None:
+        """Open it again where kubectl has ended, as it does when the pod at the other end is replaced."""
+        if self._kubectl.poll() is not None:
+            self.close()
+            with suppress(
+                PipelineError
+            ):  # whoever calls through it learns that nothing answers, and tries again
+                self._open()
+
+    def close(self) -> None:
+        self._kubectl.stop()
+
+
 @contextmanager
-def forwarded() -> Iterator[str]:
-    """Forward a free local port to Kubeflow with kubectl, and yield its address.
+def forwarded() -> Iterator[Tunnel]:
+    """Forward a free local port to Kubeflow with kubectl.
 
     Raises:
         PipelineError: There is no kubectl, or it cannot forward.
     """
     if shutil.which(COMMAND[0]) is None:
         raise PipelineError(f"without --host kubectl is needed, but there is none: install it, or {WAY_OUT}.")
-    with SupervisedProcess(COMMAND, environment=os.environ, directory=Path.cwd()) as kubectl:
-        last = "it said nothing"
-        for line in kubectl.lines():
-            if found := re.match(r"Forwarding from (127\.0\.0\.1:\d+)", line):
-                yield f"http://{found[1]}"
-                return
-            last = line.strip() or last
-        raise PipelineError(f"kubectl must forward a port to Kubeflow but failed ({last}): {WAY_OUT}.")
+    with TemporaryDirectory() as directory:
+        tunnel = Tunnel(Path(directory, "kubectl.log"))
+        try:
+            yield tunnel
+        finally:
+            tunnel.close()

@@ -195,7 +195,9 @@ def test_what_the_server_refuses_is_its_first_line(kubeflow: Kubeflow, mnist_pip
 
 KUBECTL = """#!/usr/bin/env python3
 import sys, time
-assert sys.argv[1:] == "port-forward --namespace kubeflow service/ml-pipeline-ui :80".split(), sys.argv
+assert sys.argv[1:-1] == "port-forward --namespace kubeflow service/ml-pipeline-ui".split(), sys.argv
+local_port, remote_port = sys.argv[-1].split(":")
+assert remote_port == "80"
 {body}
 """
 
@@ -223,6 +225,47 @@ time.sleep(60)
     assert len(kubeflow.runs) == 1
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_forward_that_ends_while_a_run_is_followed_is_opened_again_on_its_port(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl does when Kubeflow's pod is replaced: it ends at the next connection."""
+    kubeflow.progress = [{"state": "PENDING"}, {"state": "RUNNING"}, {"state": "SUCCEEDED"}]
+    ports = tmp_path / "ports"
+    body = f"""
+import os, pathlib, socket, threading
+listener = socket.create_server(("127.0.0.1", int(local_port or 0)))
+port = listener.getsockname()[1]
+ports = pathlib.Path({str(ports)!r})
+first = not ports.exists()
+with ports.open("a") as file:
+    print(local_port or "any", port, file=file)
+print(f"Forwarding from 127.0.0.1:{{port}} -> 3000", flush=True)
+asked = []
+def pump(source, sink):
+    while data := source.recv(65536):
+        if data.startswith(b"GET /apis/v2beta1/runs/"):
+            asked.append(data)
+            if first and len(asked) == 2:
+                print("error: lost connection to pod", flush=True)
+                os._exit(1)
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+while True:
+    near, _ = listener.accept()
+    far = socket.create_connection(("127.0.0.1", {os.environ["KF_PIPELINES_ENDPOINT"].rpartition(":")[2]}))
+    for ends in ((near, far), (far, near)):
+        threading.Thread(target=pump, args=ends, daemon=True).start()
+"""
+    _kubectl(tmp_path, body, monkeypatch)
+    done = mnist_pipeline("submit", "--wait")
+    assert (done.status, done.err) == (0, [])
+    assert {line.partition(":")[0] for line in done.out[1:-1]} == {"waiting    Kubeflow does not answer"}
+    assert done.out[-1] == "the run has succeeded"
+    first, second = (line.split() for line in ports.read_text().splitlines())
+    assert first[0] == "any"
+    assert second == [first[1], first[1]]
 
 
 def test_a_forward_that_fails_says_why(
