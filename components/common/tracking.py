@@ -158,11 +158,12 @@ def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | No
     return _search(client, f"tags.{PIPELINE_RUN_TAG} = '{pipeline_run_id}' and tags.{STEP_TAG} = 'pipeline'")
 
 
-def _top(client: "MlflowClient", run: "Run") -> str:
-    """Return the id of the run that this one hangs from in the end."""
-    while above := run.data.tags.get(PARENT_TAG):
-        run = client.get_run(above)
-    return str(run.info.run_id)
+def _lineage(client: "MlflowClient", run_id: str) -> "list[Run]":
+    """Return the run and those that it hangs from, up to the top."""
+    lineage = [client.get_run(run_id)]
+    while above := lineage[-1].data.tags.get(PARENT_TAG):
+        lineage.append(client.get_run(above))
+    return lineage
 
 
 def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> None:
@@ -184,7 +185,7 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
 def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, experiment_name: str) -> None:
     tags = {PIPELINE_RUN_TAG: pipeline_run_id, STEP_TAG: "pipeline"}
     if injected := os.environ.get("MLFLOW_RUN_ID"):
-        parent_id = _top(client, client.get_run(injected))
+        parent_id = _lineage(client, injected)[-1].info.run_id
         for key, value in tags.items():
             client.set_tag(parent_id, key, value)
         return
@@ -235,12 +236,15 @@ def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepR
     if injected := os.environ.get("MLFLOW_RUN_ID"):
         from mlflow.entities import RunTag
 
-        run = client.get_run(injected)
-        parent_id = _top(client, run)
-        client.log_batch(injected, tags=[RunTag(key, value) for key, value in environment.items()])
-        client.set_tag(injected, STEP_TAG, step)
-        if run.data.tags.get(PARENT_TAG, parent_id) != parent_id:
-            client.set_tag(injected, PARENT_TAG, parent_id)
+        lineage = _lineage(client, injected)
+        parent_id = lineage[-1].info.run_id
+        # The parts of `tune` have the run of the nested pipeline in common, as pods of one step.
+        run = next((above for above in lineage[:-1] if above.info.run_name == step), lineage[0])
+        tags = {STEP_TAG: step, **environment}
+        client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        _hang(client, run, parent_id)
+        if run is not lineage[0]:
+            _hang(client, lineage[0], run.info.run_id)
     else:
         parent = find_pipeline_run(client, pipeline_run_id)
         if parent is None:
@@ -258,6 +262,12 @@ def _open_step(client: "MlflowClient", pipeline_run_id: str, step: str) -> StepR
     opened = StepRun(client, run.info.run_id, run.info.experiment_id, outbox)
     opened.parent = TrackedRun(client, parent_id, run.info.experiment_id, outbox)
     return opened
+
+
+def _hang(client: "MlflowClient", run: "Run", parent_id: str) -> None:
+    """Move a run to right below another; the pipeline's own, at the top, stays."""
+    if run.data.tags.get(PARENT_TAG, parent_id) != parent_id:
+        client.set_tag(run.info.run_id, PARENT_TAG, parent_id)
 
 
 def _step_or_untracked(pipeline_run_id: str, step: str) -> StepRun:

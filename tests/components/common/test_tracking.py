@@ -267,7 +267,8 @@ def test_the_tree_is_the_same_whatever_kubeflow_puts_between(
     top = launcher.start("mnist-fast", None)
     handler = launcher.start("exit-handler-1", top)
     condition = launcher.start("condition-2", handler)
-    loop = launcher.start("for-loop-1", launcher.start("tune", condition))
+    tune = launcher.start("tune", condition)
+    loop = launcher.start("for-loop-1", tune)
     with launcher.task("ingest", handler, {"data": "digits"}):
         open_pipeline_run(run_id, "name", "never-made")
         with step_run(run_id, "ingest") as run:
@@ -277,9 +278,18 @@ def test_the_tree_is_the_same_whatever_kubeflow_puts_between(
         assert run.run_id == train
         run.log_params({"config.recipe": "fast", "config.epochs": 4})
         run.parent.log_metrics({"test_accuracy": 0.8})
+    with launcher.task("open-study", tune, {}), step_run(run_id, "tune", last=False) as run:
+        run.child("trial 0", {"step": "trial"}).close()
+    searches = []
     for worker in ("1/2", "2/2"):
-        with launcher.task("search", loop, {"worker": worker}), step_run(run_id, "tune", last=False) as run:
+        with (
+            launcher.task("search", loop, {"worker": worker}) as search,
+            step_run(run_id, "tune", last=False) as run,
+        ):
+            searches.append(search)
             run.child(f"trial of {worker}", {"step": "trial"}).close()
+    with launcher.task("choose", tune, {}), step_run(run_id, "tune") as run:
+        run.log_metrics({"val_accuracy": 0.7})
     with launcher.task("close-run", top, {}):
         close_pipeline_run(run_id, succeeded=True, message="")
 
@@ -287,19 +297,20 @@ def test_the_tree_is_the_same_whatever_kubeflow_puts_between(
     assert (parent.info.run_id, parent.info.run_name, parent.info.status) == (top, "mnist-fast", "FINISHED")
     assert (parent.data.tags["dataset"], parent.data.metrics) == ("digits", {"test_accuracy": 0.8})
     steps = {run.info.run_id: run for run in _children(mlflow_client, parent) if "step" in run.data.tags}
-    assert sorted(run.data.tags["step"] for run in steps.values()) == [
-        "ingest",
-        "train-baseline",
-        "tune",
-        "tune",
-    ]
+    assert sorted(run.data.tags["step"] for run in steps.values()) == ["ingest", "train-baseline", "tune"]
     assert {run.info.status for run in steps.values()} == {"FINISHED"}
     assert steps[train].data.params == {
         "config.recipe": "fast", "config.epochs": "4", "recipe": '"fast"', "epochs": "0", "learning_rate": "0.0",
         "seed": "0",
     }  # fmt: skip
-    trials = [trial for run in steps.values() for trial in _children(mlflow_client, run)]
-    assert sorted(trial.info.run_name for trial in trials) == ["trial of 1/2", "trial of 2/2"]
+    below = _children(mlflow_client, steps[tune])
+    assert steps[tune].data.metrics == {"val_accuracy": 0.7}
+    assert sorted(run.info.run_name for run in below if run.data.tags.get("step") == "trial") == [
+        "trial 0",
+        "trial of 1/2",
+        "trial of 2/2",
+    ]
+    assert {*searches} < {run.info.run_id for run in below}
 
 
 def test_a_task_that_kubeflow_runs_again_keeps_its_run(
