@@ -15,15 +15,28 @@ from pipelines.environment import with_environment
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 # From the start of the first attempt. Later than that nothing is tried again, and a second attempt is stopped.
 LONGEST = "7d"
+# Of the steps that train or score a network.
+COMPUTING = {"cpu": "500m", "memory": "1Gi"}
 
 
-def durable(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
-    """Name the task for people; run it again when its pod is lost, and never answer it from a cache."""
+def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memory: str = "512Mi") -> Any:
+    """Name the task for people, give it the cluster's settings, and never answer it from a cache.
+
+    It asks for what it needs on MNIST and has no limit: a model or data of your own may need more.
+    """
     return (
         with_environment(task)
         .set_display_name(name)
         .set_caching_options(False)
-        .set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST)
+        .set_cpu_request(cpu)
+        .set_memory_request(memory)
+    )
+
+
+def durable(task: dsl.PipelineTask, name: str, **requests: str) -> dsl.PipelineTask:
+    """Prepare the task, and run it again when its pod is lost."""
+    return prepared_task(task, name, **requests).set_retry(
+        num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST
     )
 
 
@@ -77,7 +90,9 @@ def tune(
             gpu_count=gpu_count,
             gpu_resource=gpu_resource,
         )
-        on_accelerator(durable(searched, "Search"), gpu_count, gpu_resource, node_selector, tolerations)
+        on_accelerator(
+            durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
+        )
     best = choose(
         baseline=baseline, pipeline_run_id=pipeline_run_id, trials_by_worker=dsl.Collected(searched.output)
     )
@@ -147,8 +162,7 @@ def mnist_pipeline(
         "node_selector": node_selector,
         "tolerations": tolerations,
     }
-    close = with_environment(close_run(pipeline_run_id=RUN_ID)).set_display_name("Close run")
-    close.set_caching_options(False)  # a run that is retried in Kubeflow is closed again
+    close = prepared_task(close_run(pipeline_run_id=RUN_ID), "Close run")
     with dsl.ExitHandler(close, name="pipeline"):
         raw = durable(
             ingest(
@@ -205,7 +219,7 @@ def mnist_pipeline(
                 "gpu_resource": gpu_resource,
             }
             baseline = train(step="train-baseline", overrides="{}", seeds=1, **training)
-            on_accelerator(durable(baseline, "Train baseline"), **pool)
+            on_accelerator(durable(baseline, "Train baseline", **COMPUTING), **pool)
             best = tune(
                 development=development,
                 baseline=baseline.outputs["model"],
@@ -222,7 +236,7 @@ def mnist_pipeline(
             )
             best.set_display_name("Tune")
             tuned = train(step="train-tuned", overrides=best.output, seeds=seeds, **training)
-            on_accelerator(durable(tuned, "Train tuned"), **pool)
+            on_accelerator(durable(tuned, "Train tuned", **COMPUTING), **pool)
             evaluation = durable(
                 evaluate(
                     test=prepared.outputs["test"],
@@ -234,6 +248,7 @@ def mnist_pipeline(
                     min_accuracy=min_accuracy,
                 ),
                 "Evaluate",
+                **COMPUTING,
             )
             decision = durable(
                 gate(evaluation=evaluation.outputs["evaluation"], pipeline_run_id=RUN_ID), "Gate"

@@ -246,6 +246,19 @@ def test_kubeflow_reads_what_a_pod_asks_for_from_text_alone(spec: Spec) -> None:
     assert types == ["STRING"] * 2 * len(TRAINING)
 
 
+def test_every_pod_asks_for_processor_and_memory(spec: Spec) -> None:
+    """A pod that asks for nothing is the first to be evicted, and lands where there is no room."""
+    asked = {}
+    for _, _, task in _tasks(spec):
+        if resources := _resources(spec, task):
+            needs = resources["resourceCpuRequest"], resources["resourceMemoryRequest"]
+            asked[task["componentRef"]["name"]] = needs
+    assert {f"exec-{name.removeprefix('comp-')}" for name in asked} == spec["deploymentSpec"][
+        "executors"
+    ].keys()
+    assert {name for name, needs in asked.items() if needs == ("500m", "1Gi")} == {*TRAINING, "comp-evaluate"}
+
+
 def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
     """Kubeflow counts the longest time from the start of the first attempt, and stops the second one there."""
     durations = {
