@@ -49,6 +49,21 @@ data:
         retryStrategy:
           limit: '2'
           retryPolicy: OnError
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: workflow-controller
+  namespace: kubeflow
+spec:
+  template:
+    spec:
+      containers:
+        - name: workflow-controller
+          image: workflow-controller
+          env:
+            - name: TRANSIENT_ERROR_PATTERN
+              value: (?i)preempt
 """
 
 
@@ -65,8 +80,13 @@ def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Resource, 
     return kustomize(tmp_path / "kubeflow" / request.param)
 
 
+def _deployment(resources: tuple[Resource, ...], name: str) -> Resource:
+    (deployment,) = [d for d in of_kind(resources, "Deployment") if d["metadata"]["name"] == name]
+    return deployment
+
+
 def test_the_api_server_reads_our_configuration(rendered: tuple[Resource, ...]) -> None:
-    (deployment,) = of_kind(rendered, "Deployment")
+    deployment = _deployment(rendered, "ml-pipeline")
     (config,) = [c for c in of_kind(rendered, "ConfigMap") if "config.json" in c["data"]]
     specification = pod_of(deployment)["spec"]
     (container,) = containers_of(specification)
@@ -96,6 +116,13 @@ def test_a_step_that_was_stopped_is_tried_again(rendered: tuple[Resource, ...]) 
         "expression": 'lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [137, 143]',
     }
     assert ours == theirs
+
+
+def test_a_workflow_fits_etcd_and_is_compressed_late(rendered: tuple[Resource, ...]) -> None:
+    (container,) = containers_of(pod_of(_deployment(rendered, "workflow-controller"))["spec"])
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert environment.keys() == {"MAX_WORKFLOW_SIZE", "TRANSIENT_ERROR_PATTERN"}
+    assert 1024 * 1024 < int(environment["MAX_WORKFLOW_SIZE"]) < 1.5 * 1024 * 1024
 
 
 def configuration(variant: str) -> dict[str, Any]:
