@@ -28,7 +28,7 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     Raises:
         PipelineError: The server does not answer, or the platform does not start.
     """
-    # Imported for what it sets: how long MLflow's client waits for a server that is gone.
+    # Imported for what it sets: how MLflow's client reaches files, and how long it waits for a server that is gone.
     import components.common.tracking  # noqa: F401
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 # MLflow's own defaults keep a step waiting for minutes when the server is gone.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# Files come and go through the MLflow server. Its client would otherwise ask it for addresses in its own store, which
+# mean nothing where only the server reaches the store: from a laptop to a cluster, or to a server in a container.
+os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
+os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
 # A cluster's own setting (pipelines/environment.py), where Kubeflow's integration has not set the address.
 if "DEFAULT_MLFLOW_TRACKING_URI" in os.environ:
     os.environ.setdefault("MLFLOW_TRACKING_URI", os.environ["DEFAULT_MLFLOW_TRACKING_URI"])

@@ -228,6 +228,31 @@ def test_runs_that_kubeflow_injects_are_used(
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
 
 
+def test_files_come_through_the_server_and_not_from_its_store(
+    mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's address may mean nothing out here; this server offers it all the same."""
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    asked: list[str] = []
+    ask = HttpArtifactRepository._get_presigned_download_url
+
+    def presigned(self: HttpArtifactRepository, path: str) -> object:
+        asked.append(path)
+        return ask(self, path)
+
+    monkeypatch.setattr(HttpArtifactRepository, "_get_presigned_download_url", presigned)
+    run_id = mlflow_client.create_run(mlflow_client.create_experiment(uuid.uuid4().hex)).info.run_id
+    mlflow_client.log_text(run_id, "kept", "note.txt")
+
+    def read() -> str:
+        return Path(mlflow_client.download_artifacts(run_id, "note.txt")).read_text()
+
+    assert (read(), asked) == ("kept", [])
+    monkeypatch.delenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD")
+    assert (read(), asked) == ("kept", ["note.txt"])
+
+
 class Launcher:
     """What Kubeflow's driver and launcher do in MLflow around the task of a step."""
 
