@@ -99,7 +99,7 @@ def delete_command(
     namespace: NamespaceOption = None,
     token_file: TokenOption = None,
 ) -> None:
-    """Delete a schedule; runs that have started go on."""
+    """Delete a schedule, unless a run of it is in progress: Kubeflow would stop it."""
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.schedule import delete_schedule
 

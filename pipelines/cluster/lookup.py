@@ -12,9 +12,21 @@ if TYPE_CHECKING:
 MOST = 200
 
 
+OPERATIONS = {"is": 1, "is not": 2}
+
+
+def predicates(*conditions: tuple[str, str, str]) -> str:
+    """Return the API's filter for what meets all conditions: a key, "is" or "is not", and a value."""
+    found = [
+        {"operation": OPERATIONS[operation], "key": key, "stringValue": value}
+        for key, operation, value in conditions
+    ]
+    return json.dumps({"predicates": found})
+
+
 def named(name: str) -> str:
     """Return the API's filter for that display name."""
-    return json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
+    return predicates(("display_name", "is", name))
 
 
 def experiment_id(cluster: Cluster, name: str, *, create: bool) -> str:

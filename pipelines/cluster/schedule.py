@@ -1,11 +1,12 @@
 """`mnist-pipeline schedule`: recurring runs, declared by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
 from pipelines.cluster.connection import Cluster
-from pipelines.cluster.lookup import MOST, experiment_id, named, pipeline_id, versions
+from pipelines.cluster.follow import FINAL
+from pipelines.cluster.lookup import MOST, experiment_id, named, pipeline_id, predicates, versions
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun
@@ -36,7 +37,8 @@ def set_schedule(
         "created", "replaced" or "unchanged".
 
     Raises:
-        PipelineError: No such pipeline or experiment, or the newest version does not take the arguments.
+        PipelineError: No such pipeline or experiment, the newest version does not take the arguments, or a run of what
+            is to be replaced is in progress.
     """
     from kfp_server_api import (
         V2beta1CronSchedule,
@@ -65,15 +67,37 @@ def set_schedule(
     )
     existing = schedules(cluster, name)
     kept = next((entry for entry in existing if _as_declared(entry, wanted)), None)
+    outdated = [entry for entry in existing if entry is not kept]
+    _check_idle(cluster, outdated)
     if kept is None:
         # kfp.Client demands a version here, which would pin the schedule to it.
         cluster.client._recurring_run_api.recurring_run_service_create_recurring_run(recurring_run=wanted)
-    for entry in existing:
-        if entry is not kept:
-            cluster.client.delete_recurring_run(entry.recurring_run_id)
-    if kept is None:
-        return "replaced" if existing else "created"
-    return "unchanged" if len(existing) == 1 else "replaced"
+    for entry in outdated:
+        cluster.client.delete_recurring_run(entry.recurring_run_id)
+    if outdated:
+        return "replaced"
+    return "unchanged" if kept else "created"
+
+
+def _check_idle(cluster: Cluster, entries: "Iterable[V2beta1RecurringRun]") -> None:
+    """Refuse to delete a recurring run while a run of it is in progress.
+
+    The workflows of a recurring run belong to it, and Kubernetes deletes what belongs to what is deleted: such a run
+    would stop in the middle and be called running for ever.
+    """
+    for entry in entries:
+        unfinished = predicates(
+            ("recurring_run_id", "is", entry.recurring_run_id),
+            *(("state", "is not", state) for state in sorted(FINAL)),
+        )
+        runs = cluster.client.list_runs(
+            page_size=1, experiment_id=entry.experiment_id, filter=unfinished
+        ).runs
+        if runs:
+            raise PipelineError(
+                f"a run of schedule {entry.display_name!r} is in progress, which Kubeflow would stop with it: "
+                f"wait for its end, or terminate it, at {cluster.link(f'runs/details/{runs[0].run_id}')}"
+            )
 
 
 def _as_declared(found: "V2beta1RecurringRun", wanted: "V2beta1RecurringRun") -> bool:
@@ -105,9 +129,10 @@ def delete_schedule(cluster: Cluster, name: str) -> int:
     """Delete every recurring run of that name, and return their number.
 
     Raises:
-        PipelineError: There is none.
+        PipelineError: There is none, or a run of it is in progress.
     """
     found = existing_schedules(cluster, name)
+    _check_idle(cluster, found)
     for entry in found:
         cluster.client.delete_recurring_run(entry.recurring_run_id)
     return len(found)

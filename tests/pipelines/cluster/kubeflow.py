@@ -157,6 +157,9 @@ class Kubeflow:
         self.failures += self.failures_after_start
         return run
 
+    def get_runs(self, query: dict[str, str]) -> Document:
+        return {"runs": _filtered(self.runs, query)}
+
     def get_run(self, run_id: str) -> Document:
         run = _one(self.runs, "run_id", run_id)
         seen = self.progress.pop(0) if len(self.progress) > 1 else self.progress[0]
@@ -198,6 +201,10 @@ class Kubeflow:
         return recurring
 
     def delete_recurring_run(self, recurring_run_id: str) -> Document:
+        """Kubernetes deletes the runs' workflows too, and what runs is stopped."""
+        for run in self.runs:
+            if run.get("recurring_run_id") == recurring_run_id and run["state"] == "RUNNING":
+                self.violations.append(f"a run of {recurring_run_id} was stopped")
         self.recurring_runs.remove(_one(self.recurring_runs, "recurring_run_id", recurring_run_id))
         return {}
 
@@ -234,9 +241,14 @@ def _filtered(found: list[Document], query: dict[str, str]) -> list[Document]:
     if unknown := query.keys() - LISTING - {"namespace", "experiment_id"}:
         raise RefusedError(400, f"unknown query {unknown}")
     for predicate in json.loads(query["filter"])["predicates"] if query.get("filter") else ():
-        if predicate.keys() != {"operation", "key", "stringValue"} or predicate["operation"] != 1:
+        if predicate.keys() != {"operation", "key", "stringValue"} or predicate["operation"] not in {1, 2}:
             raise RefusedError(400, f"unknown predicate {predicate}")
-        found = [entry for entry in found if entry[predicate["key"]] == predicate["stringValue"]]
+        wanted = predicate["operation"] == 1
+        found = [
+            entry
+            for entry in found
+            if (entry.get(predicate["key"], "") == predicate["stringValue"]) == wanted
+        ]
     if query.get("sort_by") == "created_at desc":
         found = found[::-1]
     elif query.get("sort_by"):
@@ -296,6 +308,7 @@ ROUTES: list[tuple[str, str, Callable[..., Document]]] = [
     ("POST", r"pipelines/upload_version", Kubeflow.upload_version),
     ("GET", r"pipelines/([^/:]+)/versions", Kubeflow.get_versions),
     ("POST", r"runs", Kubeflow.post_runs),
+    ("GET", r"runs", Kubeflow.get_runs),
     ("GET", r"runs/([^/:]+)", Kubeflow.get_run),
     ("GET", r"recurringruns", Kubeflow.get_recurring_runs),
     ("POST", r"recurringruns", Kubeflow.post_recurring_runs),

@@ -130,6 +130,32 @@ def test_a_crontabs_five_fields_are_taken_and_explained(
     assert len(kubeflow.recurring_runs) == 1
 
 
+@pytest.mark.parametrize("command", [("schedule", "delete", "nightly"), (*NIGHTLY, "--set", "trials=3")])
+def test_a_schedule_stays_while_a_run_of_it_is_in_progress(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, command: tuple[str, ...]
+) -> None:
+    """Kubernetes deletes a recurring run's workflows with it."""
+    mnist_pipeline(*NIGHTLY)
+    (recurring,) = kubeflow.recurring_runs
+    for run_id, state in (("first", "SUCCEEDED"), ("second", "RUNNING")):
+        of_it = {
+            "recurring_run_id": recurring["recurring_run_id"],
+            "experiment_id": recurring["experiment_id"],
+        }
+        kubeflow.runs.append({"run_id": run_id, "display_name": run_id, "state": state, **of_it})
+    refused = mnist_pipeline(*command)
+    link = f"{os.environ['KF_PIPELINES_ENDPOINT']}/#/runs/details/second"
+    assert (refused.status, len(refused.err)) == (1, 1)
+    assert refused.err[0].startswith("error: a run of schedule 'nightly' is in progress")
+    assert refused.err[0].endswith(link)
+    assert kubeflow.recurring_runs == [recurring]
+    assert mnist_pipeline(*NIGHTLY).out == ["unchanged  nightly  0 0 3 * * *"]
+
+    kubeflow.runs[1]["state"] = "FAILED"
+    assert mnist_pipeline(*command).status == 0
+    assert recurring not in kubeflow.recurring_runs
+
+
 def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
     assert mnist_pipeline("schedule", "list").out == []
     mnist_pipeline(*NIGHTLY)
