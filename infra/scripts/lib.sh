@@ -38,14 +38,21 @@ ${reason:-nothing runs yet}"
         fi
         if [[ $reason != "$last" ]]; then
             say "waiting for $what:"
-            printf '  %s\n' "${reason:-nothing runs yet}"
             last=$reason
+            reason=${reason:-nothing runs yet}
+            printf '  %s\n' "${reason//$'\n'/$'\n  '}"
         fi
         sleep 5
     done
     say "$what is ready"
 }
 
-available() { kubectl --namespace "$1" wait deployment --all --for=condition=Available --timeout=1s; }
+# Asked at once: `kubectl wait` asks one after the other, and its timeout is for all of them.
+available() {
+    local states
+    states=$(kubectl --namespace "$1" get deployments --output \
+        jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Available")].status}{"\n"}{end}')
+    ! grep --quiet --invert-match ' True$' <<<"$states"
+}
 
-complete() { kubectl --namespace mlflow wait job/databases job/bucket --for=condition=Complete --timeout=1s; }
+complete() { kubectl --namespace mlflow wait job/databases job/bucket --for=condition=Complete --timeout=5s; }

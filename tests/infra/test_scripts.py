@@ -166,3 +166,37 @@ def test_without_a_cluster_the_other_verbs_say_so(verb: str, code: int, tmp_path
         else "there is no kind cluster mnist-pipeline"
     )
     assert said in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("states", "ready"),
+    [("a True\\nb True\\n", True), ("a False\\nb True\\n", False), ("a True\\nb \\n", False), ("", False)],
+)
+def test_deployments_are_there_when_all_are_available(states: str, ready: bool, tmp_path: Path) -> None:
+    executable(tmp_path / "kubectl", f"#!/bin/bash\n[[ $4 == deployments ]] && printf '{states}'\n")
+    script = f"source {INFRA / 'scripts' / 'lib.sh'}; available kubeflow"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert (subprocess.run(["bash", "-c", script], env=environment, check=False).returncode == 0) == ready
+
+
+def test_waiting_says_what_for_and_gives_up(tmp_path: Path) -> None:
+    pods = "api 0/1 Pending 0 5s\\nui 1/1 Running 0 5s\\ndb 0/1 Init:0/1 0 5s\\n"
+    body = f"case $4 in pods) printf '{pods}' ;; events) printf 'no room\\non it' ;; esac"
+    executable(tmp_path / "kubectl", f"#!/bin/bash\n{body}\n")
+    script = f"source {INFRA / 'scripts' / 'lib.sh'}; sleep() {{ :; }}; wait_until 1 kubeflow Kubeflow false"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    blocked = ["api Pending no room on it", "db Init:0/1 no room on it"]
+    first, *lines = done.stdout.splitlines()
+    assert (done.returncode, first[9:], lines) == (
+        1,
+        "waiting for Kubeflow:",
+        [f"  {line}" for line in blocked],
+    )
+    head, *lines = done.stderr.splitlines()
+    assert head.startswith(
+        "error: Kubeflow must be ready within 1 s but is not; see kubectl --namespace kubeflow"
+    )
+    assert lines == blocked
