@@ -40,7 +40,7 @@ def follow(cluster: Cluster, run_id: str, steps: Mapping[str, str], tell: Tell) 
                 told[task.task_id] = task.state
                 tell(f"{task.state.lower():10} {steps[task.display_name]}{_seconds(task)}{_error(task)}")
         if run.state in FINAL:
-            tell(f"the run has {run.state.lower()}{_error(run)}")
+            tell(f"the run has {run.state.lower()}{_error(run)}{_failed_drivers(run)}")
             return str(run.state)
         time.sleep(POLL_SECONDS)
 
@@ -88,3 +88,11 @@ def _seconds(task: Any) -> str:
 
 def _error(of: Any) -> str:
     return f": {of.error.message.strip().splitlines()[-1]}" if of.error and of.error.message else ""
+
+
+def _failed_drivers(run: "V2beta1Run") -> str:
+    """Return which of the pods that Kubeflow puts before steps failed: then no step did, and none says why."""
+    tasks = (run.run_details and run.run_details.task_details) or ()
+    names = {task.display_name.partition("(")[0] for task in tasks if task.state == "FAILED"}
+    drivers = sorted(name for name in names if name.endswith("-driver"))
+    return f" in Kubeflow's own {', '.join(drivers)}: the log of that pod says why" if drivers else ""

@@ -87,6 +87,15 @@ def test_a_run_that_did_not_succeed_fails_the_command(
     ]
 
 
+def test_a_failure_before_the_first_step_is_named(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    """As where Kubeflow's own bucket is missing; it tries a driver again, each time as another task."""
+    drivers = [_task(f"root-driver{attempt}", "FAILED", 1, 2) for attempt in ("", "(0)", "(1)")]
+    kubeflow.progress = [{"state": "FAILED", "tasks": [*drivers, _task("mnist-pipeline-1", "FAILED", 1, 2)]}]
+    done = mnist_pipeline("submit", "--wait")
+    assert done.status == 1
+    assert done.out[1:] == ["the run has failed in Kubeflow's own root-driver: the log of that pod says why"]
+
+
 def test_a_server_that_stumbles_does_not_end_the_wait(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine
 ) -> None:
