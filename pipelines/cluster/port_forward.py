@@ -53,9 +53,8 @@ class Tunnel:
         """Open it again where kubectl has ended, as it does when the pod at the other end is replaced."""
         if self._kubectl.poll() is not None:
             self.close()
-            with suppress(
-                PipelineError
-            ):  # whoever calls through it learns that nothing answers, and tries again
+            # Whoever calls through it learns that nothing answers, and tries again.
+            with suppress(PipelineError):
                 self._open()
 
     def close(self) -> None:
