@@ -24,7 +24,7 @@ from benchmarks.page import write_page
 from benchmarks.prepare import prepare
 from benchmarks.results import identity, load, save
 from benchmarks.setting import Benchmark, Results, Setting
-from components.common.source_version import git_sha
+from components.common.provenance import git_sha
 
 # The whole run is compared with what time to quality found.
 BENCHMARKS: dict[str, Benchmark] = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
-from components.common.dataset import Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
 
 TIMES = 10
 ROUNDS = 2

@@ -57,8 +57,8 @@ def seconds_per_call(
     """Return the mean seconds of a call, by batch size and way, for every round."""
     import numpy as np
 
-    from components.common.dataset import open_split
-    from components.common.inference import Classifier
+    from components.common.data.dataset import open_split
+    from components.common.model.classifier import Classifier
 
     classifier = Classifier(Path(directory))
     model = classifier.model

@@ -17,9 +17,9 @@ def prepare(work: Path, data: str) -> tuple[Path, Path]:
 
 def write(data: str, directory: str) -> None:
     """Bring the data in: "digits", or "mnist" from MNIST_DATA_URI or a public mirror."""
-    from components.ingest.fetch import absolute_uri
-    from components.ingest.ingest import IngestConfig, ingest
-    from components.preprocess.preprocess import PreprocessConfig, preprocess
+    from components.common.storage.address import absolute_uri
+    from components.ingest.collect import IngestConfig, ingest
+    from components.preprocess.prepare import PreprocessConfig, preprocess
 
     named = os.environ.get("MNIST_DATA_URI")
     target = Path(directory)

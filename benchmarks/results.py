@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.setting import Floor, Result, Results
-from components.common.files import written_file
+from components.common.storage.files import written_file
 from components.train.runtime import cpu_has_bfloat16
 
 

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from components.common.dataset import Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
 from components.common.errors import PipelineError
-from components.common.trained_model import Training
-from components.train.config import RECIPES
+from components.common.model.training_record import Training
+from components.common.plan.training import RECIPES
 from components.train.runtime import cores, start_tensorflow
 from components.train.trainer import Trainer
 from components.tune.halving import LAST

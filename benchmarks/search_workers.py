@@ -65,7 +65,7 @@ def measure(setting: Setting, _: Results) -> Result:
 
 
 def open_search(baseline: str) -> None:
-    from components.common.trained_model import Training
+    from components.common.model.training_record import Training
     from components.tune.study import create_study
 
     create_study(STUDY, Training.load(Path(baseline)), {}, TRIALS, 1, 0)

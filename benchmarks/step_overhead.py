@@ -68,7 +68,7 @@ def as_dag(work: str, number: int) -> None:
 def in_one_process(work: str, number: int) -> int:
     """Call the steps in the DAG's order; return how many they are."""
     from components.evaluate.step import evaluate_step, gate_step
-    from components.ingest.ingest import IngestConfig
+    from components.ingest.collect import IngestConfig
     from components.ingest.step import ingest_step
     from components.preprocess.step import preprocess_step
     from components.register.check_step import check_changes_step

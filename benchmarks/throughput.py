@@ -54,8 +54,8 @@ def measure(setting: Setting, _: Results) -> Result:
 
 def images_per_second(development: str, recipe: str, changes: dict[str, Any], images: int) -> float:
     """Train on `images` images, after the first calls have compiled everything."""
-    from components.common.dataset import open_split
-    from components.train.config import RECIPES
+    from components.common.data.dataset import open_split
+    from components.common.plan.training import RECIPES
     from components.train.trainer import Trainer
 
     # Long enough a schedule for the warm-up and all that is measured.

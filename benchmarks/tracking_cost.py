@@ -47,10 +47,10 @@ def measure(setting: Setting, _: Results) -> Result:
 
 def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[str, float]:
     """Train as the step does, and return the seconds of the training and of its callbacks."""
-    from components.common.dataset import read_info
-    from components.common.tracking import open_pipeline_run, step_run
-    from components.common.trained_model import Epoch
-    from components.train.config import RECIPES
+    from components.common.data.dataset import read_info
+    from components.common.model.training_record import Epoch
+    from components.common.plan.training import RECIPES
+    from components.common.tracking.run import open_pipeline_run, step_run
     from components.train.step import narrator
     from components.train.train import train
 

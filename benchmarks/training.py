@@ -6,7 +6,7 @@ from typing import Any
 
 def train_once(development: str, recipe: str, changes: dict[str, Any], target: str) -> dict[str, Any]:
     """Train the recipe with `changes` as the train step does, and return what the record of the training says."""
-    from components.train.config import RECIPES
+    from components.common.plan.training import RECIPES
     from components.train.train import train
 
     config = RECIPES[recipe].differing(**changes)
@@ -18,8 +18,8 @@ def test_accuracies(test: str, models: list[str]) -> dict[str, Any]:
     """Read the test split once per model; "ensemble" is the accuracy of the models' mean probabilities."""
     import numpy as np
 
-    from components.common.dataset import open_split
-    from components.common.inference import Classifier
+    from components.common.data.dataset import open_split
+    from components.common.model.classifier import Classifier
 
     split = open_split(Path(test), "test")
     answers = [Classifier(Path(model)).probabilities(split.images) for model in models]

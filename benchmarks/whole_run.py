@@ -61,7 +61,17 @@ def run(home: Path, data: str, *options: str) -> tuple[dict[str, Any], float]:
     Raises:
         RuntimeError: The run failed.
     """
-    command = [sys.executable, "-m", "pipelines.cli", "run", "--json", "--home", str(home), "--data", data]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli.main",
+        "run",
+        "--json",
+        "--home",
+        str(home),
+        "--data",
+        data,
+    ]
     started = time.perf_counter()
     ended = subprocess.run([*command, *options], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from components.common.container_image import IMAGE_VARIABLE
 from components.common.errors import PipelineError
-from components.common.image import IMAGE_VARIABLE
-from components.common.source_version import git_sha
-from components.train.config import RECIPES
+from components.common.plan.training import RECIPES
+from components.common.provenance import git_sha
 from pipelines.pipeline import mnist_pipeline
 
 # A digest, or a tag that is a commit's hash: references that never come to mean another image.

@@ -59,9 +59,9 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     Raises:
         PipelineError: A value breaks the rule of the step that it is for.
     """
+    from components.common.plan.training import configuration
     from components.evaluate.gate import check_min_accuracy
-    from components.preprocess.preprocess import PreprocessConfig
-    from components.train.config import configuration
+    from components.preprocess.prepare import PreprocessConfig
     from components.train.gpu import gpus
     from components.train.step import check_seeds
     from components.tune.step import check_search

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.inference import model_file
-from components.common.registry import CHAMPION
+from components.common.model.aliases import CHAMPION
+from components.common.model.classifier import model_file
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 

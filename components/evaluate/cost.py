@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.dataset import IMAGE_SHAPE
-from components.common.inference import Classifier
+from components.common.data.dataset import IMAGE_SHAPE
+from components.common.model.classifier import Classifier
 
 # Batch size and number of timed calls.
 TIMED = ((1, 50), (256, 8))

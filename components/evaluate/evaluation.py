@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from components.common.files import read_json
+from components.common.storage.files import read_json
 from components.evaluate.calibration import Calibration
 from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Comparison

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
 from components.evaluate.metrics import Metrics, RocCurve
 
 if TYPE_CHECKING:

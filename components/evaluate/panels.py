@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
-from components.common.inference import Classifier
-from components.common.trained_model import Training
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
+from components.common.model.training_record import Training
 from components.evaluate import figures
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
-from components.common.inference import Classifier
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
 from components.evaluate import figures, figures_explain, figures_trust
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.explain import convolutions, explain, first_features

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from components.common.dataset import Split
-from components.common.inference import Classifier
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
 from components.evaluate.cost import Cost, cost
 from components.evaluate.robustness import RobustnessCurve, mean_robustness, robustness
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.panel import Panel
 from components.evaluate.panels import TUTORIAL_ACCURACY

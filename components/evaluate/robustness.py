@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 
 EXAMPLES = 1000
 SEED = 0

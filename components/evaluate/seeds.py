@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.dataset import Split
-from components.common.inference import Classifier
-from components.common.step import say
-from components.common.trained_model import Training, repeats
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
+from components.common.model.training_record import Training, repeats
+from components.common.narration import say
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ import json
 import tempfile
 from pathlib import Path
 
-from components.common.dataset import read_info
-from components.common.registry import registered_model_name
-from components.common.source_version import git_sha
-from components.common.step import say
-from components.common.tracking import TrackedRun, step_run
-from components.common.trained_model import Training
+from components.common.data.dataset import read_info
+from components.common.model.aliases import registered_model_name
+from components.common.model.training_record import Training
+from components.common.narration import say
+from components.common.provenance import git_sha
+from components.common.tracking.run import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
-from components.evaluate.evaluate import evaluate
 from components.evaluate.evaluation import Evaluation
+from components.evaluate.judge import evaluate
 from components.evaluate.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.panel import Panel
 from components.evaluate.report import render_html, render_markdown, render_model_card

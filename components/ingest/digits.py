@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import CLASSES, Split
+from components.common.data.dataset import CLASSES, Split
 
 SMALL, LARGE, MARGIN = 8, 20, 4
 BRIGHTEST = 16

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.common.dataset import Split, checked_split
+from components.common.data.dataset import Split, checked_split
+from components.common.data.raw_data import LabelledBatch
 from components.common.errors import PipelineError
-from components.common.files import sha256_file
-from components.common.object_store import ObjectStore
-from components.common.raw_data import LabelledBatch
+from components.common.storage.files import sha256_file
+from components.common.storage.object_store import ObjectStore
 from components.ingest.npz import read_npz
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 
-from components.common.dataset import Split, checked_split
+from components.common.data.dataset import Split, checked_split
+from components.common.data.idx import read_idx
+from components.common.data.raw_data import RAW_FILES, read_part
 from components.common.errors import PipelineError
-from components.common.idx import read_idx
-from components.common.object_store import ObjectStore
-from components.common.raw_data import RAW_FILES, read_part
-from components.common.step import say
+from components.common.narration import say
+from components.common.storage.address import GIVE_AN_ADDRESS, absolute_uri, fetch, without_query
+from components.common.storage.object_store import ObjectStore
 from components.ingest.digits import load_digits
-from components.ingest.fetch import GIVE_AN_ADDRESS, absolute_uri, fetch, without_query
 from components.ingest.npz import read_npz
 
 # Of the decompressed files.

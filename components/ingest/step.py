@@ -4,13 +4,13 @@ import json
 import os
 from pathlib import Path
 
+from components.common.data.raw_data import SourceInfo
 from components.common.errors import PipelineError
-from components.common.raw_data import SourceInfo
-from components.common.registry import registered_model_name
-from components.common.source_version import git_sha
-from components.common.step import exit_on_user_error
-from components.common.tracking import mlflow_must_answer, open_pipeline_run, step_run
-from components.ingest.ingest import IngestConfig, ingest
+from components.common.model.aliases import registered_model_name
+from components.common.narration import exit_on_user_error
+from components.common.provenance import git_sha
+from components.common.tracking.run import mlflow_must_answer, open_pipeline_run, step_run
+from components.ingest.collect import IngestConfig, ingest
 
 STEP = "ingest"
 

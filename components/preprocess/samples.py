@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 
 
 def draw_samples(split: Split, path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 
 VALIDATION_SHARE = 0.2

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from components.common.tracking import step_run
-from components.preprocess.preprocess import (
+from components.common.tracking.run import step_run
+from components.preprocess.prepare import (
     REPORT_FILE,
     SAMPLES_FILE,
     PreprocessConfig,

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from components.common.dataset import Split, class_counts
+from components.common.data.dataset import Split, class_counts
 from components.common.errors import PipelineError
 
 MOST_IMBALANCE = 3.0

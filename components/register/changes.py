@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.common.registry import CHAMPION
+from components.common.model.aliases import CHAMPION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

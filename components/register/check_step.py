@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.common.compute import code_digest
-from components.common.dataset import read_info
-from components.common.outbox import reason
-from components.common.registry import registered_model_name
-from components.common.step import say
-from components.common.tracking import StepRun, step_run
+from components.common.data.dataset import read_info
+from components.common.model.aliases import registered_model_name
+from components.common.narration import say
+from components.common.provenance import code_digest
+from components.common.tracking.outbox import reason
+from components.common.tracking.run import StepRun, step_run
 from components.register.changes import changes_since_champion, parameters_digest
 
 STEP = "check-changes"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
-from components.common.registry import CHAMPION
+from components.common.model.aliases import CHAMPION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,11 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from components.common.compute import PREFIX, code_digest, lock_digest
-from components.common.image import running_image
-from components.common.source_version import git_sha
-from components.common.tracking import PARENT_TAG
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
+from components.common.provenance import PREFIX, code_digest, git_sha, lock_digest, running_image
+from components.common.tracking.run import PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common import served_model
-from components.common.dataset import CLASSES, IMAGE_SHAPE
+from components.common.data.dataset import CLASSES, IMAGE_SHAPE
 from components.common.errors import PipelineError
-from components.common.files import sha256_file
-from components.common.inference import Classifier
+from components.common.model import served_model
+from components.common.model.classifier import Classifier
+from components.common.storage.files import sha256_file
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -29,7 +29,7 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     """Write the candidate as the new directory `directory`, in the form that MLflow stores and serves.
 
     Both of MLflow's flavors are there: `mlflow.keras.load_model` gives the Keras model, `mlflow.pyfunc.load_model`
-    the compiled function of `components.common.served_model`, of which the directory holds a copy.
+    the compiled function of `components.common.model.served_model`, of which the directory holds a copy.
     """
     import mlflow
     from mlflow.models import Model

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
-from components.common.registry import CHAMPION
+from components.common.model.aliases import CHAMPION
 from components.register.journal import HISTORY_SUFFIX, move_champion, read_moves, settle
 from components.register.verify import verify
 

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.registry import registered_model_name
-from components.common.step import exit_on_user_error, say
-from components.common.tracking import close_pipeline_run, mlflow_must_answer, step_run
-from components.common.trained_model import Training
+from components.common.model.aliases import registered_model_name
+from components.common.model.training_record import Training
+from components.common.narration import exit_on_user_error, say
+from components.common.tracking.run import close_pipeline_run, mlflow_must_answer, step_run
 from components.register.lineage import lineage
-from components.register.register import Registration, register
+from components.register.publish import Registration, register
 
 STEP = "register"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.common.errors import PipelineError
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
 from components.register.package import KNOWN_ANSWERS, file_digests, signature
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from components.common.dataset import IMAGE_SHAPE
+from components.common.data.dataset import IMAGE_SHAPE
 
 if TYPE_CHECKING:
     import tensorflow as tf

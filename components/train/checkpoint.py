@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.common.errors import PipelineError
-from components.common.files import written_file
-from components.common.object_store import ObjectStore
+from components.common.storage.files import written_file
+from components.common.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from components.train.trainer import Trainer

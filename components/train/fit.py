@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from components.common.dataset import Split
-from components.common.trained_model import Epoch
+from components.common.data.dataset import Split
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.checkpoint import Checkpoint
-from components.train.config import TrainConfig
 from components.train.trainer import Trainer
 
 if TYPE_CHECKING:

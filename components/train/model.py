@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from components.common.dataset import CLASSES, IMAGE_SHAPE
-from components.train.config import TrainConfig
+from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.plan.training import TrainConfig
 from components.train.runtime import dtype_policy
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 
 if TYPE_CHECKING:
     import keras

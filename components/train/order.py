@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 
 
 class BatchOrder:

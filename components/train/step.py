@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.common.dataset import read_info
+from components.common.data.dataset import read_info
 from components.common.errors import PipelineError
-from components.common.step import say
-from components.common.tracking import StepRun, step_run
-from components.common.trained_model import TRAINING_FILE, Epoch, Training, repeat_directory
-from components.train.config import configuration
+from components.common.model.training_record import TRAINING_FILE, Epoch, Training, repeat_directory
+from components.common.narration import say
+from components.common.plan.training import configuration
+from components.common.tracking.run import StepRun, step_run
 from components.train.gpu import require_gpus
 from components.train.train import train
 

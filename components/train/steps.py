@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.common.dataset import CLASSES, IMAGE_SHAPE
+from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.plan.training import TrainConfig
 from components.train.augment import augment
-from components.train.config import TrainConfig
 from components.train.order import BatchOrder
 from components.train.runtime import gpus, shards_of
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.dataset import open_split, read_info
-from components.common.trained_model import MODEL_FILE, Epoch, Training
+from components.common.data.dataset import open_split, read_info
+from components.common.model.training_record import MODEL_FILE, Epoch, Training
+from components.common.plan.training import TrainConfig
 from components.train.checkpoint import Checkpoint
-from components.train.config import TrainConfig
 from components.train.fit import run
 from components.train.model import build_model
 from components.train.trainer import Trainer

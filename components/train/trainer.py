@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.trained_model import Epoch
-from components.train.config import TrainConfig
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.model import build_model
 from components.train.optimizer import compile_model
 from components.train.order import BatchOrder

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.image import BASE_IMAGE
+from components.common.container_image import BASE_IMAGE
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)

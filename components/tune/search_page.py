@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.tune.choose import Choice
+from components.tune.choice import Choice
 
 if TYPE_CHECKING:
     import optuna

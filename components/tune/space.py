@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

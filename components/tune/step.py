@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.dataset import open_split
+from components.common.data.dataset import open_split
 from components.common.errors import PipelineError
-from components.common.step import say
-from components.common.tracking import step_run
-from components.common.trained_model import Training
-from components.train.config import TrainConfig
+from components.common.model.training_record import Training
+from components.common.narration import say
+from components.common.plan.training import TrainConfig
+from components.common.tracking.run import step_run
 from components.train.gpu import require_gpus
 from components.train.step import checkpoint_directory
-from components.tune.choose import Choice, choose
+from components.tune.choice import Choice, choose
 from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
 from components.tune.space import distributions

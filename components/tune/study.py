@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
-from components.common.trained_model import Training
-from components.train.config import TrainConfig
+from components.common.model.training_record import Training
+from components.common.plan.training import TrainConfig
 from components.tune.claims import Claims, DatabaseClaims, FileClaims
 from components.tune.halving import LAST, RUNGS, Known
 from components.tune.space import distributions, draw, options, params

@@ -7,12 +7,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.step import say
-from components.common.tracking import TrackedRun
+from components.common.narration import say
+from components.common.plan.training import TrainConfig
+from components.common.tracking.run import TrackedRun
 from components.train.checkpoint import Checkpoint
-from components.train.config import TrainConfig
 from components.train.fit import CHECKPOINT_SECONDS
 from components.train.trainer import Trainer
 from components.tune.claims import Claims

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from components.common.object_store import ObjectStore
+from components.common.storage.object_store import ObjectStore
 from components.ingest.sources import mnist_available
 
 FALLBACK = (

@@ -11,7 +11,7 @@ from benchmarks.data_size import tile
 from benchmarks.prepare import prepare
 from benchmarks.process import call
 from benchmarks.setting import Benchmark, Floor, Result, Results, Setting
-from components.common.dataset import open_split
+from components.common.data.dataset import open_split
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,44 @@
-"""Small data of MNIST's form, and a bucket of one's own in the object store."""
+"""Small data of MNIST's form, a web server that hands it out, and an empty bucket in the object store."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
-from components.common.object_store import ObjectStore
+from components.common.data.dataset import Split
+from components.common.data.raw_data import write_part
+from components.common.storage.object_store import ObjectStore
 from pipelines.local.mlflow_api import close_abandoned_runs
 from pipelines.local.platform import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mypy_boto3_s3 import S3Client
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves files; below ``/broken`` nothing works, and below ``/short`` answers break off."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/broken/"):
+            self.send_error(503)
+        elif self.path.startswith("/short/"):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"short")
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
@@ -27,6 +50,25 @@ def make_split() -> Callable[..., Split]:
         return Split(images, (np.arange(count) % 10).astype(np.uint8))
 
     return make
+
+
+@pytest.fixture
+def raw(tmp_path: Path, make_split: Callable[..., Split]) -> Path:
+    """Directory ``small`` with idx files of 40 training and 20 test images."""
+    directory = tmp_path / "sources" / "small"
+    directory.mkdir(parents=True)
+    write_part(directory, "train", make_split(40))
+    write_part(directory, "test", make_split(20, seed=1))
+    return directory
+
+
+@pytest.fixture
+def web_server(raw: Path) -> Iterator[str]:
+    """Address of a server of the directory that `raw` lies in."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(raw.parent))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture

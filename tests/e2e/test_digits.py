@@ -37,7 +37,17 @@ QUICK = (
 
 
 def command(home: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines.cli", "run", "--home", str(home), "--json", *QUICK, *options]
+    return [
+        sys.executable,
+        "-m",
+        "pipelines.cli.main",
+        "run",
+        "--home",
+        str(home),
+        "--json",
+        *QUICK,
+        *options,
+    ]
 
 
 def run(home: Path, *options: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.components.common.drawings import landscape, twenty
+from tests.pipelines.models.drawings import landscape, twenty
 
 pytestmark = pytest.mark.skipif(
     "MNIST_DATA_URI" not in os.environ, reason="MNIST_DATA_URI does not name MNIST"
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 def _command(*arguments: object) -> str:
     """Run the command line; return its standard output."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipelines.cli.main", *map(str, arguments)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
-from components.train.config import RECIPES
+from components.common.plan.training import RECIPES
 from pipelines.parameters import check_arguments, defaults, parse_settings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.train.config import RECIPES
+from components.common.plan.training import RECIPES
 
 Spec = dict[str, Any]
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.dataset import Split, write_splits
-from components.common.trained_model import Epoch, Training
+from components.common.data.dataset import Split, write_splits
+from components.common.model.training_record import Epoch, Training
 from components.evaluate.champion import ChampionModel
-from components.evaluate.evaluate import evaluate
 from components.evaluate.evaluation import Evaluation
+from components.evaluate.judge import evaluate
 
 MakeModel = Callable[..., Path]
 

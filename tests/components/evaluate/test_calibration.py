@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
 from components.evaluate.calibration import TEMPERATURES, fit_temperature, reliability, temper
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
 from components.evaluate.champion import fetch_champion
 from pipelines.local.platform import Platform
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
 from components.evaluate.cost import cost
 
 

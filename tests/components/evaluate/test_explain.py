@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
-from components.common.inference import Classifier
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
+from components.common.plan.training import TrainConfig
 from components.evaluate.explain import convolutions, explain, first_features
-from components.train.config import TrainConfig
 from components.train.model import build_model
 
 

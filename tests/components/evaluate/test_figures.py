@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.trained_model import Epoch, Training
+from components.common.model.training_record import Epoch, Training
 from components.evaluate import figures
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import measure

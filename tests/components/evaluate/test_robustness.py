@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.evaluate.robustness import CORRUPTIONS, mean_robustness, robustness, rotate, shift
 
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.dataset import Split, open_split, write_splits
-from components.common.tracking import find_pipeline_run, open_pipeline_run
+from components.common.data.dataset import Split, open_split, write_splits
+from components.common.plan.training import TrainConfig
+from components.common.tracking.run import find_pipeline_run, open_pipeline_run
 from components.evaluate.step import evaluate_step, gate_step
 from components.register.step import register_step
-from components.train.config import TrainConfig
 from components.train.train import train
 
 if TYPE_CHECKING:

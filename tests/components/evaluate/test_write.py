@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.tiles import certainty, tiles
 

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 from sklearn.datasets import load_digits as load_bundled
 
-from components.common.dataset import checked_split, class_counts
+from components.common.data.dataset import checked_split, class_counts
 from components.ingest.digits import load_digits
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.tracking import find_pipeline_run
-from components.ingest.ingest import IngestConfig
+from components.common.tracking.run import find_pipeline_run
+from components.ingest.collect import IngestConfig
 from components.ingest.step import ingest_step, refuse_foreign_model
 
 if TYPE_CHECKING:

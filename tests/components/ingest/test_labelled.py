@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
+from components.common.data.raw_data import LabelledBatch
 from components.common.errors import PipelineError
-from components.common.object_store import ObjectStore
-from components.common.raw_data import LabelledBatch
+from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled
 
 if TYPE_CHECKING:

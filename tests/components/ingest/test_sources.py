@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
+from components.common.data.idx import write_idx
+from components.common.data.raw_data import read_part
 from components.common.errors import PipelineError
-from components.common.idx import write_idx
-from components.common.object_store import ObjectStore
-from components.common.raw_data import read_part
+from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
 from components.ingest.sources import Source, load_source, mnist_available
 

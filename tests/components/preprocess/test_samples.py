@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.preprocess.samples import draw_samples
 
 

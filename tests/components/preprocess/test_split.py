@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from components.common.dataset import Split, class_counts
+from components.common.data.dataset import Split, class_counts
 from components.common.errors import PipelineError
 from components.preprocess.split import split_development
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.preprocess.validation import SplitReport, validate
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.trained_model import MODEL_FILE, Epoch, Training
-from components.train.config import TrainConfig
+from components.common.model.training_record import MODEL_FILE, Epoch, Training
+from components.common.plan.training import TrainConfig
 from components.train.model import build_model
 
 if TYPE_CHECKING:

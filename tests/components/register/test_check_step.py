@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.common.compute import code_digest
-from components.common.dataset import Split, read_info, write_splits
-from components.common.tracking import find_pipeline_run, open_pipeline_run, step_run
-from components.common.trained_model import MODEL_FILE, Training
+from components.common.data.dataset import Split, read_info, write_splits
+from components.common.model.training_record import MODEL_FILE, Training
+from components.common.provenance import code_digest
+from components.common.tracking.run import find_pipeline_run, open_pipeline_run, step_run
 from components.register import check_step
 from components.register.changes import parameters_digest
 from components.register.check_step import check_changes_step

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.compute import code_digest, lock_digest
-from components.common.tracking import find_pipeline_run, open_pipeline_run, step_run
+from components.common.provenance import code_digest, lock_digest
+from components.common.tracking.run import find_pipeline_run, open_pipeline_run, step_run
 from components.register.step import close_run_step, register_step
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from components.common.errors import PipelineError
 from components.register import package
 from components.register.journal import alias_champion, read_moves
-from components.register.register import register
+from components.register.publish import register
 from components.register.steer import find_model, find_version, promote, rollback
 from components.register.verify import verify
 from pipelines.local.platform import Platform

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.dataset import Split, write_splits
-from components.common.trained_model import Epoch
-from components.train.config import TrainConfig
+from components.common.data.dataset import Split, write_splits
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.fit import fit
 from components.train.weights import weights_digest
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.trained_model import Epoch
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.checkpoint import Checkpoint
-from components.train.config import TrainConfig
 from components.train.fit import TERMINATED, fit
 from components.train.trainer import Trainer
 from components.train.weights import weights_digest
@@ -124,7 +124,7 @@ def _train(
     development: Path, config: TrainConfig, directory: Path, interval: float
 ) -> "subprocess.Popen[str]":
     code = (
-        "import os; from pathlib import Path; from components.train.config import TrainConfig; "
+        "import os; from pathlib import Path; from components.common.plan.training import TrainConfig; "
         "from components.train.train import train; "
         f"os.environ['CHECKPOINT_SECONDS'] = {str(interval)!r}; "
         f"config = TrainConfig.model_validate_json({config.model_dump_json()!r}); "

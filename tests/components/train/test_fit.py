@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from components.common.dataset import Split
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.common.trained_model import Epoch
-from components.train.config import TrainConfig
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.fit import fit
 from components.train.model import build_model
 from components.train.weights import weights_digest
@@ -33,7 +33,7 @@ def test_another_process_gives_the_same_model(development: Path, random: TrainCo
 
 def _digest_of_another_process(development: Path, config: TrainConfig, target: Path) -> str:
     code = (
-        "from pathlib import Path; from components.train.config import TrainConfig; "
+        "from pathlib import Path; from components.common.plan.training import TrainConfig; "
         "from components.train.train import train; "
         f"config = TrainConfig.model_validate_json({config.model_dump_json()!r}); "
         f"print(train(Path({str(development)!r}), config, 'mine', Path({str(target)!r}), print).weights_digest)"

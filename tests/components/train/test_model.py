@@ -9,9 +9,9 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
-from components.common.inference import Classifier
+from components.common.model.classifier import Classifier
+from components.common.plan.training import TrainConfig
 from components.evaluate.calibration import temper
-from components.train.config import TrainConfig
 from components.train.model import build_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 from components.train.model import build_model
 from components.train.normalization import FusedBatchNormalization, set_precise_statistics
 

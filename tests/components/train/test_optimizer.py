@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 from components.train.muon import Muon
 from components.train.optimizer import compile_model
 

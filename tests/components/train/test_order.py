@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.dataset import Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
 from components.train.order import BatchOrder
 
 MakeSplit = Callable[..., Split]

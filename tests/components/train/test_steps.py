@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 
 SCRIPT = """
 import json, sys
 import tensorflow as tf
 from pathlib import Path
-from components.common.dataset import open_split
+from components.common.data.dataset import open_split
 from components.train import runtime, trainer
-from components.train.config import TrainConfig
+from components.common.plan.training import TrainConfig
 
 development, config, replicas = Path(sys.argv[1]), TrainConfig.model_validate_json(sys.argv[2]), int(sys.argv[3])
 tf.config.set_logical_device_configuration(

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from components.common.dataset import Split, read_info
+from components.common.data.dataset import Split, read_info
 from components.common.errors import PipelineError
-from components.common.trained_model import Epoch, Training
-from components.train.config import TrainConfig
+from components.common.model.training_record import Epoch, Training
+from components.common.plan.training import TrainConfig
 from components.train.train import train
 from components.train.weights import weights_digest
 

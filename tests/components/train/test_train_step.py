@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.common.tracking import StepRun
-from components.common.trained_model import Epoch, Training, repeats
+from components.common.model.training_record import Epoch, Training, repeats
+from components.common.tracking.run import StepRun
 from components.train.step import narrator, train_step
 
 pytestmark = pytest.mark.usefixtures("untracked")

@@ -1,8 +1,8 @@
 import pytest
 
-from components.common.dataset import Split
-from components.common.trained_model import Epoch
-from components.train.config import TrainConfig
+from components.common.data.dataset import Split
+from components.common.model.training_record import Epoch
+from components.common.plan.training import TrainConfig
 from components.train.trainer import Trainer
 from components.train.weights import weights_digest
 

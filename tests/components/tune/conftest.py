@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg2  # type: ignore[import-untyped]
 import pytest
 
-from components.common.dataset import Split, write_splits
-from components.common.trained_model import Epoch, Training
-from components.train.config import TrainConfig
+from components.common.data.dataset import Split, write_splits
+from components.common.model.training_record import Epoch, Training
+from components.common.plan.training import TrainConfig
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from components.train.config import TrainConfig
-from components.tune.choose import Choice, Contender
+from components.common.plan.training import TrainConfig
+from components.tune.choice import Choice, Contender
 from components.tune.search_page import draw_figures, write_page
 from components.tune.space import distributions, params
 

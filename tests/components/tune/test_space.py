@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from components.common.errors import PipelineError
-from components.train.config import RECIPES, TrainConfig
+from components.common.plan.training import RECIPES, TrainConfig
 from components.tune.space import SEARCH_SPACE, distributions, draw, options, params
 
 FAST = RECIPES["fast"]

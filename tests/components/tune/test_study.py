@@ -5,8 +5,8 @@ import pytest
 from optuna.trial import TrialState
 
 from components.common.errors import PipelineError
-from components.common.trained_model import Training
-from components.train.config import RECIPES
+from components.common.model.training_record import Training
+from components.common.plan.training import RECIPES
 from components.tune.halving import Known
 from components.tune.space import SEARCH_SPACE
 from components.tune.study import SearchRecord, create_study, open_study, storage

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset import Split, open_split
-from components.common.outbox import Outbox
-from components.common.tracking import TrackedRun
-from components.common.trained_model import Training
-from components.train.config import TrainConfig
+from components.common.data.dataset import Split, open_split
+from components.common.model.training_record import Training
+from components.common.plan.training import TrainConfig
+from components.common.tracking.outbox import Outbox
+from components.common.tracking.run import TrackedRun
 from components.train.trainer import Trainer
 from components.tune import trials
 from components.tune.halving import Leg

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.common.trained_model import Training
+from components.common.model.training_record import Training
 from components.tune.step import choose_step, open_study_step, search_step
 from components.tune.study import open_study
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from pipelines.cluster import follow
 from tests.pipelines.cluster.kubeflow import Kubeflow, serving
 

@@ -129,7 +129,7 @@ def test_a_token_that_expires_while_waiting_says_that_the_run_goes_on(
 
 def test_ctrl_c_ends_the_wait_and_not_the_run(kubeflow: Kubeflow) -> None:
     kubeflow.progress = [{"state": "RUNNING", "tasks": [_task("ingest", "RUNNING", 3)]}]
-    command = [sys.executable, "-u", "-m", "pipelines.cli", "submit", "--wait"]
+    command = [sys.executable, "-u", "-m", "pipelines.cli.main", "submit", "--wait"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as submitting:
         assert submitting.stdout
         assert submitting.stderr

@@ -1,0 +1,137 @@
+"""Class probabilities from a trained or a registered model: the one way in which the project asks a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.dataset import CLASSES
+from components.common.errors import PipelineError
+from components.common.model.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from keras import Model
+    from keras.layers import Dense, Layer
+
+
+class Classifier:
+    """A loaded model; load it once, then ask it for one image or a hundred thousand.
+
+    >>> classifier = Classifier(directory)
+    >>> probabilities = classifier.probabilities(images)
+
+    Args:
+        directory: A trained model, or a registered one as MLflow stores it.
+
+    Raises:
+        PipelineError: The directory does not hold exactly one Keras model, or it does not load.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = model_file(directory)
+        self.model = _load(self.path)
+        try:
+            self._served = ServedModel(self.model)
+        except (ValueError, TypeError) as error:
+            raise _refused(self.path, error) from error
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the model makes of the images.
+
+        Args:
+            images: uint8, N x 28 x 28, 0 is background; may be memory mapped, a batch at a time is read.
+
+        Returns:
+            Probabilities, float32, N x 10; each row sums to 1.
+
+        Raises:
+            PipelineError: The model does not take such images, or does not give ten probabilities an image.
+        """
+        try:
+            probabilities = self._served.predict(images)
+        except (ValueError, TypeError) as error:
+            raise _refused(self.path, error) from error
+        _check(probabilities, len(images), self.path)
+        return probabilities
+
+    @property
+    def chain(self) -> "list[Layer]":
+        """The layers from image to probabilities, one after the other; where views are averaged, those of one view.
+
+        Empty where the model is no such chain.
+        """
+        from keras import Sequential
+
+        if isinstance(self.model, Sequential):
+            return list(self.model.layers)
+        weighted = [layer for layer in self.model.layers if layer.weights]
+        if len(weighted) == 1 and isinstance(weighted[0], Sequential):
+            return [*weighted[0].layers, self.model.layers[-1]]
+        return []
+
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits by `temperature`, by dividing the weights that give them: no layer is added.
+
+        Raises:
+            PipelineError: The model does not end in a dense layer and a softmax.
+        """
+        dense = self._output_layer()
+        dense.set_weights([weights / temperature for weights in dense.get_weights()])
+        self._served = ServedModel(self.model)
+
+    def _output_layer(self) -> "Dense":
+        from keras import activations, layers
+
+        chain = self.chain or self.model.layers
+        last = next((layer for layer in reversed(chain) if layer.weights), None)
+        if isinstance(last, layers.Dense):
+            allowed = (activations.softmax,) if last is chain[-1] else (activations.linear,)
+            if last.activation in allowed:
+                return last
+        raise PipelineError(
+            f"{self.path} must end in a dense layer and a softmax, so that calibration can scale its logits, "
+            f"but its last layer with weights is {type(last).__name__ if last else 'none'}."
+        )
+
+
+def model_file(directory: Path) -> Path:
+    """Return the one `.keras` file in `directory`, or else below it; MLflow keeps it some levels down."""
+    files = sorted(directory.glob("*.keras")) or sorted(directory.rglob("*.keras"))
+    if len(files) != 1:
+        found = ", ".join(str(file.relative_to(directory)) for file in files) or "none"
+        raise PipelineError(f"{directory} must hold exactly one .keras file but holds {found}.")
+    return files[0]
+
+
+def _load(path: Path) -> "Model":
+    from keras.saving import load_model
+
+    try:
+        return load_model(path, compile=False)
+    except (
+        Exception
+    ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise PipelineError(f"{path} must be a readable Keras model but is not: {reason}") from error
+
+
+def _refused(path: Path, error: Exception) -> PipelineError:
+    reason = str(error).partition("\n")[0]
+    return PipelineError(f"{path} must take uint8 images N x 28 x 28 but does not: {reason}")
+
+
+def _check(probabilities: NDArray[Any], examples: int, path: Path) -> None:
+    if probabilities.shape != (examples, CLASSES):
+        raise PipelineError(
+            f"{path} must answer with {CLASSES} probabilities an image but answers {examples} images with an "
+            f"array of shape {probabilities.shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise PipelineError(
+            f"{path} must answer with finite probabilities but gives NaN or infinity: its training diverged, "
+            "train it again with a lower learning rate."
+        )
+    off = np.abs(probabilities.sum(axis=1) - 1).max(initial=0)
+    if off > 1e-2 or probabilities.min(initial=0) < 0:
+        raise PipelineError(f"{path} must end in a softmax but its outputs are no probabilities.")

@@ -1,0 +1,75 @@
+"""Files by address: a path, or a file, http(s) or s3 URI."""
+
+import shutil
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from components.common.errors import PipelineError
+from components.common.storage.object_store import ObjectStore
+
+CONNECT_SECONDS, READ_SECONDS = 3, 30
+GIVE_AN_ADDRESS = "set MNIST_DATA_URI or give --data a directory or address that holds the four idx files"
+
+
+def absolute_uri(address: str) -> str:
+    """The URI of a path that exists; a URI as it is.
+
+    Raises:
+        PipelineError: It is neither.
+    """
+    scheme, is_uri, _ = address.partition("://")
+    if scheme in {"file", "http", "https", "s3"}:
+        return address
+    if is_uri:
+        raise PipelineError(f"data must be a path or a file, http, https or s3 URI but is {address}")
+    path = Path(address).expanduser().resolve()
+    if not path.exists():
+        raise PipelineError(f"data must be mnist, digits, a path or a URI but {path} does not exist")
+    return path.as_uri()
+
+
+def without_query(uri: str) -> str:
+    """The URI to record and to show: a query may hold a signature that grants access."""
+    return uri.partition("?")[0] if uri.startswith("http") else uri
+
+
+def fetch(uri: str, target: Path) -> bool:
+    """Copy what lies at `uri` to `target`; False where there is nothing.
+
+    Raises:
+        PipelineError: The server does not answer, or refuses.
+    """
+    scheme, _, _ = uri.partition("://")
+    if scheme == "file":
+        return _copy(Path(urllib.request.url2pathname(urllib.parse.urlsplit(uri).path)), target)
+    if scheme == "s3":
+        store, key = ObjectStore.for_uri(uri)
+        return store.download(key, target)
+    return _download(uri, target)
+
+
+def _copy(path: Path, target: Path) -> bool:
+    if not path.is_file():
+        return False
+    shutil.copyfile(path, target)
+    return True
+
+
+def _download(uri: str, target: Path) -> bool:
+    import requests
+
+    name = without_query(uri)
+    try:
+        with requests.get(uri, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+            # A public bucket that may not be listed says 403 of what it does not hold.
+            if response.status_code in {403, 404}:
+                return False
+            response.raise_for_status()
+            with target.open("wb") as file:
+                file.writelines(response.iter_content(1 << 20))
+    except requests.HTTPError as error:
+        raise PipelineError(f"{name} answers {error.response.status_code}") from error
+    except requests.RequestException as error:
+        raise PipelineError(f"{name} does not answer ({type(error).__name__})") from error
+    return True

@@ -1,0 +1,117 @@
+"""The only writer of the model registry."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from components.common.model.aliases import CHALLENGER, CHAMPION
+from components.common.storage.files import combined_digest
+from components.common.tracking.run import PIPELINE_RUN_TAG
+from components.register.journal import move_champion
+from components.register.package import file_digests, package
+from components.register.verify import FILES_TAG, verify
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A registered model version."""
+
+    name: str
+    version: str
+    uri: str
+    aliases: tuple[str, ...]
+
+
+def register(
+    candidate: Path,
+    name: str,
+    run_id: str,
+    pipeline_run_id: str,
+    judged_against: str | None,
+    description: str,
+    tags: Mapping[str, str],
+) -> Registration:
+    """Register the candidate and make it champion.
+
+    The champion alias moves last: a crash at any point before leaves the old champion in place, and a retry takes up
+    the version that the first attempt made.
+
+    Args:
+        candidate: Model directory with model.keras.
+        name: Registered model to add a version to; created when missing.
+        run_id: MLflow run that the version comes from; it goes on running.
+        pipeline_run_id: Recognizes an earlier attempt of the same run.
+        judged_against: Version of the champion that the candidate was compared with, if there was one.
+        description: Markdown shown on the version's page.
+        tags: Lineage of the version.
+
+    Raises:
+        PipelineError: The champion is no longer the one that the candidate was compared with, or the stored model is
+            not what was sent; the new version stays challenger.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    found = _earlier_attempt(client, name, pipeline_run_id)
+    registered = found or _new_version(
+        client, candidate, name, run_id, {**tags, PIPELINE_RUN_TAG: pipeline_run_id}
+    )
+    number = str(registered.version)
+    client.update_model_version(name, number, description)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    with TemporaryDirectory() as scratch:
+        verify(client, name, number, Path(scratch, "model")).require()
+    move_champion(
+        client,
+        name,
+        before=judged_against or "",
+        after=number,
+        action="register",
+        who=f"pipeline run {pipeline_run_id}",
+        why="passed the gate",
+    )
+    return Registration(name, number, f"models:/{name}/{number}", (CHALLENGER, CHAMPION))
+
+
+def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
+    for found in client.search_model_versions(f"name = '{name}'"):
+        if found.tags.get(PIPELINE_RUN_TAG) == pipeline_run_id and found.status == "READY":
+            return found
+    return None
+
+
+def _new_version(
+    client: "MlflowClient", candidate: Path, name: str, run_id: str, tags: dict[str, str]
+) -> "ModelVersion":
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import RestException
+
+    experiment_id = client.get_run(run_id).info.experiment_id
+    logged = client.create_logged_model(experiment_id, name, run_id)
+    with TemporaryDirectory() as scratch:
+        directory = Path(scratch, "model")
+        package(candidate, directory, logged, run_id)
+        files = file_digests(directory)
+        client.log_model_artifacts(logged.model_id, str(directory))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    try:
+        client.create_registered_model(name)
+    except RestException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(
+        name,
+        logged.model_uri,
+        run_id=run_id,
+        tags={**tags, FILES_TAG: json.dumps(files), "model_digest": combined_digest(files)},
+        model_id=logged.model_id,
+        await_creation_for=0,
+    )

@@ -1,0 +1,161 @@
+"""The command line, `mnist-pipeline`."""
+
+import json
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common.errors import PipelineError
+from pipelines.cli import models as cli_models
+from pipelines.cli import predict as cli_use
+from pipelines.cli.cluster import app as cluster_commands
+from pipelines.cli.schedule import app as schedule_commands
+
+app = typer.Typer(
+    help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cluster_commands)
+app.add_typer(schedule_commands, name="schedule")
+
+app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_use.app)
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", help="Directory that keeps data, history and logs of the embedded platform.")
+]
+DEFAULT_HOME = Path(".mnist-pipeline")
+
+
+class Runner(StrEnum):
+    """What runs the steps on this machine."""
+
+    SUBPROCESS = "subprocess"
+    DOCKER = "docker"
+
+
+@app.command()
+def run(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="auto, mnist, digits, or the path or URI of other 28x28 data. auto takes $MNIST_DATA_URI, the "
+            "stored copy or the public mirrors, and without a network the bundled digits."
+        ),
+    ] = "auto",
+    recipe: Annotated[str | None, typer.Option(help="fast, or seed for the tutorial's training.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Configurations to try, the baseline included.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any pipeline parameter; may be repeated."),
+    ] = None,
+    runner: Annotated[
+        Runner, typer.Option(help="Run the steps as processes, or in containers of a Docker engine.")
+    ] = Runner.SUBPROCESS,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image of the steps, with --runner docker; by default mnist-pipeline:COMMIT."),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")
+    ] = False,
+) -> None:
+    """Run the whole pipeline on this machine, on an embedded object store and MLflow server."""
+    from pipelines.local.home import Home
+    from pipelines.local.run import run as run_locally
+    from pipelines.local.summary import render
+    from pipelines.parameters import parse_settings
+
+    options = {"recipe": recipe, "trials": trials}
+    arguments = {name: value for name, value in options.items() if value is not None}
+    arguments |= parse_settings(settings or [])
+    summary = run_locally(
+        Home(home),
+        data,
+        arguments,
+        lambda line: typer.echo(line, err=as_json),
+        _image_of_steps(runner, image),
+    )
+    for line in render(summary):
+        typer.echo(line, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(summary.as_json()))
+    if summary.error:
+        raise typer.Exit(1)
+
+
+def _image_of_steps(runner: Runner, image: str | None) -> str | None:
+    if runner == Runner.DOCKER:
+        from pipelines.compile import default_image
+
+        return image or default_image()
+    if image:
+        raise PipelineError(f"--image needs --runner docker but got {image!r} without it.")
+    return None
+
+
+@app.command()
+def ui(home: HomeOption = DEFAULT_HOME) -> None:
+    """Serve the history of earlier runs in MLflow until Ctrl-C."""
+    from pipelines.local.home import Home
+    from pipelines.local.platform import embedded_platform
+    from pipelines.local.summary import history_links
+
+    with embedded_platform(Home(home)) as platform:
+        for title, link in history_links(platform.tracking_uri):
+            typer.echo(f"  {title:13} {link}")
+        typer.echo("Ctrl-C to stop.")
+        signal.pause()
+
+
+@app.command(name="compile")
+def compile_command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
+        "mnist-pipeline.yaml"
+    ),
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),
+    ] = None,
+    kubernetes_manifests: Annotated[
+        bool, typer.Option("--kubernetes-manifests", help="Write Pipeline and PipelineVersion resources.")
+    ] = False,
+) -> None:
+    """Compile the pipeline for Kubeflow."""
+    from pipelines.compile import compile_pipeline, default_image
+
+    compile_pipeline(output, image or default_image(), kubernetes_manifests=kubernetes_manifests)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def doctor(home: HomeOption = DEFAULT_HOME) -> None:
+    """Check Python, store, MLflow, data, container engine and cluster."""
+    from pipelines.cli.doctor import examine
+
+    findings = list(examine(home))
+    for finding in findings:
+        typer.echo(finding.line())
+    if any(finding.fatal and not finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line, and Ctrl-C and SIGTERM end it in order."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(standalone_mode=True)
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

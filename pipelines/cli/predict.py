@@ -1,0 +1,132 @@
+"""`mnist-pipeline predict`, `serve` and `reproduce`: what one does with a registered model."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.common.errors import PipelineError
+from pipelines.cli.models import DEFAULT_HOME, HomeOption, ModelOption, VersionArgument
+
+if TYPE_CHECKING:
+    from components.register.verify import Verification
+
+app = typer.Typer()
+
+REJECT_BELOW = 0.5
+
+VersionOption = Annotated[str, typer.Option("--version", help="A number, or an alias.")]
+
+
+@contextmanager
+def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verification, dict[str, str]]]":
+    """Yield a version that was fetched and found sound, and its tags.
+
+    Raises:
+        PipelineError: There is no such version, or it is not what was registered.
+    """
+    from components.register.steer import find_model, find_version
+    from components.register.verify import verify
+    from pipelines.models.versions import open_registry
+
+    with open_registry(home) as client, TemporaryDirectory() as scratch:
+        name = find_model(client, model)
+        number = find_version(client, name, version)
+        found = verify(client, name, number, Path(scratch, "model"))
+        found.require()
+        yield found, client.get_model_version(name, number).tags
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="png, jpg, npy, directory or s3://prefix.")
+    ],
+    model: ModelOption = "",
+    version: VersionOption = "champion",
+    directory: Annotated[
+        Path | None, typer.Option(help="A trained model's directory instead of the registry.")
+    ] = None,
+    output: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
+    reject_below: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability below which an answer is marked; the version's own threshold unless given, "
+            f"{REJECT_BELOW} where it has none."
+        ),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Say which digit each picture shows."""
+    from components.common.model.classifier import Classifier
+    from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+
+    if output not in WRITERS:
+        raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
+    refused = answered = 0
+
+    def counted(found: Iterator[Prediction]) -> Iterator[Prediction]:
+        nonlocal refused, answered
+        for prediction in found:
+            refused += bool(prediction.refused)
+            answered += not prediction.refused
+            yield prediction
+
+    def answer(classifier: Classifier, threshold: float) -> None:
+        limit = threshold if reject_below is None else reject_below
+        found = predictions(classifier, paths, limit, narrator(sys.stderr))
+        WRITERS[output](counted(found), sys.stdout)
+
+    if directory is not None:
+        answer(Classifier(directory), REJECT_BELOW)
+    else:
+        with verified(home, model, version) as (sound, tags):
+            answer(Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW)))
+    if refused and not answered:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    model: ModelOption = "",
+    version: VersionOption = "champion",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 5002,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Serve a verified model with MLflow's scoring server until Ctrl-C."""
+    from pipelines.models.serve import listen, load_app
+
+    with verified(home, model, version) as (sound, _):
+        application = load_app(sound.directory)
+        about = f"{sound.name} version {sound.version}"
+    typer.echo(f"serving {about} at http://{host}:{port}/invocations; Ctrl-C to stop")
+    listen(application, host, port)
+
+
+@app.command()
+def reproduce(
+    version: VersionArgument,
+    model: ModelOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    target: Annotated[
+        Path | None, typer.Option(help="Keep the model that was trained in this new directory.")
+    ] = None,
+) -> None:
+    """Train a version again, on the same data with the same configuration, and compare the weights."""
+    from components.register.steer import find_model, find_version
+    from pipelines.models.reproduce import reproduce as train_again
+    from pipelines.models.versions import open_registry
+
+    with open_registry(home) as client, TemporaryDirectory() as scratch:
+        name = find_model(client, model)
+        tags = client.get_model_version(name, find_version(client, name, version)).tags
+        outcome = train_again(tags, Path(scratch), target, typer.echo)
+    for line in outcome.lines():
+        typer.echo(line)
+    if not outcome.identical:
+        raise typer.Exit(1)

@@ -1,0 +1,108 @@
+"""`mnist-pipeline schedule`: set, list, show, delete."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.cluster import (
+    PIPELINE,
+    AccountOption,
+    CreateOption,
+    ExperimentOption,
+    HostOption,
+    NamespaceOption,
+    PipelineOption,
+    SettingsOption,
+    TokenOption,
+    arguments_of,
+)
+
+app = typer.Typer(help="Recurring runs: declared by name, set as often as you like.", no_args_is_help=True)
+
+
+@app.command(name="set")
+def set_command(
+    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
+    cron: Annotated[
+        str, typer.Option(help="When: '0 0 3 * * *' is 3:00 each day; a crontab's five fields will do.")
+    ],
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenOption = None,
+    pipeline: PipelineOption = PIPELINE,
+    experiment: ExperimentOption = "Default",
+    create_experiment: CreateOption = False,
+    settings: SettingsOption = None,
+    service_account: AccountOption = None,
+) -> None:
+    """Make the schedule be as declared: create it, replace it, or leave it as it is.
+
+    It follows the newest uploaded version, one run at a time. Runs end early where data, code and parameters are those
+    of the champion; --set skip_if_unchanged=false lifts that.
+    """
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.cron import six_fields
+    from pipelines.cluster.schedule import set_schedule
+
+    fields = six_fields(cron)
+    if len(cron.split()) == 5:
+        typer.echo(f"Kubeflow's cron has six fields, seconds first: {cron!r} is set as {fields!r}.")
+    arguments = arguments_of(settings)
+    with connected(Address(host, namespace, token_file)) as cluster:
+        done = set_schedule(
+            cluster,
+            name,
+            fields,
+            pipeline,
+            experiment,
+            arguments,
+            create_experiment=create_experiment,
+            service_account=service_account,
+        )
+    typer.echo(f"{done}  {name}  {fields}")
+
+
+@app.command(name="list")
+def list_command(
+    host: HostOption = None, namespace: NamespaceOption = None, token_file: TokenOption = None
+) -> None:
+    """List the schedules."""
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.schedule import cron_of, schedules
+
+    with connected(Address(host, namespace, token_file)) as cluster:
+        for entry in schedules(cluster):
+            typer.echo(f"{(entry.status or '').lower():9} {cron_of(entry):20} {entry.display_name}")
+
+
+@app.command(name="show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Show a schedule with its parameters."""
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.schedule import described, existing_schedules
+
+    with connected(Address(host, namespace, token_file)) as cluster:
+        for entry in existing_schedules(cluster, name):
+            for title, value in described(cluster, entry):
+                typer.echo(f"{title:19} {value}")
+
+
+@app.command(name="delete")
+def delete_command(
+    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Delete a schedule, unless a run of it is in progress: Kubeflow would stop it."""
+    from pipelines.cluster.connection import Address, connected
+    from pipelines.cluster.schedule import delete_schedule
+
+    with connected(Address(host, namespace, token_file)) as cluster:
+        delete_schedule(cluster, name)
+    typer.echo(f"deleted  {name}")

@@ -1,0 +1,202 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from components.common.errors import PipelineError
+from components.common.plan.training import RECIPES, TrainConfig, configuration
+
+
+def test_the_seed_recipe_is_the_tutorial() -> None:
+    assert configuration("seed", {}, "{}").model_dump() == {
+        "filters": ((32,), (64,), (64,)),
+        "dense_units": 64,
+        "dropout": 0.0,
+        "batch_norm": False,
+        "precise_batch_norm": False,
+        "crop": 0,
+        "views": 1,
+        "augmentation": "none",
+        "label_smoothing": 0.0,
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "adam_factor": 0.15,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "epochs": 20,
+        "min_steps": 0,
+        "batch_size": 64,
+        "precision": "float32",
+        "compiled_loop": False,
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_zeros_keep_the_recipe(recipe: str) -> None:
+    options = {"epochs": 0, "batch_size": 0, "learning_rate": 0.0, "seed": 0}
+
+    assert configuration(recipe, options, "{}") == RECIPES[recipe]
+
+
+def test_overrides_win_over_options_and_options_over_the_recipe() -> None:
+    options = {"epochs": 2, "batch_size": 32, "learning_rate": 0.0}
+
+    config = configuration("fast", options, '{"batch_size": 128, "filters": [[8], [16]]}')
+
+    assert config == RECIPES["fast"].differing(epochs=2, min_steps=0, batch_size=128, filters=((8,), (16,)))
+
+
+@pytest.mark.parametrize(
+    ("options", "overrides", "min_steps"),
+    [
+        ({}, "{}", 230),
+        ({"batch_size": 64}, '{"dropout": 0.1}', 230),
+        ({"epochs": 3}, "{}", 0),
+        ({}, '{"epochs": 3}', 0),
+        ({"epochs": 3}, '{"min_steps": 50}', 50),
+        ({}, '{"min_steps": 50}', 50),
+    ],
+)
+def test_epochs_that_are_given_are_exact(options: dict[str, int], overrides: str, min_steps: int) -> None:
+    assert configuration("fast", options, overrides).min_steps == min_steps
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("filters", [], "at least 1 item"),
+        ("filters", [[8], [8], [8], [8]], "at most 3 items"),
+        ("filters.1", [[8], 8], "valid tuple"),
+        ("filters.0", [[8, 8, 8]], "at most 2 items"),
+        ("dense_units", 0, "greater than 0"),
+        ("dense_units", 1.5, "valid integer"),
+        ("dropout", 1, "less than 1"),
+        ("dropout", -0.1, "greater than or equal to 0"),
+        ("dropout", float("nan"), "less than 1"),
+        ("batch_norm", "perhaps", "valid boolean"),
+        ("crop", 3, "less than or equal to 2"),
+        ("augmentation", "flip", "'none', 'shift' or 'affine'"),
+        ("label_smoothing", 1.0, "less than 1"),
+        ("optimizer", "lion", "'adam', 'sgd' or 'muon'"),
+        ("learning_rate", 0, "greater than 0"),
+        ("learning_rate", float("inf"), "finite number"),
+        ("adam_factor", 0, "greater than 0"),
+        ("schedule", None, "'constant', 'linear' or 'cosine'"),
+        ("warmup", 1.0, "less than 1"),
+        ("epochs", 0, "greater than 0"),
+        ("min_steps", -1, "greater than or equal to 0"),
+        ("batch_size", -64, "greater than 0"),
+        ("precision", "float16", "'auto', 'float32' or 'bfloat16'"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("seed", 2**31, "less than 2147483648"),
+    ],
+)
+def test_a_value_outside_its_rule_is_refused(option: str, value: Any, rule: str) -> None:
+    name, _, index = option.partition(".")
+    shown = repr(value[int(index)] if index else value)
+
+    with pytest.raises(
+        PipelineError,
+        match=rf"^training option {option}: .*{re.escape(rule)}.* but got {re.escape(shown)}\.$",
+    ):
+        configuration("seed", {}, json.dumps({name: value}))
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": -1}, {"batch_size": -8}, {"learning_rate": -0.1}, {"seed": -3}]
+)
+def test_an_option_outside_its_rule_is_refused(options: dict[str, float]) -> None:
+    ((name, value),) = options.items()
+
+    with pytest.raises(PipelineError, match=rf"^training option {name}: .* but got {value}\.$"):
+        configuration("fast", options, "{}")
+
+
+@pytest.mark.parametrize("name", ["momentum", "self", ""])
+def test_an_unknown_option_is_refused_with_the_known_ones(name: str) -> None:
+    known = ", ".join(TrainConfig.model_fields)
+
+    with pytest.raises(PipelineError, match=f"^'{name}' is no training option: choose from {known}\\.$"):
+        configuration("seed", {}, json.dumps({name: 1}))
+
+
+@pytest.mark.parametrize("overrides", ["", "{", "dropout=0.1", "[0.1]", "3", "null", "{'dropout': 0.1}"])
+def test_overrides_that_are_no_json_object_are_refused(overrides: str) -> None:
+    rule = rf"^overrides must be a JSON object.* but got {re.escape(repr(overrides))}"
+
+    with pytest.raises(PipelineError, match=rule):
+        configuration("seed", {}, overrides)
+
+
+def test_an_unknown_recipe_is_refused() -> None:
+    with pytest.raises(PipelineError, match=r"^recipe must be one of seed, fast, best but got 'slow'\.$"):
+        configuration("slow", {}, "{}")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "min_steps", "batch_size", "images", "milestones"),
+    [
+        (3, 0, 64, 48_000, [750, 1500, 2250]),
+        (1.5, 280, 256, 48_000, [282]),
+        (2.5, 0, 256, 48_000, [234, 469]),
+        (0.25, 0, 100, 1_000, [3]),
+        (1, 10, 10, 95, [10]),
+        (1, 25, 10, 95, [12, 25]),
+        (3, 0, 64, 100, [1, 3, 5]),
+    ],
+)
+def test_the_model_is_scored_about_once_an_epoch_and_a_small_data_set_passed_over_more_often(
+    epochs: float, min_steps: int, batch_size: int, images: int, milestones: list[int]
+) -> None:
+    config = TrainConfig(epochs=epochs, min_steps=min_steps, batch_size=batch_size)
+
+    assert config.milestones(images) == milestones
+    assert config.steps(images) == milestones[-1]
+
+
+def test_the_digest_covers_every_option() -> None:
+    changes = {
+        "filters": ((32,), (64,)),
+        "dense_units": 65,
+        "dropout": 0.1,
+        "batch_norm": True,
+        "precise_batch_norm": True,
+        "crop": 1,
+        "views": 5,
+        "augmentation": "shift",
+        "label_smoothing": 0.1,
+        "optimizer": "sgd",
+        "learning_rate": 0.002,
+        "adam_factor": 0.2,
+        "schedule": "linear",
+        "warmup": 0.1,
+        "epochs": 21,
+        "min_steps": 1,
+        "batch_size": 65,
+        "precision": "auto",
+        "compiled_loop": True,
+        "seed": 1,
+    }
+    config = TrainConfig()
+
+    digests = {config.differing(**{name: value}).digest() for name, value in changes.items()}
+
+    assert changes.keys() == TrainConfig.model_fields.keys()
+    assert len(digests | {config.digest()}) == 1 + len(changes)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = RECIPES["fast"].differing(filters=((8,), (16,)), dropout=0.1)
+
+    again = TrainConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
+
+    assert again == config
+    assert again.digest() == config.digest()
+
+
+def test_a_configuration_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainConfig().epochs = 1

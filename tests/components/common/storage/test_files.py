@@ -1,0 +1,109 @@
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.common.errors import PipelineError
+from components.common.storage.files import (
+    combined_digest,
+    read_json,
+    sha256_file,
+    written_directory,
+    written_file,
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    name: str
+    sizes: tuple[int, ...]
+
+
+def test_the_digest_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_the_combined_digest_is_that_of_the_sorted_lines() -> None:
+    expected = hashlib.sha256(b"11  b\n22  a\n").hexdigest()
+    assert combined_digest({"a": "22", "b": "11"}) == expected
+    assert combined_digest({"b": "11", "a": "22"}) == expected
+    assert combined_digest({"a": "11", "b": "22"}) != expected
+
+
+@pytest.mark.parametrize("prepare", ["missing", "empty", "parent missing"])
+def test_a_directory_appears_whole(tmp_path: Path, prepare: str) -> None:
+    target = tmp_path / "parent" / "target" if prepare == "parent missing" else tmp_path / "target"
+    if prepare == "empty":
+        target.mkdir()
+    with written_directory(target) as partial:
+        (partial / "file").write_text("content")
+        assert not (target / "file").exists()
+    assert (target / "file").read_text() == "content"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_directory_is_as_open_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with written_directory(tmp_path / "target"):
+        pass
+    assert (tmp_path / "target").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_failing_block_leaves_no_directory(tmp_path: Path) -> None:
+    with suppress(RuntimeError), written_directory(tmp_path / "target") as partial:
+        (partial / "file").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "directory with a file"])
+def test_what_exists_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    kept = target if kind == "file" else target / "kept"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("kept")
+    with (
+        pytest.raises(PipelineError, match="target must be a new or an empty directory"),
+        written_directory(target),
+    ):
+        pass
+    assert kept.read_text() == "kept"
+
+
+def test_a_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with suppress(RuntimeError), written_file(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    with written_file(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_becomes_a_dataclass(tmp_path: Path) -> None:
+    (tmp_path / "document.json").write_text('{"name": "a", "sizes": [1, 2]}')
+    assert read_json(tmp_path / "document.json", Document) == Document("a", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "document.json does not exist"),
+        ("", "document.json: content: Invalid JSON"),
+        ('{"name": "a"', "document.json: content: Invalid JSON"),
+        ('{"name": "a"}', "document.json: sizes: Field required"),
+        ('{"name": "a", "sizes": [1, "2"]}', r"document.json: sizes\.1: Input should be a valid integer"),
+    ],
+)
+def test_json_that_does_not_fit_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "document.json").write_text(content)
+    with pytest.raises(PipelineError, match=message):
+        read_json(tmp_path / "document.json", Document)

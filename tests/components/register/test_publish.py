@@ -1,0 +1,128 @@
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from components.common.errors import PipelineError
+from components.register.publish import Registration, register
+from pipelines.local.platform import Platform
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture
+def name() -> str:
+    return f"model-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def first(mlflow_client: "MlflowClient", candidate: Path, name: str, mlflow_run_id: str) -> Registration:
+    """The first version of `name`, made by the pipeline run "first"."""
+    assert mlflow_client is not None
+    return register(candidate, name, mlflow_run_id, "first", None, "**good**", {"dataset": "stripes"})
+
+
+def test_the_first_version_is_the_champion(
+    mlflow_client: "MlflowClient", first: Registration, mlflow_run_id: str
+) -> None:
+    version = mlflow_client.get_model_version(first.name, "1")
+    assert first == Registration(
+        first.name, "1", f"models:/{first.name}/1", aliases=("challenger", "champion")
+    )
+    assert set(version.aliases) == {"challenger", "champion"}
+    assert version.tags.keys() == {"dataset", "pipeline_run_id", "model_files", "model_digest"}
+    assert version.tags["pipeline_run_id"] == "first"
+    assert (version.description, version.run_id, version.status) == ("**good**", mlflow_run_id, "READY")
+    assert mlflow_client.get_run(mlflow_run_id).info.status == "RUNNING"
+
+
+def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", first: Registration) -> None:
+    import mlflow
+
+    assert mlflow_client is not None
+    served = mlflow.pyfunc.load_model(first.uri)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    probabilities = served.predict(images)
+    assert (probabilities.shape, probabilities.dtype) == ((3, 10), np.float32)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert np.array_equal(served.predict({"image": images}), probabilities)
+    with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
+        served.predict(images.astype(np.float64))
+
+
+def test_a_version_names_schema_and_pinned_requirements(
+    mlflow_client: "MlflowClient", first: Registration
+) -> None:
+    from mlflow.models import get_model_info
+    from mlflow.pyfunc import get_model_dependencies
+
+    assert mlflow_client is not None
+    described = get_model_info(first.uri).signature.to_dict()
+    assert '"dtype": "uint8", "shape": [-1, 28, 28]' in described["inputs"]
+    assert '"dtype": "float32", "shape": [-1, 10]' in described["outputs"]
+    lines = Path(get_model_dependencies(first.uri)).read_text().splitlines()
+    required = {requirement.name: requirement for requirement in map(Requirement, lines)}
+    assert required.keys() - {"tensorflow", "tensorflow-cpu"} == {"mlflow", "keras", "numpy"}
+    assert all(str(requirement.specifier).startswith("==") for requirement in required.values())
+
+
+def test_the_model_lies_in_the_object_store(
+    mlflow_client: "MlflowClient", first: Registration, s3_client: "S3Client", platform: Platform
+) -> None:
+    model_id = mlflow_client.get_model_version(first.name, "1").source.removeprefix("models:/")
+    experiment_id = mlflow_client.get_logged_model(model_id).experiment_id
+    key = f"mlflow/{experiment_id}/models/{model_id}/artifacts/data/model.keras"
+    assert s3_client.head_object(Bucket=platform.bucket, Key=key)["ContentLength"] > 0
+
+
+def test_the_next_run_makes_the_next_champion(
+    mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
+) -> None:
+    second = register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
+    assert second.version == "2"
+    assert mlflow_client.get_model_version_by_alias(first.name, "champion").version == "2"
+    assert mlflow_client.get_model_version(first.name, "1").aliases == []
+
+
+@pytest.mark.parametrize(
+    "call", ["create_model_version", "update_model_version", "set_registered_model_alias"]
+)
+def test_a_crash_leaves_the_champion_and_the_next_attempt_ends_the_work(
+    mlflow_client: "MlflowClient",
+    first: Registration,
+    candidate: Path,
+    mlflow_run_id: str,
+    call: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def second_run() -> Registration:
+        return register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(f"mlflow.MlflowClient.{call}", crash)
+        with pytest.raises(ConnectionError):
+            second_run()
+    assert mlflow_client.get_model_version_by_alias(first.name, "champion").version == "1"
+
+    assert second_run().version == "2"
+    assert mlflow_client.get_model_version_by_alias(first.name, "champion").version == "2"
+    assert len(mlflow_client.search_model_versions(f"name = '{first.name}'")) == 2
+
+
+def test_a_champion_that_the_candidate_was_not_compared_with_stays(
+    mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
+) -> None:
+    with pytest.raises(
+        PipelineError, match=r"must still be version \(none\) but is now 1, moved by pipeline run first"
+    ):
+        register(candidate, first.name, mlflow_run_id, "second", None, "", {})
+    aliases = mlflow_client.get_registered_model(first.name).aliases
+    assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "challenger": "2"}

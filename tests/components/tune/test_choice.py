@@ -1,0 +1,88 @@
+import json
+import math
+from typing import Any
+
+import pytest
+
+from components.common.plan.training import TrainConfig
+from components.tune.choice import Choice, choose
+
+BASELINE = TrainConfig(filters=((8,),), learning_rate=0.001, batch_size=64)
+BETTER = {"dropout": 0.1}
+
+
+def _choose(accuracies: dict[int, list[float]], **options: dict[str, Any]) -> Choice:
+    changes = {trial: options.get(f"of_{trial}", BETTER) for trial in accuracies if trial}
+    return choose(BASELINE, changes, accuracies, trials=9)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"),
+    [
+        # No spread: any difference counts, and a tie keeps the baseline.
+        ({0: [0.90, 0.90], 1: [0.91, 0.91]}, 1),
+        ({0: [0.90, 0.90], 1: [0.90, 0.90]}, 0),
+        ({0: [0.90, 0.90], 1: [0.89, 0.89]}, 0),
+        # Variance 0.0002 in each; the difference of two means of two has a standard error of 0.0141.
+        ({0: [0.90, 0.92], 1: [0.91, 0.93]}, 0),
+        ({0: [0.90, 0.92], 1: [0.93, 0.95]}, 1),
+        # The mean decides between finalists, then the number.
+        ({0: [0.90, 0.90], 1: [0.95, 0.95], 2: [0.96, 0.96]}, 2),
+        ({0: [0.90, 0.90], 1: [0.99, 0.91], 2: [0.96, 0.96]}, 2),
+        ({0: [0.90, 0.90], 5: [0.95, 0.95], 3: [0.95, 0.95]}, 3),
+        # Trainings with one seed each show no noise.
+        ({0: [0.90], 1: [0.901]}, 1),
+        ({0: [0.90]}, 0),
+    ],
+)
+def test_a_finalist_has_to_beat_the_baseline_beyond_noise(
+    accuracies: dict[int, list[float]], best: int
+) -> None:
+    choice = _choose(accuracies)
+
+    assert choice.trial == best
+    assert choice.overrides == (BETTER if best else {})
+    assert choice.baseline_validation_accuracy == pytest.approx(sum(accuracies[0]) / len(accuracies[0]))
+    assert choice.contenders[0].trial == 0
+
+
+def test_noise_is_pooled_over_all_that_was_repeated() -> None:
+    choice = _choose({0: [0.90, 0.92], 1: [0.95, 0.95]})
+
+    assert choice.noise == pytest.approx(math.sqrt(2 * 0.0001 / 2))
+
+
+def test_the_choice_as_json_makes_the_configuration() -> None:
+    changes = {
+        "filters": [[8, 8]],
+        "learning_rate": 0.0012345678901234567,
+        "batch_size": 64,
+        "batch_norm": True,
+    }
+
+    choice = _choose({0: [0.9], 1: [0.95]}, of_1=changes)
+
+    written = json.loads(choice.as_json())
+    assert written["overrides"] == {name: value for name, value in changes.items() if name != "batch_size"}
+    assert BASELINE.differing(**written["overrides"]) == BASELINE.differing(**changes)
+    assert [entry["accuracies"] for entry in written["contenders"]] == [[0.9], [0.95]]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "sentence"),
+    [
+        ({0: [0.9]}, "none of 9 trials stands against the baseline's 0.9000 (0.9000 to 0.9000)"),
+        (
+            {0: [0.90, 0.92], 4: [0.91, 0.93]},
+            "the baseline is kept: the best of 9 trials, 4, does not beat it: validation 0.9200 (0.9100 to 0.9300) "
+            "against the baseline's 0.9100 (0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141",
+        ),
+        (
+            {0: [0.90, 0.92], 4: [0.95, 0.97]},
+            "trial 4 of 9 is best: validation 0.9600 (0.9500 to 0.9700) against the baseline's 0.9100 "
+            "(0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141, with dropout 0.1",
+        ),
+    ],
+)
+def test_the_choice_in_a_sentence(accuracies: dict[int, list[float]], sentence: str) -> None:
+    assert _choose(accuracies).sentence() == sentence

@@ -1,0 +1,190 @@
+"""The commands on a registered version, from the outside; the servers are the session's."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import boto3
+import numpy as np
+import pytest
+import requests
+
+from components.common.model.training_record import MODEL_FILE, Training
+from components.common.plan.training import TrainConfig
+from components.common.storage.object_store import ObjectStore
+from components.ingest.collect import IngestConfig, ingest
+from components.preprocess.prepare import PreprocessConfig, preprocess
+from components.register.package import sample_images
+from components.register.publish import register
+from components.train.model import build_model
+from pipelines.local.platform import Platform
+from pipelines.local.process import free_port
+from pipelines.local.store import accepts_connections
+from tests.pipelines.models.drawings import handwritten, landscape
+
+ROOT = Path(__file__).parents[3]
+NAME = "used-from-outside"
+
+
+TRAINED = "trained-on-digits"
+
+TRAIN = """
+import sys
+from pathlib import Path
+from components.common.plan.training import TrainConfig
+from components.train.train import train
+config = TrainConfig(filters=((8,),), dense_units=32, epochs=4, learning_rate=0.003)
+train(Path(sys.argv[1]), config, "seed", Path(sys.argv[2]), lambda _: None)
+"""
+
+
+def _command(*arguments: str, model: str = NAME) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "pipelines.cli.main", *arguments, "--model", model]
+
+
+def _run(*arguments: str, model: str = NAME) -> subprocess.CompletedProcess[str]:
+    command = _command(*arguments, model=model)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres_platform: Platform) -> Iterator[Platform]:
+    """MLflow on PostgreSQL, as the environment names it."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in postgres_platform.environment.items():
+            environment.setenv(name, value)
+        yield postgres_platform
+
+
+@pytest.fixture(scope="module")
+def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """What version 1 and champion of the model `TRAINED` was registered from, with its lineage."""
+    from mlflow import MlflowClient
+
+    del on_postgres
+    directory = tmp_path_factory.mktemp("trained")
+    raw, development = ingest(IngestConfig("digits"), directory / "raw"), directory / "development"
+    preprocess(directory / "raw", PreprocessConfig(5, False, 1.0), development, directory / "test")
+    # In a process of its own: this one may have started TensorFlow with other settings.
+    subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
+    training = Training.load(directory / "model")
+    lineage = {
+        "dataset": raw.name,
+        "raw_files": json.dumps(raw.files),
+        "split_seed": "5",
+        "stratify": "False",
+        "fraction": "1.0",
+        "config": json.dumps(training.config),
+        "recipe": "seed",
+        "data_digest": training.dataset_digest,
+        "weights_digest": training.weights_digest,
+        "reject_below": "0.1",
+    }
+    run_id = MlflowClient().create_run("0").info.run_id
+    register(directory / "model", TRAINED, run_id, "trained", None, "", lineage)
+    return training
+
+
+def test_a_version_is_made_again_from_postgresql_and_the_object_store(trained: Training) -> None:
+    made_again = _run("reproduce", "champion", model=TRAINED)
+    assert made_again.returncode == 0, made_again.stderr
+    assert made_again.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
+
+
+def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_that_is_named(
+    on_postgres: Platform, trained: Training
+) -> None:
+    del trained
+    store, _ = ObjectStore.for_uri(f"s3://{on_postgres.bucket}/scans")
+    with TemporaryDirectory() as scratch:
+        for name, picture in {
+            "seven.png": handwritten(7, size=200, width=20, corner=(60, 60), inverted=False),
+            "lake.png": landscape(),
+        }.items():
+            picture.save(Path(scratch, name))
+            store.upload(Path(scratch, name), f"scans/{name}")
+        Path(scratch, "notes.txt").write_text("no picture")
+        store.upload(Path(scratch, "notes.txt"), "scans/notes.txt")
+    prefix = f"s3://{on_postgres.bucket}/scans"
+
+    found = _run("predict", prefix, "--version", "1", "--format", "csv", model=TRAINED)
+
+    assert found.returncode == 0, found.stderr
+    lake, seven = csv.DictReader(found.stdout.splitlines())
+    assert (lake["image"], lake["digit"]) == (f"{prefix}/lake.png", "")
+    assert "no even background" in lake["refused"]
+    assert (seven["image"], seven["rejected"], seven["refused"]) == (f"{prefix}/seven.png", "false", "")
+    assert sum(float(seven[f"p{digit}"]) for digit in range(10)) == pytest.approx(1, abs=1e-4)
+
+    empty = _run("predict", f"{prefix}-none", model=TRAINED)
+    assert empty.returncode == 1
+    assert empty.stderr.splitlines()[-1] == (
+        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none."
+    )
+
+
+def test_the_champion_is_served_until_it_is_told_to_stop(trained: Training) -> None:
+    del trained
+    images = sample_images()
+    port = free_port()
+    server = subprocess.Popen(
+        _command("serve", "--port", str(port), model=TRAINED), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout
+        address = f"http://127.0.0.1:{port}/invocations"
+        said = server.stdout.readline().strip()
+        assert said == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
+        deadline = time.monotonic() + 60
+        while not accepts_connections(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        answer = requests.post(address, json={"inputs": images.tolist()}, timeout=60)
+        predicted = np.array(answer.json()["predictions"]).argmax(axis=1)
+        assert (predicted == np.arange(10)).sum() >= 8
+        refused = requests.post(address, json={"inputs": (images / 255).tolist()}, timeout=60)
+        assert (refused.status_code, list(refused.json())) == (400, ["error"])
+        assert len(refused.text) < 300
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_sound_champion_is_used_and_a_flipped_byte_stops_serve_before_it_listens(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(tmp_path / MODEL_FILE)
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    register(tmp_path, NAME, run_id, "run", None, "", {"dataset": "made up"})
+
+    verified = _run("models", "verify", "champion")
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.startswith(f"{NAME} version 1 is what was registered: ")
+
+    model = client.get_logged_model(client.get_model_version(NAME, "1").source.removeprefix("models:/"))
+    key = f"mlflow/{model.experiment_id}/models/{model.model_id}/artifacts/data/model.keras"
+    # A session of its own: the default one keeps the key that an earlier test had in the environment.
+    s3 = boto3.Session().client("s3", endpoint_url=platform.s3_endpoint_url, region_name="us-east-1")
+    content = bytearray(s3.get_object(Bucket=platform.bucket, Key=key)["Body"].read())
+    content[100] ^= 1
+    s3.put_object(Bucket=platform.bucket, Key=key, Body=bytes(content))
+
+    refused = _run("serve", "--port", "0")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(
+        f"error: {NAME} version 1 must be what was registered but data/model.keras is changed since"
+    )
+    assert refused.stdout == ""

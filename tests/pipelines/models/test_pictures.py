@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.common.errors import PipelineError
+from pipelines.models.pictures import Refusal, as_mnist, read_arrays, read_picture
+from tests.pipelines.models.drawings import encoded, handwritten, landscape, twenty
+
+
+def _mnist(picture: Image.Image, kind: str = "PNG") -> np.ndarray:
+    grey = read_picture(encoded(picture, kind))
+    assert not isinstance(grey, Refusal)
+    image = as_mnist(grey)
+    assert not isinstance(image, Refusal), image
+    return image
+
+
+def _refusal(picture: Image.Image) -> str:
+    grey = read_picture(encoded(picture))
+    assert not isinstance(grey, Refusal)
+    refused = as_mnist(grey)
+    assert isinstance(refused, Refusal)
+    return refused.reason
+
+
+def test_a_digit_is_bright_on_black_in_its_box_with_its_mass_in_the_middle() -> None:
+    for digit, picture in twenty():
+        image = _mnist(picture)
+        assert (image.shape, image.dtype.name, int(image.max())) == ((28, 28), "uint8", 255), digit
+        rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+        extent = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+        assert max(extent) == 20, digit
+        for axis in (0, 1):
+            weights = image.astype(float).sum(axis=1 - axis)
+            assert abs((weights * np.arange(28)).sum() / weights.sum() - 13.5) <= 1, digit
+
+
+def test_place_colour_and_file_format_do_not_matter() -> None:
+    at = {"size": 180, "width": 20}
+    first = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at))
+    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(90, 150), inverted=False, **at)), first)
+    np.testing.assert_array_equal(_mnist(handwritten(3, corner=(40, 40), inverted=True, **at)), first)
+    jpeg = _mnist(handwritten(3, corner=(40, 40), inverted=False, **at), "JPEG")
+    assert np.abs(jpeg.astype(int) - first).mean() < 3
+
+
+def test_transparent_paper_is_white() -> None:
+    opaque = handwritten(7, size=180, width=20, corner=(40, 40), inverted=False)
+    grey = np.asarray(opaque.convert("L"))
+    cut_out = np.zeros((*grey.shape, 4), np.uint8)
+    cut_out[..., 3] = 255 - grey
+    np.testing.assert_array_equal(_mnist(Image.fromarray(cut_out)), _mnist(opaque))
+
+
+def _framed(colour: str) -> Image.Image:
+    sheet = Image.new("RGB", (420, 300), colour)
+    sheet.paste(landscape(), (50, 50))
+    return sheet
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (Image.new("RGB", (200, 200), "white"), "it is blank"),
+        (Image.new("L", (28, 28), 0), "it is blank"),
+        (Image.effect_noise((200, 200), 12), "it is blank"),
+        (landscape(), "no even background"),
+        (_framed("white"), "one filled area"),
+        (_framed("black"), "half tones"),
+        (Image.effect_noise((200, 200), 120), "no even background"),
+    ],
+)
+def test_what_is_no_digit_is_refused(picture: Image.Image, reason: str) -> None:
+    assert reason in _refusal(picture)
+
+
+def test_several_digits_are_refused() -> None:
+    sheet = Image.new("RGB", (900, 400), "white")
+    for number in range(3):
+        sheet.paste(handwritten(5, size=200, width=14, corner=(40, 80), inverted=False), (300 * number, 0))
+    assert "3 separate parts" in _refusal(sheet)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", encoded(landscape())[:200]])
+def test_what_is_no_picture_is_refused(content: bytes) -> None:
+    refused = read_picture(content)
+    assert isinstance(refused, Refusal)
+    assert "no readable picture" in refused.reason
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (2, 28, 28), (1, 40, 30)])
+def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    stack = read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")
+    assert stack.shape == (shape if len(shape) == 3 else (1, *shape))
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((28, 28)), r"but is \(28, 28\) of float64"),
+        (np.zeros((28, 28, 3, 1), np.uint8), r"but is \(28, 28, 3, 1\) of uint8"),
+        (np.zeros((0, 28, 28), np.uint8), "at least one image"),
+    ],
+)
+def test_arrays_of_something_else_are_refused(
+    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", said: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(PipelineError, match=said):
+        read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")

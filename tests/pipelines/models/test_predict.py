@@ -1,0 +1,122 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.common.errors import PipelineError
+from components.common.model.classifier import Classifier
+from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+from tests.pipelines.models.drawings import landscape
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """Says 0 to what is mostly bright above, else 1."""
+    import keras
+
+    directory = tmp_path_factory.mktemp("model")
+    dense = keras.layers.Dense(10, activation="softmax")
+    inputs = keras.Input((28, 28), dtype="uint8")
+    rescaled = keras.layers.Rescaling(1 / 255)
+    model = keras.Sequential([inputs, rescaled, keras.layers.Flatten(), dense])
+    kernel = np.zeros((28, 28, 10), np.float32)
+    kernel[:14, :, 0] = kernel[14:, :, 1] = 0.1
+    dense.set_weights([kernel.reshape(784, 10), np.full(10, -5, np.float32) * (np.arange(10) > 1)])
+    model.save(directory / "model.keras")
+    return Classifier(directory)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two images in one array, of which the second leaves the model undecided, a landscape, and a text."""
+    stack = np.zeros((2, 28, 28), np.uint8)
+    stack[0, 4:14, 10:20] = 255
+    np.save(tmp_path / "a.npy", stack)
+    (tmp_path / "below").mkdir()
+    landscape().save(tmp_path / "below" / "b.JPG", "JPEG")
+    (tmp_path / "c.txt").write_text("no picture")
+    return tmp_path
+
+
+def _found(classifier: Classifier, *paths: object) -> list[Prediction]:
+    return list(predictions(classifier, map(str, paths), 0.6, lambda _: None))
+
+
+def test_a_directory_is_read_whole_and_in_order(classifier: Classifier, pictures: Path) -> None:
+    first, second, third = _found(classifier, pictures)
+    assert (first.name, first.digit, first.rejected) == (f"{pictures}/a.npy[0]", 0, False)
+    assert first.probability == max(first.probabilities) > 0.9
+    assert (second.name, second.rejected, second.refused) == (f"{pictures}/a.npy[1]", True, "")
+    assert (third.digit, third.rejected, third.probabilities) == (None, True, ())
+    assert "no even background" in third.refused
+
+
+@pytest.mark.parametrize("count", [1, 256, 600])
+def test_batches_keep_the_order(classifier: Classifier, tmp_path: Path, count: int) -> None:
+    stack = np.zeros((count, 28, 28), np.uint8)
+    stack[::2, 4:14] = stack[1::2, 16:26] = 255
+    np.save(tmp_path / "many.npy", stack)
+    done: list[int] = []
+    found = list(predictions(classifier, [str(tmp_path / "many.npy")], 0.5, done.append))
+    assert [prediction.digit for prediction in found] == [number % 2 for number in range(count)]
+    assert done[-1] == count
+
+
+@pytest.mark.parametrize("path", ["missing.png", "c.txt", "empty", "missing"])
+def test_a_path_without_pictures_is_a_mistake(classifier: Classifier, pictures: Path, path: str) -> None:
+    (pictures / "empty").mkdir()
+    with pytest.raises(PipelineError, match=f"{path} must be "):
+        _found(classifier, pictures / path)
+
+
+def test_every_format_says_the_same(classifier: Classifier, pictures: Path) -> None:
+    found = _found(classifier, pictures)
+
+    def written(kind: str) -> str:
+        stream = io.StringIO()
+        WRITERS[kind](iter(found), stream)
+        return stream.getvalue()
+
+    documents = [json.loads(line) for line in written("json").splitlines()]
+    rows = list(csv.DictReader(io.StringIO(written("csv"))))
+    lines = written("table").splitlines()
+    assert len(documents) == len(rows) == len(lines) == 3
+    for prediction, document, row, line in zip(found, documents, rows, lines, strict=True):
+        assert document["image"] == row["image"] == prediction.name
+        assert line.endswith(prediction.name)
+        assert document["digit"] == prediction.digit
+        assert row["rejected"] == str(document["rejected"]).lower() == str(prediction.rejected).lower()
+        if prediction.refused:
+            assert document["refused"] == row["refused"] == prediction.refused
+            assert line.startswith(f"refused: {prediction.refused}")
+        else:
+            assert row["digit"] == str(prediction.digit)
+            assert document["probabilities"] == pytest.approx(
+                [float(row[f"p{label}"]) for label in range(10)]
+            )
+            assert ("unsure" in line) == prediction.rejected
+
+
+def test_progress_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 2.5, 3.0, 5.0])
+    monkeypatch.setattr("pipelines.models.predict.time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    progress = narrator(stream)
+    for done in (100, 250, 300, 500):
+        progress(done)
+    assert stream.getvalue().splitlines() == ["250 images, 100 a second", "500 images, 100 a second"]
+
+
+def test_an_enlarged_negative_of_an_image_is_read_as_the_image(
+    classifier: Classifier, tmp_path: Path
+) -> None:
+    bar = np.full((280, 280), 255, np.uint8)
+    bar[40:240, 130:150] = 0
+    bar[40:60, 60:220] = 0
+    Image.fromarray(bar).save(tmp_path / "t.png")
+    (found,) = _found(classifier, tmp_path / "t.png")
+    assert found.digit == 0
