@@ -1,0 +1,138 @@
+"""Settings from environment variables, and the environment of this process and its children."""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from components.common.errors import PipelineError
+
+
+class Settings(BaseSettings):
+    """The variables that this project reads; an empty variable counts as unset.
+
+    Libraries read further variables of their own: boto3 the other `AWS_*`, MLflow the other `MLFLOW_*`, Docker's
+    client the other `DOCKER_*`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    mlflow_tracking_uri: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "DEFAULT_MLFLOW_TRACKING_URI"),
+        description="Address of the MLflow server; without it steps track nothing, and the command line starts one.",
+    )
+    mlflow_run_id: str | None = Field(
+        default=None, description="MLflow run of this task, set by Kubeflow's integration."
+    )
+    mlflow_run_name: str | None = Field(default=None, description="Name of the pipeline's run in MLflow.")
+    mlflow_tracking_username: str | None = Field(default=None, description="User of the MLflow server.")
+    mlflow_tracking_password: str = Field(default="", description="Password of that user.")
+    mlflow_tracking_token: str | None = Field(default=None, description="Bearer token for the MLflow server.")
+    s3_endpoint_url: str | None = Field(
+        default=None, description="Address of the S3-compatible store; AWS S3 without it."
+    )
+    s3_bucket: str | None = Field(
+        default=None, description="Bucket; `mnist-pipeline` where only the address is set."
+    )
+    aws_access_key_id: str | None = Field(default=None, description="Access key of the store.")
+    aws_secret_access_key: str | None = Field(default=None, description="Secret key of the store.")
+    no_proxy: str | None = Field(
+        default=None, description="Hosts reached without a proxy; the embedded servers are added."
+    )
+    optuna_storage: str | None = Field(
+        default=None,
+        description="Where tuning workers share their study: a `postgresql://` URL, or a journal file's path.",
+    )
+    checkpoint_dir: str | None = Field(
+        default=None, description="Directory or `s3://bucket/prefix` for the state of interrupted trainings."
+    )
+    checkpoint_seconds: float = Field(
+        default=30.0, ge=0, description="Seconds from one checkpoint to the next."
+    )
+    mnist_data_uri: str | None = Field(default=None, description="Path or URI of MNIST's four files.")
+    omp_num_threads: int | None = Field(
+        default=None, ge=1, description="Processor cores that a training may use."
+    )
+    tf_enable_onednn_opts: str | None = Field(
+        default=None, description="TensorFlow's oneDNN kernels; a training in shards turns them on."
+    )
+    tf_num_intraop_threads: str | None = Field(
+        default=None, description="TensorFlow's threads within an operation."
+    )
+    tf_num_interop_threads: str | None = Field(
+        default=None, description="TensorFlow's threads between operations."
+    )
+    step_image: str = Field(default="none", description="Image of this step; set by the compiled pipeline.")
+    git_sha: str | None = Field(default=None, description="Commit of the code; set in the images.")
+    lock_digest: str | None = Field(
+        default=None, description="SHA-256 of the dependency lock; set in the images."
+    )
+    kfp_token: str | None = Field(default=None, description="Bearer token for Kubeflow Pipelines.")
+    ssl_cert_file: Path | None = Field(
+        default=None, description="File of certificates to trust for Kubeflow Pipelines."
+    )
+    docker_host: str = Field(default="the default socket", description="Address of the container engine.")
+
+
+def settings() -> Settings:
+    """Return the settings; they are parsed once, and again only where this process changed its variables.
+
+    Raises:
+        PipelineError: A variable breaks its rule.
+    """
+    return _parsed(tuple(os.environ.get(name) for name in VARIABLES))
+
+
+def variables_of(field: str) -> tuple[str, ...]:
+    """Return the names of the environment variables that set a field, the first of which counts most."""
+    alias = Settings.model_fields[field].validation_alias
+    return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field.upper(),)
+
+
+# `no_proxy` is written in small letters too, by convention.
+VARIABLES = ("no_proxy", *(name for field in Settings.model_fields for name in variables_of(field)))
+
+
+@lru_cache(maxsize=1)
+def _parsed(values: tuple[str | None, ...]) -> Settings:
+    del values  # the key of the cache
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        raise PipelineError(
+            f"{name}: {first['msg'].lower()} but got {first['input']!r}: correct it or unset it."
+        ) from None
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return all variables of this process, with changes, for a child process."""
+    return {**os.environ, **(changes or {})}
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Set variables of this process, for libraries that read them and for its children."""
+    os.environ.update(variables)
+
+
+def export_defaults(variables: Mapping[str, str]) -> None:
+    """Set those of the variables that are not set yet."""
+    export({name: value for name, value in variables.items() if name not in os.environ})
+
+
+def withdraw(name: str) -> None:
+    """Unset a variable of this process."""
+    os.environ.pop(name, None)
+
+
+def described() -> Iterator[tuple[str, str, str, str]]:
+    """Yield variable, type, default and meaning of every setting, for the documentation."""
+    for name, field in Settings.model_fields.items():
+        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace(" | None", "")
+        default = "" if field.default in {None, ""} else str(field.default)
+        yield variables_of(name)[0], kind, default, field.description or ""
