@@ -1,92 +1,146 @@
-"""The pipeline's parameters as a user gives them: name=value, checked before anything starts."""
+"""Parameters of a run, as people give them to the command line and as the pipeline takes them."""
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.common.errors import PipelineError
-from pipelines.pipeline import mnist_pipeline
+from components.common.plan.names import dataset_slug
+from components.common.plan.placement import parse_gpu_count
+from components.common.plan.resolve import Layer, Resolved, flattened, option_name, parsed, resolve
+
+# Data of a run on this machine: MNIST where it can be had, else the bundled digits.
+AUTO = "auto"
+# Options that are fields of the pipeline's form, by the field's name; the form has one more field for all others.
+FORM = {"data.source": "data", "recipe": "recipe", "search.trials": "trials"}
+# Parameters that are no options of the plan: where Kubernetes puts the tasks that train.
+PLACEMENT: dict[str, tuple[type, str]] = {
+    "gpu_count": (str, "a whole number"),
+    "gpu_resource": (str, "text"),
+    "node_selector": (dict, 'a JSON object like {"key": "value"}'),
+    "tolerations": (list, "a JSON list"),
+}
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Turn "name=value" strings into the pipeline's arguments.
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to be.
+
+    Attributes:
+        layers: Options of the plan from a file and from the command line; a later layer counts more.
+        placement: Further parameters of the pipeline.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    placement: Mapping[str, Any] = field(default_factory=dict)
+
+    def resolved(self) -> Resolved:
+        """Make the plan by the rules of all steps, as the run's first task does.
+
+        Raises:
+            PipelineError: A value breaks its rule.
+        """
+        gpus = parse_gpu_count(self.placement.get("gpu_count", "0"))
+        return resolve(self.layers, gpu_count=gpus)
+
+    def preferring(self, options: Mapping[str, Any]) -> "Request":
+        """Return the request with options that count where nothing else was asked for."""
+        return Request((("schedule", options), *self.layers), self.placement)
+
+    def on(self, source: str, name: str | None = None) -> "Request":
+        """Return the request for this source of data, and for this name of it where none was asked for."""
+        options = {"data.source": source}
+        if name and self.resolved().plan.data.name is None:
+            options["data.name"] = name
+        return Request((*self.layers, ("this machine", options)), self.placement)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return those of the pipeline's arguments that differ from their defaults."""
+        options = {option_name(name): value for _, layer in self.layers for name, value in layer.items()}
+        fields = {FORM[name]: options.pop(name) for name in FORM if name in options}
+        return {**fields, **({"options": options} if options else {}), **self.placement}
+
+    def run_name(self) -> str:
+        """Return a name by which a person can tell the run from others in a chart's legend."""
+        plan = self.resolved().plan
+        data = plan.data.name or dataset_slug(plan.data.source) or PurePosixPath(plan.data.source).name
+        return f"{data}-{plan.recipe}-{datetime.now():%m%d-%H%M%S}"
+
+
+def request(
+    settings: Iterable[str] = (),
+    *,
+    plan_file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    local: bool = False,
+) -> Request:
+    """Put together what the command line was given.
+
+    Args:
+        settings: "name=value" of any option or parameter; of equal names the last counts.
+        plan_file: YAML or JSON file of the options that differ from their defaults.
+        flags: Options that have flags of their own; None where the flag is not given.
+        local: The run is for this machine, where the data is looked for ("auto") unless it is given.
 
     Raises:
-        PipelineError: No such parameter, or a value that is not of its type.
+        PipelineError: No such option, a value that is not of its type, or an unreadable file.
     """
-    arguments: dict[str, Any] = {}
-    known = mnist_pipeline.pipeline_spec.root.input_definitions.parameters
+    layers: list[Layer] = [("default of a local run", {"data.source": AUTO})] if local else []
+    if plan_file:
+        layers.append((f"file {plan_file}", read_plan_file(plan_file)))
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    placement: dict[str, Any] = {}
     for setting in settings:
         name, separator, text = setting.partition("=")
         if not separator:
-            raise PipelineError(f"--set takes name=value but got {setting!r}.")
-        if name not in known:
-            raise PipelineError(f"{name!r} is no pipeline parameter: choose from {', '.join(sorted(known))}.")
-        arguments[name] = _value(name, known[name].parameter_type, text)
-    return arguments
+            raise PipelineError(
+                f"--set must be NAME=VALUE but got {setting!r}: give for example --set epochs=2."
+            )
+        if name in PLACEMENT:
+            placement[name] = _placement(name, text)
+        else:
+            given[option_name(name)] = parsed(option_name(name), text)
+    if given:
+        layers.append(("option", {option_name(name): value for name, value in given.items()}))
+    return Request(tuple(layers), placement)
 
 
-def _value(name: str, parameter_type: int, text: str) -> Any:
-    from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
+def read_plan_file(path: Path) -> dict[str, Any]:
+    """Read the options of a plan file by dotted name; run.json of an earlier run is one too.
 
-    kind = ParameterType.ParameterTypeEnum.Name(parameter_type)
-    if kind == "STRING":
+    Raises:
+        PipelineError: The file cannot be read, or names an option that there is none of.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise PipelineError(f"--plan must be a file that can be read but {path}: {reason}.") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise PipelineError(f"--plan must be YAML or JSON but {path} is not: {reason}.") from None
+    if not isinstance(document, dict):
+        raise PipelineError(
+            f"--plan must hold options by name but {path} holds {type(document).__name__}: "
+            "write for example `training: {epochs: 2}`."
+        )
+    # Dates and the like become text.
+    return flattened(json.loads(json.dumps(document, default=str)))
+
+
+def _placement(name: str, text: str) -> Any:
+    kind, rule = PLACEMENT[name]
+    if kind is str:
         return text
-    accepted: dict[str, tuple[type | tuple[type, ...], str]] = {
-        "NUMBER_INTEGER": (int, "a whole number"),
-        "NUMBER_DOUBLE": ((int, float), "a number"),
-        "BOOLEAN": (bool, "true or false"),
-        "STRUCT": (dict, 'a JSON object like {"key": "value"}'),
-        "LIST": (list, "a JSON list"),
-    }
-    types, rule = accepted[kind]
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = None
-    if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
-        raise PipelineError(f"parameter {name} must be {rule} but got {text!r}.")
-    # kfp takes no whole number for a parameter that may be a fraction.
-    return float(value) if isinstance(value, int) and kind == "NUMBER_DOUBLE" else value
-
-
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Ask the steps, before any of them starts, whether they will accept these arguments.
-
-    Raises:
-        PipelineError: A value breaks the rule of the step that it is for.
-    """
-    from components.common.plan.training import configuration
-    from components.evaluate.gate import check_min_accuracy
-    from components.preprocess.prepare import PreprocessConfig
-    from components.train.gpu import gpus
-    from components.train.step import check_seeds
-    from components.tune.step import check_search
-
-    given = {**defaults(), **arguments}
-    options = {name: given[name] for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    baseline = configuration(given["recipe"], options, "{}")
-    PreprocessConfig(given["split_seed"], given["stratify"], given["fraction"])
-    check_search(
-        given["trials"], given["tuning_workers"], given["tuning_seeds"], given["search_space"], baseline
-    )
-    check_seeds(given["seeds"])
-    check_min_accuracy(given["min_accuracy"])
-    gpus(given["gpu_count"])
-
-
-def defaults() -> dict[str, Any]:
-    """Return the pipeline's parameters with their default values."""
-    inputs = mnist_pipeline.component_spec.inputs
-    return {name: specification.default for name, specification in inputs.items()}
-
-
-def run_name(arguments: dict[str, Any]) -> str:
-    """Name the run so that a person can tell it from others in a chart's legend."""
-    given = {**defaults(), **arguments}
-    data = given["dataset_name"] or PurePosixPath(given["data"].rstrip("/")).name
-    slug = re.sub(r"[^\w.-]+", "-", data.removesuffix(".npz"))
-    return f"{slug}-{given['recipe']}-{datetime.now():%m%d-%H%M%S}"
+    if not isinstance(value, kind):
+        raise PipelineError(f"{name} must be {rule} but got {text!r}.")
+    return value

@@ -4,6 +4,7 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from components.common.plan.run import RunPlan
 from components.evaluate.component import evaluate, gate
 from components.ingest.component import ingest
 from components.preprocess.component import preprocess
@@ -12,17 +13,18 @@ from components.train.component import train
 from components.tune.component import choose, open_study, search
 from pipelines.environment import with_environment
 
+DEFAULTS = RunPlan(run_id="", run_name="")
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-# From the start of the first attempt. Later than that nothing is tried again, and a second attempt is stopped.
+# Counted from the start of the first attempt: after it no task is tried again, and a second attempt is stopped.
 LONGEST = "7d"
-# Of the steps that train or score a network.
+# Requests of the tasks that train or score a network.
 COMPUTING = {"cpu": "500m", "memory": "1Gi"}
 
 
 def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memory: str = "512Mi") -> Any:
-    """Name the task for people, give it the cluster's settings, and never answer it from a cache.
+    """Give the task its name for people and the cluster's settings, and keep it from being answered by a cache.
 
-    It asks for what it needs on MNIST and has no limit: a model or data of your own may need more.
+    It requests what it needs on MNIST, without a limit: other models and data may need more.
     """
     return (
         with_environment(task)
@@ -45,8 +47,8 @@ def on_accelerator(
 ) -> dsl.PipelineTask:
     """Let the run's parameters place the task in a GPU node pool; with a count of 0 it runs anywhere.
 
-    Libraries that let several GPUs talk need more shared memory than the 64 MiB of a container. The volume costs
-    nothing until it is written to, and counts towards the pod's memory: Kubeflow can tie no volume to a parameter.
+    Several GPUs exchange data through shared memory, of which a container has 64 MiB. The volume costs nothing until
+    it is written to, and counts towards the pod's memory. Kubeflow cannot make a volume depend on a parameter.
     """
     task.set_accelerator_type(resource).set_accelerator_limit(count)
     kubernetes.add_node_selector_json(task, node_selector)
@@ -57,71 +59,33 @@ def on_accelerator(
 
 @dsl.pipeline(name="tune", display_name="Tune")
 def tune(
+    plan: dsl.Input[dsl.Artifact],
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
-    pipeline_run_id: str,
-    trials: int,
-    tuning_workers: int,
-    tuning_seeds: int,
-    search_space: dict,
-    seed: int,
     gpu_count: str,
     gpu_resource: str,
     node_selector: dict,
     tolerations: list,
 ) -> str:
     """Search from the baseline with workers that share one study; return the best differences as JSON."""
-    study = open_study(
-        baseline=baseline,
-        pipeline_run_id=pipeline_run_id,
-        trials=trials,
-        tuning_workers=tuning_workers,
-        tuning_seeds=tuning_seeds,
-        seed=seed,
-        search_space=search_space,
-    )
+    study = open_study(plan=plan, baseline=baseline)
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
-        searched = search(
-            development=development,
-            baseline=baseline,
-            pipeline_run_id=pipeline_run_id,
-            worker=worker,
-            gpu_count=gpu_count,
-            gpu_resource=gpu_resource,
-        )
+        searched = search(plan=plan, development=development, baseline=baseline, worker=worker)
         on_accelerator(
             durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
         )
-    best = choose(
-        baseline=baseline, pipeline_run_id=pipeline_run_id, trials_by_worker=dsl.Collected(searched.output)
-    )
+    best = choose(plan=plan, baseline=baseline, trials_by_worker=dsl.Collected(searched.output))
     durable(best, "Choose")
     return best.outputs["Output"]
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
 def mnist_pipeline(
-    data: str = "mnist",
-    dataset_name: str = "",
-    data_version: str = "",
-    fraction: float = 1.0,
-    stratify: bool = False,
-    split_seed: int = 23,
-    recipe: str = "fast",
-    epochs: int = 0,
-    batch_size: int = 0,
-    learning_rate: float = 0.0,
-    seed: int = 0,
-    seeds: int = 1,
-    trials: int = 6,
-    tuning_workers: int = 1,
-    tuning_seeds: int = 2,
-    search_space: dict = {},  # noqa: B006  # kfp reads the default into the compiled pipeline
-    min_accuracy: float = 0.95,
-    skip_if_unchanged: bool = False,
-    experiment_name: str = "mnist-pipeline",
-    model_name: str = "",
+    data: str = DEFAULTS.data.source,
+    recipe: str = DEFAULTS.recipe,
+    trials: int = DEFAULTS.search.trials,
+    options: dict = {},  # noqa: B006  # kfp reads the default into the compiled pipeline
     gpu_count: str = "0",  # as a number Kubeflow would ask for none
     gpu_resource: str = "nvidia.com/gpu",
     node_selector: dict = {},  # noqa: B006
@@ -131,135 +95,62 @@ def mnist_pipeline(
 
     Args:
         data: "mnist", "digits" (scikit-learn's), or the path or URI of other 28x28 grey images in 10 classes.
-        dataset_name: Name for other data; by default the last part of its address.
-        data_version: A label of your own for this state of the data.
-        fraction: Part of the training data to use, above 0 and at most 1.
-        stratify: Keep the class balance in the validation split.
-        split_seed: Seed of the split into training and validation; the tutorial's is 23.
         recipe: "fast", "best", or "seed" for the tutorial's training.
-        epochs: Passes over the training split; 0 keeps the recipe's.
-        batch_size: Images a step; 0 keeps the recipe's.
-        learning_rate: Peak learning rate; 0 keeps the recipe's.
-        seed: Seed of training and search.
-        seeds: Trainings of the chosen configuration, each with another seed, for mean and standard deviation in the
-            report; the first is the model.
-        trials: Configurations to try in tuning, the baseline included.
-        tuning_workers: Workers that share the trials, one pod each.
-        tuning_seeds: Trainings, each with another seed, of the best trials and the baseline before one is chosen.
-        search_space: Training options and the values to try, as JSON; empty for the default.
-        min_accuracy: Test accuracy below which nothing is registered.
-        skip_if_unchanged: End early where the champion was made of the same data, code and parameters.
-        experiment_name: MLflow experiment; created when missing.
-        model_name: Registered model; by default the data set's name and "-cnn".
-        gpu_count: GPUs for each training and tuning task; 0 trains on the processor.
+        trials: Configurations to try in tuning, the baseline included; 1 searches nothing.
+        options: Any other option of a run by its dotted name, as JSON, such as {"training.epochs": 2,
+            "gate.min_accuracy": 0.99}; docs/options.md lists all of them.
+        gpu_count: GPUs for each training and search task; 0 trains on the processor.
         gpu_resource: Kubernetes resource name of the GPUs.
-        node_selector: Labels of the nodes for training and tuning, as JSON.
-        tolerations: Tolerations for training and tuning, as a JSON list.
+        node_selector: Labels of the nodes for training and search, as JSON.
+        tolerations: Tolerations for training and search, as a JSON list.
     """
-    pool = {
-        "count": gpu_count,
-        "resource": gpu_resource,
-        "node_selector": node_selector,
-        "tolerations": tolerations,
-    }
-    close = prepared_task(close_run(pipeline_run_id=RUN_ID), "Close run")
+    close = prepared_task(close_run(run_id=RUN_ID), "Close run")
     with dsl.ExitHandler(close, name="pipeline"):
-        raw = durable(
-            ingest(
-                pipeline_run_id=RUN_ID,
-                pipeline_run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-                experiment_name=experiment_name,
-                model_name=model_name,
-                data=data,
-                dataset_name=dataset_name,
-                data_version=data_version,
-            ),
-            "Ingest",
+        ingested = ingest(
+            run_id=RUN_ID,
+            run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+            data=data,
+            recipe=recipe,
+            trials=trials,
+            options=options,
+            gpu_count=gpu_count,
         )
-        prepared = durable(
-            preprocess(
-                raw=raw.outputs["raw"],
-                pipeline_run_id=RUN_ID,
-                fraction=fraction,
-                stratify=stratify,
-                split_seed=split_seed,
-            ),
-            "Preprocess",
-        )
+        durable(ingested, "Ingest")
+        plan = ingested.outputs["plan"]
+        prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
         development = prepared.outputs["development"]
-        changes = durable(
-            check_changes(
-                development=development,
-                pipeline_run_id=RUN_ID,
-                model_name=model_name,
-                skip_if_unchanged=skip_if_unchanged,
-                recipe=recipe,
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed,
-                seeds=seeds,
-                trials=trials,
-                tuning_workers=tuning_workers,
-                tuning_seeds=tuning_seeds,
-                search_space=search_space,
-            ),
-            "Check changes",
-        )
+        changes = durable(check_changes(plan=plan, development=development), "Check changes")
         with dsl.If(changes.output == "train", name="there is something to do"):
-            training = {
-                "development": development,
-                "pipeline_run_id": RUN_ID,
-                "recipe": recipe,
-                "epochs": epochs,
-                "batch_size": batch_size,
-                "learning_rate": learning_rate,
-                "seed": seed,
-                "gpu_count": gpu_count,
-                "gpu_resource": gpu_resource,
-            }
-            baseline = train(step="train-baseline", overrides="{}", seeds=1, **training)
-            on_accelerator(durable(baseline, "Train baseline", **COMPUTING), **pool)
+            baseline = train(plan=plan, development=development, role="baseline", overrides="{}")
+            on_accelerator(
+                durable(baseline, "Train baseline", **COMPUTING),
+                gpu_count, gpu_resource, node_selector, tolerations,
+            )  # fmt: skip
             best = tune(
+                plan=plan,
                 development=development,
                 baseline=baseline.outputs["model"],
-                pipeline_run_id=RUN_ID,
-                trials=trials,
-                tuning_workers=tuning_workers,
-                tuning_seeds=tuning_seeds,
-                search_space=search_space,
-                seed=seed,
                 gpu_count=gpu_count,
                 gpu_resource=gpu_resource,
                 node_selector=node_selector,
                 tolerations=tolerations,
             )
             best.set_display_name("Tune")
-            tuned = train(step="train-tuned", overrides=best.output, seeds=seeds, **training)
-            on_accelerator(durable(tuned, "Train tuned", **COMPUTING), **pool)
-            evaluation = durable(
-                evaluate(
-                    test=prepared.outputs["test"],
-                    development=development,
-                    baseline=baseline.outputs["model"],
-                    tuned=tuned.outputs["model"],
-                    pipeline_run_id=RUN_ID,
-                    model_name=model_name,
-                    min_accuracy=min_accuracy,
-                ),
-                "Evaluate",
-                **COMPUTING,
+            tuned = train(plan=plan, development=development, role="tuned", overrides=best.output)
+            on_accelerator(
+                durable(tuned, "Train tuned", **COMPUTING),
+                gpu_count, gpu_resource, node_selector, tolerations,
+            )  # fmt: skip
+            judged = evaluate(
+                plan=plan,
+                test=prepared.outputs["test"],
+                development=development,
+                baseline=baseline.outputs["model"],
+                tuned=tuned.outputs["model"],
             )
-            decision = durable(
-                gate(evaluation=evaluation.outputs["evaluation"], pipeline_run_id=RUN_ID), "Gate"
-            )
+            durable(judged, "Evaluate", **COMPUTING)
+            evaluation = judged.outputs["evaluation"]
+            decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
             with dsl.If(decision.output == "register", name="passed the gate"):
-                durable(
-                    register(
-                        candidate=evaluation.outputs["candidate"],
-                        evaluation=evaluation.outputs["evaluation"],
-                        pipeline_run_id=RUN_ID,
-                        model_name=model_name,
-                    ),
-                    "Register",
-                )
+                registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
+                durable(registered, "Register")

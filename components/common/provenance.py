@@ -86,3 +86,15 @@ def git_sha() -> str:
 def running_image() -> str:
     """The image that this step runs in, as the compiled pipeline names it; "none" outside of a container."""
     return os.environ.get(IMAGE_VARIABLE, "none")
+
+
+def code_provenance() -> dict[str, str]:
+    """Return tags that name the code: commit, image, and digests of the components and of the dependency lock."""
+    sha = git_sha()
+    return {
+        "git_sha": sha.removesuffix("-dirty"),
+        "git_dirty": "unknown" if sha == "unknown" else str(sha.endswith("-dirty")).lower(),
+        "image": running_image(),
+        "code_digest": code_digest(),
+        "lock_digest": lock_digest(),
+    }

@@ -7,13 +7,11 @@ from components.common.container_image import BASE_IMAGE
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def evaluate(
+    plan: dsl.Input[dsl.Artifact],
     test: dsl.Input[dsl.Dataset],
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     tuned: dsl.Input[dsl.Model],
-    pipeline_run_id: str,
-    model_name: str,
-    min_accuracy: float,
     evaluation: dsl.Output[dsl.Artifact],
     candidate: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
@@ -25,14 +23,12 @@ def evaluate(
     """Judge baseline, tuned model and champion on the same test images.
 
     Args:
+        plan: The plan of the run.
         test: Test split.
         development: Its validation split calibrates the models.
         baseline: The trained baseline.
         tuned: The model trained with the best configuration.
-        pipeline_run_id: Kubeflow's id of this pipeline run.
-        model_name: Registered model whose champion is the one to beat.
-        min_accuracy: Test accuracy below which nothing is registered.
-        evaluation: Directory with evaluation.json, report, model card, figures and tables.
+        evaluation: Directory with evaluation.json, judgement.json, report, model card, figures and tables.
         candidate: The better of baseline and tuned model on validation, calibrated.
         metrics: Headline metrics of baseline, tuned model and champion.
         confusion_matrix: The candidate's confusion matrix.
@@ -43,18 +39,20 @@ def evaluate(
     import shutil
     from pathlib import Path
 
+    from components.common.plan.run import RunPlan
+    from components.evaluate.judge import EvaluationInputs
     from components.evaluate.step import evaluate_step
 
     result = evaluate_step(
-        Path(test.path),
-        Path(development.path),
-        Path(baseline.path),
-        Path(tuned.path),
-        pipeline_run_id,
-        model_name,
-        min_accuracy,
-        Path(evaluation.path),
-        Path(candidate.path),
+        RunPlan.load(Path(plan.path)),
+        EvaluationInputs(
+            test=Path(test.path),
+            development=Path(development.path),
+            baseline=Path(baseline.path),
+            tuned=Path(tuned.path),
+        ),
+        target=Path(evaluation.path),
+        candidate=Path(candidate.path),
     )
     for name, value in result.headline().items():
         metrics.log_metric(name, value)
@@ -67,15 +65,16 @@ def evaluate(
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
-def gate(evaluation: dsl.Input[dsl.Artifact], pipeline_run_id: str) -> str:
-    """Say "register" or "keep".
+def gate(plan: dsl.Input[dsl.Artifact], evaluation: dsl.Input[dsl.Artifact]) -> str:
+    """Return "register" or "keep".
 
     Args:
-        evaluation: Directory with evaluation.json.
-        pipeline_run_id: Kubeflow's id of this pipeline run.
+        plan: The plan of the run.
+        evaluation: Directory with judgement.json.
     """
     from pathlib import Path
 
+    from components.common.plan.run import RunPlan
     from components.evaluate.step import gate_step
 
-    return gate_step(Path(evaluation.path), pipeline_run_id)
+    return gate_step(RunPlan.load(Path(plan.path)), Path(evaluation.path))

@@ -4,38 +4,39 @@ import json
 import tempfile
 from pathlib import Path
 
-from components.common.data.dataset import read_info
-from components.common.model.aliases import registered_model_name
+from components.common.model.judgement import Judgement
 from components.common.model.training_record import Training
 from components.common.narration import say
+from components.common.plan.run import RunPlan
 from components.common.provenance import git_sha
 from components.common.tracking.run import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.judge import evaluate
+from components.evaluate.judge import EvaluationInputs, judge_models
 from components.evaluate.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"
 
 
-def evaluate_step(
-    test: Path,
-    development: Path,
-    baseline: Path,
-    tuned: Path,
-    pipeline_run_id: str,
-    model_name: str,
-    min_accuracy: float,
-    target: Path,
-    candidate: Path,
-) -> Evaluation:
-    """Judge baseline, tuned model and champion; leave the evaluation in `target`, the calibrated candidate beside."""
-    with step_run(pipeline_run_id, STEP) as run, tempfile.TemporaryDirectory() as scratch:
-        name = registered_model_name(model_name, read_info(test).name)
-        champion = fetch_champion(name, Path(scratch))
-        lineage = {"git sha": git_sha(), "pipeline run": pipeline_run_id, "MLflow run": run.parent.run_id}
-        evaluation = evaluate(
-            test, development, baseline, tuned, champion, target, candidate, min_accuracy, lineage
+def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, candidate: Path) -> Evaluation:
+    """Judge baseline, tuned model and champion.
+
+    Args:
+        plan: The plan of the run.
+        inputs: Directories of data and models.
+        target: Directory for the evaluation.
+        candidate: Directory for the candidate, calibrated.
+    """
+    with step_run(plan.run_id, STEP) as run, tempfile.TemporaryDirectory() as scratch:
+        champion = fetch_champion(plan.model_name, Path(scratch))
+        lineage = {"git sha": git_sha(), "pipeline run": plan.run_id, "MLflow run": run.parent.run_id}
+        evaluation = judge_models(
+            inputs,
+            champion=champion,
+            target=target,
+            candidate_target=candidate,
+            min_accuracy=plan.gate.min_accuracy,
+            lineage=lineage,
         )
         training = Training.load(candidate)
         headline = evaluation.headline() | {"validation_accuracy": training.validation_accuracy}
@@ -69,18 +70,20 @@ def _log_tables(run: TrackedRun, target: Path) -> None:
     run.set_tags({"mlflow.loggedArtifacts": json.dumps(listed)})
 
 
-def gate_step(evaluation: Path, pipeline_run_id: str) -> str:
+def gate_step(plan: RunPlan, evaluation: Path) -> str:
     """Return "register" or "keep", and record why."""
-    with step_run(pipeline_run_id, "gate") as run:
-        decision = Evaluation.load(evaluation / EVALUATION_FILE).decision
+    with step_run(plan.run_id, "gate") as run:
+        judgement = Judgement.load(evaluation)
         for tracked in (run, run.parent):
             tracked.set_tags(
                 {
-                    "verdict": decision.verdict,
-                    "decision": decision.action,
-                    "decision_reasons": "\n".join(decision.reasons),
+                    "verdict": judgement.verdict,
+                    "decision": judgement.action,
+                    "decision_reasons": "\n".join(judgement.reasons),
                 }
             )
-        for reason in decision.reasons:
+        for reason in judgement.reasons:
             say("gate", reason)
-        return decision.action
+        if judgement.action == "keep":
+            run.parent.close()
+        return judgement.action

@@ -1,54 +1,41 @@
-"""Bring in a data set as four canonical idx files, whatever it comes from."""
+"""Collection of a data set as four idx files, from every kind of source."""
 
-import re
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
-from components.common.data.raw_data import RAW_FILES, LabelledBatch, SourceInfo, write_part, write_source
+from components.common.data.raw_data import RAW_FILES, write_part
+from components.common.data.source import LabelledBatch, SourceInfo
 from components.common.errors import PipelineError
 from components.common.narration import say
+from components.common.plan.names import dataset_slug
+from components.common.plan.run import DataPlan
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled
 from components.ingest.sources import MNIST_SHA256, load_source
 
-LONGEST_NAME = 40
 
-
-@dataclass(frozen=True)
-class IngestConfig:
-    """What to bring in.
-
-    Attributes:
-        data: ``mnist``, ``digits``, or the path or URI of other data of the same form.
-        dataset_name: Name for such other data; by default it is made of the last part of its address.
-        version: Label of the data version, recorded as it is.
-    """
-
-    data: str
-    dataset_name: str = ""
-    version: str = ""
-
-
-def ingest(config: IngestConfig, target: Path) -> SourceInfo:
+def collect_data(data: DataPlan, target: Path) -> SourceInfo:
     """Write the data set and its source.json as the directory `target`, which must be new or empty.
 
     Where an object store is configured, it keeps the files by content, as they came and as they were written, and
     its labelled batches are merged into the training part.
 
+    Args:
+        data: The plan's data section.
+        target: Directory to make.
+
     Raises:
         PipelineError: There is no such data, or it breaks a rule; `target` is then left as it was.
     """
     store = ObjectStore.from_environment()
-    source = load_source(config.data, store)
+    source = load_source(data.source, store)
     train = source.train
     batches: tuple[LabelledBatch, ...] = ()
     with written_directory(target) as directory:
         write_part(directory, "train", source.train)
         write_part(directory, "test", source.test)
         files = _digests(directory)
-        name = dataset_name(config, source.uri, files)
+        name = dataset_name(data, source.uri, files)
         if store:
             for file in files:
                 store.put_content(directory / file)
@@ -62,13 +49,13 @@ def ingest(config: IngestConfig, target: Path) -> SourceInfo:
         info = SourceInfo(
             name=name,
             source=source.uri,
-            version=config.version,
+            version=data.version,
             files=files,
             counts={"train": len(train.labels), "test": len(source.test.labels)},
             batches=batches,
             digest=combined_digest(files),
         )
-        write_source(directory, info)
+        info.save(directory)
     added = f" ({sum(batch.used for batch in batches)} from labelled batches)" if batches else ""
     say(
         "ingest",
@@ -78,32 +65,38 @@ def ingest(config: IngestConfig, target: Path) -> SourceInfo:
     return info
 
 
-def dataset_name(config: IngestConfig, uri: str, files: dict[str, str]) -> str:
-    """The name of the data set, which ``mnist`` and ``digits`` are for the genuine data only."""
-    genuine = "mnist" if files == MNIST_SHA256 else "digits" if config.data == "digits" else ""
-    name = config.dataset_name or genuine or _slug(uri)
-    if not re.fullmatch(rf"[a-z0-9-]{{1,{LONGEST_NAME}}}", name):
+def dataset_name(data: DataPlan, uri: str, files: dict[str, str]) -> str:
+    """Return the name of the data set; `mnist` and `digits` are kept for the genuine data.
+
+    Args:
+        data: The plan's data section.
+        uri: Address that the data came from.
+        files: SHA-256 of each idx file by name.
+
+    Raises:
+        PipelineError: The name breaks its rule, or belongs to other data.
+    """
+    genuine = "mnist" if files == MNIST_SHA256 else "digits" if data.source == "digits" else ""
+    name = data.name or genuine or dataset_slug(uri)
+    if not name:
         raise PipelineError(
-            f"a data set's name must be 1 to {LONGEST_NAME} of a-z, 0-9, - but is {name!r}; set dataset_name"
+            f"data.name must be set for {uri} because no name can be made of it: set data.name."
         )
     if name == genuine:
         return name
     if genuine:
-        raise PipelineError(f"dataset_name must be {genuine!r} or empty for this data but is {name!r}")
+        raise PipelineError(f"data.name must be {genuine!r} for this data but is {name!r}: leave it out.")
     if name == "digits":
-        raise PipelineError(f"{uri}: the name 'digits' is kept for scikit-learn's; set another dataset_name")
+        raise PipelineError(
+            f"the name 'digits' must belong to scikit-learn's digits but {uri} is other data: set another data.name."
+        )
     if name == "mnist":
         file = next(file for file, digest in MNIST_SHA256.items() if files[file] != digest)
         raise PipelineError(
-            f"{uri}: named mnist but sha256 of {file} is {files[file]} and not {MNIST_SHA256[file]}; "
-            "fetch it again, or set another dataset_name"
+            f"data named mnist must be the genuine MNIST but in {uri} the sha256 of {file} is {files[file]} and not "
+            f"{MNIST_SHA256[file]}: fetch it again, or set another data.name."
         )
     return name
-
-
-def _slug(uri: str) -> str:
-    last = PurePosixPath(unquote(urlsplit(uri).path)).name.removesuffix(".npz")
-    return re.sub(r"[^a-z0-9]+", "-", last.lower())[:LONGEST_NAME].strip("-")
 
 
 def _digests(directory: Path) -> dict[str, str]:

@@ -7,39 +7,41 @@ from components.common.container_image import BASE_IMAGE
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def ingest(
-    pipeline_run_id: str,
-    pipeline_run_name: str,
-    experiment_name: str,
-    model_name: str,
+    run_id: str,
+    run_name: str,
     data: str,
-    dataset_name: str,
-    data_version: str,
+    recipe: str,
+    trials: int,
+    options: dict,
+    gpu_count: str,
+    plan: dsl.Output[dsl.Artifact],
     raw: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Bring the data set in as four idx files.
+    """Check what was asked for, make it the plan of the run, and collect the data as four idx files.
 
     Args:
-        pipeline_run_id: Kubeflow's id of this pipeline run.
-        pipeline_run_name: Kubeflow's name of this pipeline run.
-        experiment_name: MLflow experiment of the run.
-        model_name: Registered model that the run is for; by default the data set's name and "-cnn".
+        run_id: Kubeflow's id of this pipeline run.
+        run_name: Kubeflow's name of this pipeline run.
         data: "mnist", "digits", or the path or URI of other data.
-        dataset_name: Name for other data.
-        data_version: A label of one's own for this state of the data.
+        recipe: Named configuration to start from.
+        trials: Configurations to try, the baseline included.
+        options: Further options of the plan by dotted name.
+        gpu_count: GPUs for each training and search task.
+        plan: Directory with run.json, the plan of the run.
         raw: Directory with the idx files and source.json.
     """
     from pathlib import Path
 
-    from components.ingest.collect import IngestConfig
     from components.ingest.step import ingest_step
 
     info = ingest_step(
-        IngestConfig(data=data, dataset_name=dataset_name, version=data_version),
-        pipeline_run_id,
-        pipeline_run_name,
-        experiment_name,
-        model_name,
-        Path(raw.path),
+        {"data.source": data, "recipe": recipe, "search.trials": trials},
+        options,
+        run_id=run_id,
+        run_name=run_name,
+        gpu_count=gpu_count,
+        plan_target=Path(plan.path),
+        raw_target=Path(raw.path),
     )
     raw.metadata["dataset"] = info.name
     raw.metadata["digest"] = info.digest

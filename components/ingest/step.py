@@ -1,35 +1,58 @@
-"""The `ingest` step: the first of a run, so it opens the run in MLflow."""
+"""The `ingest` step: the first of a run, which makes its plan and opens it in MLflow."""
 
 import json
-import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from components.common.data.raw_data import SourceInfo
+from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
-from components.common.model.aliases import registered_model_name
 from components.common.narration import exit_on_user_error
+from components.common.plan.placement import parse_gpu_count
+from components.common.plan.resolve import resolve_form
+from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.provenance import git_sha
+from components.common.settings import settings
 from components.common.tracking.run import mlflow_must_answer, open_pipeline_run, step_run
-from components.ingest.collect import IngestConfig, ingest
+from components.ingest.collect import collect_data
 
 STEP = "ingest"
 
 
 def ingest_step(
-    config: IngestConfig,
-    pipeline_run_id: str,
-    pipeline_run_name: str,
-    experiment_name: str,
-    model_name: str,
-    target: Path,
+    form: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    run_id: str,
+    run_name: str,
+    gpu_count: str,
+    plan_target: Path,
+    raw_target: Path,
 ) -> SourceInfo:
-    """Open the pipeline run, and bring the data in."""
+    """Make the plan of the run, open the run in MLflow, and collect the data.
+
+    Args:
+        form: Values of the form's fields by the option's dotted name.
+        options: Further options of the plan.
+        run_id: Kubeflow's id of the pipeline run.
+        run_name: Kubeflow's name of the pipeline run.
+        gpu_count: GPUs that each training and search task asks for.
+        plan_target: Directory for run.json, new or that of an earlier attempt.
+        raw_target: New or empty directory for the data.
+    """
     with exit_on_user_error(STEP):
-        open_pipeline_run(pipeline_run_id, pipeline_run_name, experiment_name)
-    with step_run(pipeline_run_id, STEP) as run:
-        info = ingest(config, target)
-        name = registered_model_name(model_name, info.name)
-        refuse_foreign_model(name, info.name)
+        gpus = parse_gpu_count(gpu_count)
+        plan = resolve_form(form, options, run_id=run_id, run_name=run_name, gpu_count=gpus).plan
+        open_pipeline_run(run_id, run_name, plan.registry.experiment)
+    with step_run(run_id, STEP) as run:
+        now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+        version = plan.data.version.replace(CURRENT_TIME, now)
+        info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
+        plan = plan.named(info.name, version)
+        refuse_foreign_model(plan.model_name, info.name)
+        plan_target.mkdir(parents=True, exist_ok=True)
+        plan.save(plan_target)
         run.parent.set_tags(
             {
                 "dataset": info.name,
@@ -37,12 +60,14 @@ def ingest_step(
                 "data_source": info.source,
                 "raw_digest": info.digest,
                 "raw_files": json.dumps(info.files),
-                "model_name": name,
+                "model_name": plan.model_name,
+                "plan_digest": plan.digest(),
                 "git_sha": git_sha(),
             }
         )
         run.log_metrics({f"images.{part}": count for part, count in info.counts.items()})
-        run.log_file(target / "source.json")
+        run.parent.log_file(plan_target / RunPlan.FILE)
+        run.log_file(raw_target / SourceInfo.FILE)
         return info
 
 
@@ -50,15 +75,10 @@ def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
     """Refuse to put models of two data sets under one registered name, where one would judge the other.
 
     Raises:
-        PipelineError: The registered model holds a version that was trained on another data set, MLflow could
-            not register a model under the name, or does not answer.
+        PipelineError: The registered model holds a version of another data set, or MLflow does not answer.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not settings().mlflow_tracking_uri:
         return
-    if unfit := set(model_name) & {"/", ":", "'"}:
-        raise PipelineError(
-            f"model_name must be without {' '.join(sorted(unfit))} but got {model_name!r}: choose another."
-        )
     from mlflow import MlflowClient
 
     with mlflow_must_answer():
@@ -66,6 +86,6 @@ def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
     others = {version.tags["dataset"] for version in versions if "dataset" in version.tags} - {dataset_name}
     if others:
         raise PipelineError(
-            f"a registered model holds one data set's models, but {model_name!r} holds {others.pop()!r} "
-            f"and this run is on {dataset_name!r}: choose another model_name."
+            f"a registered model must hold one data set's models but {model_name!r} holds those of "
+            f"{others.pop()!r} and this run is on {dataset_name!r}: choose another registry.model."
         )

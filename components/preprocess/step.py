@@ -2,38 +2,30 @@
 
 from pathlib import Path
 
+from components.common.plan.run import RunPlan
 from components.common.tracking.run import step_run
-from components.preprocess.prepare import (
-    REPORT_FILE,
-    SAMPLES_FILE,
-    PreprocessConfig,
-    PreprocessResult,
-    preprocess,
-)
+from components.preprocess.prepare import SAMPLES_FILE, PreparedData, prepare_splits
+from components.preprocess.validation import ValidationReport
 
 STEP = "preprocess"
 
 
-def preprocess_step(
-    raw: Path,
-    pipeline_run_id: str,
-    split_seed: int,
-    stratify: bool,
-    fraction: float,
-    development: Path,
-    test: Path,
-) -> PreprocessResult:
-    """Split the data, and tell MLflow which data this run is on."""
-    with step_run(pipeline_run_id, STEP) as run:
-        result = preprocess(raw, PreprocessConfig(split_seed, stratify, fraction), development, test)
-        about = result.development
+def preprocess_step(plan: RunPlan, raw: Path, *, development: Path, test: Path) -> PreparedData:
+    """Split the data, check that the training can take it, and record in MLflow which data the run is on."""
+    with step_run(plan.run_id, STEP) as run:
+        prepared = prepare_splits(raw, plan.data, development=development, test=test)
+        about, of_test = prepared.development, prepared.test
+        plan.training.check_images(about.counts["train"])
         for tracked in (run, run.parent):
-            tracked.log_dataset(about.name, about.digest, about.source, "training")
-            tracked.log_dataset(f"{about.name}-test", result.test.digest, about.source, "testing")
-        run.parent.set_tags({"data_digest": about.digest, "test_digest": result.test.digest})
-        run.parent.set_tags({"split_seed": split_seed, "stratify": stratify, "fraction": fraction})
-        counts = about.counts | result.test.counts
-        run.log_metrics({f"images.{split}": count for split, count in counts.items()})
-        run.log_file(development / REPORT_FILE)
+            tracked.log_dataset(about.name, about.digest, about.raw.source, "training")
+            tracked.log_dataset(f"{about.name}-test", of_test.digest, about.raw.source, "testing")
+        run.parent.set_tags({"data_digest": about.digest, "test_digest": of_test.digest})
+        split = about.split
+        run.parent.set_tags(
+            {"split_seed": split.seed, "stratify": split.stratify, "fraction": split.fraction}
+        )
+        counts = about.counts | of_test.counts
+        run.log_metrics({f"images.{name}": count for name, count in counts.items()})
+        run.log_file(development / ValidationReport.FILE)
         run.log_file(development / SAMPLES_FILE)
-        return result
+        return prepared

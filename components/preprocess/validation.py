@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
 from components.common.data.dataset import Split, class_counts
 from components.common.errors import PipelineError
+from components.common.record import Record
 
 MOST_IMBALANCE = 3.0
 
@@ -32,14 +34,15 @@ class SplitReport:
     duplicates: int
 
 
-@dataclass(frozen=True)
-class ValidationReport:
+class ValidationReport(Record):
     """What the splits hold, one by one and together.
 
     Attributes:
         shared: Images of the second split that the first one has too, by ``first+second``.
         warnings: What is unusual but can be trained on, a sentence each.
     """
+
+    FILE: ClassVar[str] = "validation_report.json"
 
     splits: dict[str, SplitReport]
     shared: dict[str, int]
@@ -69,7 +72,7 @@ def validate(splits: Mapping[str, Split]) -> ValidationReport:
         f"{first}+{second}": _shared(hashes[first], hashes[second])
         for first, second in combinations(splits, 2)
     }
-    return ValidationReport(reports, shared, tuple(_warnings(reports, shared)))
+    return ValidationReport(splits=reports, shared=shared, warnings=tuple(_warnings(reports, shared)))
 
 
 def _hashes(split: Split) -> list[bytes]:

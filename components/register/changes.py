@@ -1,23 +1,16 @@
-"""What has changed since the reigning champion was made: data, code or parameters."""
+"""Changes since the reigning champion was made: of data, code or plan."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.common.data.dataset import DatasetInfo
 from components.common.model.aliases import CHAMPION
+from components.common.plan.run import RunPlan
+from components.common.provenance import code_digest
+from components.register.lineage import stored_lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-# From a version's tag to what people call it. `register` writes the tags.
-IDENTITY = {
-    "data_digest": "the data",
-    "test_digest": "the test data",
-    "code_digest": "the code",
-    "parameters_digest": "the parameters",
-}
 
 
 @dataclass(frozen=True)
@@ -28,30 +21,30 @@ class Changes:
     changed: tuple[str, ...]
 
 
-def parameters_digest(parameters: Mapping[str, object]) -> str:
-    """SHA-256 that names the parameters which shape a model."""
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
-
-
-def changes_since_champion(client: "MlflowClient", name: str, identity: Mapping[str, str | None]) -> Changes:
-    """Compare this run's tags with those of the champion of the registered model `name`.
-
-    A tag that either side lacks counts as a change: what is not known to be the same is trained again.
+def changes_since_champion(client: "MlflowClient", plan: RunPlan, data: DatasetInfo) -> Changes:
+    """Compare this run with the records kept with the champion of its registered model.
 
     Raises:
         MlflowException: The registry does not answer.
+        PipelineError: The champion's records are damaged.
     """
     from mlflow.exceptions import MlflowException
 
+    name = plan.model_name
     try:
-        version = client.get_model_version_by_alias(name, CHAMPION)
+        version = str(client.get_model_version_by_alias(name, CHAMPION).version)
     except MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return Changes(None, tuple(IDENTITY.values()))
+            return Changes(None, ())
         raise
-    changed = [
-        title
-        for tag, title in IDENTITY.items()
-        if not identity.get(tag) or version.tags.get(tag) != identity[tag]
-    ]
-    return Changes(str(version.version), tuple(changed))
+    made_of = stored_lineage(client, name, version)
+    if made_of is None:
+        return Changes(version, ("its records, which it was registered without",))
+    training = made_of.training
+    pairs = {
+        "the data": (training.dataset.digest, data.digest),
+        "the test data": (training.dataset.test_digest, data.test_digest),
+        "the code": (training.provenance.get("code_digest"), code_digest()),
+        "the plan": (made_of.plan.digest(), plan.digest()),
+    }
+    return Changes(version, tuple(title for title, (then, now) in pairs.items() if then != now))

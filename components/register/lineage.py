@@ -1,62 +1,89 @@
-"""What a version came from: enough to make it again."""
+"""Lineage of a registered version: the records of its run, kept with it, and the tags that show them to people."""
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
+from components.common.model.judgement import Judgement
 from components.common.model.training_record import Training
-from components.common.provenance import PREFIX, code_digest, git_sha, lock_digest, running_image
-from components.common.tracking.run import PARENT_TAG
+from components.common.plan.run import RunPlan
+from components.common.provenance import PREFIX
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FROM_PIPELINE_RUN = (
-    "data_source",
-    "data_version",
-    "raw_digest",
-    "raw_files",
-    "split_seed",
-    "stratify",
-    "fraction",
-    "parameters_digest",
-)
+# Directory of the records among the files of a version.
+LINEAGE = "lineage"
 
 
-def lineage(client: "MlflowClient", run_id: str, training: Training, test_digest: str) -> dict[str, str]:
-    """Return the tags of the version that comes from the pipeline run `run_id`.
+@dataclass(frozen=True)
+class Lineage:
+    """The plan of a run, the record of its model's training (with its data), and the judgement on it."""
 
-    The tags that begin with ``compute.`` are those of the run that trained the model, which may have had another
-    machine than this step; they are missing where MLflow did not see the training.
+    plan: RunPlan
+    training: Training
+    judgement: Judgement
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read the records from one directory.
+
+        Raises:
+            PipelineError: One is missing, or breaks a rule.
+        """
+        return cls(RunPlan.load(directory), Training.load(directory), Judgement.load(directory))
+
+    def save(self, directory: Path) -> None:
+        """Write the records into a new directory."""
+        directory.mkdir()
+        for record in (self.plan, self.training, self.judgement):
+            record.save(directory)
+
+    def tags(self) -> dict[str, str]:
+        """Return what people look for in the registry; no step reads it."""
+        training, data = self.training, self.training.dataset
+        tags = {
+            **training.provenance,
+            "recipe": training.recipe,
+            "seed": str(training.seed),
+            "config": json.dumps(training.config),
+            "plan_digest": self.plan.digest(),
+            "dataset": data.name,
+            "data_source": data.raw.source,
+            "data_version": data.raw.version,
+            "data_digest": data.digest,
+            "test_digest": self.judgement.test_digest,
+            "raw_digest": data.raw.digest,
+            "raw_files": json.dumps(data.raw.files),
+            "split_seed": str(data.split.seed),
+            "stratify": str(data.split.stratify),
+            "fraction": str(data.split.fraction),
+            "weights_digest": training.weights_digest,
+            "verdict": self.judgement.verdict,
+            "temperature": str(self.judgement.temperature),
+            "reject_below": str(self.judgement.reject_below),
+            **training.environment,
+            **{f"{PREFIX}{name}": value for name, value in training.runtime.items()},
+        }
+        return {name: value for name, value in tags.items() if value}
+
+
+def stored_lineage(client: "MlflowClient", name: str, version: str) -> Lineage | None:
+    """Fetch the records kept with a version; None for one that was registered before records were kept.
+
+    Raises:
+        MlflowException: The registry does not answer.
+        PipelineError: A record breaks a rule.
     """
-    run = client.get_run(run_id)
-    sha = git_sha()
-    return {
-        "git_sha": sha.removesuffix("-dirty"),
-        "git_dirty": "unknown" if sha == "unknown" else str(sha.endswith("-dirty")).lower(),
-        "image": running_image(),
-        "mlflow_run_id": run_id,
-        "code_digest": code_digest(),
-        "lock_digest": lock_digest(),
-        "recipe": training.recipe,
-        "seed": str(training.seed),
-        "config": json.dumps(training.config),
-        "dataset": training.dataset_name,
-        "data_digest": training.dataset_digest,
-        "test_digest": test_digest,
-        "weights_digest": training.weights_digest,
-        **{key: run.data.tags[key] for key in FROM_PIPELINE_RUN if run.data.tags.get(key)},
-        **_training_tags(client, run.info.experiment_id, run_id, training.weights_digest),
-    }
+    from tempfile import TemporaryDirectory
 
+    from mlflow.artifacts import download_artifacts, list_artifacts
 
-def _training_tags(
-    client: "MlflowClient", experiment_id: str, run_id: str, weights_digest: str
-) -> Mapping[str, str]:
-    trained = client.search_runs(
-        [experiment_id],
-        f"tags.`{PARENT_TAG}` = '{run_id}' and tags.weights_digest = '{weights_digest}'",
-        max_results=1,
-    )
-    tags = trained[0].data.tags if trained else {}
-    return {key: value for key, value in tags.items() if key.startswith(PREFIX)}
+    uri = f"models:/{name}/{version}"
+    client.get_model_version(name, version)
+    if LINEAGE not in {Path(found.path).name for found in list_artifacts(artifact_uri=uri)}:
+        return None
+    with TemporaryDirectory() as scratch:
+        directory = Path(download_artifacts(artifact_uri=f"{uri}/{LINEAGE}", dst_path=scratch))
+        return Lineage.load(directory)

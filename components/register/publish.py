@@ -1,7 +1,6 @@
-"""The only writer of the model registry."""
+"""Publication of a candidate as a version of the registered model: the one writer of the registry."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from components.common.model.aliases import CHALLENGER, CHAMPION
 from components.common.storage.files import combined_digest
 from components.common.tracking.run import PIPELINE_RUN_TAG
 from components.register.journal import move_champion
+from components.register.lineage import LINEAGE, Lineage
 from components.register.package import file_digests, package
 from components.register.verify import FILES_TAG, verify
 
@@ -29,15 +29,7 @@ class Registration:
     aliases: tuple[str, ...]
 
 
-def register(
-    candidate: Path,
-    name: str,
-    run_id: str,
-    pipeline_run_id: str,
-    judged_against: str | None,
-    description: str,
-    tags: Mapping[str, str],
-) -> Registration:
+def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
     """Register the candidate and make it champion.
 
     The champion alias moves last: a crash at any point before leaves the old champion in place, and a retry takes up
@@ -45,12 +37,8 @@ def register(
 
     Args:
         candidate: Model directory with model.keras.
-        name: Registered model to add a version to; created when missing.
+        lineage: Records of the run, which are kept with the version.
         run_id: MLflow run that the version comes from; it goes on running.
-        pipeline_run_id: Recognizes an earlier attempt of the same run.
-        judged_against: Version of the champion that the candidate was compared with, if there was one.
-        description: Markdown shown on the version's page.
-        tags: Lineage of the version.
 
     Raises:
         PipelineError: The champion is no longer the one that the candidate was compared with, or the stored model is
@@ -59,19 +47,20 @@ def register(
     from mlflow import MlflowClient
 
     client = MlflowClient()
-    found = _earlier_attempt(client, name, pipeline_run_id)
-    registered = found or _new_version(
-        client, candidate, name, run_id, {**tags, PIPELINE_RUN_TAG: pipeline_run_id}
+    name, pipeline_run_id = lineage.plan.model_name, lineage.plan.run_id
+    registered = _earlier_attempt(client, name, pipeline_run_id) or _new_version(
+        client, candidate, lineage, run_id
     )
     number = str(registered.version)
-    client.update_model_version(name, number, description)
+    # MLflow's list of versions shows the beginning as it is, marks and all.
+    client.update_model_version(name, number, lineage.judgement.summary.removeprefix("## "))
     client.set_registered_model_alias(name, CHALLENGER, number)
     with TemporaryDirectory() as scratch:
         verify(client, name, number, Path(scratch, "model")).require()
     move_champion(
         client,
         name,
-        before=judged_against or "",
+        before=lineage.judgement.champion_version or "",
         after=number,
         action="register",
         who=f"pipeline run {pipeline_run_id}",
@@ -87,17 +76,17 @@ def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) ->
     return None
 
 
-def _new_version(
-    client: "MlflowClient", candidate: Path, name: str, run_id: str, tags: dict[str, str]
-) -> "ModelVersion":
+def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_id: str) -> "ModelVersion":
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import RestException
 
+    name = lineage.plan.model_name
     experiment_id = client.get_run(run_id).info.experiment_id
     logged = client.create_logged_model(experiment_id, name, run_id)
     with TemporaryDirectory() as scratch:
         directory = Path(scratch, "model")
         package(candidate, directory, logged, run_id)
+        lineage.save(directory / LINEAGE)
         files = file_digests(directory)
         client.log_model_artifacts(logged.model_id, str(directory))
     client.finalize_logged_model(logged.model_id, "READY")
@@ -107,11 +96,14 @@ def _new_version(
     except RestException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    tags = {
+        **lineage.tags(),
+        PIPELINE_RUN_TAG: lineage.plan.run_id,
+        "mlflow_run_id": run_id,
+        "model_card": f"runs:/{run_id}/model_card.md",
+        "model_digest": combined_digest(files),
+        FILES_TAG: json.dumps(files),
+    }
     return client.create_model_version(
-        name,
-        logged.model_uri,
-        run_id=run_id,
-        tags={**tags, FILES_TAG: json.dumps(files), "model_digest": combined_digest(files)},
-        model_id=logged.model_id,
-        await_creation_for=0,
+        name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
     )

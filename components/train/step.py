@@ -1,35 +1,30 @@
-"""The `train` step: a training that is narrated and tracked."""
+"""The `train` step, with progress on the terminal and in MLflow."""
 
 import itertools
+import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from components.common.data.dataset import read_info
-from components.common.errors import PipelineError
-from components.common.model.training_record import TRAINING_FILE, Epoch, Training, repeat_directory
+from components.common.data.dataset import DatasetInfo
+from components.common.model.training_record import Epoch, Training, repeat_directory
 from components.common.narration import say
-from components.common.plan.training import configuration
+from components.common.plan.run import RunPlan
+from components.common.plan.training import SEED_STRIDE, TrainConfig
+from components.common.settings import settings
 from components.common.tracking.run import StepRun, step_run
-from components.train.gpu import require_gpus
-from components.train.train import train
+from components.train.devices import require_gpus
+from components.train.fit import fit_model
 
 MOST_LINES = 20
-# Far from the seeds next to the first: the search chose the configuration by those.
-SEED_STRIDE = 1000
 
 
-def check_seeds(seeds: int) -> None:
-    """Refuse to train no model at all."""
-    if seeds < 1:
-        raise PipelineError(f"seeds counts the trainings, so it must be at least 1 but got {seeds}.")
-
-
-def narrator(step: str, run: StepRun, epochs: float, scorings: int) -> Callable[[Epoch], None]:
-    """Return a callback that prints and tracks every scoring."""
+def narrator(step: str, run: StepRun, config: TrainConfig, development: Path) -> Callable[[Epoch], None]:
+    """Return a callback that prints and tracks every scoring of a training of `config` on `development`."""
+    images = DatasetInfo.load(development).counts["train"]
+    epochs = config.steps(images) * config.batch_size / images
+    scorings = len(config.milestones(images))
     started = time.monotonic()
     numbers = itertools.count(1)
 
@@ -51,48 +46,52 @@ def narrator(step: str, run: StepRun, epochs: float, scorings: int) -> Callable[
 
 def checkpoint_directory() -> str | None:
     """Return the directory or s3:// prefix in `CHECKPOINT_DIR`; without it an interrupted training begins anew."""
-    return os.environ.get("CHECKPOINT_DIR", "").rstrip("/") or None
+    return (settings().checkpoint_dir or "").rstrip("/") or None
 
 
-def train_step(
-    development: Path,
-    pipeline_run_id: str,
-    step: str,
-    recipe: str,
-    options: dict[str, Any],
-    overrides: str,
-    gpu_count: str,
-    gpu_resource: str,
-    target: Path,
-    seeds: int = 1,
-) -> Training:
-    """Train, and tell the terminal and MLflow about it.
+def train_step(plan: RunPlan, development: Path, *, role: str, overrides: str, target: Path) -> Training:
+    """Train, with progress on the terminal and in MLflow.
 
-    The first of the `seeds` trainings is the model; the others lie below `target` in `repeats/`.
+    Args:
+        plan: The plan of the run.
+        development: Directory with the training and the validation split.
+        role: "baseline", or "tuned", which is trained with all of the plan's seeds: the first training is the model,
+            the others lie below `target` in `repeats/`.
+        overrides: Differences from the plan's training options, as a JSON object.
+        target: Directory for the model.
     """
-    with step_run(pipeline_run_id, step) as run:
-        check_seeds(seeds)
-        config = configuration(recipe, options, overrides)
-        repeats = [config.differing(seed=config.seed + SEED_STRIDE * number) for number in range(1, seeds)]
-        require_gpus(gpu_count, gpu_resource)
+    step = f"train-{role}"
+    with step_run(plan.run_id, step) as run:
+        config = plan.training.differing(**json.loads(overrides))
+        require_gpus(plan.gpu_count)
         run.log_params(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
-            | {"config.recipe": recipe}
+            | {"config.recipe": plan.recipe}
         )
-        images = read_info(development).counts["train"]
-        epochs = config.steps(images) * config.batch_size / images
-        scorings = len(config.milestones(images))
-        narrate = narrator(step, run, epochs, scorings)
-        training = train(development, config, recipe, target, narrate, checkpoint_directory())
-        run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
+        training = _train(plan, development, config, target, narrator(step, run, config, development))
+        run.log_dataset(training.dataset.name, training.dataset.digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
         run.set_tags({f"compute.{name}": value for name, value in training.runtime.items()})
-        run.log_file(target / TRAINING_FILE)
-        for number, repeat in enumerate(repeats, start=2):
-            say(step, f"training {number} of {seeds}, seed {repeat.seed}")
-            narrate = narrator(step, StepRun.untracked(), epochs, scorings)
-            directory = repeat_directory(target, repeat.seed)
-            again = train(development, repeat, recipe, directory, narrate, checkpoint_directory())
-            run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number)
+        run.log_file(target / Training.FILE)
+        if role == "tuned":
+            for number in range(1, plan.seeds):
+                repeat = config.differing(seed=config.seed + SEED_STRIDE * number)
+                say(step, f"training {number + 1} of {plan.seeds}, seed {repeat.seed}")
+                narrate = narrator(step, StepRun.untracked(), repeat, development)
+                again = _train(plan, development, repeat, repeat_directory(target, repeat.seed), narrate)
+                run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number + 1)
         return training
+
+
+def _train(
+    plan: RunPlan, development: Path, config: TrainConfig, target: Path, on_epoch: Callable[[Epoch], None]
+) -> Training:
+    return fit_model(
+        development,
+        config,
+        recipe=plan.recipe,
+        target=target,
+        on_epoch=on_epoch,
+        checkpoints=checkpoint_directory(),
+    )

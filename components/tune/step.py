@@ -1,54 +1,33 @@
 """The `tune` step in its three parts: open the study, search, choose."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from components.common.data.dataset import open_split
-from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.narration import say
+from components.common.plan.run import RunPlan
 from components.common.plan.training import TrainConfig
 from components.common.tracking.run import step_run
-from components.train.gpu import require_gpus
+from components.train.devices import require_gpus
 from components.train.step import checkpoint_directory
 from components.tune.choice import Choice, choose
 from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
-from components.tune.space import distributions
 from components.tune.study import SearchRecord, claims, create_study, open_study
 from components.tune.trials import STEP, Worker, trial_checkpoint
 
 
-def check_search(
-    trials: int, workers: int, seeds: int, space: Mapping[str, Any], baseline: TrainConfig
-) -> None:
-    """Refuse a search without trials, workers or seeds, and a search space that breaks its rules."""
-    if trials < 1:
-        raise PipelineError(
-            f"trials counts the baseline as the first, so it must be at least 1 but got {trials}."
-        )
-    for name, count in {"tuning_workers": workers, "tuning_seeds": seeds}.items():
-        if count < 1:
-            raise PipelineError(f"{name} must be at least 1 but got {count}.")
-    distributions(space, baseline)
-
-
-def open_study_step(
-    baseline: Path,
-    pipeline_run_id: str,
-    trials: int,
-    workers: int,
-    seeds: int,
-    seed: int,
-    space: Mapping[str, Any],
-) -> list[str]:
+def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
     """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two."""
-    with step_run(pipeline_run_id, STEP, last=False) as run:
+    search = plan.search
+    with step_run(plan.run_id, STEP, last=False) as run:
         training = Training.load(baseline)
-        check_search(trials, workers, seeds, space, TrainConfig.model_validate(training.config))
-        study = create_study(pipeline_run_id, training, space, trials, seeds, seed)
-        run.log_params({"search.trials": trials, "search.workers": workers, "search.seeds": seeds})
+        study = create_study(
+            plan.run_id, training, search.space, search.trials, search.seeds, plan.training.seed
+        )
+        run.log_params(
+            {"search.trials": search.trials, "search.workers": search.workers, "search.seeds": search.seeds}
+        )
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
         first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
         first.log_metrics(
@@ -56,33 +35,31 @@ def open_study_step(
         )
         first.close()
         say(STEP, f"trial 0 is the baseline  validation {training.validation_accuracy:.4f}")
-        return [f"{number}/{workers}" for number in range(1, workers + 1)]
+        return [f"{number}/{search.workers}" for number in range(1, search.workers + 1)]
 
 
-def search_step(
-    development: Path, baseline: Path, pipeline_run_id: str, gpu_count: str, gpu_resource: str
-) -> int:
+def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
     """Work on the search until it is over, beside other workers; return the pieces of work done here."""
-    with step_run(pipeline_run_id, STEP, last=False) as run:
-        record = SearchRecord(open_study(pipeline_run_id))
+    with step_run(plan.run_id, STEP, last=False) as run:
+        record = SearchRecord(open_study(plan.run_id))
         if not record.known():
             return 0
-        require_gpus(gpu_count, gpu_resource)
+        require_gpus(plan.gpu_count)
         config = TrainConfig.model_validate(Training.load(baseline).config)
         splits = open_split(development, "train"), open_split(development, "validation")
-        return Worker(record, claims(), splits, config, run, state_location(pipeline_run_id)).work()
+        return Worker(record, claims(), splits, config, run, state_location(plan.run_id)).work()
 
 
-def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page: Path) -> Choice:
+def choose_step(plan: RunPlan, baseline: Path, *, configuration: Path, page: Path) -> Choice:
     """Choose the best configuration; write it as JSON, and the figures of the search as an HTML page."""
-    with step_run(pipeline_run_id, STEP) as run:
+    with step_run(plan.run_id, STEP) as run:
         training = Training.load(baseline)
-        record = SearchRecord(open_study(pipeline_run_id))
+        record = SearchRecord(open_study(plan.run_id))
         record.settle()
         for settled in record.study.trials:
             if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
-        _delete_states(pipeline_run_id, record)
+        _delete_states(plan.run_id, record)
         final = finalists(record.known())
         accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
         accuracies |= {trial: [] for trial in final}
@@ -107,13 +84,13 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         return choice
 
 
-def _delete_states(pipeline_run_id: str, record: SearchRecord) -> None:
-    if location := state_location(pipeline_run_id):
+def _delete_states(run_id: str, record: SearchRecord) -> None:
+    if location := state_location(run_id):
         for trial in record.known():
             trial_checkpoint(location, trial).delete()
 
 
-def state_location(pipeline_run_id: str) -> str | None:
+def state_location(run_id: str) -> str | None:
     """Return where a run's paused trials are kept; None keeps them in their worker's memory alone."""
     directory = checkpoint_directory()
-    return f"{directory}/tune-{pipeline_run_id}" if directory else None
+    return f"{directory}/tune-{run_id}" if directory else None

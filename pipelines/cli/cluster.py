@@ -1,9 +1,14 @@
 """The commands for a Kubeflow cluster: submit and upload."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipelines.cli.plan import PlanFlag, SetFlag
+
+if TYPE_CHECKING:
+    from pipelines.parameters import Request
 
 app = typer.Typer()
 
@@ -27,10 +32,6 @@ ImageOption = Annotated[
 ]
 ExperimentOption = Annotated[str, typer.Option(help="Experiment in Kubeflow to run in.")]
 CreateOption = Annotated[bool, typer.Option("--create-experiment", help="Create it when it is missing.")]
-SettingsOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any pipeline parameter; may be repeated."),
-]
 AccountOption = Annotated[
     str | None, typer.Option(help="Kubernetes service account of the run; by default the server's choice.")
 ]
@@ -38,17 +39,17 @@ PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubef
 PIPELINE = "mnist-pipeline"
 
 
-def arguments_of(settings: list[str] | None) -> dict[str, Any]:
-    """Return the pipeline's arguments, checked.
+def checked_request(settings: list[str] | None, plan: Path | None) -> "Request":
+    """Return what the run is asked to be, checked by the rules of all steps.
 
     Raises:
-        PipelineError: No such parameter, or a value that breaks its rule.
+        PipelineError: No such option, or a value that breaks its rule.
     """
-    from pipelines.parameters import check_arguments, parse_settings
+    from pipelines.parameters import request
 
-    arguments = parse_settings(settings or [])
-    check_arguments(arguments)
-    return arguments
+    asked = request(settings or [], plan_file=plan)
+    asked.resolved()
+    return asked
 
 
 @app.command()
@@ -59,7 +60,8 @@ def submit(
     experiment: ExperimentOption = "Default",
     create_experiment: CreateOption = False,
     image: ImageOption = None,
-    settings: SettingsOption = None,
+    settings: SetFlag = None,
+    plan: PlanFlag = None,
     service_account: AccountOption = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the steps; the exit status is the run's.")
@@ -72,7 +74,7 @@ def submit(
     from pipelines.cluster.submit import submit as submit_run
     from pipelines.compile import default_image
 
-    arguments = arguments_of(settings)
+    request = checked_request(settings, plan)
     with (
         compiled(image or default_image()) as package,
         connected(Address(host, namespace, token_file)) as cluster,
@@ -81,7 +83,7 @@ def submit(
             cluster,
             package,
             experiment,
-            arguments,
+            request,
             create_experiment=create_experiment,
             service_account=service_account,
         )

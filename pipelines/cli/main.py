@@ -13,6 +13,8 @@ from components.common.errors import PipelineError
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
+from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
+from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.schedule import app as schedule_commands
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_use.app)
+app.add_typer(plan_commands)
 
 HomeOption = Annotated[
     Path, typer.Option("--home", help="Directory that keeps data, history and logs of the embedded platform.")
@@ -42,19 +45,11 @@ class Runner(StrEnum):
 
 @app.command()
 def run(
-    data: Annotated[
-        str,
-        typer.Option(
-            help="auto, mnist, digits, or the path or URI of other 28x28 data. auto takes $MNIST_DATA_URI, the "
-            "stored copy or the public mirrors, and without a network the bundled digits."
-        ),
-    ] = "auto",
-    recipe: Annotated[str | None, typer.Option(help="fast, or seed for the tutorial's training.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Configurations to try, the baseline included.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any pipeline parameter; may be repeated."),
-    ] = None,
+    data: DataFlag = None,
+    recipe: RecipeFlag = None,
+    trials: TrialsFlag = None,
+    settings: SetFlag = None,
+    plan: PlanFlag = None,
     runner: Annotated[
         Runner, typer.Option(help="Run the steps as processes, or in containers of a Docker engine.")
     ] = Runner.SUBPROCESS,
@@ -71,15 +66,12 @@ def run(
     from pipelines.local.home import Home
     from pipelines.local.run import run as run_locally
     from pipelines.local.summary import render
-    from pipelines.parameters import parse_settings
+    from pipelines.parameters import request
 
-    options = {"recipe": recipe, "trials": trials}
-    arguments = {name: value for name, value in options.items() if value is not None}
-    arguments |= parse_settings(settings or [])
+    flags = {"data.source": data, "recipe": recipe, "search.trials": trials}
     summary = run_locally(
         Home(home),
-        data,
-        arguments,
+        request(settings or [], plan_file=plan, flags=flags, local=True),
         lambda line: typer.echo(line, err=as_json),
         _image_of_steps(runner, image),
     )

@@ -12,10 +12,10 @@ from pipelines.cli.cluster import (
     HostOption,
     NamespaceOption,
     PipelineOption,
-    SettingsOption,
     TokenOption,
-    arguments_of,
+    checked_request,
 )
+from pipelines.cli.plan import PlanFlag, SetFlag
 
 app = typer.Typer(help="Recurring runs: declared by name, set as often as you like.", no_args_is_help=True)
 
@@ -32,12 +32,13 @@ def set_command(
     pipeline: PipelineOption = PIPELINE,
     experiment: ExperimentOption = "Default",
     create_experiment: CreateOption = False,
-    settings: SettingsOption = None,
+    settings: SetFlag = None,
+    plan: PlanFlag = None,
     service_account: AccountOption = None,
 ) -> None:
     """Make the schedule be as declared: create it, replace it, or leave it as it is.
 
-    It follows the newest uploaded version, one run at a time. Runs end early where data, code and parameters are those
+    It follows the newest uploaded version, one run at a time. Runs end early where data, code and plan are those
     of the champion; --set skip_if_unchanged=false lifts that.
     """
     from pipelines.cluster.connection import Address, connected
@@ -47,7 +48,7 @@ def set_command(
     fields = six_fields(cron)
     if len(cron.split()) == 5:
         typer.echo(f"Kubeflow's cron has six fields, seconds first: {cron!r} is set as {fields!r}.")
-    arguments = arguments_of(settings)
+    request = checked_request(settings, plan)
     with connected(Address(host, namespace, token_file)) as cluster:
         done = set_schedule(
             cluster,
@@ -55,7 +56,7 @@ def set_command(
             fields,
             pipeline,
             experiment,
-            arguments,
+            request,
             create_experiment=create_experiment,
             service_account=service_account,
         )

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from components.common.plan.run import CURRENT_TIME
 from pipelines.cluster.connection import Cluster
 from pipelines.cluster.follow import FINAL
 from pipelines.cluster.lookup import MOST, experiment_id, named, pipeline_id, predicates, versions
+from pipelines.parameters import Request
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun
 
-# Kubeflow puts the time of the run in its place: a new state of the data at every run.
-CURRENT_TIME = "[[CurrentTime]]"
-DEFAULTS: dict[str, Any] = {"skip_if_unchanged": True, "data_version": CURRENT_TIME}
+# Options of every scheduled run, unless it is given others.
+DEFAULTS: dict[str, Any] = {"gate.skip_if_unchanged": True, "data.version": CURRENT_TIME}
 
 
 def set_schedule(
@@ -22,7 +23,7 @@ def set_schedule(
     cron: str,
     pipeline: str,
     experiment: str,
-    arguments: dict[str, Any],
+    request: Request,
     *,
     create_experiment: bool,
     service_account: str | None,
@@ -58,7 +59,7 @@ def set_schedule(
         experiment_id=experiment_id(cluster, experiment, create=create_experiment),
         namespace=cluster.namespace,
         pipeline_version_reference=V2beta1PipelineVersionReference(pipeline_id=identity),
-        runtime_config=V2beta1RuntimeConfig(parameters=DEFAULTS | arguments),
+        runtime_config=V2beta1RuntimeConfig(parameters=request.preferring(DEFAULTS).arguments()),
         trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron)),
         max_concurrency="1",
         no_catchup=True,

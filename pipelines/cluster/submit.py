@@ -2,19 +2,18 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any
 
 from pipelines.cluster.connection import Cluster
 from pipelines.cluster.lookup import experiment_id
 from pipelines.cluster.package import Package
-from pipelines.parameters import run_name
+from pipelines.parameters import Request
 
 
 def submit(
     cluster: Cluster,
     package: Package,
     experiment: str,
-    arguments: dict[str, Any],
+    request: Request,
     *,
     create_experiment: bool,
     service_account: str | None,
@@ -28,9 +27,9 @@ def submit(
     with redirect_stdout(StringIO()):  # kfp prints a link of its own
         run = cluster.client.run_pipeline(
             identity,
-            run_name(arguments),
+            request.run_name(),
             pipeline_package_path=str(package.path),
-            params=arguments,
+            params=request.arguments(),
             service_account=service_account,
         )
     return str(run.run_id)

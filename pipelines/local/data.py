@@ -1,10 +1,12 @@
-"""Which data a local run takes: what `--data` means on this machine."""
+"""Data of a local run: the meaning of `--data` on this machine."""
 
 import os
 from collections.abc import Callable
 
+from components.common.settings import settings
 from components.common.storage.object_store import ObjectStore
 from components.ingest.sources import mnist_available
+from pipelines.parameters import AUTO
 
 FALLBACK = (
     "MNIST IS NOT AVAILABLE: no MNIST_DATA_URI, no copy in the object store, no mirror that answers. "
@@ -13,22 +15,22 @@ FALLBACK = (
 )
 
 
-def data_arguments(data: str, tell: Callable[[str], None]) -> dict[str, str]:
-    """Return the pipeline arguments that stand for `data`.
+def local_data(data: str, tell: Callable[[str], None]) -> tuple[str, str | None]:
+    """Return the source of the data, and its name where only this machine knows it.
 
     Args:
         data: "auto", "mnist", "digits", or a path or URI.
-        tell: Told, loudly, when "auto" has to fall back on the bundled digits.
+        tell: Called with a warning where "auto" has to fall back on the bundled digits.
     """
-    named = os.environ.get("MNIST_DATA_URI")
-    if data in {"auto", "mnist"} and named:
-        return {"data": _absolute(named), "dataset_name": "mnist"}
-    if data != "auto":
-        return {"data": _absolute(data)}
+    named = settings().mnist_data_uri
+    if data in {AUTO, "mnist"} and named:
+        return _absolute(named), "mnist"
+    if data != AUTO:
+        return _absolute(data), None
     if mnist_available(ObjectStore.from_environment()):
-        return {"data": "mnist"}
+        return "mnist", None
     tell(FALLBACK)
-    return {"data": "digits"}
+    return "digits", None
 
 
 def _absolute(data: str) -> str:

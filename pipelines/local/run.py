@@ -9,47 +9,49 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from components.common.storage.address import absolute_uri
 from pipelines.local.containers import check_engine
-from pipelines.local.data import data_arguments
+from pipelines.local.data import local_data
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import close_run_tree
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import SupervisedProcess
 from pipelines.local.progress import Progress
 from pipelines.local.summary import Summary, find_parent, summarize
-from pipelines.parameters import check_arguments, run_name
+from pipelines.parameters import AUTO, Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
 Tell = Callable[[str], None]
 
 
-def run(home: Home, data: str, arguments: dict[str, Any], tell: Tell, image: str | None = None) -> Summary:
+def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> Summary:
     """Start the embedded platform, run the pipeline, and say what came of it.
 
     Args:
         home: Keeps data, history and logs.
-        data: "auto", "mnist", "digits", or a path or URI.
-        arguments: Those of the pipeline's arguments that differ from their defaults.
+        request: What the run is asked to be.
         tell: Given every line that a person follows.
         image: Runs the steps in containers of this image; without one they are processes here.
 
     Raises:
         PipelineError: An argument breaks a rule, the platform does not start, or the engine has no such image.
     """
-    check_arguments(arguments)
+    data = request.resolved().plan.data.source
+    if data not in {AUTO, "mnist", "digits"}:
+        absolute_uri(data)
     if image:
         check_engine(image)
     started = time.monotonic()
     with embedded_platform(home) as platform:
         os.environ.update(platform.environment)
-        arguments = {**data_arguments(data, tell), **arguments}
-        name = run_name(arguments)
+        request = request.on(*local_data(data, tell))
+        name = request.run_name()
         log = home.logs / f"{name}.log"
         tell(f"run {name}")
         tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
-        progress = _execute(platform, name, arguments, root, log, tell, image)
+        progress = _execute(platform, name, request.arguments(), root, log, tell, image)
         report = next(root.glob("*/evaluate/evaluation/report.html"), None)
         seconds = time.monotonic() - started
         return summarize(platform.tracking_uri, name, progress, seconds, report, log)

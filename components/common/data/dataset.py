@@ -1,21 +1,21 @@
-"""Prepared data: a directory of ``.npy`` arrays, described by its dataset.json."""
+"""Prepared data: a directory of `.npy` arrays, described by its dataset.json."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
-from components.common.storage.files import combined_digest, read_json, sha256_file, written_directory
+from components.common.record import Record
+from components.common.storage.files import combined_digest, sha256_file, written_directory
 
 CLASSES = 10
 IMAGE_SHAPE = (28, 28)
-INFO_FILE = "dataset.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +27,39 @@ class Split:
 
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """What dataset.json says of the directory it lies in.
+class SplitOptions:
+    """How the training part was split into training and validation."""
+
+    seed: int
+    stratify: bool
+    fraction: float
+
+
+class DatasetInfo(Record):
+    """Description of a directory of prepared data, with that of the raw data that it was made of.
 
     Attributes:
         files: SHA-256 of each array file by name; `digest` covers them all.
         counts: Number of images by split.
         class_counts: Number of images of each class, 0 to 9, by split.
+        test_digest: Digest of the test split that was prepared beside this data.
     """
 
-    name: str
-    source: str
-    version: str
-    split_seed: int
+    FILE: ClassVar[str] = "dataset.json"
+
+    raw: SourceInfo
+    split: SplitOptions
     files: dict[str, str]
     counts: dict[str, int]
     class_counts: dict[str, tuple[int, ...]]
     digest: str
-    format_version: Literal[1] = 1
+    test_digest: str
+    format_version: Literal[2] = 2
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.raw.name
 
 
 def checked_split(images: NDArray[Any], labels: NDArray[Any], names: tuple[str, str]) -> Split:
@@ -84,31 +99,40 @@ def class_counts(labels: NDArray[np.uint8]) -> tuple[int, ...]:
 
 
 def write_splits(
-    directory: Path, splits: Mapping[str, Split], *, name: str, source: str, version: str, split_seed: int
+    directory: Path,
+    splits: Mapping[str, Split],
+    *,
+    raw: SourceInfo,
+    split: SplitOptions,
+    test_digest: str | None = None,
 ) -> DatasetInfo:
-    """Write the splits and their dataset.json as `directory`, which must be new or empty."""
+    """Write the splits and their dataset.json as `directory`, which must be new or empty.
+
+    Args:
+        directory: Directory to make.
+        splits: Images and labels by the split's name.
+        raw: Description of the raw data.
+        split: How it was split.
+        test_digest: Digest of the test split, which lies in a directory of its own; None for that directory itself.
+    """
     with written_directory(directory) as partial:
-        for split_name, split in splits.items():
+        for split_name, part in splits.items():
             images_file, labels_file = _array_files(split_name)
-            np.save(partial / images_file, split.images, allow_pickle=False)
-            np.save(partial / labels_file, split.labels, allow_pickle=False)
+            np.save(partial / images_file, part.images, allow_pickle=False)
+            np.save(partial / labels_file, part.labels, allow_pickle=False)
         files = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
+        digest = combined_digest(files)
         info = DatasetInfo(
-            name=name,
-            source=source,
-            version=version,
-            split_seed=split_seed,
+            raw=raw,
+            split=split,
             files=files,
-            counts={split_name: len(split.labels) for split_name, split in splits.items()},
-            class_counts={split_name: class_counts(split.labels) for split_name, split in splits.items()},
-            digest=combined_digest(files),
+            counts={split_name: len(part.labels) for split_name, part in splits.items()},
+            class_counts={split_name: class_counts(part.labels) for split_name, part in splits.items()},
+            digest=digest,
+            test_digest=test_digest or digest,
         )
-        (partial / INFO_FILE).write_text(json.dumps(asdict(info), indent=2) + "\n")
+        info.save(partial)
     return info
-
-
-def read_info(directory: Path) -> DatasetInfo:
-    return read_json(directory / INFO_FILE, DatasetInfo)
 
 
 def open_split(directory: Path, name: str) -> Split:
@@ -117,7 +141,7 @@ def open_split(directory: Path, name: str) -> Split:
     Raises:
         PipelineError: The directory lacks the split, or an array is not what dataset.json says.
     """
-    counts = read_info(directory).counts
+    counts = DatasetInfo.load(directory).counts
     if name not in counts:
         raise PipelineError(f"{directory} must hold the split {name!r} but holds only {', '.join(counts)}")
     images_path, labels_path = (directory / file for file in _array_files(name))

@@ -1,14 +1,13 @@
-"""What training hands over: a directory with `model.keras` and `training.json`, repeats with other seeds below it."""
+"""Record of a training: training.json beside model.keras, repeats with other seeds below."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from components.common.storage.files import read_json
+from components.common.data.dataset import DatasetInfo
+from components.common.record import Record
 
 MODEL_FILE = "model.keras"
-TRAINING_FILE = "training.json"
 REPEATS = "repeats"
 
 
@@ -33,14 +32,17 @@ class Epoch:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Training:
-    """The record of one training.
+class Training(Record):
+    """The record of one training, with the description of the data that it was trained on.
 
     Attributes:
-        runtime: What of the machine decides the very bits: threads, number format, versions.
-        weights_digest: Tells equal models apart from similar ones.
+        runtime: Threads, number format and versions, which decide the very bits.
+        weights_digest: SHA-256 of the weights; equal models have equal ones.
+        provenance: Commit, image and digests of the code that trained.
+        environment: Tags that describe machine, threads and packages.
     """
+
+    FILE: ClassVar[str] = "training.json"
 
     recipe: str
     seed: int
@@ -52,17 +54,10 @@ class Training:
     seconds: float
     images_per_second: float
     weights_digest: str
-    dataset_name: str
-    dataset_digest: str
+    dataset: DatasetInfo
     runtime: dict[str, str]
-
-    @classmethod
-    def load(cls, model: Path) -> "Training":
-        """Read it from a model directory."""
-        return read_json(model / TRAINING_FILE, cls)
-
-    def save(self, model: Path) -> None:
-        (model / TRAINING_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n")
+    provenance: dict[str, str]
+    environment: dict[str, str]
 
 
 def repeat_directory(model: Path, seed: int) -> Path:

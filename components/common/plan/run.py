@@ -1,0 +1,161 @@
+"""The plan of a run: one frozen document that every step is given."""
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field
+
+from components.common.errors import PipelineError
+from components.common.plan.names import DatasetName, ExperimentName, ModelName, default_model_name
+from components.common.plan.section import WHOLE, Section
+from components.common.plan.space import SEARCH_SPACE
+from components.common.plan.training import RECIPES, TrainConfig
+from components.common.record import Record
+
+Count = Annotated[int, Field(ge=1), WHOLE]
+# In `data.version` it becomes the time of the run. Kubeflow replaces it in parameters that are texts, but not within
+# `options`.
+CURRENT_TIME = "[[CurrentTime]]"
+SCHEMES = ("file", "http", "https", "s3")
+# Of the whole document; what it leaves out names the run, or says where it runs and how it is judged.
+NOT_IN_DIGEST: dict[str, Any] = {
+    "format": True,
+    "run_id": True,
+    "run_name": True,
+    "gpu_count": True,
+    "data": {"source", "name", "version"},
+    "gate": True,
+    "registry": True,
+}
+
+
+def _recipe(name: str) -> str:
+    if name not in RECIPES:
+        raise ValueError(f"must be one of {', '.join(RECIPES)} but is {name!r}")
+    return name
+
+
+Recipe = Annotated[str, AfterValidator(_recipe), Field(json_schema_extra={"enum": list(RECIPES)})]
+
+
+def _source(source: str) -> str:
+    scheme, is_uri, _ = source.partition("://")
+    if not source or (is_uri and scheme not in SCHEMES):
+        raise ValueError(f"must be mnist, digits, a path or a URI of {', '.join(SCHEMES)} but is {source!r}")
+    return source
+
+
+class DataPlan(Section):
+    """The data set, and its split into training and validation."""
+
+    source: Annotated[str, AfterValidator(_source)] = Field(
+        default="mnist",
+        description='"mnist", "digits" (scikit-learn\'s), or the path or URI of other 28x28 grey images in 10 classes.',
+    )
+    name: DatasetName | None = Field(
+        default=None,
+        description="Name of other data; made of the last part of its address where it is not set.",
+    )
+    version: str = Field(
+        default="",
+        description=f'Label for this state of the data; "{CURRENT_TIME}" becomes the time of the run.',
+    )
+    fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
+        default=1.0, description="Part of the training data to use."
+    )
+    stratify: bool = Field(default=False, description="Keep each class's share in the validation split.")
+    split_seed: Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE] = Field(
+        default=23, description="Seed of the split into training and validation; the tutorial's is 23."
+    )
+
+
+class SearchPlan(Section):
+    """The search for a better configuration."""
+
+    trials: Count = Field(default=6, description="Configurations to try, the baseline included.")
+    workers: Count = Field(default=1, description="Workers that share the trials, one pod each.")
+    seeds: Count = Field(
+        default=2, description="Trainings, each with another seed, of the best trials and the baseline."
+    )
+    space: dict[str, Any] = Field(
+        default=SEARCH_SPACE,
+        description="Training options and the values to try: docs/tuning.md has the form.",
+    )
+
+
+class GatePlan(Section):
+    """Conditions for training and for registration."""
+
+    min_accuracy: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.95, description="Test accuracy below which nothing is registered."
+    )
+    skip_if_unchanged: bool = Field(
+        default=False, description="End early where the champion was made of the same data, code and plan."
+    )
+
+
+class RegistryPlan(Section):
+    """Names in MLflow."""
+
+    model: ModelName | None = Field(
+        default=None, description='Registered model; the data set\'s name and "-cnn" where it is not set.'
+    )
+    experiment: ExperimentName = Field(
+        default="mnist-pipeline", description="MLflow experiment; created when it is missing."
+    )
+
+
+class RunPlan(Record):
+    """All that decides a run; `components.common.plan.resolve` makes it.
+
+    Attributes:
+        run_id: Kubeflow's id of the pipeline run.
+        run_name: Name of the run for people.
+        gpu_count: GPUs that each training and search task asks for.
+    """
+
+    FILE: ClassVar[str] = "run.json"
+
+    format: Literal[1] = 1
+    run_id: str
+    run_name: str
+    gpu_count: Annotated[int, Field(ge=0), WHOLE] = 0
+    recipe: Recipe = Field(default="fast", description="Named configuration that `training` starts from.")
+    seeds: Count = Field(
+        default=1,
+        description="Trainings of the chosen configuration, each with another seed; the first is the model.",
+    )
+    data: DataPlan = DataPlan()
+    training: TrainConfig = RECIPES["fast"]
+    search: SearchPlan = SearchPlan()
+    gate: GatePlan = GatePlan()
+    registry: RegistryPlan = RegistryPlan()
+
+    def digest(self) -> str:
+        """Return the SHA-256 that names what shapes a model; an option that is added counts by itself."""
+        shaping = self.model_dump(mode="json", exclude=NOT_IN_DIGEST)
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    def named(self, dataset: str, version: str) -> Self:
+        """Return the plan with what the data decides: the data set's name and version, the registered model's name."""
+        model = self.registry.model or default_model_name(dataset)
+        return self.model_copy(
+            update={
+                "data": self.data.model_copy(update={"name": dataset, "version": version}),
+                "registry": self.registry.model_copy(update={"model": model}),
+            }
+        )
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name.
+
+        Raises:
+            PipelineError: The data is not known yet.
+        """
+        if self.registry.model is None:
+            raise PipelineError(
+                "registry.model must be known but is not set: the first task of a run sets it."
+            )
+        return self.registry.model
