@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
+from components.common.model.lineage import stored_lineage
 from components.common.narration import exit_on_user_error
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import resolve_form
@@ -16,6 +17,10 @@ from components.common.provenance import git_sha
 from components.common.settings import settings
 from components.common.tracking.run import mlflow_must_answer, open_pipeline_run, step_run
 from components.ingest.collect import collect_data
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 STEP = "ingest"
 
@@ -81,11 +86,20 @@ def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
         return
     from mlflow import MlflowClient
 
+    client = MlflowClient()
     with mlflow_must_answer():
-        versions = MlflowClient().search_model_versions(f"name = '{model_name}'", max_results=1)
-    others = {version.tags["dataset"] for version in versions if "dataset" in version.tags} - {dataset_name}
-    if others:
+        versions = client.search_model_versions(f"name = '{model_name}'", max_results=1)
+        held = _dataset_of(client, versions[0]) if versions else None
+    if held and held != dataset_name:
         raise PipelineError(
-            f"a registered model must hold one data set's models but {model_name!r} holds those of "
-            f"{others.pop()!r} and this run is on {dataset_name!r}: choose another registry.model."
+            f"a registered model must hold one data set's models but {model_name!r} holds those of {held!r} "
+            f"and this run is on {dataset_name!r}: choose another registry.model."
         )
+
+
+def _dataset_of(client: "MlflowClient", version: "ModelVersion") -> str | None:
+    """Return the name of the data set of a version, None where it is not known."""
+    if lineage := stored_lineage(client, version.name, str(version.version)):
+        return lineage.training.dataset.name
+    # A version that was registered before records were kept has only a tag.
+    return version.tags.get("dataset")

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from components.common.data.dataset import DatasetInfo
 from components.common.model.aliases import CHAMPION
+from components.common.model.lineage import stored_lineage
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
-from components.register.lineage import stored_lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.model.judgement import Judgement
+from components.common.model.lineage import Lineage
 from components.common.model.training_record import Training
 from components.common.narration import exit_on_user_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
 from components.common.tracking.run import close_pipeline_run, step_run
-from components.register.lineage import Lineage
 from components.register.publish import Registration, publish
 
 STEP = "register"

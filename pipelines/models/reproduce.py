@@ -1,20 +1,23 @@
-"""Train a registered version again from what its tags say."""
+"""A second training of a registered version, from the records kept with it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from components.common.data.dataset import read_info
-from components.common.data.raw_data import SourceInfo, read_part, write_source
+from components.common.data.dataset import SplitOptions
+from components.common.data.raw_data import read_part
+from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, Training
+from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
 from components.common.provenance import PREFIX, code_digest, compute_environment, lock_digest
 from components.common.storage.files import combined_digest
 from components.common.storage.object_store import ObjectStore
-from components.preprocess.prepare import PreprocessConfig, preprocess
-from components.train.train import train
+from components.preprocess.prepare import prepare_splits
+from components.train.fit import fit_model
 
 NEEDED = (
     "raw_files",
@@ -29,8 +32,73 @@ NEEDED = (
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A version's data, configuration and outcome.
+
+    Attributes:
+        raw_files: SHA-256 of each raw file by name.
+        circumstances: Digests of code and packages, and tags that describe the machine.
+    """
+
+    name: str
+    source: str
+    version: str
+    raw_files: dict[str, str]
+    split: SplitOptions
+    recipe: str
+    config: TrainConfig
+    data_digest: str
+    weights_digest: str
+    git_sha: str
+    circumstances: Mapping[str, str]
+
+    @classmethod
+    def from_training(cls, training: Training) -> Self:
+        """Read them from the record of the training."""
+        data = training.dataset
+        return cls(
+            name=data.name,
+            source=data.raw.source,
+            version=data.raw.version,
+            raw_files=data.raw.files,
+            split=data.split,
+            recipe=training.recipe,
+            config=TrainConfig.model_validate(training.config),
+            data_digest=data.digest,
+            weights_digest=training.weights_digest,
+            git_sha=training.provenance.get("git_sha", "unknown"),
+            circumstances={**training.provenance, **training.environment},
+        )
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Self:
+        """Read them from the tags of a version that was registered before records were kept with it.
+
+        Raises:
+            PipelineError: The tags do not hold enough.
+        """
+        if missing := [name for name in NEEDED if name not in tags]:
+            raise PipelineError(
+                f"a version must carry its lineage to be made again but lacks {', '.join(missing)}: register a new one."
+            )
+        return cls(
+            name=tags["dataset"],
+            source=tags.get("data_source", ""),
+            version=tags.get("data_version", ""),
+            raw_files=json.loads(tags["raw_files"]),
+            split=SplitOptions(int(tags["split_seed"]), tags["stratify"] == "True", float(tags["fraction"])),
+            recipe=tags["recipe"],
+            config=TrainConfig.model_validate(json.loads(tags["config"])),
+            data_digest=tags["data_digest"],
+            weights_digest=tags["weights_digest"],
+            git_sha=tags.get("git_sha", "unknown"),
+            circumstances=tags,
+        )
+
+
+@dataclass(frozen=True)
 class Reproduction:
-    """Two weights digests, and what of the circumstances differs: (recorded, now) by name."""
+    """Two weights digests, and the circumstances that differ: (recorded, now) by name."""
 
     recorded: str
     trained: str
@@ -50,52 +118,50 @@ class Reproduction:
 
 
 def reproduce(
-    tags: Mapping[str, str], scratch: Path, target: Path | None, tell: Callable[[str], None]
+    recorded: Recorded, scratch: Path, target: Path | None, tell: Callable[[str], None]
 ) -> Reproduction:
     """Fetch the version's raw data by its digests, prepare it, and train with the recorded configuration.
 
     Args:
-        tags: The version's.
+        recorded: The version's data, configuration and outcome.
         scratch: Empty directory for the data, and for the model where there is no `target`.
         target: New directory for the model.
-        tell: Told how it goes.
+        tell: Called with a line of progress at a time.
 
     Raises:
-        PipelineError: The tags do not say enough, the data is gone, or is prepared to something else by this code.
+        PipelineError: The data is gone, or this code prepares other data from it.
     """
-    if missing := [name for name in NEEDED if name not in tags]:
+    _fetch(recorded, scratch / "raw")
+    split = recorded.split
+    plan = DataPlan(split_seed=split.seed, stratify=split.stratify, fraction=split.fraction)
+    development = scratch / "development"
+    digest = prepare_splits(
+        scratch / "raw", plan, development=development, test=scratch / "test"
+    ).development.digest
+    if digest != recorded.data_digest:
         raise PipelineError(
-            f"a version must carry its lineage to be made again but lacks {', '.join(missing)}: "
-            "it was registered without it; register a new one."
-        )
-    _fetch(json.loads(tags["raw_files"]), tags, scratch / "raw")
-    config = PreprocessConfig(int(tags["split_seed"]), tags["stratify"] == "True", float(tags["fraction"]))
-    preprocess(scratch / "raw", config, scratch / "development", scratch / "test")
-    digest = read_info(scratch / "development").digest
-    if digest != tags["data_digest"]:
-        raise PipelineError(
-            f"the prepared data must have the digest {tags['data_digest']} but this code prepares {digest}: "
-            f"check out commit {tags.get('git_sha', 'unknown')}."
+            f"the prepared data must have the digest {recorded.data_digest} but this code prepares {digest}: "
+            f"check out commit {recorded.git_sha}."
         )
     tell(f"same data, digest {digest[:12]}; training with the recorded configuration")
 
     # Before TensorFlow starts, as at registration: its start fills settings in.
-    differences = _differences(tags)
+    differences = _differences(recorded.circumstances)
 
     def on_epoch(epoch: Epoch) -> None:
         tell(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")
 
-    training = train(
-        scratch / "development",
-        TrainConfig.model_validate(json.loads(tags["config"])),
-        tags["recipe"],
-        target or scratch / "model",
-        on_epoch,
+    training = fit_model(
+        development,
+        recorded.config,
+        recipe=recorded.recipe,
+        target=target or scratch / "model",
+        on_epoch=on_epoch,
     )
-    return Reproduction(tags["weights_digest"], training.weights_digest, differences)
+    return Reproduction(recorded.weights_digest, training.weights_digest, differences)
 
 
-def _fetch(files: dict[str, str], tags: Mapping[str, str], raw: Path) -> None:
+def _fetch(recorded: Recorded, raw: Path) -> None:
     store = ObjectStore.from_environment()
     if store is None:
         raise PipelineError(
@@ -103,20 +169,23 @@ def _fetch(files: dict[str, str], tags: Mapping[str, str], raw: Path) -> None:
             "set S3_ENDPOINT_URL and S3_BUCKET."
         )
     raw.mkdir()
-    for name, digest in files.items():
+    for name, digest in recorded.raw_files.items():
         if not store.get_content(digest, raw / name):
             raise PipelineError(
                 f"the object store must hold {name} with sha256 {digest} but does not: restore it."
             )
-    counts = {part: len(read_part(raw, part).labels) for part in ("train", "test")}
-    source, version = tags.get("data_source", ""), tags.get("data_version", "")
-    digest = combined_digest(files)
-    write_source(raw, SourceInfo(tags["dataset"], source, version, files, counts, (), digest))
+    SourceInfo(
+        name=recorded.name,
+        source=recorded.source,
+        version=recorded.version,
+        files=recorded.raw_files,
+        counts={part: len(read_part(raw, part).labels) for part in ("train", "test")},
+        batches=(),
+        digest=combined_digest(recorded.raw_files),
+    ).save(raw)
 
 
-def _differences(tags: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _differences(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     now = {"code_digest": code_digest(), "lock_digest": lock_digest(), **compute_environment()}
-    recorded = {name: tags.get(name, "unknown") for name in now}
-    return {
-        name.removeprefix(PREFIX): (recorded[name], now[name]) for name in now if recorded[name] != now[name]
-    }
+    then = {name: recorded.get(name, "unknown") for name in now}
+    return {name.removeprefix(PREFIX): (then[name], now[name]) for name in now if then[name] != now[name]}

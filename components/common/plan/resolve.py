@@ -72,7 +72,7 @@ def option_name(given: str) -> str:
         **{name: name.rpartition(".")[2] for name in OPTIONS},
     }
     close = difflib.get_close_matches(given.rpartition(".")[2], set(last_parts.values()))
-    near = ", ".join(ending or [name for name, last in last_parts.items() if last in close])
+    near = ", ".join(ending or [name for last in close for name in last_parts if last_parts[name] == last])
     way_out = f"did you mean {near}?" if near else "`mnist-pipeline plan` lists all of them."
     raise PipelineError(f"an option must have a name of the plan but got {given!r}: {way_out}")
 

@@ -51,7 +51,7 @@ def explained(error: ValidationError, section: str = "") -> str:
         return f"{name} must be an option of the plan but is none: `mnist-pipeline plan` lists them."
     if first["type"] == "value_error":
         return f"{name} {first['msg'].removeprefix('Value error, ')}."
-    rule = first["msg"].removeprefix("Input should ").partition(", ")[0]
+    rule = first["msg"].removeprefix("Input should ").partition(", got ")[0].partition(", unable ")[0]
     if first["type"] in {"too_long", "too_short"}:
         kind, bound = ("at most", "max_length") if first["type"] == "too_long" else ("at least", "min_length")
         rule = f"hold {kind} {first['ctx'][bound]} values in a place"

@@ -1,0 +1,107 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from components.common import settings as module
+from components.common.errors import PipelineError
+from components.common.settings import (
+    Settings,
+    described,
+    environment,
+    export,
+    export_defaults,
+    settings,
+    variables_of,
+    withdraw,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        for name in variables_of(field):
+            monkeypatch.setenv(name, "restored at the end")
+            monkeypatch.delenv(name)
+
+
+def test_a_variable_is_read_with_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "1.5")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("S3_BUCKET", "bucket")
+    found = settings()
+    assert (found.checkpoint_seconds, found.omp_num_threads, found.s3_bucket) == (1.5, 3, "bucket")
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "")
+    assert (settings().mlflow_tracking_uri, settings().checkpoint_seconds) == (None, 30.0)
+
+
+def test_the_settings_are_parsed_once_and_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = settings()
+    assert settings() is first
+    monkeypatch.setenv("S3_BUCKET", "another")
+    assert settings().s3_bucket == "another"
+
+
+def test_the_clusters_address_of_mlflow_counts_where_kubeflow_gives_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEFAULT_MLFLOW_TRACKING_URI", "http://cluster")
+    assert settings().mlflow_tracking_uri == "http://cluster"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://kubeflow")
+    assert settings().mlflow_tracking_uri == "http://kubeflow"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "CHECKPOINT_SECONDS",
+            "soon",
+            r"CHECKPOINT_SECONDS: .* number.* but got 'soon': correct it or unset it\.",
+        ),
+        ("OMP_NUM_THREADS", "0", r"OMP_NUM_THREADS: .* greater than or equal to 1 but got '0'"),
+    ],
+)
+def test_a_variable_that_breaks_its_rule_is_one_line(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match=message):
+        settings()
+
+
+def test_a_childs_environment_is_a_copy() -> None:
+    given = environment({"S3_BUCKET": "of the child"})
+    assert (given["S3_BUCKET"], given["PATH"]) == ("of the child", os.environ["PATH"])
+    assert "S3_BUCKET" not in os.environ
+
+
+def test_variables_are_exported_defaulted_and_withdrawn() -> None:
+    export({"S3_BUCKET": "one"})
+    export_defaults({"S3_BUCKET": "two", "GIT_SHA": "3f2a"})
+    assert (os.environ["S3_BUCKET"], os.environ["GIT_SHA"]) == ("one", "3f2a")
+    withdraw("S3_BUCKET")
+    withdraw("S3_BUCKET")
+    assert settings().s3_bucket is None
+
+
+def test_every_setting_is_described() -> None:
+    rows = list(described())
+    assert [row[0] for row in rows] == [variables_of(field)[0] for field in Settings.model_fields]
+    assert all(meaning for *_, meaning in rows)
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for room in ("benchmarks", "components", "pipelines")
+        for path in (ROOT / room).rglob("*.py")
+        if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    ]
+    assert found == [str(Path(module.__file__).relative_to(ROOT))]

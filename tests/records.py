@@ -1,0 +1,67 @@
+"""Made-up records, as the steps write them, for tests of the steps after them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.data.dataset import DatasetInfo, Split, SplitOptions, write_splits
+from components.common.data.source import SourceInfo
+from components.common.model.training_record import Epoch, Training
+from components.common.plan.resolve import resolve
+from components.common.plan.run import RunPlan
+
+SPLIT = SplitOptions(seed=23, stratify=False, fraction=1.0)
+
+
+def source_info(name: str = "stripes", version: str = "") -> SourceInfo:
+    files = {"train-images-idx3-ubyte": "1" * 64}
+    counts = {"train": 20, "test": 10}
+    return SourceInfo(
+        name=name, source="made up", version=version, files=files, counts=counts, batches=(), digest="d" * 64
+    )
+
+
+def dataset_info(name: str = "stripes", digest: str = "b" * 64, test_digest: str = "c" * 64) -> DatasetInfo:
+    return DatasetInfo(
+        raw=source_info(name),
+        split=SPLIT,
+        files={},
+        counts={"train": 16, "validation": 4},
+        class_counts={},
+        digest=digest,
+        test_digest=test_digest,
+    )
+
+
+def prepared(
+    directory: Path, splits: Mapping[str, Split], name: str = "stripes", test_digest: str | None = None
+) -> DatasetInfo:
+    """Write splits with made-up records."""
+    return write_splits(directory, splits, raw=source_info(name), split=SPLIT, test_digest=test_digest)
+
+
+def training_record(**changes: Any) -> Training:
+    record: dict[str, Any] = {
+        "recipe": "fast",
+        "seed": 7,
+        "config": {},
+        "parameters": 707,
+        "validation_accuracy": 0.9,
+        "validation_loss": 0.3,
+        "history": [Epoch(1, 0.4, 0.8, 0.3, 0.9, 1.0)],
+        "seconds": 1.0,
+        "images_per_second": 100.0,
+        "weights_digest": "a" * 64,
+        "dataset": dataset_info(),
+        "runtime": {},
+        "provenance": {},
+        "environment": {},
+    }
+    return Training(**{**record, **changes})
+
+
+def run_plan(run_id: str = "run", *, dataset: str = "stripes", gpu_count: int = 0, **options: Any) -> RunPlan:
+    """Return the plan of a run, as its first task writes it; options by short form, or by `section__option`."""
+    given = {name.replace("__", "."): value for name, value in options.items()}
+    plan = resolve([("test", given)], run_id=run_id, run_name=run_id, gpu_count=gpu_count).plan
+    return plan.named(dataset, plan.data.version)
