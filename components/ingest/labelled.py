@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from components.common.data.dataset import Split, checked_split
-from components.common.data.raw_data import LabelledBatch
+from components.common.data.source import LabelledBatch
 from components.common.errors import PipelineError
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore

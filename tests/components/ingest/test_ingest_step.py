@@ -1,13 +1,15 @@
 import json
+import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
+from components.common.plan.run import RunPlan
 from components.common.tracking.run import find_pipeline_run
-from components.ingest.collect import IngestConfig
 from components.ingest.step import ingest_step, refuse_foreign_model
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def _register_stripes(client: "MlflowClient", tags: dict[str, str]) -> str:
 def test_a_model_of_another_data_set_is_refused(mlflow_client: "MlflowClient") -> None:
     name = _register_stripes(mlflow_client, {"dataset": "stripes"})
     with pytest.raises(
-        PipelineError, match=rf"'{name}' holds 'stripes' and this run is on 'dots': choose another"
+        PipelineError, match=rf"'{name}' holds those of 'stripes' and this run is on 'dots': choose"
     ):
         refuse_foreign_model(name, "dots")
 
@@ -40,15 +42,6 @@ def test_a_model_yet_to_be_made_is_not(mlflow_client: "MlflowClient") -> None:
     refuse_foreign_model("never-registered", "stripes")
 
 
-@pytest.mark.parametrize("name", ["team/model", "model:1", "it's"])
-def test_a_name_that_mlflow_would_refuse_in_the_end_is_refused(
-    mlflow_client: "MlflowClient", name: str
-) -> None:
-    assert mlflow_client is not None
-    with pytest.raises(PipelineError, match=r"model_name must be without . but got"):
-        refuse_foreign_model(name, "stripes")
-
-
 def test_without_a_registry_there_is_nothing_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     refuse_foreign_model("model", "stripes")
@@ -61,16 +54,30 @@ def test_a_registry_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyP
         refuse_foreign_model("model", "stripes")
 
 
+def _ingest(target: Path, run_id: str, form: dict[str, Any] | None = None, **options: Any) -> SourceInfo:
+    return ingest_step(
+        {"data.source": "digits", "recipe": "fast", "search.trials": 6, **(form or {})},
+        {"registry.experiment": "ingests", **options},
+        run_id=run_id,
+        run_name="digits-fast",
+        gpu_count="0",
+        plan_target=target / "plan",
+        raw_target=target / "raw",
+    )
+
+
 @pytest.mark.usefixtures("no_object_store")
-def test_the_first_step_opens_the_run_and_says_what_it_is_on(
+def test_the_first_step_makes_the_plan_and_opens_the_run(
     mlflow_client: "MlflowClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_SHA", "3f2a" * 10)
     run_id = uuid.uuid4().hex
-    info = ingest_step(
-        IngestConfig("digits", version="v1"), run_id, "digits-fast", "ingests", "", tmp_path / "raw"
-    )
+    info = _ingest(tmp_path, run_id, data_version="v1", epochs=2)
 
+    plan = RunPlan.load(tmp_path / "plan")
+    assert (plan.run_id, plan.run_name) == (run_id, "digits-fast")
+    assert (plan.data.name, plan.data.version, plan.model_name) == ("digits", "v1", "digits-cnn")
+    assert plan.training.epochs == 2
     parent = find_pipeline_run(mlflow_client, run_id)
     assert parent is not None
     tags = {name: value for name, value in parent.data.tags.items() if not name.startswith("mlflow.")}
@@ -83,11 +90,26 @@ def test_the_first_step_opens_the_run_and_says_what_it_is_on(
         "raw_digest": info.digest,
         "raw_files": json.dumps(info.files),
         "model_name": "digits-cnn",
+        "plan_digest": plan.digest(),
         "git_sha": "3f2a" * 10,
     }
-    (step,) = mlflow_client.search_runs([parent.info.experiment_id], "tags.step = 'ingest'")
+    assert "run.json" in {file.path for file in mlflow_client.list_artifacts(parent.info.run_id)}
+    (step,) = mlflow_client.search_runs(
+        [parent.info.experiment_id],
+        f"tags.step = 'ingest' and tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+    )
     assert step.data.metrics == {"images.train": info.counts["train"], "images.test": info.counts["test"]}
     assert [file.path for file in mlflow_client.list_artifacts(step.info.run_id)] == ["source.json"]
+
+
+@pytest.mark.usefixtures("no_object_store")
+def test_the_time_of_the_run_is_a_version_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    info = _ingest(tmp_path, "run", data_version="nightly-[[CurrentTime]]")
+    assert re.fullmatch(r"nightly-20\d{12}", info.version)
+    assert RunPlan.load(tmp_path / "plan").data.version == info.version
 
 
 def test_data_for_another_data_sets_model_fails_the_step(
@@ -95,7 +117,36 @@ def test_data_for_another_data_sets_model_fails_the_step(
 ) -> None:
     name = _register_stripes(mlflow_client, {"dataset": "stripes"})
     with pytest.raises(SystemExit):
+        _ingest(tmp_path, uuid.uuid4().hex, model_name=name)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("[ingest] error: a registered model must hold one data set's models")
+    assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "gpu_count"),
+    [({}, {"dropout": 2}, "0"), ({"recipe": "slow"}, {}, "0"), ({}, {}, "two")],
+)
+def test_a_wrong_value_ends_the_step_before_anything_is_opened(
+    form: dict[str, Any],
+    options: dict[str, Any],
+    gpu_count: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # would take seconds to be found silent
+    with pytest.raises(SystemExit) as ended:
         ingest_step(
-            IngestConfig("digits"), uuid.uuid4().hex, "digits-fast", "ingests", name, tmp_path / "raw"
+            {"data.source": "digits", "recipe": "fast", "search.trials": 6, **form},
+            options,
+            run_id="run",
+            run_name="run",
+            gpu_count=gpu_count,
+            plan_target=tmp_path / "plan",
+            raw_target=tmp_path / "raw",
         )
-    assert capsys.readouterr().out.splitlines()[-1].startswith("[ingest] error: a registered model holds one")
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("[ingest] error: ")
+    assert not list(tmp_path.iterdir())

@@ -12,18 +12,17 @@ from components.common.data.dataset import (
     Split,
     checked_split,
     open_split,
-    read_info,
-    write_splits,
 )
 from components.common.errors import PipelineError
 from components.common.storage.files import combined_digest, sha256_file
+from tests.records import SPLIT, prepared, source_info
 
 
 @pytest.fixture
 def written(tmp_path: Path, make_split: Callable[..., Split]) -> tuple[Path, DatasetInfo]:
     directory = tmp_path / "development"
     splits = {"train": make_split(25), "validation": make_split(10, seed=1)}
-    info = write_splits(directory, splits, name="small", source="here", version="v1", split_seed=7)
+    info = prepared(directory, splits, "small", test_digest="d" * 64)
     return directory, info
 
 
@@ -41,8 +40,9 @@ def test_what_is_written_can_be_opened(
 
 def test_the_info_describes_the_files(written: tuple[Path, DatasetInfo]) -> None:
     directory, info = written
-    assert read_info(directory) == info
-    assert (info.name, info.source, info.version, info.split_seed) == ("small", "here", "v1", 7)
+    assert DatasetInfo.load(directory) == info
+    assert (info.name, info.raw, info.split) == ("small", source_info("small"), SPLIT)
+    assert info.test_digest == "d" * 64
     assert info.counts == {"train": 25, "validation": 10}
     assert info.class_counts == {"train": (3,) * 5 + (2,) * 5, "validation": (1,) * 10}
     assert info.files == {path.name: sha256_file(path) for path in directory.glob("*.npy")}
@@ -51,17 +51,11 @@ def test_the_info_describes_the_files(written: tuple[Path, DatasetInfo]) -> None
 
 def test_the_digest_depends_on_the_arrays_alone(tmp_path: Path, make_split: Callable[..., Split]) -> None:
     one, same, other = (
-        write_splits(
-            tmp_path / str(seed),
-            {"test": make_split(10, seed=data)},
-            name="n",
-            source="s",
-            version="v",
-            split_seed=seed,
-        )
-        for seed, data in ((1, 0), (2, 0), (3, 1))
+        prepared(tmp_path / name, {"test": make_split(10, seed=data)}, name)
+        for name, data in (("one", 0), ("two", 0), ("three", 1))
     )
     assert one.digest == same.digest != other.digest
+    assert one.test_digest == one.digest
 
 
 def test_an_unknown_split_is_refused(written: tuple[Path, DatasetInfo]) -> None:
@@ -100,7 +94,7 @@ def test_a_damaged_array_is_refused(
     ("field", "value", "message"),
     [
         ("counts", {"train": 24, "validation": 10}, "dataset.json announces 24 images but there are 25"),
-        ("format_version", 2, "dataset.json: format_version: Input should be 1"),
+        ("format_version", 1, "dataset.json .* format_version: Input should be 2"),
     ],
 )
 def test_a_false_dataset_json_is_refused(

@@ -7,13 +7,10 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.data.idx import write_idx
 from components.common.data.raw_data import (
-    LabelledBatch,
-    SourceInfo,
     read_part,
-    read_source,
     write_part,
-    write_source,
 )
+from components.common.data.source import LabelledBatch, SourceInfo
 from components.common.errors import PipelineError
 
 
@@ -49,5 +46,5 @@ def test_the_source_comes_back_as_it_was(tmp_path: Path) -> None:
         batches=(LabelledBatch("labelled/small/a.npz", "11", used=1, duplicates=2, in_test=3),),
         digest="22",
     )
-    write_source(tmp_path, info)
-    assert read_source(tmp_path) == info
+    info.save(tmp_path)
+    assert SourceInfo.load(tmp_path) == info
