@@ -21,11 +21,11 @@ from components.evaluate.compare import compare
 from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import check_min_accuracy, decide
 from components.evaluate.metrics import Metrics, measure
-from components.evaluate.panels import report_panels
 from components.evaluate.profile import profile
+from components.evaluate.report.contents import report_panels
+from components.evaluate.report.write import write_evaluation
 from components.evaluate.seeds import seed_accuracies
 from components.evaluate.selective import reject_threshold, selective
-from components.evaluate.write import write_evaluation
 
 Probabilities = NDArray[np.float32]
 

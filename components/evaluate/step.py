@@ -13,7 +13,7 @@ from components.common.tracking.run import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import evaluate
-from components.evaluate.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
+from components.evaluate.report.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"
 

@@ -5,11 +5,13 @@ from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
-from components.evaluate import figures, figures_explain, figures_trust
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.explain import convolutions, explain, first_features
 from components.evaluate.mistakes import Mistake
-from components.evaluate.panel import Panel
+from components.evaluate.report import explanations as figures_explain
+from components.evaluate.report import scores as figures
+from components.evaluate.report import trust as figures_trust
+from components.evaluate.report.panel import Panel
 from components.evaluate.robustness import mean_robustness
 
 EXPLAINED = 5

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.tiles import certainty, tiles
+from components.evaluate.report.tiles import certainty, tiles
 
 
 def test_the_model_card_tells_data_recipe_metrics_limits_and_lineage(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.panel import Panel
-from components.evaluate.report import render_html, render_markdown, render_model_card
-from components.evaluate.tables import tables
-from components.evaluate.theme import render
+from components.evaluate.report.panel import Panel
+from components.evaluate.report.render import render_html, render_markdown, render_model_card
+from components.evaluate.report.tables import tables
+from components.evaluate.report.theme import render
 
 EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"

@@ -8,12 +8,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.panel import Panel
-from components.evaluate.panels import TUTORIAL_ACCURACY
 from components.evaluate.profile import Profile
+from components.evaluate.report.contents import TUTORIAL_ACCURACY
+from components.evaluate.report.panel import Panel
+from components.evaluate.report.theme import Rendered
+from components.evaluate.report.tiles import certainty, interval, tiles
 from components.evaluate.robustness import mean_robustness
-from components.evaluate.theme import Rendered
-from components.evaluate.tiles import certainty, interval, tiles
 
 Row = tuple[str, list[str]]
 
@@ -181,7 +181,7 @@ def _data_uri(svg: bytes) -> str:
 
 def _render(template: str, evaluation: Evaluation, **values: object) -> str:
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,

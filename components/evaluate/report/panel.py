@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from components.evaluate.theme import Draw
+from components.evaluate.report.theme import Draw
 
 
 @dataclass(frozen=True)

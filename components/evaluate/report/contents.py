@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import Training
-from components.evaluate import figures
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics
 from components.evaluate.mistakes import Mistake, most_confident_mistakes
-from components.evaluate.panel import Panel
-from components.evaluate.panels_depth import explanation_panels, trust_panels
+from components.evaluate.report import scores as figures
+from components.evaluate.report.panel import Panel
+from components.evaluate.report.panels_depth import explanation_panels, trust_panels
 
 TUTORIAL_ACCURACY = 0.9926
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from components.common.model.training_record import Epoch, Training
-from components.evaluate import figures
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import measure
+from components.evaluate.report import scores as figures
 
 
 def test_accuracies_name_marks_in_sight_and_those_off_the_scale(evaluated: tuple[Evaluation, Path]) -> None:

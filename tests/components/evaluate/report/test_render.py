@@ -8,7 +8,7 @@ import pytest
 from components.evaluate.compare import judge
 from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import Decision
-from components.evaluate.report import headline, metric_rows
+from components.evaluate.report.render import headline, metric_rows
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from components.evaluate.theme import render
+from components.evaluate.report.theme import render
 
 
 def _draw() -> Figure:
