@@ -12,8 +12,8 @@ from components.common.provenance import git_sha
 from components.common.tracking.run import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.judge import evaluate
-from components.evaluate.report.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
+from components.evaluate.judge import EvaluationInputs, judge_models
+from components.evaluate.report.write import MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"
 
@@ -34,8 +34,13 @@ def evaluate_step(
         name = registered_model_name(model_name, read_info(test).name)
         champion = fetch_champion(name, Path(scratch))
         lineage = {"git sha": git_sha(), "pipeline run": pipeline_run_id, "MLflow run": run.parent.run_id}
-        evaluation = evaluate(
-            test, development, baseline, tuned, champion, target, candidate, min_accuracy, lineage
+        evaluation = judge_models(
+            EvaluationInputs(test=test, development=development, baseline=baseline, tuned=tuned),
+            champion=champion,
+            target=target,
+            candidate_target=candidate,
+            min_accuracy=min_accuracy,
+            lineage=lineage,
         )
         training = Training.load(candidate)
         headline = evaluation.headline() | {"validation_accuracy": training.validation_accuracy}
@@ -47,7 +52,7 @@ def evaluate_step(
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
             tracked.set_tags({"candidate": evaluation.candidate})
-            tracked.log_file(target / EVALUATION_FILE)
+            tracked.log_file(target / Evaluation.FILE)
             tracked.log_file(target / REPORT_FILE)
             tracked.log_file(target / MODEL_CARD_FILE)
         for figure in sorted((target / "figures").glob("*.png")):
@@ -72,7 +77,7 @@ def _log_tables(run: TrackedRun, target: Path) -> None:
 def gate_step(evaluation: Path, pipeline_run_id: str) -> str:
     """Return "register" or "keep", and record why."""
     with step_run(pipeline_run_id, "gate") as run:
-        decision = Evaluation.load(evaluation / EVALUATION_FILE).decision
+        decision = Evaluation.load(evaluation).decision
         for tracked in (run, run.parent):
             tracked.set_tags(
                 {
