@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.setting import Floor, Result, Results
+from components.common.provenance import processor_name
 from components.common.storage.files import written_file
 from components.train.runtime import cpu_has_bfloat16
 
 
 def identity(*, quick: bool) -> dict[str, Any]:
     """Name all that results must share to stand in one page: amount of work, machine, versions."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "size": "quick" if quick else "full",
-        "machine": f"{models[0] if models else platform.processor() or platform.machine()}, "
+        "machine": f"{processor_name()}, "
         f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16, {len(os.sched_getaffinity(0))} cores, "
         f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version()}

@@ -22,7 +22,7 @@ HEADER = re.compile(r"^(Name|Version): (.+)$", re.MULTILINE)
 def compute_environment() -> dict[str, str]:
     """Return tags that describe this process's machine, thread and oneDNN settings and packages."""
     return {
-        f"{PREFIX}processor": _processor(),
+        f"{PREFIX}processor": processor_name(),
         f"{PREFIX}cpus": str(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         ),
@@ -58,7 +58,8 @@ def code_digest() -> str:
     return combined_digest({str(path.relative_to(COMPONENTS)): sha256_file(path) for path in sources})
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """Return the processor's model name; the name of its architecture where the system gives no other."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

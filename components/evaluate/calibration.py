@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? Reliability, and the one temperature that mends it."""
+"""Reliability of probabilities, and temperature scaling."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
+# Least and greatest temperature.
 TEMPERATURES = (0.05, 20.0)
-# exp of it is the least probability that float32 holds.
-LEAST_LOG = -103.0
+# Natural logarithm of the smallest positive float32.
+SMALLEST_LOG = -103.0
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far probabilities are from frequencies.
+    """Difference between probabilities and observed frequencies.
 
     Attributes:
         nll: Mean negative log likelihood.
         brier: Mean squared distance of the probabilities from the truth, 0 to 2.
         ece: Expected calibration error over 15 equal bins of the top probability.
-        bins: Those of the 15 that hold images.
+        bins: The bins, of these 15, that hold images.
     """
 
     nll: float
@@ -41,21 +42,29 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The candidate's temperature, fitted on validation, and its reliability on the test split without it."""
+    """The candidate's temperature, fitted on validation, and its reliability on the test split without it.
+
+    Attributes:
+        temperature: Divisor of the logits.
+        validation_examples: Number of images that it was fitted on.
+        uncalibrated: Reliability on the test split with temperature 1.
+    """
 
     temperature: float
     validation_examples: int
     uncalibrated: Reliability
 
 
-def reliability(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Reliability:
-    """Measure probabilities, N x 10, for N labels; a probability of 0 counts as float32's epsilon."""
+def measure_reliability(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Reliability:
+    """Measure probabilities, N x classes, for N labels; a probability of 0 counts as float32's epsilon."""
+    # scikit-learn's `log_loss` would also lower a probability of 1, and `brier_score_loss` would warn in float64 that
+    # rows of float32 probabilities do not sum to 1.
     exact = probabilities.astype(np.float64)
     of_truth = np.clip(exact[np.arange(len(labels)), labels], np.finfo(np.float32).eps, 1)
     bins = _bins(exact.max(axis=1), exact.argmax(axis=1) == labels)
     return Reliability(
         nll=float(-np.log(of_truth).mean()),
-        brier=float(((exact - np.eye(10)[labels]) ** 2).sum(axis=1).mean()),
+        brier=float(((exact - np.eye(exact.shape[1])[labels]) ** 2).sum(axis=1).mean()),
         ece=sum(entry.examples * abs(entry.accuracy - entry.confidence) for entry in bins) / len(labels),
         bins=bins,
     )
@@ -76,22 +85,23 @@ def _bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[B
     ]
 
 
-def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Return the probabilities, N x 10, that logits divided by `temperature` give."""
+def apply_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return the probabilities, N x classes, after division of their logits by `temperature`."""
     return np.exp(_log_softmax(_logs(probabilities) / temperature)).astype(np.float32)
 
 
 def fit_temperature(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
-    """Return the temperature, 0.05 to 20, that makes the labels likeliest.
+    """Return the temperature, 0.05 to 20, with the highest likelihood of the labels.
 
-    As in Platt's method the targets hold back one image's worth of doubt: without it the likeliest temperature
-    of a model without a mistake would be 0.
+    As in Platt's method, the targets are smoothed by the weight of one image. Without smoothing, the best temperature
+    of a model without mistakes would be 0.
     """
     from scipy.optimize import minimize_scalar
 
     logs = _logs(probabilities)
-    doubt = 1 / (len(labels) + 1)
-    targets = np.eye(10)[labels] * (1 - doubt) + doubt / 10
+    size = probabilities.shape[1]
+    smoothing = 1 / (len(labels) + 1)
+    targets = np.eye(size)[labels] * (1 - smoothing) + smoothing / size
 
     def loss(log_temperature: float) -> float:
         return float(-(targets * _log_softmax(logs / np.exp(log_temperature))).sum(axis=1).mean())
@@ -101,8 +111,8 @@ def fit_temperature(labels: NDArray[np.uint8], probabilities: NDArray[np.float32
 
 
 def _logs(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return logits, up to a constant an image."""
-    return np.log(np.maximum(probabilities.astype(np.float64), np.exp(LEAST_LOG)))
+    """Return logits, up to an additive constant for each image."""
+    return np.log(np.maximum(probabilities.astype(np.float64), np.exp(SMALLEST_LOG)))
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

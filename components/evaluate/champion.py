@@ -1,12 +1,12 @@
-"""The reigning champion: the registered model version that holds the alias `champion`."""
+"""The champion: the registered model version with the alias `champion`."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
 from components.common.model.classifier import model_file
+from components.common.settings import settings
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 
@@ -20,15 +20,16 @@ class ChampionModel:
     directory: Path
 
     def unusable(self, reason: object) -> PipelineError:
+        """Return the error for a champion that cannot be compared with a candidate."""
         return PipelineError(
-            f"The champion {self.name} v{self.version} must be a readable Keras model, to compare a candidate "
-            f"with; in MLflow, move the alias {CHAMPION!r} to a good version or delete it ({reason})"
+            f"The champion {self.name} v{self.version} must be a readable Keras model but is not "
+            f"({str(reason).rstrip('.')}): in MLflow, move the alias {CHAMPION!r} to a good version or delete it."
         )
 
 
 @dataclass(frozen=True)
 class ScoredChampion:
-    """The champion on the present test split; in `comparison` it is the reference."""
+    """The champion's results on the test split; in `comparison` it is the reference."""
 
     name: str
     version: str
@@ -40,13 +41,13 @@ def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
     """Download the champion of `model_name` into `target`.
 
     Returns:
-        None without `MLFLOW_TRACKING_URI`, without such a registered model, and without a champion.
+        None without an MLflow server, without such a registered model, and without a champion.
 
     Raises:
-        PipelineError: The registry does not answer (an unjudged model must not be registered), or it names a
-            champion whose files cannot be fetched.
+        PipelineError: The registry does not answer, so that the candidate cannot be compared, or the champion's files
+            cannot be fetched.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not settings().mlflow_tracking_uri:
         return None
     version = _champion_version(model_name)
     if version is None:
@@ -67,8 +68,8 @@ def _champion_version(model_name: str) -> str | None:
             return None
         reason = str(error).partition("\n")[0]
         raise PipelineError(
-            f"MLflow must name the champion of {model_name!r} before a candidate is judged, but at "
-            f"{os.environ['MLFLOW_TRACKING_URI']}: {reason}"
+            f"MLflow must name the champion of {model_name!r} before a candidate is evaluated but "
+            f"{settings().mlflow_tracking_uri} failed ({reason.rstrip('.')}): start that server or name another."
         ) from error
     return aliases.get(CHAMPION)
 
@@ -82,7 +83,7 @@ def _download(champion: ChampionModel) -> None:
     champion.directory.mkdir(parents=True, exist_ok=True)
     try:
         download_artifacts(artifact_uri=uri, dst_path=str(champion.directory))
-        # MLflow downloads a version whose objects are gone without a complaint, as nothing.
+        # For a version whose objects are gone, MLflow downloads nothing and raises nothing.
         model_file(champion.directory)
     except (MlflowException, RequestException, OSError, PipelineError) as error:
         raise champion.unusable(str(error).partition("\n")[0]) from error

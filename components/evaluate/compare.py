@@ -1,4 +1,4 @@
-"""Two models on the same test images, paired."""
+"""Paired comparison of two models on the same test images."""
 
 import math
 from dataclasses import dataclass
@@ -16,11 +16,18 @@ Verdict = Literal["better", "equivalent", "worse"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a reference.
+    """A candidate compared with a reference.
 
-    Images that both get right, or both wrong, say nothing about which is better; McNemar's exact test asks
-    whether the two discordant counts could come from a fair coin. `difference` is the candidate's accuracy less
-    the reference's, with its 95% interval for pairs.
+    Images that both models get right, or both wrong, do not show which model is better. McNemar's exact test checks
+    whether the numbers of the other images could come from tosses of a fair coin.
+
+    Attributes:
+        difference: The candidate's accuracy minus the reference's.
+        difference_interval: 95% interval of the difference, for paired data.
+        only_candidate_right: Number of images that only the candidate gets right.
+        only_reference_right: Number of images that only the reference gets right.
+        p_value: Two-sided, of McNemar's exact test.
+        verdict: "equivalent" where the p value is 0.05 or more.
     """
 
     difference: float
@@ -32,25 +39,25 @@ class Comparison:
 
     @property
     def p(self) -> str:
-        """The p value in words; that of thousands of images is 0 in floating point, though not in truth."""
+        """The p value as text; a very small one is given as a bound, since floating point may round it to 0."""
         return f"p = {self.p_value:.2g}" if self.p_value >= SMALLEST_P else f"p below {SMALLEST_P:g}"
 
 
-def compare(
+def compare_models(
     labels: NDArray[np.uint8], candidate: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> Comparison:
-    """Compare two models' probabilities, each N x 10, for the same N labelled images."""
+    """Compare two models' probabilities, each N x classes, for the same N labelled images."""
     candidate_right = candidate.argmax(axis=1) == labels
     reference_right = reference.argmax(axis=1) == labels
-    return judge(
+    return mcnemar(
         int(np.sum(candidate_right & ~reference_right)),
         int(np.sum(reference_right & ~candidate_right)),
         len(labels),
     )
 
 
-def judge(only_candidate_right: int, only_reference_right: int, examples: int) -> Comparison:
-    """Test the discordant counts among `examples` images, two-sided; p < 0.05 decides."""
+def mcnemar(only_candidate_right: int, only_reference_right: int, examples: int) -> Comparison:
+    """Compare two models by the images that only one of them gets right, among `examples` images."""
     from scipy.stats import binomtest
 
     discordant = only_candidate_right + only_reference_right
@@ -69,7 +76,10 @@ def judge(only_candidate_right: int, only_reference_right: int, examples: int) -
 
 
 def _difference_interval(gained: int, lost: int, examples: int) -> tuple[float, float]:
-    """The 95% interval of Agresti and Min (2005): Wald's with half an image more in each cell, sound for few pairs."""
+    """Return the 95% interval of Agresti and Min (2005).
+
+    It is Wald's interval with half an image added to each cell, which makes it valid for few pairs too.
+    """
     b, c, n = gained + 0.5, lost + 0.5, examples + 2
     centre = (b - c) / n
     reach = Z_95 * math.sqrt(b + c - (b - c) ** 2 / n) / n

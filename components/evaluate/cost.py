@@ -1,16 +1,15 @@
-"""What a model costs to keep and to ask."""
+"""Model size and inference latency."""
 
 import os
-import platform
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from components.common.data.dataset import IMAGE_SHAPE
 from components.common.model.classifier import Classifier
+from components.common.provenance import processor_name
 
 # Batch size and number of timed calls.
 TIMED = ((1, 50), (256, 8))
@@ -18,7 +17,16 @@ TIMED = ((1, 50), (256, 8))
 
 @dataclass(frozen=True)
 class Cost:
-    """Size of the file in bytes, floating-point operations an image, median latency of a call in milliseconds."""
+    """Size and latency of a model.
+
+    Attributes:
+        parameters: Number of weights.
+        size: Size of the model's file in bytes.
+        flops: Floating-point operations an image.
+        latency_1: Median duration of a call with one image, in milliseconds.
+        latency_256: Median duration of a call with 256 images, in milliseconds.
+        machine: Processor and number of cores that the latencies were measured on.
+    """
 
     parameters: int
     size: int
@@ -28,8 +36,8 @@ class Cost:
     machine: str
 
 
-def cost(classifier: Classifier) -> Cost:
-    """Measure a model on this machine."""
+def measure_cost(classifier: Classifier) -> Cost:
+    """Measure size, operations and latency of a model on this machine."""
     one, many = (_latency(classifier, batch, calls) for batch, calls in TIMED)
     return Cost(
         parameters=classifier.model.count_params(),
@@ -37,7 +45,7 @@ def cost(classifier: Classifier) -> Cost:
         flops=_flops(classifier),
         latency_1=one,
         latency_256=many,
-        machine=f"{_processor()}, {os.cpu_count()} logical cores",
+        machine=f"{processor_name()}, {os.cpu_count()} logical cores",
     )
 
 
@@ -53,7 +61,7 @@ def _latency(classifier: Classifier, batch: int, calls: int) -> float:
 
 
 def _flops(classifier: Classifier) -> int:
-    """Count with TensorFlow's profiler, on the graph for one image."""
+    """Count the floating-point operations in the graph for one image, with TensorFlow's profiler."""
     import tensorflow as tf
 
     single = tf.function(lambda images: classifier.model(images, training=False))
@@ -61,12 +69,3 @@ def _flops(classifier: Classifier) -> int:
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
     graph = single.get_concrete_function(tf.TensorSpec((1, *IMAGE_SHAPE), tf.uint8)).graph
     return int(profiler.profile(graph, options=options.with_empty_output().build()).total_float_ops)
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,12 +1,9 @@
-"""What the evaluation found; `evaluation.json` holds it whole."""
+"""Results of an evaluation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter
-
-from components.common.storage.files import read_json
+from components.common.record import Record
 from components.evaluate.calibration import Calibration
 from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Comparison
@@ -19,21 +16,30 @@ from components.evaluate.selective import Selective
 
 @dataclass(frozen=True)
 class DatasetReference:
-    """The data set whose test split was read, and the digest of that split."""
+    """A data set's name, and the digest of its test split."""
 
     name: str
     digest: str
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Baseline, tuned model and champion on the same test images, and what follows.
+class Evaluation(Record):
+    """Results of baseline, tuned model and champion on the same test images, and the decision.
 
-    `candidate` was chosen on the validation split. In `tuned_against_baseline` the baseline is the reference. All
-    metrics are of calibrated models, as they would be registered; `calibration`, `selective` and `profile` are the
-    candidate's. `baseline_seeds` and `tuned_seeds` are the same where the models are, and None for a configuration
-    that was trained with one seed.
+    All metrics are of calibrated models, as they would be registered.
+
+    Attributes:
+        tuned_against_baseline: The tuned model compared with the baseline as the reference.
+        baseline_seeds: Accuracies of the baseline's configuration over several seeds; None where it was trained with
+            one seed. The same as `tuned_seeds` where the models are the same.
+        tuned_seeds: Accuracies of the tuned configuration over several seeds; None for one seed.
+        candidate: The model that was chosen on the validation split.
+        calibration: The candidate's.
+        selective: The candidate's.
+        profile: The candidate's.
+        lineage: Commit and runs that the models come from.
     """
+
+    FILE = "evaluation.json"
 
     dataset: DatasetReference
     baseline: Metrics
@@ -60,9 +66,9 @@ class Evaluation:
         return self.tuned_seeds if self.candidate == "tuned" else self.baseline_seeds
 
     def headline(self) -> dict[str, float]:
-        """The numbers to compare runs by: the candidate's, and each model's under its own prefix.
+        """Return the numbers to compare runs by: the candidate's, and each model's with the model's name as prefix.
 
-        MLflow shows what has a prefix in a section of its own, after the others.
+        MLflow shows the metrics of a prefix in a separate section, after the others.
         """
         models = {"": self.candidate_metrics, "baseline/": self.baseline, "tuned/": self.tuned}
         if self.champion:
@@ -84,10 +90,3 @@ class Evaluation:
             headline["test_accuracy_gain"] = self.champion.comparison.difference
             headline["mcnemar_p"] = self.champion.comparison.p_value
         return headline
-
-    def save(self, path: Path) -> None:
-        path.write_bytes(TypeAdapter(Evaluation).dump_json(self, indent=2))
-
-    @classmethod
-    def load(cls, path: Path) -> "Evaluation":
-        return read_json(path, cls)

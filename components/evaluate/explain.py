@@ -1,4 +1,4 @@
-"""What a model looks at: Grad-CAM, saliency and the features of its first convolution."""
+"""Grad-CAM, saliency, and feature maps of the first convolution."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from components.common.model.classifier import Classifier
 if TYPE_CHECKING:
     import tensorflow as tf
 
+# Number of noisy copies that saliency is averaged over, and the noise's standard deviation on scaled images.
 COPIES = 16
 NOISE = 0.1
 SEED = 0
@@ -18,12 +19,12 @@ SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Where N images speak for the class that the model predicts; each map is scaled to 0..1.
+    """Evidence in N images for the predicted class; each map is scaled to 0..1.
 
     Attributes:
-        images: uint8, N x 28 x 28.
-        saliency: N x 28 x 28, how much the class's score reacts to each pixel.
-        grad_cam: N x 28 x 28, where the last convolution finds what speaks for the class.
+        images: uint8, N x height x width.
+        saliency: N x height x width, sensitivity of the class's score to each pixel.
+        grad_cam: N x height x width, places where features of the last convolution support the class.
     """
 
     images: NDArray[np.uint8]
@@ -32,30 +33,31 @@ class Explanation:
 
 
 def convolutions(classifier: Classifier) -> list[int]:
-    """Return where in the chain of layers the convolutions are; none where the model is no chain."""
+    """Return the positions of the convolutions in the chain of layers; none where the model is no such chain."""
     from keras.layers import Conv2D
 
     return [number for number, layer in enumerate(classifier.chain) if isinstance(layer, Conv2D)]
 
 
-def explain(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
-    """Explain the predictions for a few images, of a model that has `convolutions`.
+def explain_predictions(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
+    """Explain the predictions for a few images, uint8, N x height x width, of a model that has `convolutions`.
 
-    Saliency is averaged over noisy copies (SmoothGrad). Grad-CAM weighs each place of a feature by its own gradient
-    (HiResCAM), which is exact where a dense layer reads flattened features; weights averaged over the places are not.
+    Saliency is averaged over noisy copies (SmoothGrad). Grad-CAM multiplies each place of a feature by the gradient at
+    that place (HiResCAM). This is exact where a dense layer reads flattened features; with gradients averaged over all
+    places it would not be.
     """
     import tensorflow as tf
 
     layers = classifier.chain
     flat = next(number for number, layer in enumerate(layers) if len(layer.output.shape) == 2)
-    # Whole numbers have no gradient: what is watched are the scaled images.
+    # Integers have no gradient, so the gradient is taken at the scaled images.
     scaled = tf.cast(_through(layers[:1], images), tf.float32)
     noise = tf.random.stateless_normal((COPIES, *images.shape), (SEED, 0), stddev=NOISE)
     with tf.GradientTape() as tape:
-        given = tf.reshape(scaled + noise, (-1, *images.shape[1:]))
-        tape.watch(given)
-        score = _score(_through(layers[1:], given))
-    by_pixel = tf.reshape(tape.gradient(score, given), (COPIES, *images.shape))
+        noisy = tf.reshape(scaled + noise, (-1, *images.shape[1:]))
+        tape.watch(noisy)
+        score = _score(_through(layers[1:], noisy))
+    by_pixel = tf.reshape(tape.gradient(score, noisy), (COPIES, *images.shape))
     with tf.GradientTape() as tape:
         features = _through(layers[1:flat], scaled)
         tape.watch(features)
@@ -76,7 +78,10 @@ def _through(layers: list[Any], inputs: Any) -> Any:
 
 
 def _score(probabilities: "tf.Tensor") -> "tf.Tensor":
-    """The predicted class's logit less the mean of all: a sure softmax has no gradient, its logits do."""
+    """Return the sum over all images of the predicted class's logit minus the mean of the image's logits.
+
+    The gradient of a saturated softmax is 0; that of its logits is not.
+    """
     import tensorflow as tf
 
     logs = tf.math.log(tf.maximum(tf.cast(probabilities, tf.float32), np.finfo(np.float32).tiny))
@@ -98,7 +103,7 @@ def _to_unit(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def first_features(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the maps, filters x height x width, that the first convolution makes of one image."""
+    """Return the output of the first convolution, filters x height x width, for one image."""
     features = _through(classifier.chain[: convolutions(classifier)[0] + 1], image[None])
     maps: NDArray[np.float32] = np.asarray(features).astype(np.float32)[0].transpose(2, 0, 1)
     return maps

@@ -1,4 +1,4 @@
-"""The decision: is the candidate to be registered as the new champion?"""
+"""The decision whether the candidate is registered as the new champion."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,12 @@ from components.evaluate.metrics import Metrics
 
 @dataclass(frozen=True)
 class Decision:
-    """`register` makes the candidate the champion, `keep` leaves the registry as it is.
+    """The decision on a candidate.
 
-    `verdict` compares candidate and champion; it is "first" where there is no champion.
+    Attributes:
+        action: `register` makes the candidate the champion, `keep` changes nothing.
+        verdict: The candidate compared with the champion; "first" where there is no champion.
+        reasons: One sentence a reason.
     """
 
     action: Literal["register", "keep"]
@@ -22,50 +25,50 @@ class Decision:
 
 
 def check_min_accuracy(min_accuracy: float) -> None:
-    """Refuse a minimum accuracy that is no fraction."""
+    """Refuse a minimum accuracy that is not between 0 and 1."""
     if not 0 <= min_accuracy <= 1:
-        raise PipelineError(f"min_accuracy must lie between 0 and 1 but got {min_accuracy}.")
+        raise PipelineError(
+            f"min_accuracy must lie between 0 and 1 but got {min_accuracy}: give a fraction, such as 0.97."
+        )
 
 
 def decide(candidate: Metrics, champion: ScoredChampion | None, min_accuracy: float) -> Decision:
     """Register a candidate that reaches `min_accuracy` and is at least as accurate as the champion.
 
-    Being statistically equivalent is not enough: in a chain of champions, each a little less accurate than
-    the one before, quality would drift downwards.
+    Statistical equivalence is not enough: each new champion could be a little less accurate than the one before, and
+    accuracy would fall from champion to champion.
 
     Raises:
-        PipelineError: `min_accuracy` is no fraction.
+        PipelineError: `min_accuracy` is not between 0 and 1.
     """
     check_min_accuracy(min_accuracy)
     accurate = candidate.accuracy >= min_accuracy
     relation = "is not below" if accurate else "is below"
-    reasons = [f"{_stated(candidate)} {relation} the minimum accuracy {min_accuracy:g}"]
+    reasons = [f"{_with_interval(candidate)} {relation} the minimum accuracy {min_accuracy:g}"]
     if champion is None:
         reasons.append("there is no champion yet" + (": first champion" if accurate else ""))
         return Decision("register" if accurate else "keep", "first", reasons)
     holds = candidate.accuracy >= champion.metrics.accuracy
-    reasons.append(_against(candidate, champion, holds))
+    reasons.append(_comparison(candidate, champion, holds))
     action: Literal["register", "keep"] = "register" if accurate and holds else "keep"
     return Decision(action, champion.comparison.verdict, reasons)
 
 
-def _stated(metrics: Metrics) -> str:
+def _with_interval(metrics: Metrics) -> str:
     low, high = metrics.accuracy_interval
     return f"{metrics.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})"
 
 
-def _against(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
+def _comparison(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
     paired = champion.comparison
     only_champion = paired.only_reference_right
     if not holds and paired.verdict == "equivalent":
-        conclusion = (
-            "equivalent, but less accurate, and a champion gives way only to a model at least as accurate"
-        )
+        conclusion = "equivalent, but less accurate than the champion: not promoted"
     else:
         conclusion = paired.verdict
     low, high = paired.difference_interval
     return (
-        f"{candidate.accuracy:.4f} against {_stated(champion.metrics)} of the champion, {champion.name} "
+        f"{candidate.accuracy:.4f} against {_with_interval(champion.metrics)} of the champion, {champion.name} "
         f"v{champion.version}: difference {paired.difference:+.4f} (95% interval {low:+.4f} to {high:+.4f}), "
         f"{only_champion} test image{'s' * (only_champion != 1)} only the champion gets right, "
         f"{paired.only_candidate_right} only the candidate, McNemar {paired.p}: {conclusion}"

@@ -1,4 +1,4 @@
-"""Judge a baseline, a tuned model and the champion on one test split: the only reader of that split."""
+"""Evaluation of baseline, tuned model and champion on one test split; nothing else reads that split."""
 
 import shutil
 from collections.abc import Mapping
@@ -9,30 +9,74 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import Split, open_split, read_info
+from components.common.data.dataset import DatasetInfo, Split, open_split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training
 from components.common.narration import say
 from components.common.storage.files import written_directory
-from components.evaluate.calibration import Calibration, fit_temperature, reliability, temper
+from components.evaluate.calibration import (
+    Calibration,
+    apply_temperature,
+    fit_temperature,
+    measure_reliability,
+)
 from components.evaluate.champion import ChampionModel, ScoredChampion
-from components.evaluate.compare import compare
+from components.evaluate.compare import compare_models
 from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import check_min_accuracy, decide
-from components.evaluate.metrics import Metrics, measure
-from components.evaluate.panels import report_panels
-from components.evaluate.profile import profile
-from components.evaluate.seeds import seed_accuracies
-from components.evaluate.selective import reject_threshold, selective
-from components.evaluate.write import write_evaluation
+from components.evaluate.metrics import Metrics, measure_predictions
+from components.evaluate.profile import Profile, measure_profile
+from components.evaluate.report.panel import ReportData
+from components.evaluate.report.write import write_evaluation
+from components.evaluate.seeds import SeedAccuracies, score_seeds
+from components.evaluate.selective import measure_selective, reject_threshold
 
 Probabilities = NDArray[np.float32]
+Role = Literal["baseline", "tuned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationInputs:
+    """Directories that an evaluation reads.
+
+    Attributes:
+        test: Prepared data with the test split.
+        development: Prepared data with the validation split, on which temperature and reject threshold are fitted.
+        baseline: Model directory.
+        tuned: Model directory.
+    """
+
+    test: Path
+    development: Path
+    baseline: Path
+    tuned: Path
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    """A model with its calibration built in, and what it says of the test images."""
+class _Data:
+    """Training records and splits that an evaluation reads."""
+
+    baseline: Training
+    tuned: Training
+    validation: Split
+    test: Split
+    dataset: DatasetReference
+
+    @property
+    def same_weights(self) -> bool:
+        return self.baseline.weights_digest == self.tuned.weights_digest
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoredModel:
+    """A calibrated model, and its results on the test split.
+
+    Attributes:
+        probabilities: N x classes.
+        temperature: The temperature that is built into the classifier.
+        threshold: Top probability below which an answer should be rejected.
+    """
 
     classifier: Classifier
     probabilities: Probabilities
@@ -41,11 +85,9 @@ class _Judged:
     threshold: float
 
 
-def evaluate(
-    test: Path,
-    development: Path,
-    baseline: Path,
-    tuned: Path,
+def judge_models(
+    inputs: EvaluationInputs,
+    *,
     champion: ChampionModel | None,
     target: Path,
     candidate_target: Path,
@@ -55,99 +97,124 @@ def evaluate(
     """Calibrate on validation, evaluate on test, decide and report.
 
     Args:
-        test: Prepared data with the test split.
-        development: Prepared data with the validation split, on which temperature and reject threshold are fitted.
-        baseline: Model directory.
-        tuned: Model directory.
-        champion: The model to beat, if there is one.
-        target: New or empty directory for evaluation.json, report.html, summary.md, model_card.md, figures/, tables/.
+        inputs: Data and models.
+        champion: The registered model to compare the candidate with, if there is one.
+        target: New or empty directory for the files that `write_evaluation` writes.
         candidate_target: New or empty directory for the better model on validation, calibrated.
         min_accuracy: Test accuracy below which nothing is registered.
-        lineage: What produced the models (commit, run), for the report.
+        lineage: Commit and runs that the models come from, for the report.
 
     Raises:
-        PipelineError: Unreadable data or model, or a minimum accuracy that is no fraction.
+        PipelineError: Unreadable data or model, or a minimum accuracy that is not between 0 and 1.
     """
     check_min_accuracy(min_accuracy)
-    trainings = Training.load(baseline), Training.load(tuned)
-    name = choose(*trainings)
-    validation = open_split(development, "validation")
-    split, info = open_split(test, "test"), read_info(test)
-    of_baseline = _judge("baseline", baseline, validation, split)
-    same = trainings[0].weights_digest == trainings[1].weights_digest
-    of_tuned = of_baseline if same else _judge("tuned model", tuned, validation, split)
-    seeds = seed_accuracies(tuned, of_tuned.metrics.accuracy, split)
-    candidate = of_tuned if name == "tuned" else of_baseline
-    rival = _open_champion(champion) if champion else None
-    scored = _score(champion, rival, candidate.probabilities, split) if champion and rival else None
+    data = _read(inputs)
+    models = _score_models(inputs, data)
+    name = choose_candidate(data.baseline, data.tuned)
+    candidate = models[name]
+    seeds = score_seeds(inputs.tuned, models["tuned"].metrics.accuracy, data.test)
+    rival = _score_champion(champion, candidate.probabilities, data.test) if champion else None
     say("evaluate", "calibration, robustness, cost, explanations")
-    evaluation = Evaluation(
-        dataset=DatasetReference(info.name, info.digest),
-        baseline=of_baseline.metrics,
-        tuned=of_tuned.metrics,
-        tuned_against_baseline=compare(split.labels, of_tuned.probabilities, of_baseline.probabilities),
-        baseline_seeds=seeds if same else None,
-        tuned_seeds=seeds,
-        candidate=name,
-        champion=scored,
-        calibration=_calibration(candidate, validation, split),
-        selective=selective(split.labels, candidate.probabilities, candidate.threshold),
-        profile=profile(candidate.classifier, split),
-        champion_profile=profile(rival, split) if rival else None,
-        min_accuracy=min_accuracy,
-        decision=decide(candidate.metrics, scored, min_accuracy),
-        lineage=dict(lineage),
+    evaluation = _evaluation(data, models, name, seeds, rival, min_accuracy, lineage)
+    report = ReportData(
+        evaluation=evaluation,
+        baseline=data.baseline,
+        tuned=data.tuned,
+        split=data.test,
+        probabilities=candidate.probabilities,
+        classifier=candidate.classifier,
     )
-    panels = report_panels(evaluation, *trainings, split, candidate.probabilities, candidate.classifier)
     with written_directory(target) as partial:
-        write_evaluation(partial, evaluation, *trainings, panels)
+        write_evaluation(partial, report)
     with written_directory(candidate_target) as partial:
-        source = tuned if name == "tuned" else baseline
+        source = inputs.tuned if name == "tuned" else inputs.baseline
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
         candidate.classifier.model.save(partial / MODEL_FILE)
     return evaluation
 
 
-def choose(baseline: Training, tuned: Training) -> Literal["baseline", "tuned"]:
-    """Choose the candidate by validation accuracy; the baseline wins a tie."""
+def choose_candidate(baseline: Training, tuned: Training) -> Role:
+    """Choose the candidate by validation accuracy; if they are equal, the baseline."""
     return "tuned" if tuned.validation_accuracy > baseline.validation_accuracy else "baseline"
 
 
-def _judge(name: str, directory: Path, validation: Split, split: Split) -> _Judged:
-    """Fit temperature and reject threshold on validation; the test images see the calibrated model only."""
-    say("evaluate", f"{name} on {len(split.labels)} test images")
+def _read(inputs: EvaluationInputs) -> _Data:
+    baseline, tuned = Training.load(inputs.baseline), Training.load(inputs.tuned)
+    validation = open_split(inputs.development, "validation")
+    test, info = open_split(inputs.test, "test"), DatasetInfo.load(inputs.test)
+    return _Data(baseline, tuned, validation, test, DatasetReference(info.name, info.digest))
+
+
+def _score_models(inputs: EvaluationInputs, data: _Data) -> dict[Role, _ScoredModel]:
+    """Score baseline and tuned model; only once where they have the same weights."""
+    baseline = _score_model("baseline", inputs.baseline, data)
+    return {
+        "baseline": baseline,
+        "tuned": baseline if data.same_weights else _score_model("tuned model", inputs.tuned, data),
+    }
+
+
+def _score_model(name: str, directory: Path, data: _Data) -> _ScoredModel:
+    """Fit temperature and reject threshold on validation, then score the calibrated model on the test split."""
+    say("evaluate", f"{name} on {len(data.test.labels)} test images")
     classifier = Classifier(directory)
-    of_validation = classifier.probabilities(validation.images)
-    temperature = fit_temperature(validation.labels, of_validation)
+    on_validation = classifier.probabilities(data.validation.images)
+    temperature = fit_temperature(data.validation.labels, on_validation)
     classifier.calibrate(temperature)
-    threshold = reject_threshold(validation.labels, temper(of_validation, temperature))
-    probabilities = classifier.probabilities(split.images)
-    return _Judged(classifier, probabilities, measure(split.labels, probabilities), temperature, threshold)
+    threshold = reject_threshold(data.validation.labels, apply_temperature(on_validation, temperature))
+    probabilities = classifier.probabilities(data.test.images)
+    metrics = measure_predictions(data.test.labels, probabilities)
+    return _ScoredModel(classifier, probabilities, metrics, temperature, threshold)
 
 
-def _calibration(candidate: _Judged, validation: Split, split: Split) -> Calibration:
-    uncalibrated = temper(candidate.probabilities, 1 / candidate.temperature)
-    return Calibration(candidate.temperature, len(validation.labels), reliability(split.labels, uncalibrated))
-
-
-def _open_champion(champion: ChampionModel) -> Classifier:
-    try:
-        return Classifier(champion.directory)
-    except PipelineError as error:
-        raise champion.unusable(error) from error
-
-
-def _score(
-    champion: ChampionModel, classifier: Classifier, of_candidate: Probabilities, split: Split
-) -> ScoredChampion:
+def _score_champion(
+    champion: ChampionModel, of_candidate: Probabilities, split: Split
+) -> tuple[ScoredChampion, Profile]:
+    """Score the champion on the test split, and compare the candidate's probabilities with the champion's."""
     say("evaluate", f"champion {champion.name} v{champion.version} on {len(split.labels)} test images")
     try:
+        classifier = Classifier(champion.directory)
         probabilities = classifier.probabilities(split.images)
     except PipelineError as error:
         raise champion.unusable(error) from error
-    return ScoredChampion(
+    scored = ScoredChampion(
         name=champion.name,
         version=champion.version,
-        metrics=measure(split.labels, probabilities),
-        comparison=compare(split.labels, of_candidate, probabilities),
+        metrics=measure_predictions(split.labels, probabilities),
+        comparison=compare_models(split.labels, of_candidate, probabilities),
+    )
+    return scored, measure_profile(classifier, split)
+
+
+def _evaluation(
+    data: _Data,
+    models: Mapping[Role, _ScoredModel],
+    name: Role,
+    seeds: SeedAccuracies | None,
+    rival: tuple[ScoredChampion, Profile] | None,
+    min_accuracy: float,
+    lineage: Mapping[str, str],
+) -> Evaluation:
+    """Put the results together, and decide."""
+    labels, candidate, baseline, tuned = data.test.labels, models[name], models["baseline"], models["tuned"]
+    champion, champion_profile = rival or (None, None)
+    uncalibrated = apply_temperature(candidate.probabilities, 1 / candidate.temperature)
+    return Evaluation(
+        dataset=data.dataset,
+        baseline=baseline.metrics,
+        tuned=tuned.metrics,
+        tuned_against_baseline=compare_models(labels, tuned.probabilities, baseline.probabilities),
+        baseline_seeds=seeds if data.same_weights else None,
+        tuned_seeds=seeds,
+        candidate=name,
+        champion=champion,
+        calibration=Calibration(
+            candidate.temperature, len(data.validation.labels), measure_reliability(labels, uncalibrated)
+        ),
+        selective=measure_selective(labels, candidate.probabilities, candidate.threshold),
+        profile=measure_profile(candidate.classifier, data.test),
+        champion_profile=champion_profile,
+        min_accuracy=min_accuracy,
+        decision=decide(candidate.metrics, champion, min_accuracy),
+        lineage=dict(lineage),
     )

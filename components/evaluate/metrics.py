@@ -1,4 +1,4 @@
-"""How good predictions are, in numbers that survive JSON: plain ints and floats only."""
+"""Classification metrics, as plain ints and floats so that JSON can hold them."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import PipelineError
-from components.evaluate.calibration import Reliability, reliability
+from components.evaluate.calibration import Reliability, measure_reliability
 
 CURVE_POINTS = 100
 CONFIDENCE = 0.95
@@ -14,7 +14,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the rest; `support` is its number of test images, with the 95% interval of the recall."""
+    """One class against the rest.
+
+    Attributes:
+        recall_interval: 95% Wilson interval; None for a class without test images.
+        support: Number of test images of the class.
+    """
 
     label: int
     precision: float
@@ -36,7 +41,7 @@ class RocCurve:
 
 @dataclass(frozen=True)
 class PrecisionRecallCurve:
-    """At most 100 points, by falling recall; `average_precision` sums the precision over the recall."""
+    """At most 100 points, by falling recall; `average_precision` is computed from all points."""
 
     recall: list[float]
     precision: list[float]
@@ -45,7 +50,7 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Images of class `truth` taken for `predicted`; `share` is their part of the class."""
+    """Images of class `truth` taken for `predicted`; `share` is their fraction of the class."""
 
     truth: int
     predicted: int
@@ -57,8 +62,14 @@ class ConfusedPair:
 class Metrics:
     """One model on the test split.
 
-    `confusion[t][p]` counts the images of class t that were taken for p. `class_roc` and `class_pr` have an entry per
-    class, None for a class without test images; `pooled_roc` counts all ten one-vs-rest decisions of an image alike.
+    Attributes:
+        accuracy_interval: 95% Wilson interval.
+        macro_f1: Mean over the classes that occur, as labels or as predictions.
+        macro_auc: Mean over the classes that have test images.
+        confusion: `confusion[t][p]` is the number of images of class t that were taken for p.
+        class_roc: One curve a class, None for a class without test images.
+        pooled_roc: Curve over the one-vs-rest decisions of all classes together (micro average).
+        class_pr: One curve a class, None for a class without test images.
     """
 
     examples: int
@@ -79,7 +90,7 @@ class Metrics:
         return self.reliability.nll
 
     def confused_pairs(self, limit: int = 10) -> list[ConfusedPair]:
-        """List the pairs of classes that are confused most."""
+        """List the pairs of classes that are confused most often, the most frequent first."""
         pairs = [
             ConfusedPair(truth, predicted, count, count / sum(row))
             for truth, row in enumerate(self.confusion)
@@ -89,7 +100,7 @@ class Metrics:
         return sorted(pairs, key=lambda pair: -pair.count)[:limit]
 
     def headline(self) -> dict[str, float]:
-        """The numbers that say most, by the name to log them under."""
+        """Return the most important numbers by the name to log them under."""
         return {
             "test_accuracy": self.accuracy,
             "test_loss": self.loss,
@@ -101,65 +112,67 @@ class Metrics:
         }
 
 
-def measure(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Metrics:
+def measure_predictions(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Metrics:
     """Measure predictions.
 
     Args:
         labels: uint8, N, N > 0.
-        probabilities: float32, N x 10.
+        probabilities: float32, N x classes.
 
     Raises:
-        PipelineError: All labels are of one class, which leaves nothing to tell apart.
+        PipelineError: All labels are of one class, so that no ROC curve exists.
     """
+    from sklearn.metrics import confusion_matrix
+
     if (labels == labels[0]).all():
         raise PipelineError(
-            f"A test split must hold images of several classes but all are of class {labels[0]}."
+            f"A test split must hold images of several classes but all are of class {labels[0]}: "
+            "use other test data."
         )
-    confusion = _confusion(labels, probabilities)
-    classes = _class_metrics(confusion)
-    seen = [entry for entry in classes if entry.support or confusion[:, entry.label].any()]
-    class_roc = [
-        _roc(labels == label, scores) if (labels == label).any() else None
+    size = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, labels=range(size))
+    classes = _class_metrics(labels, predicted, size)
+    occurring = [entry for entry in classes if entry.support or confusion[:, entry.label].any()]
+    # One class against the rest; None for a class without test images.
+    decisions = [
+        (positive, scores) if (positive := labels == label).any() else None
         for label, scores in enumerate(probabilities.T)
     ]
+    class_roc = [_roc_curve(*decision) if decision else None for decision in decisions]
     correct = int(np.trace(confusion))
     return Metrics(
         examples=len(labels),
         errors=len(labels) - correct,
         accuracy=correct / len(labels),
         accuracy_interval=wilson_interval(correct, len(labels)),
-        reliability=reliability(labels, probabilities),
-        macro_f1=float(np.mean([entry.f1 for entry in seen])),
+        reliability=measure_reliability(labels, probabilities),
+        macro_f1=float(np.mean([entry.f1 for entry in occurring])),
         macro_auc=float(np.mean([curve.auc for curve in class_roc if curve])),
         classes=classes,
         confusion=confusion.tolist(),
         class_roc=class_roc,
-        pooled_roc=_roc(np.eye(10, dtype=bool)[labels].ravel(), probabilities.ravel()),
-        class_pr=[
-            _precision_recall(labels == label, scores) if (labels == label).any() else None
-            for label, scores in enumerate(probabilities.T)
-        ],
+        pooled_roc=_roc_curve(np.eye(size, dtype=bool)[labels].ravel(), probabilities.ravel()),
+        class_pr=[_precision_recall_curve(*decision) if decision else None for decision in decisions],
     )
 
 
 def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
-    """The 95% score interval of a proportion; unlike the normal one it holds near 0 and 1."""
+    """Return the 95% score interval of a proportion; unlike the normal interval it is valid near 0 and 1."""
     from scipy.stats import binomtest
 
     interval = binomtest(correct, examples).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def _confusion(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
-    cells = np.bincount(labels.astype(np.int64) * 10 + probabilities.argmax(axis=1), minlength=100)
-    return cells.reshape(10, 10)
+def _class_metrics(labels: NDArray[np.uint8], predicted: NDArray[np.int64], size: int) -> list[ClassMetrics]:
+    """Measure each class; a ratio over nothing (no image of the class, or none taken for it) is 0."""
+    from sklearn.metrics import precision_recall_fscore_support
 
-
-def _class_metrics(confusion: NDArray[np.int64]) -> list[ClassMetrics]:
-    """A ratio over nothing (no image of the class, or none taken for it) is 0, as in scikit-learn."""
-    hits, support, taken = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall = hits / np.maximum(taken, 1), hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(taken + support, 1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=range(size), zero_division=0
+    )
+    hits = np.bincount(labels[labels == predicted], minlength=size)
     return [
         ClassMetrics(
             label,
@@ -169,11 +182,11 @@ def _class_metrics(confusion: NDArray[np.int64]) -> list[ClassMetrics]:
             float(f1[label]),
             int(support[label]),
         )
-        for label in range(10)
+        for label in range(size)
     ]
 
 
-def _roc(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
+def _roc_curve(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
     from sklearn.metrics import auc, roc_curve
 
     false_positives, true_positives, thresholds = roc_curve(positive, scores)
@@ -181,23 +194,26 @@ def _roc(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
     return RocCurve(
         false_positives[points].tolist(),
         true_positives[points].tolist(),
-        # scikit-learn opens the curve with an infinite threshold, which JSON and KFP refuse.
+        # scikit-learn's first threshold is infinite, which JSON and KFP refuse.
         np.minimum(thresholds[points].astype(float), 1.0).tolist(),
         float(auc(false_positives, true_positives)),
     )
 
 
-def _precision_recall(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> PrecisionRecallCurve:
-    from sklearn.metrics import precision_recall_curve
+def _precision_recall_curve(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> PrecisionRecallCurve:
+    from sklearn.metrics import average_precision_score, precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(positive, scores)
-    # One point a recall: most thresholds lie where every image of the class is found already.
+    # One point a recall: below most thresholds every image of the class has already been found.
     best = np.flatnonzero(np.diff(recall, append=-1))
     points = best[_thinned(len(best))]
     return PrecisionRecallCurve(
-        recall[points].tolist(), precision[points].tolist(), float(-np.sum(np.diff(recall) * precision[:-1]))
+        recall[points].tolist(),
+        precision[points].tolist(),
+        float(average_precision_score(positive, scores)),
     )
 
 
 def _thinned(count: int) -> NDArray[np.int64]:
+    """Return at most 100 evenly spaced indices below `count`, the first and the last included."""
     return np.unique(np.linspace(0, count - 1, CURVE_POINTS).round().astype(np.int64))

@@ -1,4 +1,4 @@
-"""Where a model is wrong."""
+"""Misclassified test images."""
 
 from dataclasses import dataclass
 

@@ -1,22 +1,22 @@
-"""What is worth knowing of a model beside its accuracy."""
+"""Robustness and cost of a model."""
 
 from dataclasses import dataclass
 
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
-from components.evaluate.cost import Cost, cost
-from components.evaluate.robustness import RobustnessCurve, mean_robustness, robustness
+from components.evaluate.cost import Cost, measure_cost
+from components.evaluate.robustness import RobustnessCurve, mean_robustness, measure_robustness
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How a model takes damaged images, and what it costs."""
+    """Accuracy on corrupted images, size and latency of a model."""
 
     robustness: list[RobustnessCurve]
     cost: Cost
 
     def headline(self) -> dict[str, float]:
-        """The numbers to log, by name; times in milliseconds, size in bytes."""
+        """Return the numbers to log by name; times in milliseconds, size in bytes."""
         return {
             "test_robustness": mean_robustness(self.robustness),
             "cost/parameters": float(self.cost.parameters),
@@ -27,5 +27,6 @@ class Profile:
         }
 
 
-def profile(classifier: Classifier, split: Split) -> Profile:
-    return Profile(robustness(classifier.probabilities, split), cost(classifier))
+def measure_profile(classifier: Classifier, split: Split) -> Profile:
+    """Measure robustness on the split, and cost on this machine."""
+    return Profile(measure_robustness(classifier.probabilities, split), measure_cost(classifier))

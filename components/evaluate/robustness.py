@@ -1,4 +1,4 @@
-"""Accuracy on images that are shifted, rotated, noisy, blurred or pale, at rising severity."""
+"""Accuracy on corrupted images: shifted, rotated, noisy, blurred or faded, at rising severity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class RobustnessCurve:
-    """One corruption: its severities in `unit`, from none on, and the accuracy at each."""
+    """One corruption: its severities in `unit`, the first of which changes nothing, and the accuracy at each."""
 
     corruption: str
     unit: str
@@ -24,7 +24,9 @@ class RobustnessCurve:
     accuracies: list[float]
 
 
-def robustness(predict: Callable[[Images], NDArray[np.float32]], split: Split) -> list[RobustnessCurve]:
+def measure_robustness(
+    predict: Callable[[Images], NDArray[np.float32]], split: Split
+) -> list[RobustnessCurve]:
     """Measure a model on at most 1,000 images, spread evenly over the split."""
     rows = np.unique(np.linspace(0, len(split.labels) - 1, EXAMPLES).round().astype(int))
     images, labels = split.images[rows], split.labels[rows]
@@ -42,12 +44,12 @@ def robustness(predict: Callable[[Images], NDArray[np.float32]], split: Split) -
 
 
 def mean_robustness(curves: list[RobustnessCurve]) -> float:
-    """The mean accuracy over all corruptions and severities, clean images apart."""
+    """Return the mean accuracy over all corruptions and severities, without the clean images."""
     return float(np.mean([accuracy for curve in curves for accuracy in curve.accuracies[1:]]))
 
 
 def shift(images: Images, pixels: float) -> Images:
-    """Move by whole pixels to the right, down, left or up, in turn; ink that leaves the image is lost."""
+    """Move by whole pixels, in turn to the right, down, left and up; what leaves the image is lost."""
     by, shifted = int(pixels), np.zeros_like(images)
     shifted[0::4, :, by:] = images[0::4, :, :-by]
     shifted[1::4, by:] = images[1::4, :-by]
@@ -57,7 +59,7 @@ def shift(images: Images, pixels: float) -> Images:
 
 
 def rotate(images: Images, degrees: float) -> Images:
-    """Rotate about the centre, left and right in turn, with bilinear interpolation."""
+    """Rotate about the centre, in turn left and right, with bilinear interpolation."""
     from scipy.ndimage import rotate as rotated
 
     turned = np.empty_like(images)
@@ -74,6 +76,7 @@ def add_noise(images: Images, sigma: float) -> Images:
 
 
 def blur(images: Images, sigma: float) -> Images:
+    """Blur with a Gaussian of `sigma` pixels."""
     from scipy.ndimage import gaussian_filter
 
     blurred: Images = gaussian_filter(images, (0, sigma, sigma))
@@ -81,9 +84,11 @@ def blur(images: Images, sigma: float) -> Images:
 
 
 def fade(images: Images, contrast: float) -> Images:
+    """Multiply all pixels by `contrast`, 0 to 1."""
     return (images * contrast).astype(np.uint8)
 
 
+# By name: unit, severity that changes nothing, rising severities, function.
 CORRUPTIONS: dict[str, tuple[str, float, tuple[float, ...], Callable[[Images, float], Images]]] = {
     "shift": ("pixels", 0, (1, 2, 4, 6), shift),
     "rotation": ("degrees", 0, (10, 20, 30, 45), rotate),

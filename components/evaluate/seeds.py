@@ -1,4 +1,4 @@
-"""Independent trainings of one configuration: how much of an accuracy is the seed's doing?"""
+"""Accuracies of one configuration over several seeds."""
 
 import statistics
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from components.common.narration import say
 
 @dataclass(frozen=True)
 class SeedAccuracies:
-    """Accuracies of the same training with several seeds, two at least; the model that is judged comes first."""
+    """Accuracies of the same training with two or more seeds; the evaluated model comes first."""
 
     seeds: list[int]
     validation: list[float]
     test: list[float]
 
     def headline(self) -> dict[str, float]:
-        """Means and standard deviations by name."""
+        """Return means and sample standard deviations by name."""
         return {
             f"{split}_accuracy_{name}": value
             for split, accuracies in (("validation", self.validation), ("test", self.test))
@@ -32,18 +32,18 @@ class SeedAccuracies:
         } | {"seeds": float(len(self.seeds))}
 
     def stated(self, split: str) -> str:
-        """Return mean and standard deviation on the split, for people."""
+        """Return mean and standard deviation on the split, "test" or "validation", as text."""
         found = self.headline()
         mean, deviation = found[f"{split}_accuracy_mean"], found[f"{split}_accuracy_std"]
         return f"{mean:.4f} \N{PLUS-MINUS SIGN} {deviation:.4f}"
 
 
-def seed_accuracies(model: Path, accuracy: float, split: Split) -> SeedAccuracies | None:
-    """Score the repeats in the model directory on the test split; None where it was trained with one seed alone.
+def score_seeds(model: Path, accuracy: float, split: Split) -> SeedAccuracies | None:
+    """Score the repeats in the model directory on the test split; None where it was trained with one seed only.
 
     Args:
-        model: Model directory, as the training leaves it.
-        accuracy: What the model itself reaches on the test split.
+        model: Model directory, as training wrote it.
+        accuracy: Test accuracy of the model itself.
         split: The test split.
     """
     directories = repeats(model)
@@ -59,5 +59,5 @@ def seed_accuracies(model: Path, accuracy: float, split: Split) -> SeedAccuracie
 
 
 def _accuracy(model: Path, split: Split) -> float:
-    """Return the accuracy as trained: calibration changes no answer."""
+    """Return the accuracy as trained; calibration would not change it."""
     return float(np.mean(Classifier(model).probabilities(split.images).argmax(axis=1) == split.labels))

@@ -1,4 +1,4 @@
-"""The reject option: how accurate is a model that may say "I do not know"?"""
+"""Selective classification: accuracy if unsure answers are rejected."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class Selective:
-    """Accuracy among the images that a model answers, the surest first.
+    """Accuracy among the images that a model answers, by falling confidence.
 
     Attributes:
         coverage: Rising fractions of the test images that are answered.
         accuracy: The accuracy among them.
-        threshold: Top probability below which an image is rejected, chosen on validation so that what is accepted
-            there is right in 99.9%.
+        threshold: Top probability below which an image is rejected, chosen so that 99.9% of the accepted validation
+            images are right.
         threshold_coverage: Fraction of the test images at or above the threshold.
         accepted: Number of them.
         accepted_errors: Mistakes among them.
@@ -36,22 +36,29 @@ class Selective:
 
 
 def reject_threshold(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
-    """Return the least top probability from which on 99.9% of the images are right; 1 when there is none."""
-    confidence, correct = _surest_first(labels, probabilities)
+    """Return the lowest threshold at or above which 99.9% of the images are right; 1 if there is none.
+
+    Args:
+        labels: uint8, N.
+        probabilities: float32, N x classes.
+    """
+    confidence, correct = _by_confidence(labels, probabilities)
     accuracy = np.cumsum(correct) / np.arange(1, len(labels) + 1)
     # Images of equal confidence are accepted together or not at all.
-    last_of_its_kind = np.append(confidence[1:] < confidence[:-1], True)
-    holds = np.flatnonzero(last_of_its_kind & (accuracy >= ACCEPTED_ACCURACY))
+    last_of_equals = np.append(confidence[1:] < confidence[:-1], True)
+    holds = np.flatnonzero(last_of_equals & (accuracy >= ACCEPTED_ACCURACY))
     return float(confidence[holds[-1]]) if len(holds) else 1.0
 
 
-def selective(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], threshold: float) -> Selective:
+def measure_selective(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.float32], threshold: float
+) -> Selective:
     """Measure coverage and accuracy on test images, for a threshold that comes from validation."""
-    confidence, correct = _surest_first(labels, probabilities)
+    confidence, correct = _by_confidence(labels, probabilities)
     count = len(labels)
     accepted = int((confidence >= threshold).sum())
     answered = np.linspace(1, count, min(count, CURVE_POINTS)).round().astype(int)
-    # The threshold's own point too: between two others it would be told other mistakes than it makes.
+    # The threshold's point is included: interpolation between other points would show a wrong number of mistakes.
     answered = np.unique([*answered, max(accepted, 1)])
     right = int(correct[:accepted].sum())
     return Selective(
@@ -65,9 +72,10 @@ def selective(labels: NDArray[np.uint8], probabilities: NDArray[np.float32], thr
     )
 
 
-def _surest_first(
+def _by_confidence(
     labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the top probabilities, highest first, and whether each answer is right."""
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     return confidence[order], (probabilities.argmax(axis=1) == labels)[order]

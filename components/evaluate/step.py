@@ -13,7 +13,7 @@ from components.common.tracking.run import TrackedRun, step_run
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs, judge_models
-from components.evaluate.write import EVALUATION_FILE, MODEL_CARD_FILE, REPORT_FILE
+from components.evaluate.report.write import MODEL_CARD_FILE, REPORT_FILE
 
 STEP = "evaluate"
 
@@ -48,7 +48,7 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
             tracked.set_tags({"candidate": evaluation.candidate})
-            tracked.log_file(target / EVALUATION_FILE)
+            tracked.log_file(target / Evaluation.FILE)
             tracked.log_file(target / REPORT_FILE)
             tracked.log_file(target / MODEL_CARD_FILE)
         for figure in sorted((target / "figures").glob("*.png")):

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from components.common.plan.training import TUTORIAL_ACCURACY
 from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.mlflow_api import call
 from pipelines.local.progress import Progress, Step
 
-# The accuracy that the tutorial reports for its model, which the recipe `seed` trains.
-TUTORIAL_ACCURACY = 0.9926
 PARTS = ("baseline", "tuned", "champion")
 METRICS = ("test_accuracy", "test_loss", "test_macro_f1", "test_errors")
 

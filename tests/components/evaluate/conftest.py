@@ -10,9 +10,10 @@ from components.common.data.dataset import Split, write_splits
 from components.common.model.training_record import Epoch, Training
 from components.evaluate.champion import ChampionModel
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.judge import evaluate
+from components.evaluate.judge import EvaluationInputs, judge_models
 
 MakeModel = Callable[..., Path]
+Judge = Callable[..., Evaluation]
 
 
 def _bands(seed: int) -> Split:
@@ -108,4 +109,37 @@ def evaluated(
     lineage = {"git sha": "0123abc", "note": "<script>alert(1)</script>"}
     models = make_model(0.8, validation_accuracy=0.7), make_model(0.6, validation_accuracy=0.8)
     calibrated = target.with_name("candidate")
-    return evaluate(test_data, development, *models, champion, target, calibrated, 0.75, lineage), target
+    evaluation = judge_models(
+        EvaluationInputs(test=test_data, development=development, baseline=models[0], tuned=models[1]),
+        champion=champion,
+        target=target,
+        candidate_target=calibrated,
+        min_accuracy=0.75,
+        lineage=lineage,
+    )
+    return evaluation, target
+
+
+@pytest.fixture
+def judge(test_data: Path, development: Path) -> Judge:
+    """Judge two models; write the evaluation into `out` and the candidate into `best` below a directory."""
+
+    def judge(
+        baseline: Path,
+        tuned: Path,
+        directory: Path,
+        *,
+        test: Path = test_data,
+        champion: ChampionModel | None = None,
+        min_accuracy: float = 0.5,
+    ) -> Evaluation:
+        return judge_models(
+            EvaluationInputs(test=test, development=development, baseline=baseline, tuned=tuned),
+            champion=champion,
+            target=directory / "out",
+            candidate_target=directory / "best",
+            min_accuracy=min_accuracy,
+            lineage={},
+        )
+
+    return judge

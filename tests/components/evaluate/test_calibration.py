@@ -8,7 +8,12 @@ from scipy.special import softmax
 from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from components.evaluate.calibration import TEMPERATURES, fit_temperature, reliability, temper
+from components.evaluate.calibration import (
+    TEMPERATURES,
+    apply_temperature,
+    fit_temperature,
+    measure_reliability,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def test_reliability_by_hand() -> None:
     probabilities[:, 0] = (0.9, 0.9, 0.7, 0.7)
     probabilities[:, 1] = 1 - probabilities[:, 0]
 
-    scores = reliability(np.array([0, 1, 0, 0], np.uint8), probabilities)
+    scores = measure_reliability(np.array([0, 1, 0, 0], np.uint8), probabilities)
 
     assert [(entry.examples, entry.accuracy) for entry in scores.bins] == [(2, 1.0), (2, 0.5)]
     assert scores.ece == pytest.approx((2 * 0.3 + 2 * 0.4) / 4)
@@ -49,31 +54,33 @@ def test_finds_the_temperature_that_was_put_in(
     )
 
 
-def test_the_fitted_temperature_mends_calibration_and_no_answer_changes(
+def test_the_fitted_temperature_improves_calibration_and_no_answer_changes(
     logits: NDArray[np.float64], labels: NDArray[np.uint8]
 ) -> None:
-    proud = _probabilities(logits * 3)
+    overconfident = _probabilities(logits * 3)
     half = len(labels) // 2
 
-    mended = temper(proud[half:], fit_temperature(labels[:half], proud[:half]))
+    calibrated = apply_temperature(overconfident[half:], fit_temperature(labels[:half], overconfident[:half]))
 
-    assert reliability(labels[half:], proud[half:]).ece > 0.1
-    assert reliability(labels[half:], mended).ece < 0.02
-    assert (mended.argmax(axis=1) == proud[half:].argmax(axis=1)).all()
+    assert measure_reliability(labels[half:], overconfident[half:]).ece > 0.1
+    assert measure_reliability(labels[half:], calibrated).ece < 0.02
+    assert (calibrated.argmax(axis=1) == overconfident[half:].argmax(axis=1)).all()
 
 
 def test_tempering_divides_logits(logits: NDArray[np.float64]) -> None:
-    np.testing.assert_allclose(temper(_probabilities(logits), 2.0), _probabilities(logits / 2), atol=1e-6)
+    np.testing.assert_allclose(
+        apply_temperature(_probabilities(logits), 2.0), _probabilities(logits / 2), atol=1e-6
+    )
 
 
 def test_a_model_without_a_mistake_keeps_some_doubt() -> None:
     labels = np.arange(100, dtype=np.uint8) % 10
-    probabilities = temper(np.eye(10, dtype=np.float32)[labels] * 0.5 + 0.05, 1.0)
+    probabilities = apply_temperature(np.eye(10, dtype=np.float32)[labels] * 0.5 + 0.05, 1.0)
 
     temperature = fit_temperature(labels, probabilities)
 
     assert temperature > 2 * TEMPERATURES[0]
-    assert 0.98 < temper(probabilities, temperature).max() < 0.9999
+    assert 0.98 < apply_temperature(probabilities, temperature).max() < 0.9999
 
 
 def test_only_a_softmax_over_a_dense_layer_can_be_calibrated(tmp_path: Path) -> None:
@@ -86,7 +93,7 @@ def test_only_a_softmax_over_a_dense_layer_can_be_calibrated(tmp_path: Path) -> 
         Classifier(tmp_path).calibrate(2.0)
 
 
-def test_a_softmax_of_its_own_is_calibrated_too(split: Split, tmp_path: Path) -> None:
+def test_a_separate_softmax_layer_is_calibrated_too(split: Split, tmp_path: Path) -> None:
     import keras
 
     dense, softmax = keras.layers.Dense(10), keras.layers.Softmax()
@@ -98,4 +105,6 @@ def test_a_softmax_of_its_own_is_calibrated_too(split: Split, tmp_path: Path) ->
 
     classifier.calibrate(2.0)
 
-    np.testing.assert_allclose(classifier.probabilities(split.images), temper(before, 2.0), atol=1e-5)
+    np.testing.assert_allclose(
+        classifier.probabilities(split.images), apply_temperature(before, 2.0), atol=1e-5
+    )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.compare import compare, judge
+from components.evaluate.compare import compare_models, mcnemar
 
 
 @pytest.mark.parametrize(
@@ -21,15 +21,15 @@ from components.evaluate.compare import compare, judge
     ],
 )
 def test_exact_mcnemar(only_candidate: int, only_reference: int, p_value: float, verdict: str) -> None:
-    comparison = judge(only_candidate, only_reference, 1000)
+    comparison = mcnemar(only_candidate, only_reference, 1000)
 
     assert comparison.p_value == pytest.approx(p_value)
     assert comparison.verdict == verdict
 
 
-def test_no_p_value_is_told_as_0() -> None:
-    assert judge(6, 4658, 10_000).p == "p below 0.0001"
-    assert judge(6, 0, 1000).p == "p = 0.031"
+def test_no_p_value_is_given_as_0() -> None:
+    assert mcnemar(6, 4658, 10_000).p == "p below 0.0001"
+    assert mcnemar(6, 0, 1000).p == "p = 0.031"
 
 
 def test_only_images_that_one_model_gets_right_count() -> None:
@@ -38,7 +38,7 @@ def test_only_images_that_one_model_gets_right_count() -> None:
     candidate = one_hot[[0, 1, 2, 9, 9]]
     reference = one_hot[[0, 9, 9, 3, 8]]
 
-    comparison = compare(labels, candidate, reference)
+    comparison = compare_models(labels, candidate, reference)
 
     assert (comparison.only_candidate_right, comparison.only_reference_right) == (2, 1)
 
@@ -55,7 +55,7 @@ def test_only_images_that_one_model_gets_right_count() -> None:
 def test_interval_of_the_difference(
     only_candidate: int, only_reference: int, examples: int, interval: tuple[float, float]
 ) -> None:
-    comparison = judge(only_candidate, only_reference, examples)
+    comparison = mcnemar(only_candidate, only_reference, examples)
 
     assert comparison.difference == pytest.approx((only_candidate - only_reference) / examples)
     assert comparison.difference_interval == pytest.approx(interval, abs=1e-6)

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 
 from components.common.model.classifier import Classifier
-from components.evaluate.cost import cost
+from components.evaluate.cost import measure_cost
 
 
 def test_counts_and_times_a_model(make_model: Callable[..., Path]) -> None:
     directory = make_model(0.0)
 
-    found = cost(Classifier(directory))
+    found = measure_cost(Classifier(directory))
 
     assert found.parameters == 28 * 28 * 10 + 10 + 2
     assert found.size == (directory / "model.keras").stat().st_size

@@ -7,7 +7,7 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
 from components.common.plan.training import TrainConfig
-from components.evaluate.explain import convolutions, explain, first_features
+from components.evaluate.explain import convolutions, explain_predictions, first_features
 from components.train.model import build_model
 
 
@@ -20,7 +20,7 @@ def test_points_at_what_decides(classifier: Classifier, split: Split) -> None:
     """In these images the two bright rows of the class decide, and the model weighs nothing else."""
     images, labels = split.images[:10], split.labels[:10]
 
-    found = explain(classifier, images)
+    found = explain_predictions(classifier, images)
 
     for maps in (found.grad_cam, found.saliency):
         assert (maps.shape, maps.min() >= 0, maps.max() <= 1) == (images.shape, True, True)
@@ -60,7 +60,7 @@ def test_a_model_of_several_views_is_explained_by_one_of_them(split: Split, tmp_
     for name, model in (("one", one), ("five", five)):
         (tmp_path / name).mkdir()
         model.save(tmp_path / name / "model.keras")
-        found.append(explain(Classifier(tmp_path / name), split.images[:2]))
+        found.append(explain_predictions(Classifier(tmp_path / name), split.images[:2]))
 
     np.testing.assert_allclose(found[0].grad_cam, found[1].grad_cam, atol=1e-4)
     np.testing.assert_allclose(found[0].saliency, found[1].saliency, atol=1e-4)

@@ -5,14 +5,14 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.evaluate.champion import ScoredChampion
-from components.evaluate.compare import judge
+from components.evaluate.compare import mcnemar
 from components.evaluate.gate import decide
-from components.evaluate.metrics import Metrics, measure
+from components.evaluate.metrics import Metrics, measure_predictions
 
 
 @pytest.fixture(scope="module")
 def metrics() -> Metrics:
-    return measure(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 1]])
+    return measure_predictions(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_decision(
     champion = None
     if champion_accuracy is not None and discordant is not None:
         champion = ScoredChampion(
-            "mnist-cnn", "3", replace(metrics, accuracy=champion_accuracy), judge(*discordant, 10_000)
+            "mnist-cnn", "3", replace(metrics, accuracy=champion_accuracy), mcnemar(*discordant, 10_000)
         )
 
     assert decide(replace(metrics, accuracy=accuracy), champion, min_accuracy).action == action
@@ -54,7 +54,7 @@ def test_decision(
 
 def _reasons(metrics: Metrics, accuracy: float, discordant: tuple[int, int]) -> list[str]:
     of_champion = replace(metrics, accuracy=0.994, accuracy_interval=(0.9923, 0.9953))
-    champion = ScoredChampion("mnist-cnn", "3", of_champion, judge(*discordant, 10_000))
+    champion = ScoredChampion("mnist-cnn", "3", of_champion, mcnemar(*discordant, 10_000))
     candidate = replace(metrics, accuracy=accuracy, accuracy_interval=(0.9913, 0.9945))
     return decide(candidate, champion, 0.97).reasons
 
@@ -71,7 +71,7 @@ def test_reasons_give_the_numbers(metrics: Metrics) -> None:
 def test_reasons_say_why_an_equivalent_model_is_kept_out(metrics: Metrics) -> None:
     assert _reasons(metrics, 0.9939, (0, 1))[1].endswith(
         "1 test image only the champion gets right, 0 only the candidate, McNemar p = 1: equivalent, "
-        "but less accurate, and a champion gives way only to a model at least as accurate"
+        "but less accurate than the champion: not promoted"
     )
 
 
@@ -81,7 +81,7 @@ def test_reasons_say_why_an_equivalent_model_is_kept_out(metrics: Metrics) -> No
 def test_the_decision_carries_the_verdict(
     metrics: Metrics, discordant: tuple[int, int], verdict: str
 ) -> None:
-    champion = ScoredChampion("mnist-cnn", "3", metrics, judge(*discordant, 10_000))
+    champion = ScoredChampion("mnist-cnn", "3", metrics, mcnemar(*discordant, 10_000))
 
     assert decide(metrics, champion, 0.97).verdict == verdict
 

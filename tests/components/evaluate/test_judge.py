@@ -9,20 +9,22 @@ import pytest
 from components.common.data.dataset import Split, write_splits
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.common.model.judgement import Judgement
 from components.common.model.training_record import repeat_directory
 from components.evaluate import judge as module
-from components.evaluate.calibration import reliability, temper
+from components.evaluate.calibration import apply_temperature, measure_reliability
 from components.evaluate.champion import ChampionModel
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.judge import evaluate
+from components.evaluate.judge import EvaluationInputs
 
 MakeModel = Callable[..., Path]
+Judge = Callable[..., Evaluation]
 
 
 def test_leaves_evaluation_report_summary_and_figures(evaluated: tuple[Evaluation, Path]) -> None:
     evaluation, target = evaluated
 
-    assert Evaluation.load(target / "evaluation.json") == evaluation
+    assert Evaluation.load(target) == evaluation
     assert sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*")) == [
         "evaluation.json",
         "figures/accuracy.png",
@@ -37,6 +39,7 @@ def test_leaves_evaluation_report_summary_and_figures(evaluated: tuple[Evaluatio
         "figures/reliability.png",
         "figures/robustness.png",
         "figures/roc.png",
+        "judgement.json",
         "model_card.md",
         "report.html",
         "summary.md",
@@ -45,6 +48,39 @@ def test_leaves_evaluation_report_summary_and_figures(evaluated: tuple[Evaluatio
         "tables/reliability.json",
         "tables/robustness.json",
     ]
+
+
+def test_the_judgement_holds_what_the_gate_and_the_registration_need(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    evaluation, target = evaluated
+
+    assert Judgement.load(target) == Judgement(
+        dataset_name="bands",
+        test_digest=evaluation.dataset.digest,
+        candidate="tuned",
+        action="register",
+        reasons=evaluation.decision.reasons,
+        verdict="better",
+        temperature=evaluation.calibration.temperature,
+        reject_below=evaluation.selective.threshold,
+        champion_version="3",
+        summary=(target / "summary.md").read_text(),
+    )
+
+
+def test_the_judgement_of_a_first_model_names_no_champion(
+    judge: Judge, make_model: MakeModel, tmp_path: Path
+) -> None:
+    judge(make_model(0.6), make_model(0.8), tmp_path)
+
+    judgement = Judgement.load(tmp_path / "out")
+    assert (judgement.champion_version, judgement.verdict) == (None, "first")
+
+
+def test_test_and_development_data_cannot_be_swapped_by_position(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        EvaluationInputs(tmp_path, tmp_path, tmp_path, tmp_path)  # type: ignore[call-arg]
 
 
 def test_compares_all_models_on_the_same_images(evaluated: tuple[Evaluation, Path]) -> None:
@@ -72,15 +108,11 @@ def test_headline_names_each_model_and_the_candidate(evaluated: tuple[Evaluation
     assert headline["champion/test_errors"] < 300
 
 
-def test_selection_reads_validation_not_test(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
-) -> None:
+def test_selection_reads_validation_not_test(judge: Judge, make_model: MakeModel, tmp_path: Path) -> None:
     flawless = make_model(0.0, validation_accuracy=0.8)
     favourite = make_model(1.0, validation_accuracy=0.9)
 
-    evaluation = evaluate(
-        test_data, development, flawless, favourite, None, tmp_path / "out", tmp_path / "best", 0.9, {}
-    )
+    evaluation = judge(flawless, favourite, tmp_path, min_accuracy=0.9)
 
     assert evaluation.baseline.accuracy == 1
     assert evaluation.tuned.accuracy < 0.9
@@ -89,14 +121,14 @@ def test_selection_reads_validation_not_test(
 
 
 def test_further_seeds_are_scored_and_change_nothing_else(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+    judge: Judge, make_model: MakeModel, tmp_path: Path
 ) -> None:
     baseline, tuned = make_model(0.6, validation_accuracy=0.8), make_model(0.9, validation_accuracy=0.9)
-    alone = evaluate(test_data, development, baseline, tuned, None, tmp_path / "1", tmp_path / "best1", 0, {})
+    alone = judge(baseline, tuned, tmp_path / "1", min_accuracy=0)
     for seed, noise in {1001: 0.0, 2001: 1.3}.items():
         shutil.copytree(make_model(noise, validation_accuracy=0.7), repeat_directory(tuned, seed))
 
-    found = evaluate(test_data, development, baseline, tuned, None, tmp_path / "3", tmp_path / "best3", 0, {})
+    found = judge(baseline, tuned, tmp_path / "3", min_accuracy=0)
 
     assert found.baseline_seeds is None
     assert found.tuned_seeds is not None
@@ -110,24 +142,22 @@ def test_further_seeds_are_scored_and_change_nothing_else(
     assert {name: headline[name] for name in alone.headline() if "latency" not in name} == {
         name: value for name, value in alone.headline().items() if "latency" not in name
     }
-    assert {path.name for path in (tmp_path / "best3").iterdir()} == {"training.json", "model.keras"}
+    assert {path.name for path in (tmp_path / "3/best").iterdir()} == {"training.json", "model.keras"}
     stated = found.tuned_seeds.stated("test")
     for written in ("report.html", "summary.md", "model_card.md"):
-        assert stated in (tmp_path / "3" / written).read_text(), written
-        assert "seeds" not in (tmp_path / "1" / written).read_text(), written
+        assert stated in (tmp_path / "3/out" / written).read_text(), written
+        assert "seeds" not in (tmp_path / "1/out" / written).read_text(), written
 
 
-def test_the_baselines_configuration_is_told_its_seeds_only_where_it_was_trained_with_them(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+def test_the_baseline_has_seed_accuracies_only_where_its_configuration_was_trained_with_several_seeds(
+    judge: Judge, make_model: MakeModel, tmp_path: Path
 ) -> None:
     baseline, tuned = make_model(0.6, validation_accuracy=0.9), make_model(0.9, validation_accuracy=0.8)
     for model in (baseline, tuned):
         shutil.copytree(make_model(0.3), repeat_directory(model, 1001))
 
-    other = evaluate(test_data, development, baseline, tuned, None, tmp_path / "1", tmp_path / "best1", 0, {})
-    same = evaluate(
-        test_data, development, baseline, baseline, None, tmp_path / "2", tmp_path / "best2", 0, {}
-    )
+    other = judge(baseline, tuned, tmp_path / "1")
+    same = judge(baseline, baseline, tmp_path / "2")
 
     assert other.candidate == same.candidate == "baseline"
     assert other.candidate_seeds is None
@@ -137,7 +167,7 @@ def test_the_baselines_configuration_is_told_its_seeds_only_where_it_was_trained
 
 
 def test_an_equal_and_faultless_model(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judge: Judge, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, target = make_model(0.0), tmp_path / "out"
     loaded: list[Path] = []
@@ -149,7 +179,7 @@ def test_an_equal_and_faultless_model(
 
     monkeypatch.setattr(module, "Classifier", Spy)
 
-    evaluation = evaluate(test_data, development, model, model, None, target, tmp_path / "best", 0.5, {})
+    evaluation = judge(model, model, tmp_path)
 
     assert loaded == [model]
     assert evaluation.candidate == "baseline"
@@ -162,58 +192,44 @@ def test_an_equal_and_faultless_model(
 
 
 def test_an_unusable_champion_stops_the_evaluation(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
+    judge: Judge, make_model: MakeModel, tmp_path: Path
 ) -> None:
     model, champion = make_model(0.6), ChampionModel("bands-cnn", "7", tmp_path)
     (tmp_path / "model.keras").write_bytes(b"PK torn")
 
     with pytest.raises(PipelineError, match=r"champion bands-cnn v7 must be .* move the alias 'champion'"):
-        evaluate(test_data, development, model, model, champion, tmp_path / "out", tmp_path / "best", 0.5, {})
+        judge(model, model, tmp_path, champion=champion)
 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failed_evaluation_leaves_nothing(
-    test_data: Path, development: Path, make_model: MakeModel, tmp_path: Path
-) -> None:
+def test_a_failed_evaluation_leaves_nothing(judge: Judge, make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="min_accuracy"):
-        evaluate(test_data, development, model, model, None, tmp_path / "out", tmp_path / "best", 98.0, {})
+        judge(model, model, tmp_path, min_accuracy=98.0)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tiny_test_split(split: Split, development: Path, make_model: MakeModel, tmp_path: Path) -> None:
+def test_a_tiny_test_split(judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path) -> None:
     few = Split(split.images[:2], split.labels[:2])
     write_splits(tmp_path / "few", {"test": few}, name="bands", source="", version="", split_seed=0)
 
-    evaluation = evaluate(
-        tmp_path / "few",
-        development,
-        make_model(1.0),
-        make_model(0.0),
-        None,
-        tmp_path / "out",
-        tmp_path / "best",
-        0.0,
-        {},
-    )
+    evaluation = judge(make_model(1.0), make_model(0.0), tmp_path, test=tmp_path / "few", min_accuracy=0)
 
     assert evaluation.baseline.examples == 2
     assert evaluation.tuned.accuracy == 1
 
 
 def test_development_data_is_no_test_data(
-    split: Split, development: Path, make_model: MakeModel, tmp_path: Path
+    judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path
 ) -> None:
     write_splits(tmp_path / "dev", {"train": split}, name="bands", source="", version="", split_seed=0)
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="must hold the split 'test'"):
-        evaluate(
-            tmp_path / "dev", development, model, model, None, tmp_path / "out", tmp_path / "best", 0.5, {}
-        )
+        judge(model, model, tmp_path, test=tmp_path / "dev")
 
 
 def test_only_evaluate_opens_the_test_split() -> None:
@@ -228,25 +244,29 @@ def test_only_evaluate_opens_the_test_split() -> None:
 
 
 def test_the_candidate_is_left_calibrated(
-    test_data: Path, development: Path, split: Split, make_model: MakeModel, tmp_path: Path
+    judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path
 ) -> None:
     model, best = make_model(0.9), tmp_path / "best"
 
-    evaluation = evaluate(test_data, development, model, model, None, tmp_path / "out", best, 0.5, {})
+    evaluation = judge(model, model, tmp_path)
 
     trained = Classifier(model).probabilities(split.images)
     registered = Classifier(best).probabilities(split.images)
     assert evaluation.calibration.temperature != pytest.approx(1, abs=0.05)
-    np.testing.assert_allclose(registered, temper(trained, evaluation.calibration.temperature), atol=1e-5)
-    assert reliability(split.labels, registered).nll == pytest.approx(evaluation.baseline.loss, abs=1e-5)
-    assert reliability(split.labels, trained).nll == pytest.approx(
+    np.testing.assert_allclose(
+        registered, apply_temperature(trained, evaluation.calibration.temperature), atol=1e-5
+    )
+    assert measure_reliability(split.labels, registered).nll == pytest.approx(
+        evaluation.baseline.loss, abs=1e-5
+    )
+    assert measure_reliability(split.labels, trained).nll == pytest.approx(
         evaluation.calibration.uncalibrated.nll, abs=1e-4
     )
     assert (best / "training.json").read_bytes() == (model / "training.json").read_bytes()
 
 
 def test_calibration_reads_validation_not_test(
-    development: Path, split: Split, make_model: MakeModel, tmp_path: Path
+    judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path
 ) -> None:
     model, temperatures = make_model(0.9), []
     for name, labels in {"right": split.labels, "wrong": (split.labels + 1) % 10}.items():
@@ -254,7 +274,7 @@ def test_calibration_reads_validation_not_test(
         write_splits(
             data, {"test": Split(split.images, labels)}, name="bands", source="", version="", split_seed=0
         )
-        evaluation = evaluate(data, development, model, model, None, data / "out", data / "best", 0.0, {})
+        evaluation = judge(model, model, data, test=data, min_accuracy=0)
         temperatures.append((evaluation.calibration.temperature, evaluation.selective.threshold))
 
     assert temperatures[0] == temperatures[1]

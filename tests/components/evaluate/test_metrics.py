@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn import metrics as reference
 
 from components.common.errors import PipelineError
-from components.evaluate.metrics import Metrics, measure, wilson_interval
+from components.evaluate.metrics import Metrics, measure_predictions, wilson_interval
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def probabilities(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def test_agrees_with_scikit_learn(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
     predicted = probabilities.argmax(axis=1)
 
-    measured = measure(labels, probabilities)
+    measured = measure_predictions(labels, probabilities)
 
     assert measured.accuracy == pytest.approx(reference.accuracy_score(labels, predicted))
     assert measured.errors == int((predicted != labels).sum())
@@ -45,7 +45,7 @@ def test_classes_that_never_occur_count_for_nothing() -> None:
     labels = np.array([0, 1, 1, 2], np.uint8)
     probabilities = np.eye(10, dtype=np.float32)[[0, 1, 3, 2]]
 
-    measured = measure(labels, probabilities)
+    measured = measure_predictions(labels, probabilities)
 
     # Class 3 was predicted, so its F1 of 0 counts; classes 4 to 9 occur nowhere.
     assert measured.macro_f1 == pytest.approx((1 + 2 / 3 + 1 + 0) / 4)
@@ -54,20 +54,20 @@ def test_classes_that_never_occur_count_for_nothing() -> None:
 
 
 def test_a_confident_mistake_costs_a_finite_loss() -> None:
-    measured = measure(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 2]])
+    measured = measure_predictions(np.array([0, 1], np.uint8), np.eye(10, dtype=np.float32)[[0, 2]])
 
     assert measured.loss == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
 
 
 def test_labels_of_one_class_are_refused() -> None:
     with pytest.raises(PipelineError, match="several classes but all are of class 4"):
-        measure(np.full(5, 4, np.uint8), np.full((5, 10), 0.1, np.float32))
+        measure_predictions(np.full(5, 4, np.uint8), np.full((5, 10), 0.1, np.float32))
 
 
 def test_roc_curves_are_thin_finite_and_whole(
     labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> None:
-    measured = measure(labels, probabilities)
+    measured = measure_predictions(labels, probabilities)
 
     for curve in (*measured.class_roc, measured.pooled_roc):
         assert curve is not None
@@ -81,7 +81,7 @@ def test_roc_curves_are_thin_finite_and_whole(
 def test_thinning_leaves_the_area_alone(
     labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> None:
-    curve = measure(labels, probabilities).class_roc[3]
+    curve = measure_predictions(labels, probabilities).class_roc[3]
 
     assert curve is not None
     assert curve.auc == pytest.approx(reference.roc_auc_score(labels == 3, probabilities[:, 3]))
@@ -91,7 +91,7 @@ def test_thinning_leaves_the_area_alone(
 
 
 def test_survives_json(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
-    measured, adapter = measure(labels, probabilities), TypeAdapter(Metrics)
+    measured, adapter = measure_predictions(labels, probabilities), TypeAdapter(Metrics)
 
     assert adapter.validate_json(adapter.dump_json(measured), strict=True) == measured
     assert {type(value) for value in measured.headline().values()} == {float}
@@ -114,7 +114,7 @@ def test_wilson_interval(correct: int, examples: int, low: float, high: float) -
 def test_average_precision_agrees_with_scikit_learn(
     labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> None:
-    for label, curve in enumerate(measure(labels, probabilities).class_pr):
+    for label, curve in enumerate(measure_predictions(labels, probabilities).class_pr):
         assert curve is not None
         expected = reference.average_precision_score(labels == label, probabilities[:, label])
         assert curve.average_precision == pytest.approx(expected)
@@ -124,7 +124,9 @@ def test_average_precision_agrees_with_scikit_learn(
 
 def test_confused_pairs_are_ranked_by_count() -> None:
     predicted = np.array([1, 1, 2, 0, 0, 1], np.uint8)
-    measured = measure(np.array([0, 0, 0, 0, 1, 1], np.uint8), np.eye(10, dtype=np.float32)[predicted])
+    measured = measure_predictions(
+        np.array([0, 0, 0, 0, 1, 1], np.uint8), np.eye(10, dtype=np.float32)[predicted]
+    )
 
     pairs = [(pair.truth, pair.predicted, pair.count, pair.share) for pair in measured.confused_pairs()]
     assert pairs == [(0, 1, 2, 0.5), (0, 2, 1, 0.25), (1, 0, 1, 0.5)]

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
-from components.evaluate.robustness import CORRUPTIONS, mean_robustness, robustness, rotate, shift
+from components.evaluate.robustness import CORRUPTIONS, mean_robustness, measure_robustness, rotate, shift
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_curves_start_from_clean_images(split: Split) -> None:
         rows: NDArray[np.float32] = images.reshape(-1, 14, 2, 28).mean(axis=(2, 3), dtype=np.float32)
         return rows[:, :10]
 
-    curves = robustness(predict, split)
+    curves = measure_robustness(predict, split)
 
     clean = (predict(split.images).argmax(axis=1) == split.labels).mean()
     assert [curve.accuracies[0] for curve in curves] == pytest.approx([clean] * len(curves))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.evaluate.selective import reject_threshold, selective
+from components.evaluate.selective import measure_selective, reject_threshold
 
 
 def _answers(*confidences: float) -> NDArray[np.float32]:
@@ -31,7 +31,7 @@ def test_without_a_sure_answer_everything_is_rejected() -> None:
     labels, probabilities = np.array([1, 0], np.uint8), _answers(0.9, 0.8)
 
     threshold = reject_threshold(labels, probabilities)
-    found = selective(labels, probabilities, threshold)
+    found = measure_selective(labels, probabilities, threshold)
 
     assert threshold == 1
     assert (found.accepted, found.accepted_errors, found.accepted_interval) == (0, 0, None)
@@ -40,7 +40,7 @@ def test_without_a_sure_answer_everything_is_rejected() -> None:
 def test_coverage_and_accuracy() -> None:
     labels, probabilities = np.array([0, 0, 1, 0], np.uint8), _answers(0.6, 0.9, 0.7, 0.8)
 
-    found = selective(labels, probabilities, threshold=0.65)
+    found = measure_selective(labels, probabilities, threshold=0.65)
 
     assert found.coverage == [0.25, 0.5, 0.75, 1.0]
     assert found.accuracy == pytest.approx([1, 1, 2 / 3, 3 / 4])
@@ -52,5 +52,5 @@ def test_the_thresholds_own_point_is_on_the_curve() -> None:
     labels, probabilities = np.zeros(1000, np.uint8), _answers(*confidences)
 
     for threshold in (0.5, 0.501, 0.502):
-        found = selective(labels, probabilities, threshold)
+        found = measure_selective(labels, probabilities, threshold)
         assert found.threshold_coverage in found.coverage

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.common.model.classifier import Classifier
 from components.common.plan.training import TrainConfig
-from components.evaluate.calibration import temper
+from components.evaluate.calibration import apply_temperature
 from components.train.model import build_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
@@ -53,7 +53,7 @@ def test_five_views_are_averaged_by_logits_in_a_model_of_kerass_own_layers(tmp_p
     )
     classifier = Classifier(tmp_path)
     classifier.calibrate(2.0)
-    np.testing.assert_allclose(classifier.probabilities(IMAGES), temper(expected, 2.0), atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(IMAGES), apply_temperature(expected, 2.0), atol=1e-6)
 
 
 def test_the_seed_recipe_builds_the_tutorials_model() -> None:

@@ -1,4 +1,4 @@
-"""The first screen in numbers: is the candidate better than the champion, and how sure is that?"""
+"""Headline numbers of the report's first screen."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Tile:
-    """One number of the candidate, and what to hold it against."""
+    """One number of the candidate; `note` gives numbers to compare it with."""
 
     name: str
     value: str
@@ -20,16 +20,16 @@ class Tile:
 
 
 def certainty(evaluation: Evaluation) -> str:
-    """Say how sure the verdict is."""
+    """Return a sentence on the statistical certainty of the verdict."""
     if evaluation.champion is None:
-        return "There is no champion to compare with: this is the first model to be judged."
+        return "There is no champion to compare with: this is the first model."
     paired = evaluation.champion.comparison
     low, high = (points(bound) for bound in paired.difference_interval)
-    told = f"the true difference lies between {low} and {high} points with 95% confidence"
+    bounds = f"the true difference lies between {low} and {high} points with 95% confidence"
     p = f"exact McNemar test, {paired.p}"
     if paired.verdict == "equivalent":
-        return f"The difference of {points(paired.difference)} points may be chance: {told} ({p})."
-    return f"The difference of {points(paired.difference)} points is hardly chance: {told} ({p})."
+        return f"The difference of {points(paired.difference)} points may be chance: {bounds} ({p})."
+    return f"The difference of {points(paired.difference)} points is unlikely to be chance: {bounds} ({p})."
 
 
 def points(fraction: float) -> str:
@@ -38,33 +38,36 @@ def points(fraction: float) -> str:
 
 
 def interval(metrics: Metrics) -> str:
+    """Return the 95% interval of the accuracy."""
     low, high = metrics.accuracy_interval
     return f"{low:.4f}\N{EN DASH}{high:.4f}"
 
 
-def tiles(evaluation: Evaluation) -> list[Tile]:
+def headline_tiles(evaluation: Evaluation) -> list[Tile]:
+    """Return the headline numbers of the candidate, in order."""
     candidate, champion = evaluation.candidate_metrics, evaluation.champion
-    rival, selective = evaluation.champion_profile, evaluation.selective
-    held, seeds = champion.metrics if champion else None, evaluation.candidate_seeds
+    champion_profile, selective = evaluation.champion_profile, evaluation.selective
+    reference, seeds = champion.metrics if champion else None, evaluation.candidate_seeds
     uncalibrated = evaluation.calibration.uncalibrated.ece
     return [
         Tile(
             "Test accuracy",
             f"{candidate.accuracy:.4f}",
             interval(candidate)
-            + (f"; champion {held.accuracy:.4f}" if held else "")
+            + (f"; champion {reference.accuracy:.4f}" if reference else "")
             + (f"; {seeds.stated('test')} over {len(seeds.seeds)} seeds" if seeds else ""),
         ),
         Tile(
             "Mistakes",
             f"{candidate.errors:,}",
-            f"of {candidate.examples:,}" + (f"; champion {held.errors:,}" if held else ""),
+            f"of {candidate.examples:,}" + (f"; champion {reference.errors:,}" if reference else ""),
         ),
         *([_gain(champion.comparison)] if champion else []),
         Tile(
             "Calibration error",
             f"{candidate.reliability.ece:.4f}",
-            f"{uncalibrated:.4f} as trained" + (f"; champion {held.reliability.ece:.4f}" if held else ""),
+            f"{uncalibrated:.4f} as trained"
+            + (f"; champion {reference.reliability.ece:.4f}" if reference else ""),
         ),
         Tile(
             "Answers when sure",
@@ -74,7 +77,8 @@ def tiles(evaluation: Evaluation) -> list[Tile]:
         Tile(
             "Damaged images",
             f"{mean_robustness(evaluation.profile.robustness):.3f}",
-            "mean accuracy" + (f"; champion {mean_robustness(rival.robustness):.3f}" if rival else ""),
+            "mean accuracy"
+            + (f"; champion {mean_robustness(champion_profile.robustness):.3f}" if champion_profile else ""),
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The evaluation for people: one self-contained HTML file, and a short Markdown summary."""
+"""Texts of an evaluation: self-contained HTML report, Markdown summary, model card."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from components.common.model.training_record import Training
+from components.common.plan.training import TUTORIAL_ACCURACY
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.panel import Panel
-from components.evaluate.panels import TUTORIAL_ACCURACY
 from components.evaluate.profile import Profile
+from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.theme import Rendered
+from components.evaluate.report.tiles import certainty, headline_tiles, interval
 from components.evaluate.robustness import mean_robustness
-from components.evaluate.theme import Rendered
-from components.evaluate.tiles import certainty, interval, tiles
 
 Row = tuple[str, list[str]]
 
@@ -21,7 +21,7 @@ RELATIONS = {"better": "better than", "equivalent": "equivalent to", "worse": "w
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Say in one line what was decided."""
+    """Return the decision in one line."""
     candidate, champion = f"the {evaluation.candidate} model", evaluation.champion
     if evaluation.decision.action == "register":
         if champion is None:
@@ -35,7 +35,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def metric_rows(evaluation: Evaluation) -> list[Row]:
-    """Name and value for baseline, tuned model and, where there is one, champion."""
+    """Return each metric's name, and its values for baseline, tuned model and champion, if there is one."""
     models = [evaluation.baseline, evaluation.tuned]
     if evaluation.champion:
         models.append(evaluation.champion.metrics)
@@ -59,7 +59,7 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def seed_rows(evaluation: Evaluation) -> list[Row]:
-    """Mean and standard deviation over the seeds, for the models whose configuration was trained with several."""
+    """Return mean and standard deviation over the seeds, for configurations that were trained with several seeds."""
     if evaluation.tuned_seeds is None:
         return []
     models = [evaluation.baseline_seeds, evaluation.tuned_seeds, *([None] if evaluation.champion else [])]
@@ -73,7 +73,7 @@ def seed_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def profile_rows(evaluation: Evaluation) -> list[Row]:
-    """Name and value for the candidate and, where there is one, the champion."""
+    """Return each measure's name, and its values for candidate and champion, if there is one."""
     profiles = [evaluation.profile]
     if evaluation.champion_profile:
         profiles.append(evaluation.champion_profile)
@@ -93,32 +93,19 @@ def profile_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def comparison_rows(evaluation: Evaluation) -> list[Row]:
-    """Who against whom, the two discordant counts, p, verdict."""
+    """Return for each pair of models the two discordant counts, p and the verdict."""
     pairs = [("Tuned model against baseline", evaluation.tuned_against_baseline)]
     if champion := evaluation.champion:
-        pairs.insert(
-            0,
-            (
-                f"{evaluation.candidate.capitalize()} model against champion v{champion.version}",
-                champion.comparison,
-            ),
-        )
+        against_champion = f"{evaluation.candidate.capitalize()} model against champion v{champion.version}"
+        pairs.insert(0, (against_champion, champion.comparison))
     return [
-        (
-            who,
-            [
-                str(pair.only_candidate_right),
-                str(pair.only_reference_right),
-                pair.p,
-                pair.verdict,
-            ],
-        )
-        for who, pair in pairs
+        (models, [str(pair.only_candidate_right), str(pair.only_reference_right), pair.p, pair.verdict])
+        for models, pair in pairs
     ]
 
 
 def training_rows(baseline: Training, tuned: Training) -> list[Row]:
-    """What each model was trained with, and what that took."""
+    """Return results, speed and configuration of both trainings."""
     trainings = (baseline, tuned)
     rows: list[tuple[str, Sequence[object]]] = [
         ("validation accuracy", [f"{training.validation_accuracy:.4f}" for training in trainings]),
@@ -141,35 +128,32 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def render_html(
-    evaluation: Evaluation, baseline: Training, tuned: Training, drawn: list[tuple[Panel, Rendered]]
-) -> str:
-    """Render the report; each figure is inlined twice, for a light and for a dark page."""
-    figures = [(panel, _data_uri(rendered.light), _data_uri(rendered.dark)) for panel, rendered in drawn]
-    return _render(
+def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
+    """Render the HTML report; each figure is inlined twice, for a light and for a dark page."""
+    evaluation = data.evaluation
+    return _fill(
         "report.html",
         evaluation,
-        figures=figures,
-        tiles=tiles(evaluation),
-        certainty=certainty(evaluation),
+        figures=[(panel, _data_uri(rendered.light), _data_uri(rendered.dark)) for panel, rendered in drawn],
+        tiles=headline_tiles(evaluation),
         comparisons=comparison_rows(evaluation),
         profiles=profile_rows(evaluation),
-        trainings=training_rows(baseline, tuned),
-        development_digest=baseline.dataset_digest,
+        trainings=training_rows(data.baseline, data.tuned),
+        development_digest=data.baseline.dataset.digest,
     )
 
 
-def render_markdown(evaluation: Evaluation) -> str:
-    return _render("summary.md", evaluation, certainty=certainty(evaluation))
+def render_summary(evaluation: Evaluation) -> str:
+    """Render the decision and the metrics in a few lines of Markdown."""
+    return _fill("summary.md", evaluation)
 
 
 def render_model_card(evaluation: Evaluation, training: Training) -> str:
-    """Render the card that goes with the candidate wherever it is registered."""
-    return _render(
+    """Render the Markdown card that is registered with the candidate."""
+    return _fill(
         "model_card.md",
         evaluation,
         training=training,
-        certainty=certainty(evaluation),
         profiles=profile_rows(evaluation),
         configuration=[(name, _plain(value)) for name, value in sorted(training.config.items())],
     )
@@ -179,9 +163,9 @@ def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
-def _render(template: str, evaluation: Evaluation, **values: object) -> str:
+def _fill(template: str, evaluation: Evaluation, **values: object) -> str:
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -191,6 +175,7 @@ def _render(template: str, evaluation: Evaluation, **values: object) -> str:
         evaluation=evaluation,
         candidate=evaluation.candidate_metrics,
         headline=headline(evaluation),
+        certainty=certainty(evaluation),
         models=["baseline", "tuned"] + (["champion"] if evaluation.champion else []),
         metrics=metric_rows(evaluation),
         **values,

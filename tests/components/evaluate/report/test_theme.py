@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from components.evaluate.theme import render
+from components.evaluate.report.theme import render_figure
 
 
 def _draw() -> Figure:
@@ -11,18 +11,18 @@ def _draw() -> Figure:
 
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
-    rendered = render(_draw)
+    rendered = render_figure(_draw)
 
     assert rendered.light.startswith(b"<?xml")
     assert rendered.png.startswith(b"\x89PNG")
-    assert render(_draw) == rendered
+    assert render_figure(_draw) == rendered
 
 
 @pytest.mark.parametrize(
     ("page", "paper", "line"), [("light", "#ffffff", "#0072b2"), ("dark", "#16191d", "#56b4e9")]
 )
 def test_a_page_has_its_paper_and_colours(page: str, paper: str, line: str) -> None:
-    svg = getattr(render(_draw), page).decode()
+    svg = getattr(render_figure(_draw), page).decode()
 
     assert f"fill: {paper}" in svg
     assert f"stroke: {line}" in svg
@@ -32,6 +32,6 @@ def test_styles_do_not_leak() -> None:
     from matplotlib import rcParams
 
     before = dict(rcParams)
-    render(_draw)
+    render_figure(_draw)
 
     assert dict(rcParams) == before

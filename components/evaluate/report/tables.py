@@ -1,4 +1,4 @@
-"""The evaluation's tables, in columns, as MLflow shows them."""
+"""Tables of the candidate's results, in columns, as MLflow shows them."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from components.evaluate.evaluation import Evaluation
 Table = dict[str, list[Any]]
 
 
-def tables(evaluation: Evaluation) -> dict[str, Table]:
-    """Return the candidate's tables by name; a table without rows is left out."""
+def candidate_tables(evaluation: Evaluation) -> dict[str, Table]:
+    """Return columns by table name; a table without rows is left out."""
     metrics = evaluation.candidate_metrics
     found = {
         "classes": _columns([_class_row(evaluation, label) for label in range(len(metrics.classes))]),

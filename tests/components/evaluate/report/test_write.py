@@ -3,10 +3,10 @@ from pathlib import Path
 
 from components.common.model.training_record import Training
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.tiles import certainty, tiles
+from components.evaluate.report.tiles import certainty, headline_tiles
 
 
-def test_the_model_card_tells_data_recipe_metrics_limits_and_lineage(
+def test_the_model_card_states_data_recipe_metrics_limits_and_lineage(
     evaluated: tuple[Evaluation, Path],
 ) -> None:
     evaluation, target = evaluated
@@ -45,9 +45,9 @@ def test_the_first_screen_says_how_sure_the_verdict_is(evaluated: tuple[Evaluati
     paired = evaluation.champion.comparison
 
     assert certainty(evaluation).startswith(
-        f"The difference of +{paired.difference * 100:.2f} points is hardly"
+        f"The difference of +{paired.difference * 100:.2f} points is unlikely"
     )
     assert "p below 0.0001" in certainty(evaluation)
-    found = {tile.name: tile for tile in tiles(evaluation)}
+    found = {tile.name: tile for tile in headline_tiles(evaluation)}
     assert found["Gain, in points"].note == "better, p below 0.0001"
     assert f"champion {evaluation.champion.metrics.accuracy:.4f}" in found["Test accuracy"].note

@@ -1,4 +1,4 @@
-"""How figures look on a light and on a dark page; colours after Okabe and Ito, safe for colour blindness."""
+"""Style of the figures on a light and on a dark page; colours after Okabe and Ito, safe for colour blindness."""
 
 import io
 from collections.abc import Callable
@@ -12,9 +12,11 @@ Draw = Callable[[], "Figure"]
 
 INK, MUTED, PAPER = "#1b1f24", "#6a737d", "#ffffff"
 PNG_DPI = 150
-# A model has one colour everywhere: C0 baseline, C1 tuned, C2 champion. The others are for classes.
+# The first three colours are for models (`MODEL_COLOURS`), the others for classes.
 CYCLE = ("#0072b2", "#d55e00", "#00795a", "#b03a86", "#3d8fc4", "#8c6d00")
-# Each colour's counterpart on a dark page.
+# A model has the same colour in every figure.
+MODEL_COLOURS = {"baseline": "C0", "tuned": "C1", "champion": "C2"}
+# The colour on a dark page for each colour on a light page.
 DARK = {
     INK: "#e6e8eb",
     MUTED: "#98a1ab",
@@ -58,8 +60,8 @@ class Rendered:
     png: bytes
 
 
-def render(draw: Draw) -> Rendered:
-    """Draw a figure once; the dark page's differs in its colours alone, and those are swapped in the SVG."""
+def render_figure(draw: Draw) -> Rendered:
+    """Draw a figure once; the SVG for the dark page is the same with its colours replaced."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -68,7 +70,7 @@ def render(draw: Draw) -> Rendered:
     svg, png = io.BytesIO(), io.BytesIO()
     with rc_context(_STYLE):
         figure = draw()
-        # Laid out once, and drawn once a format: `savefig` draws twice for either.
+        # One layout, and one drawing a format: `savefig` would draw twice for each format.
         ConstrainedLayoutEngine(wspace=0.06).execute(figure)
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
         figure.dpi = PNG_DPI

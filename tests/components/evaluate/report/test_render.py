@@ -5,10 +5,10 @@ from typing import Literal
 
 import pytest
 
-from components.evaluate.compare import judge
+from components.evaluate.compare import mcnemar
 from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import Decision
-from components.evaluate.report import headline, metric_rows
+from components.evaluate.report.render import headline, metric_rows
 
 
 @pytest.fixture
@@ -79,11 +79,12 @@ def test_headline(
     champion = evaluation.champion
     assert champion is not None
 
-    judged = replace(
-        evaluation,
-        tuned=replace(evaluation.tuned, accuracy=accuracy),
-        champion=replace(champion, comparison=judge(*discordant, 300)) if discordant else None,
-        decision=Decision(action, "first", []),
+    judged = evaluation.model_copy(
+        update={
+            "tuned": replace(evaluation.tuned, accuracy=accuracy),
+            "champion": replace(champion, comparison=mcnemar(*discordant, 300)) if discordant else None,
+            "decision": Decision(action, "first", []),
+        }
     )
 
     assert headline(judged) == expected
@@ -91,12 +92,13 @@ def test_headline(
 
 def test_mnist_stands_beside_the_tutorial(evaluated: tuple[Evaluation, Path]) -> None:
     evaluation, _ = evaluated
-    of_mnist = replace(
-        evaluation,
-        dataset=DatasetReference("mnist", "d"),
-        baseline=replace(evaluation.baseline, accuracy=0.9931),
-        tuned=replace(evaluation.tuned, accuracy=0.9915),
-        champion=None,
+    of_mnist = evaluation.model_copy(
+        update={
+            "dataset": DatasetReference("mnist", "d"),
+            "baseline": replace(evaluation.baseline, accuracy=0.9931),
+            "tuned": replace(evaluation.tuned, accuracy=0.9915),
+            "champion": None,
+        }
     )
 
     assert dict(metric_rows(of_mnist))["Against the tutorial's 0.9926"] == ["+0.0005", "−0.0011"]  # noqa: RUF001

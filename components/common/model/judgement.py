@@ -1,0 +1,35 @@
+"""The judgement of a candidate: all that the gate and the registration read of an evaluation."""
+
+from typing import Literal
+
+from components.common.record import Record
+
+
+class Judgement(Record):
+    """The decision on a candidate, and the facts that are registered with it.
+
+    Attributes:
+        dataset_name: Name of the data set.
+        test_digest: Digest of the test split.
+        candidate: The model that was chosen on the validation split.
+        action: `register` makes the candidate the champion, `keep` changes nothing.
+        reasons: One sentence a reason.
+        verdict: The candidate compared with the champion; "first" without a champion.
+        temperature: Temperature that is built into the candidate.
+        reject_below: Top probability below which an answer should be rejected.
+        champion_version: Version of the champion that the candidate was compared with; None without a champion.
+        summary: Decision and metrics, Markdown.
+    """
+
+    FILE = "judgement.json"
+
+    dataset_name: str
+    test_digest: str
+    candidate: Literal["baseline", "tuned"]
+    action: Literal["register", "keep"]
+    reasons: list[str]
+    verdict: Literal["better", "equivalent", "worse", "first"]
+    temperature: float
+    reject_below: float
+    champion_version: str | None
+    summary: str

@@ -1,0 +1,62 @@
+"""A figure of the report, and the data that figures show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.dataset import Split
+from components.common.model.classifier import Classifier
+from components.common.model.training_record import Training
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.mistakes import Mistake, most_confident_mistakes
+from components.evaluate.report.theme import Draw
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure with its texts.
+
+    Attributes:
+        name: Stem of its file, and its anchor in the report.
+        title: Heading in the report.
+        caption: Text below the figure.
+        alt: Text for readers who cannot see the figure.
+        draw: Draws the figure; `theme.render_figure` calls it once, in the report's style.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Draw
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportData:
+    """The data that figures and tables may show.
+
+    Attributes:
+        evaluation: The results.
+        baseline: Training record of the baseline.
+        tuned: Training record of the tuned model.
+        split: Test split, N images.
+        probabilities: The candidate's class probabilities, N x classes.
+        classifier: The calibrated candidate.
+    """
+
+    evaluation: Evaluation
+    baseline: Training
+    tuned: Training
+    split: Split
+    probabilities: NDArray[np.float32]
+    classifier: Classifier
+
+    @property
+    def candidate_training(self) -> Training:
+        return self.tuned if self.evaluation.candidate == "tuned" else self.baseline
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The candidate's most confident mistakes, at most 12."""
+        return most_confident_mistakes(self.split.labels, self.probabilities)

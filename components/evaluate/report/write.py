@@ -1,0 +1,51 @@
+"""Files of an evaluation's directory."""
+
+import json
+from pathlib import Path
+
+from components.common.model.judgement import Judgement
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.report.contents import report_panels
+from components.evaluate.report.panel import ReportData
+from components.evaluate.report.render import render_model_card, render_report, render_summary
+from components.evaluate.report.tables import candidate_tables
+from components.evaluate.report.theme import render_figure
+
+REPORT_FILE = "report.html"
+SUMMARY_FILE = "summary.md"
+MODEL_CARD_FILE = "model_card.md"
+
+
+def write_evaluation(target: Path, data: ReportData) -> None:
+    """Write evaluation, judgement, report, summary, model card, figures and tables into an empty directory."""
+    evaluation = data.evaluation
+    drawn = [(panel, render_figure(panel.draw)) for panel in report_panels(data)]
+    summary = render_summary(evaluation)
+    evaluation.save(target)
+    _judgement(evaluation, summary).save(target)
+    (target / SUMMARY_FILE).write_text(summary)
+    (target / MODEL_CARD_FILE).write_text(render_model_card(evaluation, data.candidate_training))
+    (target / REPORT_FILE).write_text(render_report(data, drawn))
+    (target / "figures").mkdir()
+    for panel, rendered in drawn:
+        (target / "figures" / f"{panel.name}.png").write_bytes(rendered.png)
+    (target / "tables").mkdir()
+    for name, columns in candidate_tables(evaluation).items():
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        table = {"columns": list(columns), "data": rows}
+        (target / "tables" / f"{name}.json").write_text(json.dumps(table))
+
+
+def _judgement(evaluation: Evaluation, summary: str) -> Judgement:
+    return Judgement(
+        dataset_name=evaluation.dataset.name,
+        test_digest=evaluation.dataset.digest,
+        candidate=evaluation.candidate,
+        action=evaluation.decision.action,
+        reasons=evaluation.decision.reasons,
+        verdict=evaluation.decision.verdict,
+        temperature=evaluation.calibration.temperature,
+        reject_below=evaluation.selective.threshold,
+        champion_version=evaluation.champion.version if evaluation.champion else None,
+        summary=summary,
+    )
