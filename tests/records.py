@@ -6,6 +6,8 @@ from typing import Any
 
 from components.common.data.dataset import DatasetInfo, Split, SplitOptions, write_splits
 from components.common.data.source import SourceInfo
+from components.common.model.judgement import Judgement
+from components.common.model.lineage import Lineage
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.resolve import resolve
 from components.common.plan.run import RunPlan
@@ -65,3 +67,30 @@ def run_plan(run_id: str = "run", *, dataset: str = "stripes", gpu_count: int = 
     given = {name.replace("__", "."): value for name, value in options.items()}
     plan = resolve([("test", given)], run_id=run_id, run_name=run_id, gpu_count=gpu_count).plan
     return plan.named(dataset, plan.data.version)
+
+
+def judgement(**changes: Any) -> Judgement:
+    record: dict[str, Any] = {
+        "dataset_name": "stripes",
+        "test_digest": "c" * 64,
+        "candidate": "tuned",
+        "action": "register",
+        "reasons": ["there is no champion yet: first champion"],
+        "verdict": "first",
+        "temperature": 0.5,
+        "reject_below": 0.9,
+        "champion_version": None,
+        "summary": "## Register: first champion",
+    }
+    return Judgement(**{**record, **changes})
+
+
+def lineage(
+    model: str, run_id: str, *, champion_version: str | None = None, summary: str = "", **options: Any
+) -> Lineage:
+    """Return the records of a run that registers a version of `model`."""
+    return Lineage(
+        run_plan(run_id, model_name=model, **options),
+        training_record(),
+        judgement(champion_version=champion_version, summary=summary),
+    )

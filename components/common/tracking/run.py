@@ -208,8 +208,8 @@ def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, 
 def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
     """Give the parent run its true status; the exit handler calls this.
 
-    A run that came to its end has succeeded, whatever is said: Kubeflow 2.17 says RUNNING where a condition left steps
-    out, and FAILED where one of the others failed and then, tried again, did not.
+    A step that ends the run's work has closed it before: then it has succeeded, whatever `succeeded` says. Kubeflow
+    2.17 says RUNNING where a condition left steps out, and FAILED where a step failed and then, tried again, did not.
 
     A child that is still RUNNING belongs to a pod that was killed, and gets the same status.
     """
@@ -224,11 +224,10 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
                 [parent.info.experiment_id],
                 f"attributes.status = 'RUNNING' and tags.`{PARENT_TAG}` = '{parent.info.run_id}'",
             )
-            tags = parent.data.tags
-            succeeded = succeeded or tags.get("decision") in {"skip", "keep"} or "model_version" in tags
-            for run in (*lost, parent):
-                client.set_terminated(run.info.run_id, "FINISHED" if succeeded else "FAILED")
-            if message and "error" not in tags:
+            ended = parent.info.status == "FINISHED"
+            for run in lost if ended else (*lost, parent):
+                client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
+            if message and not ended and "error" not in parent.data.tags:
                 client.set_tag(parent.info.run_id, "error", message)
     except MlflowException as error:
         say("tracking", f"the pipeline's run in MLflow is left as it is: {reason(error)}")

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from components.common.data.dataset import Split
-from components.common.data.raw_data import LabelledBatch
+from components.common.data.source import LabelledBatch
 from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled

@@ -1,6 +1,5 @@
-"""Does a run end early exactly where it would make the champion again?"""
+"""Runs that would make the champion again end early, and no others."""
 
-import dataclasses
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -8,169 +7,152 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.common.data.dataset import Split, read_info, write_splits
-from components.common.model.training_record import MODEL_FILE, Training
+from components.common.data.dataset import DatasetInfo, Split
+from components.common.model.training_record import MODEL_FILE
+from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
-from components.common.tracking.run import find_pipeline_run, open_pipeline_run, step_run
-from components.register import check_step
-from components.register.changes import parameters_digest
+from components.common.tracking.run import find_pipeline_run, open_pipeline_run
+from components.register import changes
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
+from tests.records import judgement, prepared, run_plan, training_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PARAMETERS = {"recipe": "fast", "epochs": 0, "seed": 7}
 TEST_DIGEST = "c" * 64
 
 
 @pytest.fixture
-def make_run(mlflow_client: "MlflowClient") -> Callable[..., str]:
-    """Open a pipeline run in which `preprocess` has told the test split's digest."""
+def make_plan(mlflow_client: "MlflowClient") -> Callable[..., RunPlan]:
+    """Plan a run that skips what is done, and open it in MLflow."""
     assert mlflow_client is not None
 
-    def make(test_digest: str = TEST_DIGEST) -> str:
+    def make(model: str, **options: Any) -> RunPlan:
         run_id = uuid.uuid4().hex
         open_pipeline_run(run_id, "stripes-fast", "changes")
-        with step_run(run_id, "preprocess") as run:
-            run.parent.set_tags({"test_digest": test_digest})
-        return run_id
+        return run_plan(run_id, model_name=model, **{"skip_if_unchanged": True, **options})
 
     return make
 
 
 @pytest.fixture
-def make_development(make_split: Callable[..., Split], tmp_path: Path) -> Callable[[int], Path]:
-    def make(seed: int) -> Path:
+def make_development(make_split: Callable[..., Split], tmp_path: Path) -> Callable[..., Path]:
+    def make(seed: int = 0, test_digest: str = TEST_DIGEST) -> Path:
         directory = tmp_path / f"development-{seed}-{uuid.uuid4().hex}"
-        splits = {"train": make_split(20, seed)}
-        write_splits(directory, splits, name="stripes", source="here", version=str(seed), split_seed=23)
+        prepared(directory, {"train": make_split(20, seed)}, test_digest=test_digest)
         return directory
 
     return make
 
 
 @pytest.fixture
-def development(make_development: Callable[[int], Path]) -> Path:
-    return make_development(0)
-
-
-@pytest.fixture
-def name(mlflow_client: "MlflowClient", development: Path) -> str:
-    """A registered model whose champion was made of `development` and `PARAMETERS`."""
-    name = f"model-{uuid.uuid4().hex}"
-    tags = {
-        "data_digest": read_info(development).digest,
-        "test_digest": TEST_DIGEST,
-        "code_digest": code_digest(),
-        "parameters_digest": parameters_digest(PARAMETERS),
-    }
-    mlflow_client.create_registered_model(name)
-    mlflow_client.create_model_version(name, "s3://models/champion", tags=tags)
-    mlflow_client.set_registered_model_alias(name, "champion", "1")
-    return name
-
-
-def test_what_register_writes_on_a_version_is_recognized(
-    make_run: Callable[..., str], development: Path, candidate: Path, evaluation: Path, tmp_path: Path
-) -> None:
-    name, run_id, made = f"model-{uuid.uuid4().hex}", make_run(), tmp_path / "made"
+def name(
+    make_plan: Callable[..., RunPlan],
+    make_development: Callable[..., Path],
+    candidate: Path,
+    tmp_path: Path,
+) -> str:
+    """A registered model whose champion was made of `make_development()` and the options of `make_plan`."""
+    name, made, judged = f"model-{uuid.uuid4().hex}", tmp_path / "made", tmp_path / "judged"
     made.mkdir()
+    judged.mkdir()
     (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
-    trained_on = read_info(development).digest
-    dataclasses.replace(Training.load(candidate), dataset_digest=trained_on).save(made)
-
-    first = check_changes_step(development, run_id, name, skip_if_unchanged=True, parameters=PARAMETERS)
-    register_step(made, evaluation, run_id, name)
-    second = check_changes_step(development, make_run(), name, skip_if_unchanged=True, parameters=PARAMETERS)
-    assert (first, second) == ("train", "skip")
+    data = DatasetInfo.load(make_development())
+    training_record(dataset=data, provenance={"code_digest": code_digest()}).save(made)
+    judgement().save(judged)
+    register_step(make_plan(name), candidate=made, evaluation=judged)
+    return name
 
 
 def test_a_run_that_would_make_the_champion_again_ends_early_and_says_so(
     mlflow_client: "MlflowClient",
-    make_run: Callable[..., str],
-    development: Path,
+    make_plan: Callable[..., RunPlan],
+    make_development: Callable[..., Path],
     name: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run_id = make_run()
-    assert (
-        check_changes_step(development, run_id, name, skip_if_unchanged=True, parameters=PARAMETERS) == "skip"
-    )
-    why = f"data, code and parameters are those of the champion, {name} version 1"
+    plan = make_plan(name)
+    assert check_changes_step(plan, make_development()) == "skip"
+    why = f"data, code and plan are those of the champion, {name} version 1"
     assert f"[check-changes] nothing to do: {why}\n" in capsys.readouterr().out
-    parent = find_pipeline_run(mlflow_client, run_id)
+    parent = find_pipeline_run(mlflow_client, plan.run_id)
     assert parent is not None
     assert (parent.data.tags["decision"], parent.data.tags["decision_reasons"]) == ("skip", why)
+    assert parent.info.status == "FINISHED"
 
 
 @pytest.mark.parametrize(
-    ("differing", "changed"),
+    ("data", "options", "code", "changed"),
     [
-        ({"seed_of_data": 1}, "the data"),
-        ({"test_digest": "d" * 64}, "the test data"),
-        ({"code": "e" * 64}, "the code"),
-        ({"parameters": PARAMETERS | {"epochs": 3}}, "the parameters"),
-        ({"seed_of_data": 1, "parameters": {}}, "the data, the parameters"),
+        ({"seed": 1}, {}, "", "the data"),
+        ({"test_digest": "d" * 64}, {}, "", "the test data"),
+        ({}, {}, "e" * 64, "the code"),
+        ({}, {"epochs": 3}, "", "the plan"),
+        ({}, {"dropout": 0.2}, "", "the plan"),
+        ({"seed": 1}, {"trials": 3}, "", "the data, the plan"),
     ],
 )
 def test_a_change_is_named_and_trained_on(
-    make_run: Callable[..., str],
-    make_development: Callable[[int], Path],
+    make_plan: Callable[..., RunPlan],
+    make_development: Callable[..., Path],
     name: str,
-    differing: dict[str, Any],
+    data: dict[str, Any],
+    options: dict[str, Any],
+    code: str,
     changed: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if code := differing.get("code"):
-        monkeypatch.setattr(check_step, "code_digest", lambda: code)
-    data = make_development(differing.get("seed_of_data", 0))
-    run_id = make_run(differing.get("test_digest", TEST_DIGEST))
-    parameters = differing.get("parameters", PARAMETERS)
-    assert check_changes_step(data, run_id, name, skip_if_unchanged=True, parameters=parameters) == "train"
+    if code:
+        monkeypatch.setattr(changes, "code_digest", lambda: code)
+    assert check_changes_step(make_plan(name, **options), make_development(**data)) == "train"
     said = f"[check-changes] training, because of {name} version 1 changed: {changed}\n"
     assert said in capsys.readouterr().out
 
 
 def test_unless_it_is_asked_for_nothing_is_skipped(
-    make_run: Callable[..., str], development: Path, name: str
+    make_plan: Callable[..., RunPlan], make_development: Callable[..., Path], name: str
 ) -> None:
-    check = check_changes_step(development, make_run(), name, skip_if_unchanged=False, parameters=PARAMETERS)
-    assert check == "train"
+    assert check_changes_step(make_plan(name, skip_if_unchanged=False), make_development()) == "train"
 
 
 def test_without_a_champion_there_is_something_to_do(
     mlflow_client: "MlflowClient",
-    make_run: Callable[..., str],
-    development: Path,
+    make_plan: Callable[..., RunPlan],
+    make_development: Callable[..., Path],
     name: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     mlflow_client.delete_registered_model_alias(name, "champion")
     for model in (name, "never-registered"):
-        check = check_changes_step(
-            development, make_run(), model, skip_if_unchanged=True, parameters=PARAMETERS
-        )
-        assert check == "train"
+        assert check_changes_step(make_plan(model), make_development()) == "train"
         assert f"because {model} has no champion" in capsys.readouterr().out
 
 
-def test_a_version_of_unknown_parameters_is_not_taken_for_unchanged(
-    mlflow_client: "MlflowClient", make_run: Callable[..., str], development: Path, name: str
+def test_a_champion_without_records_is_not_taken_for_unchanged(
+    mlflow_client: "MlflowClient",
+    make_plan: Callable[..., RunPlan],
+    make_development: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    mlflow_client.delete_model_version_tag(name, "1", "parameters_digest")
-    check = check_changes_step(development, make_run(), name, skip_if_unchanged=True, parameters=PARAMETERS)
-    assert check == "train"
+    name = f"model-{uuid.uuid4().hex}"
+    run = mlflow_client.create_run("0")
+    mlflow_client.create_registered_model(name)
+    mlflow_client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+    mlflow_client.set_registered_model_alias(name, "champion", "1")
+    assert check_changes_step(make_plan(name), make_development()) == "train"
+    assert "version 1 changed: its records, which it was registered without" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("uri", ["", "http://127.0.0.1:9"])
 def test_without_mlflow_nothing_is_skipped(
-    development: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_development: Callable[..., Path],
+    uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert (
-        check_changes_step(development, "run", "", skip_if_unchanged=True, parameters=PARAMETERS) == "train"
-    )
-    assert "because without MLflow nobody knows the champion" in capsys.readouterr().out
+    assert check_changes_step(run_plan(skip_if_unchanged=True), make_development()) == "train"
+    assert "because the champion cannot be known without MLflow" in capsys.readouterr().out

@@ -7,8 +7,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from components.common.errors import PipelineError
-from components.register.publish import Registration, register
+from components.common.model.lineage import stored_lineage
+from components.register.publish import Registration, publish
 from pipelines.local.platform import Platform
+from tests.records import lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +26,7 @@ def name() -> str:
 def first(mlflow_client: "MlflowClient", candidate: Path, name: str, mlflow_run_id: str) -> Registration:
     """The first version of `name`, made by the pipeline run "first"."""
     assert mlflow_client is not None
-    return register(candidate, name, mlflow_run_id, "first", None, "**good**", {"dataset": "stripes"})
+    return publish(candidate, lineage(name, "first", summary="**good**"), run_id=mlflow_run_id)
 
 
 def test_the_first_version_is_the_champion(
@@ -35,7 +37,7 @@ def test_the_first_version_is_the_champion(
         first.name, "1", f"models:/{first.name}/1", aliases=("challenger", "champion")
     )
     assert set(version.aliases) == {"challenger", "champion"}
-    assert version.tags.keys() == {"dataset", "pipeline_run_id", "model_files", "model_digest"}
+    assert {"dataset", "model_files", "model_digest"} <= version.tags.keys()
     assert version.tags["pipeline_run_id"] == "first"
     assert (version.description, version.run_id, version.status) == ("**good**", mlflow_run_id, "READY")
     assert mlflow_client.get_run(mlflow_run_id).info.status == "RUNNING"
@@ -83,10 +85,21 @@ def test_the_model_lies_in_the_object_store(
 def test_the_next_run_makes_the_next_champion(
     mlflow_client: "MlflowClient", first: Registration, candidate: Path, mlflow_run_id: str
 ) -> None:
-    second = register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
+    second = publish(candidate, lineage(first.name, "second", champion_version="1"), run_id=mlflow_run_id)
     assert second.version == "2"
     assert mlflow_client.get_model_version_by_alias(first.name, "champion").version == "2"
     assert mlflow_client.get_model_version(first.name, "1").aliases == []
+
+
+def test_a_version_keeps_the_records_of_its_run(mlflow_client: "MlflowClient", first: Registration) -> None:
+    assert stored_lineage(mlflow_client, first.name, "1") == lineage(first.name, "first", summary="**good**")
+
+
+def test_a_version_of_before_has_no_records(mlflow_client: "MlflowClient", name: str) -> None:
+    mlflow_client.create_registered_model(name)
+    run = mlflow_client.create_run("0")
+    mlflow_client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+    assert stored_lineage(mlflow_client, name, "1") is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +114,7 @@ def test_a_crash_leaves_the_champion_and_the_next_attempt_ends_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def second_run() -> Registration:
-        return register(candidate, first.name, mlflow_run_id, "second", "1", "better", {})
+        return publish(candidate, lineage(first.name, "second", champion_version="1"), run_id=mlflow_run_id)
 
     def crash(*_: Any, **__: Any) -> None:
         raise ConnectionError
@@ -123,6 +136,6 @@ def test_a_champion_that_the_candidate_was_not_compared_with_stays(
     with pytest.raises(
         PipelineError, match=r"must still be version \(none\) but is now 1, moved by pipeline run first"
     ):
-        register(candidate, first.name, mlflow_run_id, "second", None, "", {})
+        publish(candidate, lineage(first.name, "second"), run_id=mlflow_run_id)
     aliases = mlflow_client.get_registered_model(first.name).aliases
     assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "challenger": "2"}

@@ -10,11 +10,12 @@ import pytest
 from components.common.errors import PipelineError
 from components.register import package
 from components.register.journal import alias_champion, read_moves
-from components.register.publish import register
+from components.register.publish import publish
 from components.register.steer import find_model, find_version, promote, rollback
 from components.register.verify import verify
 from pipelines.local.platform import Platform
 from tests.components.register.conftest import ON_EITHER_DATABASE
+from tests.records import lineage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +27,7 @@ def name(mlflow_client: "MlflowClient", candidate: Path, mlflow_run_id: str) -> 
     """Two sound versions, the second the champion."""
     name = f"steered-{uuid.uuid4().hex}"
     for number, before in ((1, None), (2, "1")):
-        register(candidate, name, mlflow_run_id, f"run {number}", before, "", {})
+        publish(candidate, lineage(name, f"run {number}", champion_version=before), run_id=mlflow_run_id)
     assert alias_champion(mlflow_client, name) == "2"
     return name
 
