@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
@@ -17,6 +16,7 @@ from components.common.data.raw_data import write_part
 from components.common.storage.object_store import ObjectStore
 from pipelines.local.mlflow_api import close_abandoned_runs
 from pipelines.local.platform import Platform
+from tests.records import random_split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,13 +43,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def make_split() -> Callable[..., Split]:
-    """Random images, all different, with labels 0, 1, ... 9, 0, ..."""
-
-    def make(count: int, seed: int = 0) -> Split:
-        images = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        return Split(images, (np.arange(count) % 10).astype(np.uint8))
-
-    return make
+    return random_split
 
 
 @pytest.fixture

@@ -1,110 +1,151 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.plan.training import RECIPES
-from pipelines.parameters import check_arguments, defaults, parse_settings
+from components.common.plan.resolve import resolve_form, values_of
+from components.common.plan.run import RunPlan
+from pipelines.parameters import AUTO, FORM, PLACEMENT, Request, read_plan_file, request
+from pipelines.pipeline import mnist_pipeline
+
+
+def test_every_parameter_of_the_pipeline_is_a_field_of_the_form_or_places_the_tasks() -> None:
+    parameters = mnist_pipeline.pipeline_spec.root.input_definitions.parameters
+    assert {*FORM.values(), "options", *PLACEMENT} == set(parameters)
+    assert len(parameters) <= 12
+
+
+def test_the_defaults_of_the_form_are_the_plans() -> None:
+    inputs = mnist_pipeline.component_spec.inputs
+    defaults = values_of(RunPlan(run_id="", run_name=""))
+    assert {name: inputs[field].default for name, field in FORM.items()} == {
+        name: defaults[name] for name in FORM
+    }
 
 
 @pytest.mark.parametrize(
-    ("setting", "name", "value"),
+    ("settings", "arguments"),
     [
-        ("epochs=6", "epochs", 6),
-        ("learning_rate=0.01", "learning_rate", 0.01),
-        ("learning_rate=1", "learning_rate", 1.0),
-        ("stratify=true", "stratify", True),
-        ("data=s3://bucket/a=b", "data", "s3://bucket/a=b"),
-        ("data_version=7", "data_version", "7"),
-        ("gpu_count=1", "gpu_count", "1"),
-        ("model_name=", "model_name", ""),
-        ('node_selector={"pool": "gpu"}', "node_selector", {"pool": "gpu"}),
-        ('tolerations=[{"key": "gpu"}]', "tolerations", [{"key": "gpu"}]),
+        ([], {}),
+        (["epochs=1.5"], {"options": {"training.epochs": 1.5}}),
+        (["recipe=best", "trials=3"], {"recipe": "best", "trials": 3}),
+        (["data=s3://bucket/a=b"], {"data": "s3://bucket/a=b"}),
+        (["data_version=7", "stratify=true"], {"options": {"data.version": "7", "data.stratify": True}}),
+        (["seed=1", "seed=3"], {"options": {"training.seed": 3}}),
+        (["gpu_count=1", "gpu_resource=amd.com/gpu"], {"gpu_count": "1", "gpu_resource": "amd.com/gpu"}),
+        (['node_selector={"pool": "gpu"}'], {"node_selector": {"pool": "gpu"}}),
+        (['tolerations=[{"key": "gpu"}]'], {"tolerations": [{"key": "gpu"}]}),
     ],
 )
-def test_a_setting_is_read_by_its_parameters_type(setting: str, name: str, value: object) -> None:
-    parsed = parse_settings([setting])
-    assert parsed == {name: value}
-    assert type(parsed[name]) is type(value)
+def test_settings_become_arguments_of_the_pipeline(settings: list[str], arguments: dict[str, Any]) -> None:
+    assert request(settings).arguments() == arguments
 
 
-def test_the_last_of_equal_settings_counts() -> None:
-    assert parse_settings(["seed=1", "trials=2", "seed=3"]) == {"seed": 3, "trials": 2}
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["epochs=0.5", "filters=[[8],[16]]", "search.trials=3", "min_accuracy=0.9", "model_name=mine"],
+        ["recipe=seed", 'search_space={"dropout": [0.1, 0.2]}', "seeds=3", "batch_size=32"],
+    ],
+)
+def test_the_first_task_resolves_the_plan_of_the_command_line(settings: list[str]) -> None:
+    asked = request(settings)
+    # As Kubeflow hands them on: through JSON, with whole numbers as fractions.
+    given = json.loads(json.dumps(asked.arguments()), parse_int=float)
+    form = {
+        name: given.get(field, mnist_pipeline.component_spec.inputs[field].default)
+        for name, field in FORM.items()
+    }
+    first_task = resolve_form(form, given.get("options", {}), run_id="", run_name="", gpu_count=0)
+    assert first_task.plan == asked.resolved().plan
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("epochs", r"--set takes name=value but got 'epochs'"),
-        ("", r"--set takes name=value but got ''"),
-        ("epoch=1", r"'epoch' is no pipeline parameter: choose from batch_size, data, .*, tuning_workers\."),
-        ("=1", r"'' is no pipeline parameter"),
-        ("epochs=six", r"parameter epochs must be a whole number but got 'six'"),
-        ("epochs=6.0", r"must be a whole number but got '6\.0'"),
-        ("epochs=", r"must be a whole number but got ''"),
-        ("epochs=true", r"must be a whole number but got 'true'"),
-        ("fraction=half", r"parameter fraction must be a number but got 'half'"),
-        ("fraction=true", r"must be a number but got 'true'"),
-        ("stratify=yes", r"parameter stratify must be true or false but got 'yes'"),
-        ("stratify=1", r"must be true or false but got '1'"),
+        ("epochs", r"--set must be NAME=VALUE but got 'epochs'"),
+        ("", r"--set must be NAME=VALUE but got ''"),
+        ("epoch=1", r"must have a name of the plan but got 'epoch': did you mean training\.epochs"),
+        ("=1", r"must have a name of the plan but got ''"),
         ("node_selector=[]", r"node_selector must be a JSON object like .* but got '\[\]'"),
         ("tolerations={}", r"tolerations must be a JSON list but got '\{\}'"),
     ],
 )
-def test_a_setting_that_breaks_the_rule_is_an_error(setting: str, message: str) -> None:
+def test_a_setting_that_names_nothing_is_an_error(setting: str, message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        parse_settings([setting])
-
-
-def test_defaults_are_the_pipelines() -> None:
-    given = defaults()
-    assert given["data"] == "mnist"
-    assert given["tolerations"] == []
-    check_arguments(given)
+        request([setting])
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("setting", "message"),
     [
-        *({"recipe": recipe} for recipe in RECIPES),
-        {"epochs": 1, "batch_size": 32, "learning_rate": 0.1},
-        {"fraction": 0.01},
-        {"min_accuracy": 0},
-        {"min_accuracy": 1.0},
-        {"trials": 1, "tuning_workers": 3},
-        {"search_space": {"dropout": [0.1, 0.2], "learning_rate": {"times": {"low": 0.5, "high": 2}}}},
+        ("epochs=six", "training.epochs must be a number but is 'six'."),
+        ("trials=6.5", "search.trials must be a whole number but is 6.5."),
+        ("stratify=yes", "data.stratify must be true or false but is 'yes'."),
+        ("stratify=1", "data.stratify must be true or false but is 1."),
+        ("gpu_count=one", "gpu_count must be a whole number but got 'one': give 0 for none."),
     ],
 )
-def test_arguments_that_the_steps_accept(arguments: dict[str, Any]) -> None:
-    check_arguments(arguments)
+def test_a_value_that_breaks_its_rule_is_an_error(setting: str, message: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        request([setting]).resolved()
+    assert str(refused.value) == message
+
+
+def test_flags_count_more_than_the_file_and_settings_more_than_flags(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("recipe: best\ntraining: {dropout: 0.3, seed: 4}\nsearch.trials: 2\n")
+    asked = request(
+        ["trials=5"], plan_file=file, flags={"recipe": "seed", "search.trials": 3, "data.source": None}
+    )
+    resolved = asked.resolved()
+    assert (resolved.plan.recipe, resolved.plan.search.trials) == ("seed", 5)
+    assert (resolved.plan.training.dropout, resolved.origins["training.dropout"]) == (0.3, f"file {file}")
+    assert resolved.origins["recipe"] == "option"
+    assert asked.arguments()["options"] == {"training.dropout": 0.3, "training.seed": 4}
+
+
+def test_a_plan_file_may_hold_dates_and_short_forms(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data_version: 2026-11-28\nsearch_space: {dropout: [0.1, 0.2]}\n")
+    assert read_plan_file(file) == {"data.version": "2026-11-28", "search.space": {"dropout": [0.1, 0.2]}}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("content", "message"),
     [
-        ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'"),
-        ({"epochs": -1}, "epochs: .* but got -1"),
-        ({"batch_size": -8}, "batch_size: .* but got -8"),
-        ({"learning_rate": float("nan")}, "learning_rate: .* but got nan"),
-        ({"seeds": 0}, "seeds counts the trainings, so it must be at least 1 but got 0"),
-        ({"seed": -1}, "seed: .* but got -1"),
-        ({"fraction": 0.0}, "fraction must be above 0"),
-        ({"fraction": 1.5}, "at most 1 but is 1.5"),
-        ({"split_seed": -1}, "split_seed must be 0 to"),
-        ({"trials": 0}, "trials .* at least 1 but got 0"),
-        ({"tuning_workers": 0}, "tuning_workers must be at least 1 but got 0"),
-        ({"tuning_seeds": 0}, "tuning_seeds must be at least 1 but got 0"),
-        ({"search_space": {"dropout": [2]}}, "search_space: training option dropout: .* but got 2"),
-        (
-            {"recipe": "seed", "search_space": {"filters": []}},
-            "search_space: filters must list at least one value",
-        ),
-        ({"gpu_count": "one"}, "gpu_count must be a whole number but got 'one'"),
-        ({"gpu_count": "-1"}, "gpu_count must be a whole number but got '-1'"),
-        ({"min_accuracy": 95}, "min_accuracy must lie between 0 and 1 but got 95"),
-        ({"min_accuracy": float("nan")}, "min_accuracy must lie between 0 and 1 but got nan"),
+        (None, r"--plan must be a file that can be read but .*: No such file or directory\."),
+        (b"\xff\xfe\x00", r"--plan must be a file that can be read but .*: it is no text\."),
+        (b"training: {", r"--plan must be YAML or JSON but .* is not: .*\."),
+        (b"- epochs", r"--plan must hold options by name but .* holds list: "),
+        (b"", r"--plan must hold options by name but .* holds NoneType: "),
+        (b"training: {droput: 1}", r"got 'training\.droput': did you mean training\.dropout"),
+        (b"training: 3", r"must have a name of the plan but got 'training'"),
     ],
 )
-def test_arguments_that_a_step_would_refuse_are_an_error(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(PipelineError, match=message):
-        check_arguments(arguments)
+def test_an_unusable_plan_file_is_one_line(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "run.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(PipelineError, match=message) as refused:
+        read_plan_file(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_data_of_this_machine_replaces_the_source_and_names_it_unless_it_has_a_name() -> None:
+    asked = request([], local=True)
+    assert asked.resolved().plan.data.source == AUTO
+    assert asked.on("/data", "mnist").arguments() == {"data": "/data", "options": {"data.name": "mnist"}}
+    named = request(["dataset_name=own"], local=True).on("/data", "mnist")
+    assert named.resolved().plan.data.name == "own"
+
+
+def test_a_run_is_named_after_its_data_and_recipe() -> None:
+    assert (
+        request(["data=/somewhere/Fashion MNIST.npz", "recipe=best"])
+        .run_name()
+        .startswith("fashion-mnist-best-")
+    )
+    assert Request().run_name().startswith("mnist-fast-")

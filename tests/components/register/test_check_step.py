@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.common.data.dataset import DatasetInfo, Split
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
@@ -15,7 +14,8 @@ from components.common.tracking.run import find_pipeline_run, open_pipeline_run
 from components.register import changes
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
-from tests.records import judgement, prepared, run_plan, training_record
+from pipelines.local.platform import Platform
+from tests.records import judgement, prepared, random_split, run_plan, training_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,32 +37,37 @@ def make_plan(mlflow_client: "MlflowClient") -> Callable[..., RunPlan]:
 
 
 @pytest.fixture
-def make_development(make_split: Callable[..., Split], tmp_path: Path) -> Callable[..., Path]:
+def make_development(tmp_path: Path) -> Callable[..., Path]:
     def make(seed: int = 0, test_digest: str = TEST_DIGEST) -> Path:
         directory = tmp_path / f"development-{seed}-{uuid.uuid4().hex}"
-        prepared(directory, {"train": make_split(20, seed)}, test_digest=test_digest)
+        prepared(directory, {"train": random_split(20, seed)}, test_digest=test_digest)
         return directory
 
     return make
 
 
-@pytest.fixture
-def name(
-    make_plan: Callable[..., RunPlan],
-    make_development: Callable[..., Path],
-    candidate: Path,
-    tmp_path: Path,
-) -> str:
+@pytest.fixture(scope="module")
+def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registered model whose champion was made of `make_development()` and the options of `make_plan`."""
-    name, made, judged = f"model-{uuid.uuid4().hex}", tmp_path / "made", tmp_path / "judged"
-    made.mkdir()
-    judged.mkdir()
+    name, made = f"model-{uuid.uuid4().hex}", tmp_path_factory.mktemp("made")
     (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
-    data = DatasetInfo.load(make_development())
+    data = prepared(made / "data", {"train": random_split(20)}, test_digest=TEST_DIGEST)
     training_record(dataset=data, provenance={"code_digest": code_digest()}).save(made)
-    judgement().save(judged)
-    register_step(make_plan(name), candidate=made, evaluation=judged)
+    judgement().save(made)
+    with pytest.MonkeyPatch.context() as environment:
+        for variable, value in platform.environment.items():
+            environment.setenv(variable, value)
+        run_id = uuid.uuid4().hex
+        open_pipeline_run(run_id, "stripes-fast", "changes")
+        plan = run_plan(run_id, model_name=name, skip_if_unchanged=True)
+        register_step(plan, candidate=made, evaluation=made)
     return name
+
+
+@pytest.fixture
+def name(mlflow_client: "MlflowClient", registered: str) -> str:
+    mlflow_client.set_registered_model_alias(registered, "champion", "1")
+    return registered
 
 
 def test_a_run_that_would_make_the_champion_again_ends_early_and_says_so(
