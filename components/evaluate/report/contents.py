@@ -21,7 +21,7 @@ FIGURES: tuple[Callable[[ReportData], Panel | None], ...] = (
     trust.coverage,
     trust.robustness,
     scores.learning_curves,
-    explanations.predictions,
+    explanations.first_predictions,
 )
 
 
