@@ -46,29 +46,41 @@ def explain_predictions(classifier: Classifier, images: NDArray[np.uint8]) -> Ex
     that place (HiResCAM). This is exact where a dense layer reads flattened features; with gradients averaged over all
     places it would not be.
     """
+    # Integers have no gradient, so the gradient is taken at the scaled images.
+    scaled = _through(classifier.chain[:1], images)
+    return Explanation(
+        images,
+        _to_unit(_saliency(classifier.chain[1:], scaled)),
+        _to_unit(_enlarged(_grad_cam(classifier.chain[1:], scaled), images.shape)),
+    )
+
+
+def _saliency(layers: list[Any], scaled: Any) -> NDArray[np.float32]:
+    """Return the mean absolute gradient of the score at noisy copies of the images, N x height x width."""
     import tensorflow as tf
 
-    layers = classifier.chain
-    flat = next(number for number, layer in enumerate(layers) if len(layer.output.shape) == 2)
-    # Integers have no gradient, so the gradient is taken at the scaled images.
-    scaled = tf.cast(_through(layers[:1], images), tf.float32)
-    noise = tf.random.stateless_normal((COPIES, *images.shape), (SEED, 0), stddev=NOISE)
+    scaled = tf.cast(scaled, tf.float32)
+    noise = tf.random.stateless_normal((COPIES, *scaled.shape), (SEED, 0), stddev=NOISE)
     with tf.GradientTape() as tape:
-        noisy = tf.reshape(scaled + noise, (-1, *images.shape[1:]))
+        noisy = tf.reshape(scaled + noise, (-1, *scaled.shape[1:]))
         tape.watch(noisy)
-        score = _score(_through(layers[1:], noisy))
-    by_pixel = tf.reshape(tape.gradient(score, noisy), (COPIES, *images.shape))
+        score = _score(_through(layers, noisy))
+    by_pixel = tf.reshape(tape.gradient(score, noisy), (COPIES, *scaled.shape))
+    saliency: NDArray[np.float32] = np.abs(np.asarray(by_pixel)).mean(axis=0)
+    return saliency
+
+
+def _grad_cam(layers: list[Any], scaled: Any) -> NDArray[np.float32]:
+    """Return the evidence at each place of the last features, N x their height x their width."""
+    import tensorflow as tf
+
+    flat = next(number for number, layer in enumerate(layers) if len(layer.output.shape) == 2)
     with tf.GradientTape() as tape:
-        features = _through(layers[1:flat], scaled)
+        features = _through(layers[:flat], tf.cast(scaled, tf.float32))
         tape.watch(features)
         score = _score(_through(layers[flat:], features))
     by_feature = tf.cast(tape.gradient(score, features), tf.float32)
-    evidence = tf.nn.relu(tf.reduce_sum(by_feature * tf.cast(features, tf.float32), axis=-1))
-    return Explanation(
-        images,
-        _to_unit(np.abs(np.asarray(by_pixel)).mean(axis=0)),
-        _to_unit(_enlarged(np.asarray(evidence), images.shape)),
-    )
+    return np.asarray(tf.nn.relu(tf.reduce_sum(by_feature * tf.cast(features, tf.float32), axis=-1)))
 
 
 def _through(layers: list[Any], inputs: Any) -> Any:

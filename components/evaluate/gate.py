@@ -48,9 +48,9 @@ def decide(candidate: Metrics, champion: ScoredChampion | None, min_accuracy: fl
     if champion is None:
         reasons.append("there is no champion yet" + (": first champion" if accurate else ""))
         return Decision("register" if accurate else "keep", "first", reasons)
-    holds = candidate.accuracy >= champion.metrics.accuracy
-    reasons.append(_comparison(candidate, champion, holds))
-    action: Literal["register", "keep"] = "register" if accurate and holds else "keep"
+    as_accurate = candidate.accuracy >= champion.metrics.accuracy
+    reasons.append(_comparison(candidate, champion, as_accurate=as_accurate))
+    action: Literal["register", "keep"] = "register" if accurate and as_accurate else "keep"
     return Decision(action, champion.comparison.verdict, reasons)
 
 
@@ -59,10 +59,10 @@ def _with_interval(metrics: Metrics) -> str:
     return f"{metrics.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})"
 
 
-def _comparison(candidate: Metrics, champion: ScoredChampion, holds: bool) -> str:
+def _comparison(candidate: Metrics, champion: ScoredChampion, *, as_accurate: bool) -> str:
     paired = champion.comparison
     only_champion = paired.only_reference_right
-    if not holds and paired.verdict == "equivalent":
+    if not as_accurate and paired.verdict == "equivalent":
         conclusion = "equivalent, but less accurate than the champion: not promoted"
     else:
         conclusion = paired.verdict

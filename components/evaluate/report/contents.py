@@ -5,23 +5,23 @@ To add a figure, write a function that takes `ReportData` and returns a `Panel`,
 
 from collections.abc import Callable
 
-from components.evaluate.report import explanations, scores, trust
+from components.evaluate.report import classes, explanations, scores, trust
 from components.evaluate.report.panel import Panel, ReportData
 
 # The first figure stands above the table of contents. A function returns None where it has nothing to show.
 FIGURES: tuple[Callable[[ReportData], Panel | None], ...] = (
     scores.accuracy,
-    scores.confusion_matrix,
+    classes.confusion_matrix,
     explanations.mistakes,
     explanations.attributions,
     explanations.feature_maps,
-    scores.roc,
-    scores.precision_recall,
+    classes.roc,
+    classes.precision_recall,
     trust.calibration,
     trust.coverage,
     trust.robustness,
     scores.learning_curves,
-    explanations.predictions,
+    explanations.first_predictions,
 )
 
 

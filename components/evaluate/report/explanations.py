@@ -110,7 +110,7 @@ def feature_maps(data: ReportData) -> Panel | None:
     )
 
 
-def predictions(data: ReportData) -> Panel:
+def first_predictions(data: ReportData) -> Panel:
     """Show the first six test images with the predicted classes."""
     images, guesses = data.split.images[:6], data.probabilities[:6].argmax(axis=1).tolist()
     listed = [

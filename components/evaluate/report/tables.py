@@ -1,14 +1,120 @@
-"""Tables of the candidate's results, in columns, as MLflow shows them."""
+"""Tables of the report by rows, and of MLflow by columns."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from components.common.model.training_record import Training
+from components.common.plan.training import TUTORIAL_ACCURACY
 from components.evaluate.evaluation import Evaluation
+from components.evaluate.profile import Profile
+from components.evaluate.report.tiles import MINUS, interval
+from components.evaluate.robustness import mean_robustness
 
+# A row's name, and its values by column.
+Row = tuple[str, list[str]]
+# A table's columns by name.
 Table = dict[str, list[Any]]
 
 
+def metric_rows(evaluation: Evaluation) -> list[Row]:
+    """Return each metric's name, and its values for baseline, tuned model and champion, if there is one."""
+    models = [evaluation.baseline, evaluation.tuned]
+    if evaluation.champion:
+        models.append(evaluation.champion.metrics)
+    rows = [("Test accuracy", [f"{model.accuracy:.4f}" for model in models])]
+    if evaluation.dataset.name == "mnist":
+        differences = [f"{model.accuracy - TUTORIAL_ACCURACY:+.4f}".replace("-", MINUS) for model in models]
+        rows.append((f"Against the tutorial's {TUTORIAL_ACCURACY}", differences))
+    return [
+        *rows,
+        ("95% interval", [interval(model) for model in models]),
+        *seed_rows(evaluation),
+        ("Mistakes", [f"{model.errors:,} of {model.examples:,}" for model in models]),
+        ("Test loss (negative log likelihood)", [f"{model.loss:.4f}" for model in models]),
+        ("Brier score", [f"{model.reliability.brier:.5f}" for model in models]),
+        ("Expected calibration error", [f"{model.reliability.ece:.4f}" for model in models]),
+        ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
+        ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
+    ]
+
+
+def seed_rows(evaluation: Evaluation) -> list[Row]:
+    """Return mean and standard deviation over the seeds, for configurations that were trained with several seeds."""
+    if evaluation.tuned_seeds is None:
+        return []
+    models = [evaluation.baseline_seeds, evaluation.tuned_seeds, *([None] if evaluation.champion else [])]
+    return [
+        (
+            f"{split.capitalize()} accuracy over {len(evaluation.tuned_seeds.seeds)} seeds",
+            [seeds.stated(split) if seeds else "\N{EN DASH}" for seeds in models],
+        )
+        for split in ("test", "validation")
+    ]
+
+
+def profile_rows(evaluation: Evaluation) -> list[Row]:
+    """Return each measure's name, and its values for candidate and champion, if there is one."""
+    profiles = [evaluation.profile]
+    if evaluation.champion_profile:
+        profiles.append(evaluation.champion_profile)
+
+    def row(name: str, value: Callable[[Profile], str]) -> Row:
+        return name, [value(profile) for profile in profiles]
+
+    return [
+        row("Mean accuracy on corrupted images", lambda one: f"{mean_robustness(one.robustness):.4f}"),
+        row("Parameters", lambda one: f"{one.cost.parameters:,}"),
+        row("File size", lambda one: f"{one.cost.size / 1e6:.2f} MB"),
+        row("Operations an image", lambda one: f"{one.cost.flops / 1e6:.2f} MFLOP"),
+        row("Latency, batch of 1", lambda one: f"{one.cost.latency_1:.2f} ms"),
+        row("Latency, batch of 256", lambda one: f"{one.cost.latency_256:.1f} ms"),
+        row("Images per second", lambda one: f"{256_000 / one.cost.latency_256:,.0f}"),
+    ]
+
+
+def comparison_rows(evaluation: Evaluation) -> list[Row]:
+    """Return for each pair of models the two discordant counts, p and the verdict."""
+    pairs = [("Tuned model against baseline", evaluation.tuned_against_baseline)]
+    if champion := evaluation.champion:
+        against_champion = f"{evaluation.candidate.capitalize()} model against champion v{champion.version}"
+        pairs.insert(0, (against_champion, champion.comparison))
+    return [
+        (models, [str(pair.only_candidate_right), str(pair.only_reference_right), pair.p, pair.verdict])
+        for models, pair in pairs
+    ]
+
+
+def training_rows(baseline: Training, tuned: Training) -> list[Row]:
+    """Return results, speed and configuration of both trainings."""
+    trainings = (baseline, tuned)
+    rows: list[tuple[str, Sequence[object]]] = [
+        ("validation accuracy", [f"{training.validation_accuracy:.4f}" for training in trainings]),
+        ("parameters", [f"{training.parameters:,}" for training in trainings]),
+        ("training time", [f"{training.seconds:.0f} s" for training in trainings]),
+        ("images per second", [f"{training.images_per_second:,.0f}" for training in trainings]),
+        ("recipe", [training.recipe for training in trainings]),
+        ("seed", [training.seed for training in trainings]),
+    ]
+    options = (baseline.config | tuned.config).keys() - {"seed"}
+    rows += [
+        (option, [training.config.get(option, "") for training in trainings]) for option in sorted(options)
+    ]
+    return [(name, [_plain(value) for value in values]) for name, values in rows]
+
+
+def configuration_rows(training: Training) -> list[tuple[str, str]]:
+    """Return name and value of each training option."""
+    return [(name, _plain(value)) for name, value in sorted(training.config.items())]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def candidate_tables(evaluation: Evaluation) -> dict[str, Table]:
-    """Return columns by table name; a table without rows is left out."""
+    """Return the tables for MLflow by name, in columns; a table without rows is left out."""
     metrics = evaluation.candidate_metrics
     found = {
         "classes": _columns([_class_row(evaluation, label) for label in range(len(metrics.classes))]),

@@ -1,4 +1,4 @@
-"""Headline numbers of the report's first screen."""
+"""Headline, certainty and numbers of the report's first screen."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from components.evaluate.metrics import Metrics
 from components.evaluate.robustness import mean_robustness
 
 MINUS = "\N{MINUS SIGN}"
+RELATIONS = {"better": "better than", "equivalent": "equivalent to", "worse": "worse than"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,20 @@ class Tile:
     name: str
     value: str
     note: str
+
+
+def headline(evaluation: Evaluation) -> str:
+    """Return the decision in one line."""
+    candidate, champion = f"the {evaluation.candidate} model", evaluation.champion
+    if evaluation.decision.action == "register":
+        if champion is None:
+            return f"Register {candidate} as the first champion"
+        relation = RELATIONS[champion.comparison.verdict]
+        return f"Register {candidate}: it is {relation} champion v{champion.version}"
+    if champion is None or evaluation.candidate_metrics.accuracy < evaluation.min_accuracy:
+        return f"Register nothing: {candidate} is below the minimum accuracy"
+    verdict = "worse" if champion.comparison.verdict == "worse" else "equivalent but less accurate"
+    return f"Keep champion v{champion.version}: {candidate} is {verdict}"
 
 
 def certainty(evaluation: Evaluation) -> str:
@@ -75,7 +90,7 @@ def headline_tiles(evaluation: Evaluation) -> list[Tile]:
             f"{selective.accepted_errors} mistakes among them",
         ),
         Tile(
-            "Damaged images",
+            "Corrupted images",
             f"{mean_robustness(evaluation.profile.robustness):.3f}",
             "mean accuracy"
             + (f"; champion {mean_robustness(champion_profile.robustness):.3f}" if champion_profile else ""),

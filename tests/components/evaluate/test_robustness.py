@@ -15,16 +15,18 @@ def images() -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_damage_rises_with_severity_and_is_the_same_each_time(name: str, images: NDArray[np.uint8]) -> None:
+def test_corruption_rises_with_severity_and_is_the_same_each_time(
+    name: str, images: NDArray[np.uint8]
+) -> None:
     _, _, severities, corrupt = CORRUPTIONS[name]
 
-    damaged = [corrupt(images, severity) for severity in severities]
+    corrupted = [corrupt(images, severity) for severity in severities]
 
-    distances = [np.abs(image.astype(int) - images).mean() for image in damaged]
-    assert {(image.dtype.name, image.shape) for image in damaged} == {("uint8", images.shape)}
+    distances = [np.abs(image.astype(int) - images).mean() for image in corrupted]
+    assert {(image.dtype.name, image.shape) for image in corrupted} == {("uint8", images.shape)}
     assert distances == sorted(distances)
     assert 0 < distances[0] < distances[-1]
-    assert (corrupt(images, severities[0]) == damaged[0]).all()
+    assert (corrupt(images, severities[0]) == corrupted[0]).all()
 
 
 def test_shifts_go_right_down_left_and_up(images: NDArray[np.uint8]) -> None:
@@ -52,5 +54,5 @@ def test_curves_start_from_clean_images(split: Split) -> None:
     assert [curve.accuracies[0] for curve in curves] == pytest.approx([clean] * len(curves))
     by_name = {curve.corruption: curve.accuracies for curve in curves}
     assert by_name["shift"][-1] < 0.7 < clean
-    damaged = [accuracy for accuracies in by_name.values() for accuracy in accuracies[1:]]
-    assert mean_robustness(curves) == pytest.approx(np.mean(damaged))
+    corrupted = [accuracy for accuracies in by_name.values() for accuracy in accuracies[1:]]
+    assert mean_robustness(curves) == pytest.approx(np.mean(corrupted))

@@ -8,7 +8,8 @@ import pytest
 from components.evaluate.compare import mcnemar
 from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import Decision
-from components.evaluate.report.render import headline, metric_rows
+from components.evaluate.report.tables import metric_rows
+from components.evaluate.report.tiles import headline
 
 
 @pytest.fixture

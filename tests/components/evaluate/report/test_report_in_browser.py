@@ -27,13 +27,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def complaints(page: Page) -> list[str]:
-    """What the page logs, raises, or asks of the outside."""
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("request", lambda request: heard.append(request.url[:80]))
-    return heard
+def messages(page: Page) -> list[str]:
+    """Console messages, errors and requested addresses of the page."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text))
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("request", lambda request: found.append(request.url[:80]))
+    return found
 
 
 @pytest.fixture
@@ -46,15 +46,15 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_opens_from_disk_without_a_complaint(
-    page: Page, complaints: list[str], evaluated: tuple[Evaluation, Path], scheme: Literal["light", "dark"]
+def test_opens_from_disk_without_messages(
+    page: Page, messages: list[str], evaluated: tuple[Evaluation, Path], scheme: Literal["light", "dark"]
 ) -> None:
     report = (evaluated[1] / "report.html").as_uri()
     page.emulate_media(color_scheme=scheme)
 
     page.goto(report)
 
-    assert [heard for heard in complaints if not heard.startswith("data:image/svg+xml")] == [report]
+    assert [message for message in messages if not message.startswith("data:image/svg+xml")] == [report]
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
 
 
@@ -90,7 +90,7 @@ def test_fits_a_telephone(page: Page, evaluated: tuple[Evaluation, Path]) -> Non
 
 
 def test_shows_in_a_sandboxed_frame(
-    page: Page, complaints: list[str], evaluated: tuple[Evaluation, Path]
+    page: Page, messages: list[str], evaluated: tuple[Evaluation, Path]
 ) -> None:
     document = escape((evaluated[1] / "report.html").read_text())
 
@@ -100,5 +100,5 @@ def test_shows_in_a_sandboxed_frame(
     assert frame.locator("h1").inner_text().startswith("Register the tuned model")
     frame.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
     assert [
-        heard for heard in complaints if not heard.startswith(("data:image/svg+xml", "about:srcdoc"))
+        message for message in messages if not message.startswith(("data:image/svg+xml", "about:srcdoc"))
     ] == []

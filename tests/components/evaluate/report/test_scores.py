@@ -6,7 +6,6 @@ import pytest
 
 from components.common.model.training_record import Epoch, Training
 from components.evaluate.evaluation import DatasetReference
-from components.evaluate.metrics import measure_predictions
 from components.evaluate.report import scores
 from components.evaluate.report.panel import ReportData
 
@@ -37,35 +36,6 @@ def test_the_tutorials_accuracy_is_named_for_mnist_only(data: ReportData) -> Non
 
     assert not any("tutorial" in text.get_text() for text in axes.texts)
     assert "tutorial" not in axes.get_xlabel()
-
-
-def test_confusion_matrix_shows_every_count(data: ReportData) -> None:
-    (axes,) = scores.confusion_matrix(data).draw().axes
-
-    confusion = data.evaluation.candidate_metrics.confusion
-    counts = [str(count) for row in confusion for count in row if count]
-    assert [text.get_text() for text in axes.texts] == counts
-
-
-def test_roc_curves_name_the_three_hardest_classes(data: ReportData) -> None:
-    curves = data.evaluation.candidate_metrics.class_roc
-    aucs = {label: curve.auc for label, curve in enumerate(curves) if curve}
-
-    _, corner = scores.roc(data).draw().axes
-
-    legend = corner.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == [
-        f"class {label}: {aucs[label]:.5f}" for label in sorted(aucs, key=lambda label: aucs[label])[:3]
-    ]
-
-
-def test_roc_curves_do_without_classes_that_have_no_images(data: ReportData) -> None:
-    metrics = measure_predictions(np.array([4, 6], np.uint8), np.eye(10, dtype=np.float32)[[4, 6]])
-
-    whole, _ = scores.roc(_changed(data, tuned=metrics)).draw().axes
-
-    assert len(whole.get_lines()) == 2 + 1  # and the diagonal
 
 
 @pytest.mark.parametrize("epochs", [1, 20])
