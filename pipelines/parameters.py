@@ -59,10 +59,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     Raises:
         PipelineError: A value breaks the rule of the step that it is for.
     """
+    from components.common.plan.placement import parse_gpu_count
     from components.common.plan.training import configuration
     from components.evaluate.gate import check_min_accuracy
     from components.preprocess.prepare import PreprocessConfig
-    from components.train.gpu import gpus
     from components.train.step import check_seeds
     from components.tune.step import check_search
 
@@ -75,7 +75,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     )
     check_seeds(given["seeds"])
     check_min_accuracy(given["min_accuracy"])
-    gpus(given["gpu_count"])
+    parse_gpu_count(given["gpu_count"])
 
 
 def defaults() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,12 @@ from components.common.data.dataset import read_info
 from components.common.errors import PipelineError
 from components.common.model.training_record import TRAINING_FILE, Epoch, Training, repeat_directory
 from components.common.narration import say
+from components.common.plan.placement import parse_gpu_count
 from components.common.plan.training import configuration
+from components.common.settings import settings
 from components.common.tracking.run import StepRun, step_run
-from components.train.gpu import require_gpus
-from components.train.train import train
+from components.train.devices import require_gpus
+from components.train.fit import fit_model
 
 MOST_LINES = 20
 # Far from the seeds next to the first: the search chose the configuration by those.
@@ -51,7 +52,7 @@ def narrator(step: str, run: StepRun, epochs: float, scorings: int) -> Callable[
 
 def checkpoint_directory() -> str | None:
     """Return the directory or s3:// prefix in `CHECKPOINT_DIR`; without it an interrupted training begins anew."""
-    return os.environ.get("CHECKPOINT_DIR", "").rstrip("/") or None
+    return (settings().checkpoint_dir or "").rstrip("/") or None
 
 
 def train_step(
@@ -62,7 +63,7 @@ def train_step(
     options: dict[str, Any],
     overrides: str,
     gpu_count: str,
-    gpu_resource: str,
+    gpu_resource: str,  # noqa: ARG001
     target: Path,
     seeds: int = 1,
 ) -> Training:
@@ -74,7 +75,7 @@ def train_step(
         check_seeds(seeds)
         config = configuration(recipe, options, overrides)
         repeats = [config.differing(seed=config.seed + SEED_STRIDE * number) for number in range(1, seeds)]
-        require_gpus(gpu_count, gpu_resource)
+        require_gpus(parse_gpu_count(gpu_count))
         run.log_params(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
             | {"config.recipe": recipe}
@@ -83,7 +84,14 @@ def train_step(
         epochs = config.steps(images) * config.batch_size / images
         scorings = len(config.milestones(images))
         narrate = narrator(step, run, epochs, scorings)
-        training = train(development, config, recipe, target, narrate, checkpoint_directory())
+        training = fit_model(
+            development,
+            config,
+            recipe=recipe,
+            target=target,
+            on_epoch=narrate,
+            checkpoints=checkpoint_directory(),
+        )
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
@@ -92,7 +100,13 @@ def train_step(
         for number, repeat in enumerate(repeats, start=2):
             say(step, f"training {number} of {seeds}, seed {repeat.seed}")
             narrate = narrator(step, StepRun.untracked(), epochs, scorings)
-            directory = repeat_directory(target, repeat.seed)
-            again = train(development, repeat, recipe, directory, narrate, checkpoint_directory())
+            again = fit_model(
+                development,
+                repeat,
+                recipe=recipe,
+                target=repeat_directory(target, repeat.seed),
+                on_epoch=narrate,
+                checkpoints=checkpoint_directory(),
+            )
             run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number)
         return training

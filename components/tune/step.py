@@ -8,11 +8,12 @@ from components.common.data.dataset import open_split
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.narration import say
+from components.common.plan.placement import parse_gpu_count
 from components.common.plan.training import TrainConfig
 from components.common.tracking.run import step_run
-from components.train.gpu import require_gpus
+from components.train.devices import require_gpus
 from components.train.step import checkpoint_directory
-from components.tune.choice import Choice, choose
+from components.tune.choice import Choice, choose_configuration
 from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
 from components.tune.space import distributions
@@ -60,14 +61,18 @@ def open_study_step(
 
 
 def search_step(
-    development: Path, baseline: Path, pipeline_run_id: str, gpu_count: str, gpu_resource: str
+    development: Path,
+    baseline: Path,
+    pipeline_run_id: str,
+    gpu_count: str,
+    gpu_resource: str,  # noqa: ARG001
 ) -> int:
     """Work on the search until it is over, beside other workers; return the pieces of work done here."""
     with step_run(pipeline_run_id, STEP, last=False) as run:
         record = SearchRecord(open_study(pipeline_run_id))
         if not record.known():
             return 0
-        require_gpus(gpu_count, gpu_resource)
+        require_gpus(parse_gpu_count(gpu_count))
         config = TrainConfig.model_validate(Training.load(baseline).config)
         splits = open_split(development, "train"), open_split(development, "validation")
         return Worker(record, claims(), splits, config, run, state_location(pipeline_run_id)).work()
@@ -88,7 +93,7 @@ def choose_step(baseline: Path, pipeline_run_id: str, configuration: Path, page:
         accuracies |= {trial: [] for trial in final}
         for (trial, _), accuracy in sorted(record.repeats().items()):
             accuracies[trial].append(accuracy)
-        choice = choose(
+        choice = choose_configuration(
             TrainConfig.model_validate(training.config),
             {trial: record.options(trial) for trial in final},
             accuracies,

@@ -14,7 +14,7 @@ from components.common.provenance import PREFIX, code_digest, compute_environmen
 from components.common.storage.files import combined_digest
 from components.common.storage.object_store import ObjectStore
 from components.preprocess.prepare import PreprocessConfig, preprocess
-from components.train.train import train
+from components.train.fit import fit_model
 
 NEEDED = (
     "raw_files",
@@ -85,12 +85,12 @@ def reproduce(
     def on_epoch(epoch: Epoch) -> None:
         tell(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")
 
-    training = train(
+    training = fit_model(
         scratch / "development",
         TrainConfig.model_validate(json.loads(tags["config"])),
-        tags["recipe"],
-        target or scratch / "model",
-        on_epoch,
+        recipe=tags["recipe"],
+        target=target or scratch / "model",
+        on_epoch=on_epoch,
     )
     return Reproduction(tags["weights_digest"], training.weights_digest, differences)
 
