@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.setting import Floor, Result, Results
 from components.common.provenance import processor_name
 from components.common.storage.files import written_file
-from components.train.runtime import cpu_has_bfloat16
+from components.train.devices import cpu_has_bfloat16
 
 
 def identity(*, quick: bool) -> dict[str, Any]:

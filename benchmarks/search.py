@@ -12,8 +12,9 @@ from components.common.data.dataset import Split, open_split, write_splits
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.training import RECIPES
-from components.train.runtime import cores, start_tensorflow
-from components.train.trainer import Trainer
+from components.train.devices import cores
+from components.train.runtime import start_tensorflow
+from components.train.session import Session
 from components.tune.halving import LAST
 from components.tune.space import distributions, options
 from components.tune.step import search_step
@@ -46,10 +47,9 @@ def train_random(development: str, configurations: int, seed: int) -> list[tuple
     def train() -> float:
         config = recipe.differing(**options(study.ask(space).params))
         try:
-            trainer = Trainer(*splits, config)
-            while trainer.step < trainer.steps:
-                trainer.advance(trainer.steps)
-            return trainer.score().val_accuracy
+            session = Session(*splits, config)
+            session.run_until(session.steps)
+            return session.score().val_accuracy
         except PipelineError:
             return 0.0
 

@@ -21,7 +21,7 @@ QUICK_ROUNDS, QUICK_IMAGES = 1, 2048
 
 
 def measure(setting: Setting, _: Results) -> Result:
-    from components.train.runtime import cpu_has_bfloat16
+    from components.train.devices import cpu_has_bfloat16
 
     variants = {
         name: variant
@@ -56,15 +56,14 @@ def images_per_second(development: str, recipe: str, changes: dict[str, Any], im
     """Train on `images` images, after the first calls have compiled everything."""
     from components.common.data.dataset import open_split
     from components.common.plan.training import RECIPES
-    from components.train.trainer import Trainer
+    from components.train.session import Session
 
     # Long enough a schedule for the warm-up and all that is measured.
     config = RECIPES[recipe].differing(epochs=1000, **changes)
     train, validation = (open_split(Path(development), name) for name in ("train", "validation"))
-    trainer = Trainer(train, validation, config)
-    trainer.advance(10)
-    last = trainer.step + images // config.batch_size
-    started, first = time.perf_counter(), trainer.step
-    while trainer.step < last:
-        trainer.advance(last)
+    session = Session(train, validation, config)
+    session.run_until(10)
+    last = session.step + images // config.batch_size
+    started, first = time.perf_counter(), session.step
+    session.run_until(last)
     return (last - first) * config.batch_size / (time.perf_counter() - started)

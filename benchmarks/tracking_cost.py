@@ -51,8 +51,8 @@ def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[s
     from components.common.model.training_record import Epoch
     from components.common.plan.training import RECIPES
     from components.common.tracking.run import open_pipeline_run, step_run
+    from components.train.fit import fit_model
     from components.train.step import narrator
-    from components.train.train import train
 
     config: Any = RECIPES["fast"]
     scorings = len(config.milestones(read_info(Path(development)).counts["train"]))
@@ -70,5 +70,5 @@ def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[s
             in_callbacks += time.perf_counter() - began
 
         started = time.perf_counter()
-        train(Path(development), config, "fast", Path(target), on_epoch)
+        fit_model(Path(development), config, recipe="fast", target=Path(target), on_epoch=on_epoch)
         return {"training": time.perf_counter() - started, "callbacks": in_callbacks}

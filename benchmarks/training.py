@@ -7,10 +7,12 @@ from typing import Any
 def train_once(development: str, recipe: str, changes: dict[str, Any], target: str) -> dict[str, Any]:
     """Train the recipe with `changes` as the train step does, and return what the record of the training says."""
     from components.common.plan.training import RECIPES
-    from components.train.train import train
+    from components.train.fit import fit_model
 
     config = RECIPES[recipe].differing(**changes)
-    training = train(Path(development), config, recipe, Path(target), lambda _: None)
+    training = fit_model(
+        Path(development), config, recipe=recipe, target=Path(target), on_epoch=lambda _: None
+    )
     return {"seconds": training.seconds, "validation_accuracy": training.validation_accuracy}
 
 

@@ -71,7 +71,14 @@ def tune(
     study = open_study(plan=plan, baseline=baseline)
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
-        searched = search(plan=plan, development=development, baseline=baseline, worker=worker)
+        searched = search(
+            plan=plan,
+            development=development,
+            baseline=baseline,
+            worker=worker,
+            gpu_count=gpu_count,
+            gpu_resource=gpu_resource,
+        )
         on_accelerator(
             durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
         )

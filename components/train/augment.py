@@ -2,12 +2,11 @@
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import tensorflow as tf
 
 from components.common.data.dataset import IMAGE_SHAPE
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 MAX_ROTATION = math.radians(10)
 MAX_ZOOM = 0.1
@@ -15,29 +14,31 @@ MAX_SHEAR = 0.1
 MAX_SHIFT = 1.5
 
 
-def augment(images: "tf.Tensor", augmentation: str, seed: "tf.Tensor") -> "tf.Tensor":
-    """Distort each image (uint8, B x 28 x 28) by its own random amounts; equal seeds give equal amounts.
+def augment(images: tf.Tensor, augmentation: str, seed: tf.Tensor) -> tf.Tensor:
+    """Distort each image by random amounts; equal seeds give equal amounts.
 
     Args:
-        images: What to distort.
+        images: uint8, B x 28 x 28.
         augmentation: One of `TrainConfig.augmentation`.
         seed: Two integers.
+
+    Returns:
+        uint8, B x 28 x 28.
     """
     return {"none": _unchanged, "shift": _shifted, "affine": _distorted}[augmentation](images, seed)
 
 
-def _unchanged(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+def _unchanged(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     del seed
     return images
 
 
-def _shifted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-    """Move each ninth of the batch by its own of the nine steps of -1, 0 or 1 pixel a side.
+def _shifted(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Move each ninth of the batch by another of the nine steps of -1, 0 or 1 pixel a side.
 
-    The batches are in random order, so each image moves at random; what enters at the border is the opposite border.
+    The batches are in random order, so each image moves at random. Pixels that leave the image enter again at the
+    opposite border.
     """
-    import tensorflow as tf
-
     del seed
     steps = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
     bounds = [images.shape[0] * number // len(steps) for number in range(len(steps) + 1)]
@@ -45,10 +46,8 @@ def _shifted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
     return tf.concat([tf.roll(part, step, (1, 2)) for part, step in zip(parts, steps, strict=True)], 0)
 
 
-def _distorted(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+def _distorted(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Rotate, zoom, shear and shift each image, with bilinear interpolation."""
-    import tensorflow as tf
-
     count, size = images.shape[0], IMAGE_SHAPE[0]
     uniform = tf.random.stateless_uniform((6, count), seed, -1.0, 1.0)
     angle, zoom_x, zoom_y = uniform[0] * MAX_ROTATION, 1 + uniform[1] * MAX_ZOOM, 1 + uniform[2] * MAX_ZOOM

@@ -13,7 +13,7 @@ from components.common.storage.files import written_file
 from components.common.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
-    from components.train.trainer import Trainer
+    from components.train.session import Session
 
 
 class Checkpoint:
@@ -29,8 +29,8 @@ class Checkpoint:
         if location.startswith("s3://"):
             self._store, self._key = ObjectStore.for_uri(location)
 
-    def save(self, trainer: "Trainer") -> None:
-        arrays, progress = trainer.state()
+    def save(self, session: "Session") -> None:
+        arrays, progress = session.state()
         if self._store:
             with tempfile.TemporaryDirectory() as scratch:
                 _write(Path(scratch, "state.npz"), arrays, progress)
@@ -41,7 +41,7 @@ class Checkpoint:
         with written_file(path) as partial:
             _write(partial, arrays, progress)
 
-    def restore(self, trainer: "Trainer") -> bool:
+    def restore(self, session: "Session") -> bool:
         """Bring a new trainer of the same configuration to the saved state; False without one.
 
         Raises:
@@ -57,7 +57,7 @@ class Checkpoint:
             try:
                 with np.load(path, allow_pickle=False) as saved:
                     *arrays, progress = saved.values()
-                trainer.restore(arrays, json.loads(str(progress)))
+                session.restore(arrays, json.loads(str(progress)))
             except (OSError, ValueError, KeyError) as error:
                 reason = str(error).partition("\n")[0][:200]
                 raise PipelineError(

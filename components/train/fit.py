@@ -1,85 +1,109 @@
-"""The training loop: it can be watched, stopped and taken up."""
+"""The training of one model, from data on disk to a model directory."""
 
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.data.dataset import Split
-from components.common.model.training_record import Epoch
+from components.common.data.dataset import DatasetInfo, open_split
+from components.common.model.training_record import MODEL_FILE, Training
 from components.common.plan.training import TrainConfig
+from components.common.provenance import code_provenance, compute_environment
+from components.train.autosave import Autosave
 from components.train.checkpoint import Checkpoint
-from components.train.trainer import Trainer
+from components.train.session import OnEpoch, Session
 
 if TYPE_CHECKING:
     import keras
 
-OnEpoch = Callable[[Epoch], None]
-CHECKPOINT_SECONDS = 30.0
-TERMINATED = 128 + signal.SIGTERM
 
-
-def fit(
-    train: Split,
-    validation: Split,
+def fit_model(
+    development: Path,
     config: TrainConfig,
+    *,
+    recipe: str,
+    target: Path,
     on_epoch: OnEpoch,
-    checkpoint: Checkpoint | None = None,
-) -> "tuple[keras.Model, list[Epoch]]":
-    """Train a new model, deterministically for the same data, configuration and machine.
+    checkpoints: str | None = None,
+) -> Training:
+    """Train on the development data, and write the model directory.
 
     Args:
-        train: The split to learn from.
-        validation: The split that is scored after about every epoch, and never learned from.
-        config: What to train.
-        on_epoch: Called after every scoring; what it raises ends the training.
-        checkpoint: Where to save every `CHECKPOINT_SECONDS` seconds (an environment variable changes them) and on
-            SIGTERM, and to take an interrupted training up from.
+        development: Directory with the training and validation splits.
+        config: Options of the training.
+        recipe: Name of the recipe that the configuration started from.
+        target: Directory for `model.keras` and `training.json`.
+        on_epoch: Called after every scoring. An exception that it raises ends the training.
+        checkpoints: Directory, or `s3://bucket/prefix`, for the state of the training. An interrupted training of the
+            same data, configuration and code is resumed from there.
 
     Returns:
-        The model after its last step, and the figures of every scoring.
+        The record of the training.
 
     Raises:
-        PipelineError: A batch larger than the data, or a loss that is no longer finite.
-        SystemExit: SIGTERM came; the checkpoint is saved.
+        PipelineError: The data is missing, the batch does not fit it, or the loss is no longer finite.
+        SystemExit: SIGTERM arrived; the state is saved.
     """
-    trainer = Trainer(train, validation, config)
-    run(trainer, on_epoch, checkpoint)
-    return trainer.model, trainer.history
-
-
-def run(trainer: Trainer, on_epoch: OnEpoch, checkpoint: Checkpoint | None = None) -> None:
-    """Bring a new trainer to its end; see `fit`."""
+    info = DatasetInfo.load(development)
+    # Before TensorFlow starts: its start fills settings in.
+    environment = compute_environment()
+    session = Session(open_split(development, "train"), open_split(development, "validation"), config)
+    key = f"{info.digest[:16]}-{config.digest()[:16]}-{_code_digest()[:16]}"
+    checkpoint = Checkpoint(f"{checkpoints}/{key}.npz") if checkpoints else None
     if checkpoint:
-        checkpoint.restore(trainer)
-    interval = float(os.environ.get("CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
-    saved = time.monotonic()
-    with _terminated() as terminated:
-        while len(trainer.history) < len(trainer.milestones):
-            milestone = trainer.milestones[len(trainer.history)]
-            if trainer.step < milestone:
-                trainer.advance(milestone)
-            if trainer.step == milestone:
-                on_epoch(trainer.score())
-            if checkpoint and (terminated.is_set() or time.monotonic() - saved >= interval):
-                checkpoint.save(trainer)
-                saved = time.monotonic()
-            if terminated.is_set():
-                raise SystemExit(TERMINATED)
+        checkpoint.restore(session)
+    with Autosave(checkpoint) as autosave:
+        session.run(on_epoch, autosave)
+    training = _record(session, config, recipe, info, environment)
+    target.mkdir(parents=True, exist_ok=True)
+    _save(session.model, config, target / MODEL_FILE)
+    training.save(target)
+    if checkpoint:
+        checkpoint.delete()
+    return training
 
 
-@contextmanager
-def _terminated() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets, in place of what the signal did before."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = signal.signal(signal.SIGTERM, lambda *_: event.set())
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _record(
+    session: Session, config: TrainConfig, recipe: str, info: DatasetInfo, environment: dict[str, str]
+) -> Training:
+    history = session.history
+    seconds = sum(epoch.seconds for epoch in history)
+    return Training(
+        recipe=recipe,
+        seed=config.seed,
+        config=config.model_dump(mode="json"),
+        parameters=session.model.count_params(),
+        validation_accuracy=history[-1].val_accuracy,
+        validation_loss=history[-1].val_loss,
+        history=history,
+        seconds=seconds,
+        images_per_second=session.steps * config.batch_size / seconds,
+        weights_digest=weights_digest(session.model),
+        dataset=info,
+        runtime=session.runtime,
+        provenance=code_provenance(),
+        environment=environment,
+    )
+
+
+def weights_digest(model: "keras.Model") -> str:
+    """Return the SHA-256 of the weights' shapes, types and bytes, in the model's order."""
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _code_digest() -> str:
+    """Return the SHA-256 of the code that trains; a checkpoint of other code is not restored."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _save(model: "keras.Model", config: TrainConfig, path: Path) -> None:
+    """Save architecture and weights alone: layers for training would keep other programs from loading the file."""
+    from components.train.model import build_model
+
+    bare = build_model(config)
+    bare.set_weights(model.get_weights())
+    bare.save(path)

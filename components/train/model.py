@@ -1,28 +1,29 @@
 """The CNN: the tutorial's architecture, with the options of `TrainConfig`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+from keras import layers
 
 from components.common.data.dataset import CLASSES, IMAGE_SHAPE
 from components.common.plan.training import TrainConfig
-from components.train.runtime import dtype_policy
+from components.train.devices import dtype_policy
+from components.train.normalization import FusedBatchNormalization
 
-if TYPE_CHECKING:
-    import keras
-
-# Down and right, in pixels.
+# Pixels down and right that each view is moved by.
 VIEWS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 
 
-def build_model(config: TrainConfig, *, for_training: bool = False) -> "keras.Model":
+def build_model(config: TrainConfig, *, for_training: bool = False) -> keras.Model:
     """Build the untrained model.
 
-    Its input is uint8 images (N x 28 x 28), scaled inside; its output is float32 class probabilities (N x 10). It is
-    made of Keras's own layers only, so that it loads wherever Keras is; with `for_training` the same model, of the
-    same weights, has layers that train faster and sees one view.
-    """
-    import keras
-    from keras import layers
+    It takes uint8 images (N x 28 x 28), scales them, and returns float32 class probabilities (N x 10). It is made of
+    Keras's layers only, so it loads wherever Keras is installed.
 
+    Args:
+        config: Options of the training.
+        for_training: Build the same model, with the same weights, from layers that train faster, and with one view.
+    """
     keras.config.set_dtype_policy(dtype_policy(config.precision))
     model = keras.Sequential([keras.Input(IMAGE_SHAPE, dtype="uint8", name="image")], name="cnn")
     model.add(layers.Rescaling(1 / 255))
@@ -46,11 +47,8 @@ def build_model(config: TrainConfig, *, for_training: bool = False) -> "keras.Mo
     return _averaged(model) if averaged else model
 
 
-def _averaged(model: "keras.Model") -> "keras.Model":
-    """Average the logits of the views; what enters a moved image at the border is the opposite border."""
-    import keras
-    from keras import layers
-
+def _averaged(model: keras.Model) -> keras.Model:
+    """Average the logits of the views; pixels that leave a view enter it again at the opposite border."""
     image = keras.Input(IMAGE_SHAPE, dtype="uint8", name="image")
     logits = [model(keras.ops.roll(image, move, (1, 2))) for move in VIEWS]
     mean = layers.Average(dtype="float32")(logits)
@@ -58,8 +56,6 @@ def _averaged(model: "keras.Model") -> "keras.Model":
 
 
 def _kernel(config: TrainConfig) -> dict[str, Any]:
-    import keras
-
     # The tutorial's initialization, and for Muon the uniform one in +-1/sqrt(inputs).
     initializer = (
         keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
@@ -69,19 +65,8 @@ def _kernel(config: TrainConfig) -> dict[str, Any]:
     return {"kernel_initializer": initializer, "use_bias": not config.batch_norm}
 
 
-def _batch_normalization(momentum: float, *, for_training: bool) -> "keras.layers.BatchNormalization":
-    import keras
-
-    if for_training:
-        from components.train.normalization import FusedBatchNormalization
-
-        return FusedBatchNormalization(momentum=momentum)
-    return keras.layers.BatchNormalization(momentum=momentum)
-
-
-def _activate(model: "keras.Sequential", config: TrainConfig, *, for_training: bool) -> None:
-    from keras import layers
-
+def _activate(model: keras.Sequential, config: TrainConfig, *, for_training: bool) -> None:
     if config.batch_norm:
-        model.add(_batch_normalization(momentum=0.9, for_training=for_training))
+        normalization = FusedBatchNormalization if for_training else layers.BatchNormalization
+        model.add(normalization(momentum=0.9))
     model.add(layers.ReLU())

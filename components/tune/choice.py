@@ -1,13 +1,13 @@
-"""Choose the best configuration of a finished search."""
+"""The choice of the best configuration of a finished search."""
 
-import json
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from components.common.plan.training import TrainConfig
+from components.common.record import Record
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Contender:
     """A configuration that was trained with several seeds.
 
     Attributes:
-        trial: Its number; 0 is the baseline.
-        overrides: Where it differs from the baseline.
+        trial: Number of its trial; 0 is the baseline.
+        overrides: Options in which it differs from the baseline.
         accuracies: Validation accuracy of each training.
     """
 
@@ -26,25 +26,30 @@ class Contender:
 
     @property
     def mean(self) -> float:
+        """The mean validation accuracy."""
         return statistics.fmean(self.accuracies)
 
     @property
     def spread(self) -> str:
+        """The mean and the range of the validation accuracies, for people."""
         return f"{self.mean:.4f} ({min(self.accuracies):.4f} to {max(self.accuracies):.4f})"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Record):
     """The outcome of a search.
 
     Attributes:
         trial: The chosen trial; 0 is the baseline.
-        overrides: Where the chosen configuration differs from the baseline's.
+        validation_accuracy: Mean validation accuracy of the chosen configuration.
+        baseline_validation_accuracy: Mean validation accuracy of the baseline.
         trials: Configurations tried, the baseline included.
+        overrides: Options in which the chosen configuration differs from the baseline.
         contenders: The baseline first, then the finalists, best first.
         noise: Standard error of the difference of two of their means, from the spread of all; a finalist has to beat
             the baseline by more.
     """
+
+    FILE: ClassVar[str] = "configuration.json"
 
     trial: int
     validation_accuracy: float
@@ -55,9 +60,11 @@ class Choice:
     noise: float
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
+        """Return the content of the file."""
+        return self.model_dump_json(indent=2)
 
     def sentence(self) -> str:
+        """Return the outcome in a sentence, for people."""
         baseline, *finalists = self.contenders
         if not finalists:
             return f"none of {self.trials} trials stands against the baseline's {baseline.spread}"
@@ -75,7 +82,7 @@ class Choice:
         return f"trial {self.trial} of {self.trials} is best: {against}, with {chosen}"
 
 
-def choose(
+def choose_configuration(
     baseline: TrainConfig,
     options: Mapping[int, Mapping[str, Any]],
     accuracies: Mapping[int, list[float]],
@@ -89,12 +96,14 @@ def choose(
         accuracies: Validation accuracies over the seeds by trial; trial 0 is the baseline.
         trials: Configurations tried, the baseline included.
     """
-    own = baseline.model_dump(mode="json")
+    unchanged = baseline.model_dump(mode="json")
     contenders = [
         Contender(
-            trial, {name: value for name, value in chosen.items() if value != own[name]}, accuracies[trial]
+            trial,
+            {name: value for name, value in changed.items() if value != unchanged[name]},
+            accuracies[trial],
         )
-        for trial, chosen in options.items()
+        for trial, changed in options.items()
     ]
     contenders.sort(key=lambda contender: (-contender.mean, contender.trial))
     reference = Contender(0, {}, accuracies[0])
@@ -114,7 +123,7 @@ def choose(
 def standard_error(contenders: list[Contender]) -> float:
     """Return the standard error of the difference of two means, from the pooled variance over the seeds.
 
-    With one seed each there is no spread to estimate it from: it is 0, and any difference counts.
+    With one seed each there is no spread to estimate it from. It is then 0, and any difference counts.
     """
     repeated = [contender.accuracies for contender in contenders if len(contender.accuracies) > 1]
     if not repeated:

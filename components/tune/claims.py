@@ -1,8 +1,8 @@
-"""Who works on what: a claim is held for as long as its process lives, and no longer.
+"""Claims on pieces of work, each held for as long as its process lives.
 
-A worker that dies, be it of kill -9, loses its claims at once, and another takes the work up; there is no heartbeat to
-wait for. Workers on one machine claim by locked files, workers in a cluster by PostgreSQL's advisory locks, which go
-with the connection that took them (so the connection must be a session's own: no transaction pooling in between).
+A worker that dies, also of kill -9, loses its claims at once, and another worker does the work; there is no heartbeat
+to wait for. Workers on one machine claim by locked files. Workers in a cluster claim by PostgreSQL's advisory locks,
+which end with the connection that took them; a connection pooler in transaction mode would break that.
 """
 
 import fcntl
@@ -12,17 +12,18 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-# A machine that vanishes without closing its connections is given up after a minute.
+# PostgreSQL closes the connections of a vanished machine after a minute.
 KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 
 
 class Claims(Protocol):
-    """Claims on names; the block that gets False must leave the work alone."""
+    """Claims on names of work."""
 
-    def claim(self, name: str) -> AbstractContextManager[bool]: ...
+    def claim(self, name: str) -> AbstractContextManager[bool]:
+        """Return a context that claims the work; it gives False where another worker has it."""
 
     def require(self) -> None:
-        """Raise unless the claims that this process took still hold."""
+        """Raise an exception unless the claims of this process still hold."""
 
 
 class FileClaims:

@@ -27,6 +27,8 @@ def search(
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     worker: str,  # noqa: ARG001  # tells the workers' tasks apart
+    gpu_count: str,  # noqa: ARG001  # kfp hands only a task's inputs on to a loop, not those that its pod is placed by
+    gpu_resource: str,  # noqa: ARG001
 ) -> int:
     """Work on the search until it is over; return how many trainings this worker did.
 
@@ -35,6 +37,8 @@ def search(
         development: Training and validation split.
         baseline: The trained baseline.
         worker: "1/2" is the first of two.
+        gpu_count: GPUs that the task asks for.
+        gpu_resource: Kubernetes resource name of the GPUs.
     """
     from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Successive halving: which work is due, given what is known.
+"""Successive halving: the work that is due, given the scores so far.
 
-All trials are trained for a part of their schedule and previewed; the best go on from where they paused, to the end.
-The best of those are the finalists: they and the baseline are trained again with other seeds, since the score that
-picked a trial out of many flatters it.
+All trials are trained for a part of their schedule and previewed. The best go on from where they paused, to the end.
+The best of those are the finalists. They and the baseline are trained again with other seeds, since the best score of
+many is partly luck.
 """
 
 import math
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 # The parts of its schedule after which a trial is scored.
 RUNGS = (1 / 12, 1.0)
 LAST = len(RUNGS) - 1
-# The part of the trials that goes on. Not less: an early preview finds the bad ones, but hardly the best of the good.
+# The part of the trials that goes on. It is not smaller, because an early preview separates bad trials from good ones,
+# but hardly the best of the good.
 SURVIVORS = 1 / 4
 FINALISTS = 2
 
@@ -35,7 +36,12 @@ class Repeat:
 
 @dataclass
 class Known:
-    """What is known of a trial: its score at each rung, and whether it failed."""
+    """The knowledge about a trial.
+
+    Attributes:
+        scores: Validation accuracy by rung, a place in `RUNGS`.
+        failed: Whether its training failed.
+    """
 
     scores: dict[int, float] = field(default_factory=dict)
     failed: bool = False
@@ -44,12 +50,12 @@ class Known:
 def due(
     known: Mapping[int, Known], repeats: Mapping[tuple[int, int], float], seeds: int
 ) -> list[Leg] | list[Repeat]:
-    """Return all work that can be done now; none when the search is over.
+    """Return all work that can be done now; an empty list means that the search is over.
 
     Args:
         known: The trials by number, without the baseline, which is trial 0.
         repeats: Validation accuracy by trial and shift of the seed.
-        seeds: Trainings of each finalist, and of the baseline including the one that it came with.
+        seeds: Trainings of each finalist, and of the baseline with the one that made it.
     """
     entrants = list(known)
     for rung in range(len(RUNGS)):
@@ -64,7 +70,7 @@ def due(
 
 
 def finalists(known: Mapping[int, Known]) -> list[int]:
-    """Return the best of the trials that were trained to the end."""
+    """Return the best of the trials that were trained to the end, best first."""
     return _best(known, [trial for trial in known if LAST in known[trial].scores], LAST, FINALISTS)
 
 

@@ -10,7 +10,7 @@ from components.common.plan.training import TrainConfig
 from components.common.tracking.run import step_run
 from components.train.devices import require_gpus
 from components.train.step import checkpoint_directory
-from components.tune.choice import Choice, choose
+from components.tune.choice import Choice, choose_configuration
 from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import SearchRecord, claims, create_study, open_study
@@ -65,7 +65,7 @@ def choose_step(plan: RunPlan, baseline: Path, *, configuration: Path, page: Pat
         accuracies |= {trial: [] for trial in final}
         for (trial, _), accuracy in sorted(record.repeats().items()):
             accuracies[trial].append(accuracy)
-        choice = choose(
+        choice = choose_configuration(
             TrainConfig.model_validate(training.config),
             {trial: record.options(trial) for trial in final},
             accuracies,

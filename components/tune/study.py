@@ -1,13 +1,14 @@
-"""The Optuna study that all tuning workers of a run share, and what it knows of the search."""
+"""The Optuna study that all tuning workers of a run share, and the record of the search in it."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.compat.optuna import storage_of
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
+from components.common.settings import settings
 from components.tune.claims import Claims, DatabaseClaims, FileClaims
 from components.tune.halving import LAST, RUNGS, Known
 from components.tune.space import distributions, draw, options, params
@@ -20,7 +21,7 @@ BASELINE = "baseline"
 
 
 def _location() -> str:
-    where = os.environ.get("OPTUNA_STORAGE", "")
+    where = settings().optuna_storage
     if not where:
         raise PipelineError(
             "OPTUNA_STORAGE must name the study's storage but is not set: "
@@ -31,7 +32,8 @@ def _location() -> str:
     scheme, _, rest = where.partition("://")
     if scheme.partition("+")[0] not in {"postgresql", "postgres"}:
         raise PipelineError(
-            f"OPTUNA_STORAGE must be a postgresql:// URL or a journal file's path but is a {scheme}:// URL."
+            f"OPTUNA_STORAGE must be a postgresql:// URL or a journal file's path but is a {scheme}:// URL: "
+            "give one of these."
         )
     return f"postgresql+psycopg2://{rest}"
 
@@ -40,7 +42,7 @@ def storage() -> "BaseStorage":
     """Open the storage that `OPTUNA_STORAGE` names: a PostgreSQL URL, or the path of a journal file.
 
     Raises:
-        PipelineError: Nothing is named, or it cannot be opened.
+        PipelineError: The variable is not set, or the storage cannot be opened.
     """
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
@@ -51,12 +53,17 @@ def storage() -> "BaseStorage":
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise PipelineError(
-            f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not: {reason}"
+            f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not ({reason}): "
+            "start the database or create the directory, or correct the address."
         ) from error
 
 
 def claims() -> Claims:
-    """Open the claims that belong to the storage."""
+    """Open the claims that belong to the storage.
+
+    Raises:
+        PipelineError: `OPTUNA_STORAGE` is not set, or names another database.
+    """
     where = _location()
     return DatabaseClaims(where) if "://" in where else FileClaims(Path(f"{where}.claims"))
 
@@ -66,11 +73,11 @@ def create_study(
 ) -> "optuna.Study":
     """Create the study: the baseline's finished training as trial 0, and all the other trials waiting.
 
-    The same arguments make the same trials, whatever the number of workers. What a retried task finds in place is
-    kept and completed.
+    The same arguments make the same trials, whatever the number of workers. A retried task keeps the trials that it
+    finds, and adds the missing ones.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         baseline: The trained baseline.
         space: The search space; empty for the default one.
         trials: Configurations in all, the baseline included.
@@ -78,7 +85,7 @@ def create_study(
         seed: Seeds the choice of configurations.
 
     Raises:
-        PipelineError: The space, or the storage, is refused.
+        PipelineError: The search space breaks a rule, or the storage cannot be opened.
     """
     import optuna
     from optuna.trial import TrialState, create_trial
@@ -104,20 +111,32 @@ def create_study(
 
 
 def open_study(name: str) -> "optuna.Study":
+    """Open a study that `create_study` made.
+
+    Raises:
+        PipelineError: The storage cannot be opened.
+    """
     import optuna
 
     return optuna.load_study(study_name=name, storage=storage())
 
 
 class SearchRecord:
-    """What the study holds of the search; every method reads or writes the storage at once."""
+    """The state of a search in its study; every method reads or writes the storage at once.
+
+    Attributes:
+        study: The study.
+        seeds: Trainings of each finalist.
+    """
 
     def __init__(self, study: "optuna.Study") -> None:
         self.study = study
         self.seeds: int = study.user_attrs["seeds"]
+        self._storage = storage_of(study)
+        self._study_id = self._storage.get_study_id_from_name(study.study_name)
 
     def known(self) -> dict[int, Known]:
-        """Return the trials but the baseline, by number."""
+        """Return all trials but the baseline, by number."""
         from optuna.trial import TrialState
 
         percents = [percent(part) for part in RUNGS]
@@ -130,7 +149,7 @@ class SearchRecord:
         }
 
     def repeats(self) -> dict[tuple[int, int], float]:
-        """Return the validation accuracy of the trainings with other seeds, by trial and shift of the seed."""
+        """Return the validation accuracy of each training with another seed, by trial and shift of the seed."""
         found = {}
         for name, value in self.study.user_attrs.items():
             kind, _, rest = name.partition(" ")
@@ -140,29 +159,35 @@ class SearchRecord:
         return found
 
     def options(self, trial: int) -> dict[str, Any]:
+        """Return the training options of a trial."""
         return options(self.study.trials[trial].params)
 
     def start(self, trial: int) -> None:
+        """Record that a trial is being trained."""
         from optuna.trial import TrialState
 
         self._storage.set_trial_state_values(self._id(trial), TrialState.RUNNING)
 
     def note(self, trial: int, name: str, value: Any) -> None:
+        """Record a JSON value of a trial under a name."""
         self._storage.set_trial_user_attr(self._id(trial), name, value)
 
     def score(self, trial: int, rung: int, accuracy: float) -> None:
+        """Record a trial's validation accuracy at a rung, a place in `RUNGS`."""
         self._storage.set_trial_intermediate_value(self._id(trial), percent(RUNGS[rung]), accuracy)
 
     def repeated(self, trial: int, shift: int, accuracy: float) -> None:
+        """Record the validation accuracy of a trial trained with the baseline's seed plus `shift`."""
         self.study.set_user_attr(f"repeat {trial} {shift}", accuracy)
 
     def fail(self, trial: int) -> None:
+        """Record that a trial's training failed."""
         from optuna.trial import TrialState
 
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def settle(self) -> None:
-        """Close the trials of a search that is over: those trained to the end are complete, the others pruned."""
+        """Close the trials of a finished search: those trained to the end are complete, the others are pruned."""
         from optuna.trial import TrialState
 
         for trial, known in self.known().items():
@@ -173,14 +198,10 @@ class SearchRecord:
             else:
                 self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
-    @property
-    def _storage(self) -> "BaseStorage":
-        return self.study._storage
-
     def _id(self, trial: int) -> int:
-        return self.study.get_trials(deepcopy=False)[trial]._trial_id
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial)
 
 
 def percent(part: float) -> int:
-    """Return how Optuna, which wants whole numbers, counts a rung."""
+    """Return a part of the training as percent: Optuna's steps are whole numbers."""
     return round(100 * part)

@@ -10,7 +10,7 @@ from components.common.plan.training import TrainConfig
 from components.common.tracking.run import find_pipeline_run, open_pipeline_run
 from components.evaluate.step import evaluate_step, gate_step
 from components.register.step import register_step
-from components.train.train import train
+from components.train.fit import fit_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +23,7 @@ def _trained(development: Path, target: Path, epochs: int, batch_size: int) -> P
     config = TrainConfig(
         filters=((8,),), dense_units=32, learning_rate=0.003, epochs=epochs, batch_size=batch_size
     )
-    train(development, config, "fast", target, lambda _: None)
+    fit_model(development, config, recipe="fast", target=target, on_epoch=lambda _: None)
     return target
 
 

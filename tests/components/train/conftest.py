@@ -8,8 +8,8 @@ import pytest
 from components.common.data.dataset import Split, write_splits
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
-from components.train.fit import fit
-from components.train.weights import weights_digest
+from components.train.fit import weights_digest
+from components.train.session import Session
 
 
 def _bands(count: int, seed: int) -> Split:
@@ -44,7 +44,7 @@ def small() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def random(small: TrainConfig) -> TrainConfig:
-    """All that a resumed training has to bring back: dropout, batch statistics, augmentation, a schedule."""
+    """Everything that a resumed training has to restore: dropout, batch statistics, augmentation, a schedule."""
     return small.differing(
         dropout=0.3,
         batch_norm=True,
@@ -61,5 +61,6 @@ def random(small: TrainConfig) -> TrainConfig:
 @pytest.fixture(scope="session")
 def undisturbed(splits: tuple[Split, Split], random: TrainConfig) -> tuple[str, list[Epoch]]:
     """Weights digest and history of a `random` training."""
-    model, history = fit(*splits, random, lambda _: None)
-    return weights_digest(model), history
+    session = Session(*splits, random)
+    session.run(lambda _: None)
+    return weights_digest(session.model), session.history

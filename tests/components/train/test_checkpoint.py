@@ -13,10 +13,10 @@ from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
+from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
-from components.train.fit import TERMINATED, fit
-from components.train.trainer import Trainer
-from components.train.weights import weights_digest
+from components.train.fit import weights_digest
+from components.train.session import Session
 from pipelines.local.platform import Platform
 
 Splits = tuple[Split, Split]
@@ -38,12 +38,12 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("stored"))
 
 
-def _halfway(splits: Splits, config: TrainConfig) -> Trainer:
-    trainer = Trainer(*splits, config)
-    trainer.advance(trainer.milestones[0])
-    trainer.score()
-    trainer.advance(trainer.step + 3)
-    return trainer
+def _halfway(splits: Splits, config: TrainConfig) -> Session:
+    session = Session(*splits, config)
+    session.run_until(session.milestones[0])
+    session.score()
+    session.run_until(session.step + 3)
+    return session
 
 
 @pytest.mark.parametrize("compiled_loop", [True, False])
@@ -51,38 +51,42 @@ def test_a_restored_training_ends_like_an_undisturbed_one(
     splits: Splits, random: TrainConfig, compiled_loop: bool, location: str
 ) -> None:
     config = random.differing(compiled_loop=compiled_loop)
-    undisturbed, history = fit(*splits, config, lambda _: None)
+    undisturbed, resumed = Session(*splits, config), Session(*splits, config)
+    undisturbed.run(lambda _: None)
     checkpoint = Checkpoint(location)
     checkpoint.save(_halfway(splits, config))
     reported: list[Epoch] = []
 
-    model, resumed = fit(*splits, config, reported.append, checkpoint)
+    assert checkpoint.restore(resumed)
+    resumed.run(reported.append)
 
-    assert weights_digest(model) == weights_digest(undisturbed)
-    assert [epoch.val_loss for epoch in resumed] == [epoch.val_loss for epoch in history]
-    assert [epoch.loss for epoch in resumed] == pytest.approx([epoch.loss for epoch in history])
-    assert reported == resumed[1:]
+    assert weights_digest(resumed.model) == weights_digest(undisturbed.model)
+    assert [epoch.val_loss for epoch in resumed.history] == [epoch.val_loss for epoch in undisturbed.history]
+    assert [epoch.loss for epoch in resumed.history] == pytest.approx(
+        [epoch.loss for epoch in undisturbed.history]
+    )
+    assert reported == resumed.history[1:]
 
 
 def test_without_a_save_nothing_is_restored_and_delete_leaves_nothing(
     splits: Splits, small: TrainConfig, location: str
 ) -> None:
-    trainer = Trainer(*splits, small)
+    session = Session(*splits, small)
     checkpoint = Checkpoint(location)
 
-    assert not checkpoint.restore(trainer)
-    checkpoint.save(trainer)
-    assert checkpoint.restore(trainer)
+    assert not checkpoint.restore(session)
+    checkpoint.save(session)
+    assert checkpoint.restore(session)
     checkpoint.delete()
     checkpoint.delete()
-    assert not checkpoint.restore(trainer)
+    assert not checkpoint.restore(session)
 
 
 def test_a_damaged_checkpoint_is_named(splits: Splits, small: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "state.npz").write_bytes(b"half")
 
     with pytest.raises(PipelineError, match=r"state\.npz must be a checkpoint .*: delete it"):
-        Checkpoint(str(tmp_path / "state.npz")).restore(Trainer(*splits, small))
+        Checkpoint(str(tmp_path / "state.npz")).restore(Session(*splits, small))
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
@@ -125,10 +129,11 @@ def _train(
 ) -> "subprocess.Popen[str]":
     code = (
         "import os; from pathlib import Path; from components.common.plan.training import TrainConfig; "
-        "from components.train.train import train; "
+        "from components.train.fit import fit_model; "
         f"os.environ['CHECKPOINT_SECONDS'] = {str(interval)!r}; "
         f"config = TrainConfig.model_validate_json({config.model_dump_json()!r}); "
-        f"print(train(Path({str(development)!r}), config, 'mine', Path({str(directory / 'model')!r}), "
-        f"lambda _: print('epoch'), {str(directory / 'checkpoints')!r}).weights_digest)"
+        f"training = fit_model(Path({str(development)!r}), config, recipe='mine', "
+        f"target=Path({str(directory / 'model')!r}), on_epoch=lambda _: print('epoch'), "
+        f"checkpoints={str(directory / 'checkpoints')!r}); print(training.weights_digest)"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

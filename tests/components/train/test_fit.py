@@ -6,23 +6,131 @@ import keras
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split
+from components.common.data.dataset import Split, read_info
 from components.common.errors import PipelineError
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, Training
 from components.common.plan.training import TrainConfig
-from components.train.fit import fit
-from components.train.model import build_model
-from components.train.weights import weights_digest
-
-Splits = tuple[Split, Split]
+from components.train.fit import fit_model, weights_digest
 
 
-def test_the_same_data_configuration_and_seed_give_the_same_model(
-    splits: Splits, random: TrainConfig, undisturbed: tuple[str, list[Epoch]]
+@pytest.fixture(scope="module")
+def trained(
+    development: Path, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Training, Path]:
+    """A training, and the directory that holds its `model` and its `checkpoints`."""
+    directory = tmp_path_factory.mktemp("trained")
+    training = fit_model(
+        development,
+        random,
+        recipe="mine",
+        target=directory / "model",
+        on_epoch=lambda _: None,
+        checkpoints=str(directory / "checkpoints"),
+    )
+    return training, directory
+
+
+def test_leaves_model_record_and_curves_and_no_checkpoint(trained: tuple[Training, Path]) -> None:
+    training, directory = trained
+
+    assert {path.name for path in (directory / "model").iterdir()} == {
+        "model.keras",
+        "training.json",
+    }
+    assert Training.load(directory / "model") == training
+    assert not (directory / "checkpoints").exists()
+
+
+def test_the_record_says_what_was_trained_on_what(
+    trained: tuple[Training, Path],
+    development: Path,
+    random: TrainConfig,
+    undisturbed: tuple[str, list[Epoch]],
 ) -> None:
-    model, _ = fit(*splits, random, lambda _: None)
+    training, _ = trained
+    info = read_info(development)
 
-    assert weights_digest(model) == undisturbed[0]
+    assert (training.recipe, training.seed) == ("mine", random.seed)
+    assert TrainConfig.model_validate(training.config) == random
+    assert (training.dataset_name, training.dataset_digest) == ("bands", info.digest)
+    last = training.history[-1]
+    assert (training.validation_accuracy, training.validation_loss) == (last.val_accuracy, last.val_loss)
+    assert training.seconds == sum(epoch.seconds for epoch in training.history)
+    assert training.images_per_second == pytest.approx(2 * 320 / training.seconds)
+    assert training.weights_digest == undisturbed[0]
+
+
+def test_the_saved_model_is_the_one_that_was_scored(
+    trained: tuple[Training, Path], splits: tuple[Split, Split]
+) -> None:
+    training, directory = trained
+
+    model = keras.models.load_model(directory / "model" / "model.keras")
+
+    assert weights_digest(model) == training.weights_digest
+    assert model.count_params() == training.parameters
+    assert not model.compiled
+    images, labels = splits[1].images, splits[1].labels
+    probabilities = np.asarray(model(images))
+    loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    assert (probabilities.argmax(axis=1) == labels).mean() == pytest.approx(training.validation_accuracy)
+    assert loss == pytest.approx(training.validation_loss, rel=1e-5)
+
+
+def test_an_interrupted_training_is_taken_up_by_the_same_configuration_only(
+    development: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "0")
+    reported: list[float] = []
+
+    def run(config: TrainConfig, until: int) -> list[float]:
+        reported.clear()
+
+        def on_epoch(epoch: Epoch) -> None:
+            if len(reported) == until:
+                raise InterruptedError
+            reported.append(epoch.epoch)
+
+        fit_model(
+            development,
+            config,
+            recipe="mine",
+            target=tmp_path / "model",
+            on_epoch=on_epoch,
+            checkpoints=str(tmp_path / "checkpoints"),
+        )
+        return reported
+
+    with pytest.raises(InterruptedError):
+        run(small, until=1)
+
+    assert not (tmp_path / "model").exists()
+    assert run(small.differing(epochs=1), until=9) == [1]
+    assert run(small, until=9) == [2]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_training_that_is_refused_leaves_nothing(
+    development: Path, small: TrainConfig, tmp_path: Path
+) -> None:
+    refused = small.differing(batch_size=321)
+
+    with pytest.raises(PipelineError, match="batch_size cannot exceed"):
+        fit_model(
+            development,
+            refused,
+            recipe="mine",
+            target=tmp_path / "model",
+            on_epoch=lambda _: None,
+            checkpoints=str(tmp_path / "checkpoints"),
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"dataset\.json does not exist"):
+        fit_model(tmp_path, TrainConfig(), recipe="seed", target=tmp_path / "model", on_epoch=lambda _: None)
 
 
 def test_another_process_gives_the_same_model(development: Path, random: TrainConfig, tmp_path: Path) -> None:
@@ -34,68 +142,34 @@ def test_another_process_gives_the_same_model(development: Path, random: TrainCo
 def _digest_of_another_process(development: Path, config: TrainConfig, target: Path) -> str:
     code = (
         "from pathlib import Path; from components.common.plan.training import TrainConfig; "
-        "from components.train.train import train; "
+        "from components.train.fit import fit_model; "
         f"config = TrainConfig.model_validate_json({config.model_dump_json()!r}); "
-        f"print(train(Path({str(development)!r}), config, 'mine', Path({str(target)!r}), print).weights_digest)"
+        f"training = fit_model(Path({str(development)!r}), config, recipe='mine', target=Path({str(target)!r}), "
+        "on_epoch=print); print(training.weights_digest)"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return finished.stdout.split()[-1]
 
 
-def test_the_seed_decides_where_a_training_starts(splits: Splits, small: TrainConfig) -> None:
-    standing_still = small.differing(seed=5, learning_rate=1e-30, epochs=1)
-
-    model, _ = fit(*splits, standing_still, lambda _: None)
-
-    keras.utils.set_random_seed(5)
-    for found, expected in zip(model.get_weights(), build_model(small).get_weights(), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-20)
+def _model(kernel: list[list[float]], dtype: str = "float32") -> keras.Model:
+    dense = keras.layers.Dense(len(kernel[0]), use_bias=False, dtype=dtype)
+    model = keras.Sequential([keras.Input((len(kernel),)), dense])
+    dense.set_weights([np.array(kernel)])
+    return model
 
 
-@pytest.mark.parametrize("compiled_loop", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
-def test_learns_an_easy_problem_and_reports_every_epoch(
-    splits: Splits, small: TrainConfig, compiled_loop: bool, optimizer: str
-) -> None:
-    reported: list[Epoch] = []
-    rate = {"adam": 0.003, "sgd": 0.03, "muon": 0.05}[optimizer]
-    small = small.differing(compiled_loop=compiled_loop, optimizer=optimizer, learning_rate=rate)
-
-    # 10 steps an epoch.
-    model, history = fit(*splits, small.differing(epochs=1, min_steps=41), reported.append)
-
-    assert history == reported
-    assert [epoch.epoch for epoch in history] == pytest.approx([1, 2, 3, 4.1], abs=0.11)
-    first, last = history[0], history[-1]
-    assert min(last.accuracy, last.val_accuracy) > 0.95
-    assert last.loss < first.loss
-    assert last.val_loss < first.val_loss
-    predicted = model.predict_on_batch(splits[1].images).argmax(axis=1)
-    assert float((predicted == splits[1].labels).mean()) == pytest.approx(last.val_accuracy)
+def test_equal_weights_have_equal_digests() -> None:
+    assert weights_digest(_model([[1, 2], [3, 4]])) == weights_digest(_model([[1, 2], [3, 4]]))
 
 
-def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig) -> None:
-    one = Split(splits[0].images[:1], splits[0].labels[:1])
+def test_values_order_shape_and_type_are_told_apart() -> None:
+    models = [
+        _model([[1, 2], [3, 4]]),
+        _model([[1, 2], [3, 4.000001]]),
+        _model([[1, 3], [2, 4]]),
+        _model([[1, 2, 3, 4]]),
+        _model([[1], [2], [3], [4]]),
+        _model([[1, 2], [3, 4]], dtype="float64"),
+    ]
 
-    _, history = fit(one, one, small.differing(batch_size=1, epochs=1), lambda _: None)
-
-    assert len(history) == 1
-
-
-def test_a_batch_larger_than_the_data_is_refused(splits: Splits, small: TrainConfig) -> None:
-    with pytest.raises(
-        PipelineError, match=r"^batch_size cannot exceed the 320 training images but got 321\.$"
-    ):
-        fit(*splits, small.differing(batch_size=321), lambda _: None)
-
-
-def test_a_training_that_diverges_is_refused(splits: Splits, small: TrainConfig) -> None:
-    reported: list[Epoch] = []
-
-    with pytest.raises(
-        PipelineError,
-        match=r"^the loss must stay finite but was (nan|inf) before step \d+ of 20: lower learning_rate \(1e\+30\)\.$",
-    ):
-        fit(*splits, small.differing(optimizer="sgd", learning_rate=1e30), reported.append)
-
-    assert reported == []
+    assert len({weights_digest(model) for model in models}) == len(models)

@@ -1,62 +1,43 @@
-import importlib
+import os
+import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
 
-from components.train import runtime
-from components.train.runtime import dtype_policy, shards_of, start_tensorflow
+from components.train.runtime import start_tensorflow
+
+IMPORTS = """
+import sys
+import components.train.step, components.tune.step
+print([name for name in ("keras", "tensorflow") if name in sys.modules])
+"""
 
 
-@pytest.mark.parametrize(("named", "policy"), [("float32", "float32"), ("bfloat16", "mixed_bfloat16")])
-def test_a_named_precision_is_taken(named: str, policy: str) -> None:
-    assert dtype_policy(named) == policy
+def test_a_started_tensorflow_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf.constant(1) + 1
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads + 4))
 
-
-@pytest.mark.parametrize(
-    ("on_gpu", "on_cpu", "policy"),
-    [
-        (False, False, "float32"),
-        (False, True, "mixed_bfloat16"),
-        (True, False, "mixed_bfloat16"),
-    ],
-)
-def test_auto_takes_bfloat16_where_it_is_native(
-    on_gpu: bool, on_cpu: bool, policy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["GPU:0"] if on_gpu else [])
-    monkeypatch.setattr(
-        tf.config.experimental, "get_device_details", lambda _: {"compute_capability": (8, 0)}
-    )
-    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: on_cpu)
-
-    assert dtype_policy("auto") == policy
-
-
-def test_a_gpu_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["GPU:0"])
-    monkeypatch.setattr(
-        tf.config.experimental, "get_device_details", lambda _: {"compute_capability": (7, 5)}
-    )
-    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: True)
-
-    assert dtype_policy("auto") == "float32"
-
-
-@pytest.mark.parametrize(
-    ("cores", "batch_size", "shards"),
-    [(1, 256, 1), (2, 256, 2), (2, 64, 1), (2, 129, 1), (8, 256, 4), (3, 256, 2), (6, 384, 6)],
-)
-def test_a_batch_is_split_evenly_and_not_too_small(
-    cores: int, batch_size: int, shards: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
-
-    assert shards_of(batch_size) == shards
-
-
-def test_a_started_tensorflow_keeps_its_threads_and_every_module_can_be_imported() -> None:
     start_tensorflow(shards=2)
 
-    assert None not in sys.modules.values()
-    assert importlib.import_module("matplotlib")
+    assert tf.config.threading.get_intra_op_parallelism_threads() == threads
+
+
+def test_several_shards_turn_onednn_on_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    start_tensorflow(shards=2)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    start_tensorflow(shards=1)
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
+
+    start_tensorflow(shards=2)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
+def test_the_steps_do_not_import_tensorflow_before_a_training_sets_its_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

@@ -68,7 +68,7 @@ def test_further_seeds_leave_the_model_as_it_is_and_lie_beside_it(development: P
         ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'."),
         ({"overrides": '{"dropout": 2}'}, "training option dropout: input should be less than 1 but got 2."),
         ({"options": {"batch_size": 400}}, "batch_size cannot exceed the 320 training images but got 400."),
-        ({"gpu_count": "99"}, "the step asks for 99 nvidia.com/gpu but TensorFlow sees"),
+        ({"gpu_count": "99"}, "the step asks for 99 GPUs but TensorFlow sees"),
     ],
 )
 def test_a_mistake_ends_the_process_in_one_line(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.common.plan.training import TrainConfig
-from components.tune.choice import Choice, choose
+from components.tune.choice import Choice, choose_configuration
 
 BASELINE = TrainConfig(filters=((8,),), learning_rate=0.001, batch_size=64)
 BETTER = {"dropout": 0.1}
@@ -13,7 +13,7 @@ BETTER = {"dropout": 0.1}
 
 def _choose(accuracies: dict[int, list[float]], **options: dict[str, Any]) -> Choice:
     changes = {trial: options.get(f"of_{trial}", BETTER) for trial in accuracies if trial}
-    return choose(BASELINE, changes, accuracies, trials=9)
+    return choose_configuration(BASELINE, changes, accuracies, trials=9)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,15 @@ ALL = [*HISTORY, "Parameter importance", "Parallel coordinates"]
 
 def _choice(overrides: dict[str, object]) -> Choice:
     contenders = [Contender(0, {}, [0.9, 0.9]), Contender(1, overrides, [0.94, 0.96])]
-    return Choice(1, 0.95, 0.9, 2, overrides, contenders, noise=0.01)
+    return Choice(
+        trial=1,
+        validation_accuracy=0.95,
+        baseline_validation_accuracy=0.9,
+        trials=2,
+        overrides=overrides,
+        contenders=contenders,
+        noise=0.01,
+    )
 
 
 @pytest.fixture

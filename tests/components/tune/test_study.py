@@ -117,6 +117,7 @@ def test_a_storage_that_does_not_open_is_refused_in_one_line(
         storage()
 
     message = str(refused.value)
-    assert message.startswith(f"OPTUNA_STORAGE must be a storage that opens but '{shown}' does not: ")
+    assert message.startswith(f"OPTUNA_STORAGE must be a storage that opens but '{shown}' does not (")
+    assert message.endswith("): start the database or create the directory, or correct the address.")
     assert "\n" not in message
     assert "pass" not in message

@@ -1,5 +1,6 @@
 """The search itself: in this process, and in several of which one is killed."""
 
+import json
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components.common.data.dataset import Split, open_split
@@ -16,7 +18,8 @@ from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
 from components.common.tracking.outbox import Outbox
 from components.common.tracking.run import TrackedRun
-from components.train.trainer import Trainer
+from components.train.autosave import TERMINATED, Autosave
+from components.train.session import Session
 from components.tune import trials
 from components.tune.halving import Leg
 from components.tune.study import SearchRecord, claims, create_study, open_study
@@ -83,10 +86,9 @@ def test_a_paused_trial_goes_on_where_it_stood(
 
     record = SearchRecord(open_study("run"))
     trained = config.differing(**record.options(1))
-    trainer = Trainer(open_split(development, "train"), open_split(development, "validation"), trained)
-    while trainer.step < trainer.steps:
-        trainer.advance(trainer.steps)
-    undisturbed = trainer.score()
+    session = Session(open_split(development, "train"), open_split(development, "validation"), trained)
+    session.run_until(session.steps)
+    undisturbed = session.score()
     told = run.runs["trial 1"].told
     assert (told["val_loss 100"], told["val_accuracy 100"]) == (
         undisturbed.val_loss,
@@ -105,18 +107,46 @@ def test_the_best_of_the_paused_trials_stays_in_memory(
 ) -> None:
     built: list[TrainConfig] = []
 
-    class Counted(Trainer):
+    class Counted(Session):
         def __init__(self, train: Split, validation: Split, config: TrainConfig) -> None:
             built.append(config)
             super().__init__(train, validation, config)
 
-    monkeypatch.setattr(trials, "Trainer", Counted)
+    monkeypatch.setattr(trials, "Session", Counted)
     monkeypatch.setattr(trials, "IN_MEMORY", 1)
     create_study("run", baseline, SPACE, trials=5, seeds=0, seed=0)
 
     # Four legs, and the best trial's second one without a state to go on from.
     assert _worker(baseline, development, RecordedRun(), None).work() == 5
     assert len(built) == 4
+
+
+@pytest.mark.usefixtures("journal")
+def test_sigterm_saves_the_trial_and_another_worker_goes_on(
+    baseline: Training, development: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminated(Session):
+        def run_until(self, step: int, autosave: Autosave | None = None) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            super().run_until(step, autosave)
+
+    monkeypatch.setattr(trials, "Session", Terminated)
+    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    run, states = RecordedRun(), str(tmp_path / "states")
+
+    # The first leg takes one step and ends before SIGTERM takes effect; the second is stopped after its first epoch.
+    for outcome in [("paused", "FINISHED"), ("interrupted", "KILLED")]:
+        with pytest.raises(SystemExit) as ended:
+            _worker(baseline, development, run, states).work()
+
+        told = run.runs["trial 1"].told
+        assert (ended.value.code, told["outcome"], told["status"]) == (TERMINATED, *outcome)
+        assert SearchRecord(open_study("run")).known()[1].scores.keys() == {0}
+    with np.load(Path(states, "trial-1.npz")) as state:
+        assert json.loads(str(list(state.values())[-1]))["step"] == 5
+    monkeypatch.setattr(trials, "Session", Session)
+    assert _worker(baseline, development, run, states).work() == 2
+    assert (told["outcome"], told["status"]) == ("complete", "FINISHED")
 
 
 @pytest.mark.usefixtures("journal")

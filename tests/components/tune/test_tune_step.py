@@ -107,4 +107,4 @@ def test_gpus_that_are_missing_stop_the_search(
     with pytest.raises(SystemExit):
         search_step(development, model, "run", "99", "nvidia.com/gpu")
 
-    assert "error: the step asks for 99 nvidia.com/gpu" in capsys.readouterr().out
+    assert "error: the step asks for 99 GPUs" in capsys.readouterr().out

@@ -38,9 +38,9 @@ TRAIN = """
 import sys
 from pathlib import Path
 from components.common.plan.training import TrainConfig
-from components.train.train import train
+from components.train.fit import fit_model
 config = TrainConfig(filters=((8,),), dense_units=32, epochs=4, learning_rate=0.003)
-train(Path(sys.argv[1]), config, "seed", Path(sys.argv[2]), lambda _: None)
+fit_model(Path(sys.argv[1]), config, recipe="seed", target=Path(sys.argv[2]), on_epoch=lambda _: None)
 """
 
 

@@ -5,7 +5,7 @@ from pipelines.local.progress import Progress
 INGESTED = "    [ingest] digits from sklearn.datasets.load_digits: 1442 training images\n"
 TRACEBACK = """\
     Traceback (most recent call last):
-      File "/app/components/train/train.py", line 53, in train
+      File "/app/components/train/fit.py", line 53, in fit_model
         model.save(target / MODEL_FILE, include_optimizer=False)
     NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`
     

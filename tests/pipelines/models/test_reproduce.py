@@ -8,7 +8,7 @@ from components.common.errors import PipelineError
 from components.common.plan.training import TrainConfig
 from components.ingest.collect import IngestConfig, ingest
 from components.preprocess.prepare import PreprocessConfig, preprocess
-from components.train.train import train
+from components.train.fit import fit_model
 from pipelines.local.platform import Platform
 from pipelines.models.reproduce import reproduce
 
@@ -27,7 +27,9 @@ def tags(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         tmp_path / "dev",
         tmp_path / "test",
     )
-    training = train(tmp_path / "dev", CONFIG, "seed", tmp_path / "model", lambda _: None)
+    training = fit_model(
+        tmp_path / "dev", CONFIG, recipe="seed", target=tmp_path / "model", on_epoch=lambda _: None
+    )
     return {
         "dataset": raw.name,
         "raw_files": json.dumps(raw.files),

@@ -14,7 +14,7 @@ import json, sys
 import tensorflow as tf
 from pathlib import Path
 from components.common.data.dataset import open_split
-from components.train import runtime, trainer
+from components.train import session
 from components.common.plan.training import TrainConfig
 
 development, config, replicas = Path(sys.argv[1]), TrainConfig.model_validate_json(sys.argv[2]), int(sys.argv[3])
@@ -23,10 +23,9 @@ tf.config.set_logical_device_configuration(
 )
 if replicas > 1:
     devices = [f"CPU:{number}" for number in range(replicas)]
-    trainer.strategy = lambda: tf.distribute.MirroredStrategy(devices)
-training = trainer.Trainer(open_split(development, "train"), open_split(development, "validation"), config)
-while training.step < training.steps:
-    training.advance(training.steps)
+    session.strategy = lambda: tf.distribute.MirroredStrategy(devices)
+training = session.Session(open_split(development, "train"), open_split(development, "validation"), config)
+training.run_until(training.steps)
 epoch = training.score()
 machine = [training.runtime["shards"], training.runtime["intra_op_threads"]]
 print(json.dumps([*machine, epoch.loss, epoch.val_loss, epoch.accuracy]))

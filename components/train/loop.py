@@ -1,0 +1,142 @@
+"""Training loops: Keras's `fit`, and many steps in one compiled function."""
+
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.plan.training import TrainConfig
+from components.train.augment import augment
+from components.train.devices import shards_of, visible_gpus
+from components.train.order import BatchOrder
+from components.train.scoring import right_answers
+
+
+class Loop(Protocol):
+    """A way to train a model step by step."""
+
+    def run(self, first: int, last: int) -> tuple[float, float]:
+        """Train from step `first` up to `last`, exclusive.
+
+        Returns:
+            The sums of the loss and of right answers over the images of these steps.
+        """
+
+
+class KerasLoop:
+    """Training by Keras's `fit`, one batch a step, as in the tutorial.
+
+    Args:
+        model: A compiled model.
+        order: Batches by step.
+        config: Options of the training.
+    """
+
+    def __init__(self, model: keras.Model, order: BatchOrder, config: TrainConfig) -> None:
+        self._model, self._order, self._config = model, order, config
+
+    def run(self, first: int, last: int) -> tuple[float, float]:
+        batches = tf.data.Dataset.range(first, last).map(self._augmented_batch).prefetch(4)
+        history = self._model.fit(batches, shuffle=False, verbose=0).history
+        images = (last - first) * self._config.batch_size
+        return history["loss"][0] * images, history["accuracy"][0] * images
+
+    def _augmented_batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(self._read, [step], [tf.uint8, tf.uint8], stateful=False)
+        images = tf.ensure_shape(images, (self._config.batch_size, *IMAGE_SHAPE))
+        labels = tf.one_hot(tf.ensure_shape(labels, (self._config.batch_size,)), CLASSES)
+        return augment(images, self._config.augmentation, tf.stack([step, self._config.seed])), labels
+
+    def _read(self, step: int) -> tuple[Any, Any]:
+        images, labels = self._order.batches(step, step + 1)
+        return images[0], labels[0]
+
+
+class CompiledLoop:
+    """Training of many steps in one call of one compiled function.
+
+    On a processor each batch is split into shards, whose gradients are computed side by side and averaged. On several
+    GPUs each replica takes its part of the batch. Batch normalization sees one shard at a time.
+
+    Args:
+        model: A compiled model, made in the scope of `strategy`.
+        order: Batches by step.
+        config: Options of the training.
+        strategy: Devices to train on.
+    """
+
+    def __init__(
+        self, model: keras.Model, order: BatchOrder, config: TrainConfig, strategy: tf.distribute.Strategy
+    ) -> None:
+        self._model, self._order, self._config, self._strategy = model, order, config, strategy
+        self._shards = 1 if visible_gpus() else shards_of(config.batch_size)
+        self._variables = [variable.value for variable in model.trainable_variables]
+        # XLA pays on a GPU; on a processor it halves the speed.
+        self._compiled_gradients = tf.function(
+            self._gradients, autograph=False, jit_compile=bool(visible_gpus()) or None
+        )
+        self._compiled_augment = tf.function(self._augment, autograph=False)
+        self._compiled_chunk = tf.function(
+            self._chunk,
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec((None, config.batch_size, *IMAGE_SHAPE), tf.uint8),
+                tf.TensorSpec((None, config.batch_size), tf.uint8),
+                tf.TensorSpec((), tf.int64),
+            ],
+        )
+
+    def run(self, first: int, last: int) -> tuple[float, float]:
+        loss, hits = self._compiled_chunk(*self._order.batches(first, last), first)
+        return float(loss), float(hits)
+
+    def _chunk(self, images: tf.Tensor, labels: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Train on steps x B images; return the sums of loss and right answers."""
+
+        def body(number: tf.Tensor, loss: tf.Tensor, hits: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            results = self._strategy.run(self._step, (images[number], labels[number], first + number))
+            add = [self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in results]
+            return number + 1, loss + add[0], hits + add[1]
+
+        count = tf.shape(images, tf.int64)[0]
+        start = (tf.constant(0, tf.int64), tf.constant(0.0), tf.constant(0.0))
+        _, loss, hits = tf.while_loop(lambda number, *_: number < count, body, start)
+        return loss, hits
+
+    def _step(self, images: tf.Tensor, labels: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take one optimizer step on a batch; each replica sees the whole batch and takes its part."""
+        replica = tf.distribute.get_replica_context()
+        parts = self._shards * replica.num_replicas_in_sync
+        size = self._config.batch_size // parts
+        results = []
+        for shard in range(self._shards):
+            part = replica.replica_id_in_sync_group * self._shards + shard
+            seed = tf.stack([number, tf.cast(self._config.seed * parts + part, tf.int64)])
+            augmented = self._compiled_augment(_slice(images, part * size, size), seed)
+            results.append(self._compiled_gradients(augmented, _slice(labels, part * size, size)))
+        losses, hits, *summed = [tf.add_n(values) for values in zip(*results, strict=True)]
+        # Keras divides a loss by the number of replicas, and its optimizers add the replicas' gradients.
+        gradients = [gradient / self._shards for gradient in summed]
+        self._model.optimizer.apply(gradients, self._model.trainable_variables)
+        return losses * size * replica.num_replicas_in_sync, hits
+
+    def _augment(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return augment(images, self._config.augmentation, seed)
+
+    def _gradients(self, images: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
+        """Return the mean loss, the number of right answers, and the gradient of each trainable variable."""
+        with tf.GradientTape() as tape:
+            probabilities = self._model(images, training=True)
+            loss = self._model.loss(tf.one_hot(labels, CLASSES), probabilities)
+        hits = tf.reduce_sum(right_answers(probabilities, labels))
+        return [loss, hits, *tape.gradient(loss, self._variables)]
+
+
+def _slice(array: tf.Tensor, begin: Any, size: int) -> tf.Tensor:
+    part = (
+        tf.strided_slice(array, [begin], [begin + size])
+        if isinstance(begin, int)
+        else array[begin : begin + size]
+    )
+    return tf.ensure_shape(part, (size, *array.shape[1:]))
