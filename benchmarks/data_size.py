@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
-from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.dataset import DatasetInfo, Split, open_split, write_splits
 
 TIMES = 10
 ROUNDS = 2
@@ -65,6 +65,7 @@ def tile(development: Path, target: Path, times: int) -> None:
     for number in range(times):
         images[number * count : (number + 1) * count] = train.images
     splits = {"train": Split(images, np.tile(train.labels, times)), "validation": validation}
-    write_splits(target, splits, name="tiled", source="benchmark", version="", split_seed=0)
+    info = DatasetInfo.load(development)
+    write_splits(target, splits, raw=info.raw, split=info.split, test_digest=info.test_digest)
     del images
     scratch.unlink()

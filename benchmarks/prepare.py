@@ -1,6 +1,5 @@
 """The data of a benchmark, by the project's own ingest and preprocess."""
 
-import os
 from pathlib import Path
 
 from benchmarks.process import call
@@ -17,11 +16,13 @@ def prepare(work: Path, data: str) -> tuple[Path, Path]:
 
 def write(data: str, directory: str) -> None:
     """Bring the data in: "digits", or "mnist" from MNIST_DATA_URI or a public mirror."""
+    from components.common.plan.run import DataPlan
+    from components.common.settings import settings
     from components.common.storage.address import absolute_uri
-    from components.ingest.collect import IngestConfig, ingest
-    from components.preprocess.prepare import PreprocessConfig, preprocess
+    from components.ingest.collect import collect_data
+    from components.preprocess.prepare import prepare_splits
 
-    named = os.environ.get("MNIST_DATA_URI")
-    target = Path(directory)
-    ingest(IngestConfig(absolute_uri(named) if named and data == "mnist" else data), target / "raw")
-    preprocess(target / "raw", PreprocessConfig(), target / "development", target / "test")
+    named, target = settings().mnist_data_uri, Path(directory)
+    plan = DataPlan(source=absolute_uri(named) if named and data == "mnist" else data)
+    collect_data(plan, target / "raw")
+    prepare_splits(target / "raw", plan, development=target / "development", test=target / "test")

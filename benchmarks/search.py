@@ -8,9 +8,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.dataset import DatasetInfo, Split, open_split, write_splits
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
+from components.common.plan.resolve import resolve
+from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
 from components.train.devices import cores
 from components.train.runtime import start_tensorflow
@@ -28,7 +30,8 @@ def take(development: str, images: int, target: str) -> None:
     train, validation = open_split(Path(development), "train"), open_split(Path(development), "validation")
     few = Split(train.images[:images], train.labels[:images])
     splits = {"train": few, "validation": validation}
-    write_splits(Path(target), splits, name="few", source=development, version="1", split_seed=0)
+    info = DatasetInfo.load(Path(development))
+    write_splits(Path(target), splits, raw=info.raw, split=info.split, test_digest=info.test_digest)
 
 
 def train_random(development: str, configurations: int, seed: int) -> list[tuple[float, float]]:
@@ -40,7 +43,7 @@ def train_random(development: str, configurations: int, seed: int) -> list[tuple
 
     splits = open_split(Path(development), "train"), open_split(Path(development), "validation")
     recipe = RECIPES["fast"].differing(seed=seed)
-    space = distributions({}, recipe)
+    space = distributions(SEARCH_SPACE, recipe)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     start_tensorflow(shards=cores())
 
@@ -62,11 +65,11 @@ def search(development: str, baseline: str, configurations: int, seed: int) -> t
     Returns:
         The best accuracy of the configurations, the baseline not among them, and the processor seconds.
     """
-    study = create_study(STUDY, Training.load(Path(baseline)), {}, configurations + 1, 0, seed)
+    study = create_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, configurations + 1, 0, seed)
     start_tensorflow(shards=cores())
 
     def work() -> float:
-        search_step(Path(development), Path(baseline), STUDY, "0", "nvidia.com/gpu")
+        search_step(resolve([], run_id=STUDY).plan, Path(development), Path(baseline))
         record = SearchRecord(study)
         return max(known.scores.get(LAST, 0.0) for known in record.known().values())
 

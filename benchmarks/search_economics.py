@@ -1,13 +1,13 @@
 """The search against random search over full trainings; `search.py` runs the trainings of both."""
 
 import math
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
+from components.common.settings import environment
 
 REPETITIONS = 10
 CONFIGURATIONS = 24
@@ -41,11 +41,9 @@ def measure(setting: Setting, _: Results) -> Result:
     for seed in range(seeds):
         baseline = str(setting.work / f"baseline-{seed}")
         journal = str(setting.work / f"{seed}.journal")
-        environment = {**os.environ, "OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""}
+        given = environment({"OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""})
         trained = call("benchmarks.training:train_once", few, "fast", {"seed": seed}, baseline).value
-        found = call(
-            "benchmarks.search:search", few, baseline, configurations, seed, environment=environment
-        ).value
+        found = call("benchmarks.search:search", few, baseline, configurations, seed, environment=given).value
         random = call("benchmarks.search:train_random", few, configurations, seed).value
         repetitions.append(Repetition(trained["validation_accuracy"], found, random))
     rows, times_cheaper = compare(repetitions, configurations)

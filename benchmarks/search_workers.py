@@ -1,6 +1,5 @@
 """What a second worker brings to a search: workers of one core each share one study."""
 
-import os
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
+from components.common.settings import environment
 
 STUDY = "workers"
 TRIALS = 9
@@ -24,18 +24,13 @@ def measure(setting: Setting, _: Results) -> Result:
     for number in range(1 if setting.quick else ROUNDS):
         for count, own in seconds.items():
             journal = str(setting.work / f"{number}-{count}.journal")
-            environment = {
-                **os.environ,
-                "OPTUNA_STORAGE": journal,
-                "OMP_NUM_THREADS": "1",
-                "CHECKPOINT_DIR": "",
-            }
-            call("benchmarks.search_workers:open_search", baseline, environment=environment)
+            given = environment({"OPTUNA_STORAGE": journal, "OMP_NUM_THREADS": "1", "CHECKPOINT_DIR": ""})
+            call("benchmarks.search_workers:open_search", baseline, environment=given)
             with ThreadPoolExecutor(count) as pool:
                 started = time.perf_counter()
                 ended = [
                     pool.submit(
-                        call, "benchmarks.search_workers:work", development, baseline, environment=environment
+                        call, "benchmarks.search_workers:work", development, baseline, environment=given
                     )
                     for _worker in range(count)
                 ]
@@ -66,12 +61,14 @@ def measure(setting: Setting, _: Results) -> Result:
 
 def open_search(baseline: str) -> None:
     from components.common.model.training_record import Training
+    from components.common.plan.space import SEARCH_SPACE
     from components.tune.study import create_study
 
-    create_study(STUDY, Training.load(Path(baseline)), {}, TRIALS, 1, 0)
+    create_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0)
 
 
 def work(development: str, baseline: str) -> int:
+    from components.common.plan.resolve import resolve
     from components.tune.step import search_step
 
-    return search_step(Path(development), Path(baseline), STUDY, "0", "nvidia.com/gpu")
+    return search_step(resolve([], run_id=STUDY).plan, Path(development), Path(baseline))

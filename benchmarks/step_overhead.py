@@ -1,20 +1,17 @@
 """What the DAG costs a step: the pipeline against its steps' functions, called one after the other in one process."""
 
 import json
-import os
 import statistics
 from pathlib import Path
-from typing import Any
 
 from benchmarks.process import call
 from benchmarks.setting import Result, Results, Setting
+from components.common.settings import environment
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
 
 TRIALS = 2
-SEEDS = 1
-MIN_ACCURACY = 0.0
-EXPERIMENT = "step-overhead"
+OPTIONS = {"search.seeds": 1, "gate.min_accuracy": 0.0, "registry.experiment": "step-overhead"}
 ROUNDS = 2
 
 
@@ -23,12 +20,10 @@ def measure(setting: Setting, _: Results) -> Result:
     seconds: dict[str, list[float]] = {"DAG": [], "one process": []}
     steps = 0
     with embedded_platform(Home(work / "home")) as platform:
-        environment = {**os.environ, **platform.environment}
+        given = environment(platform.environment)
         for number in range(1 if setting.quick else ROUNDS):
-            dag = call("benchmarks.step_overhead:as_dag", str(work), number, environment=environment)
-            direct = call(
-                "benchmarks.step_overhead:in_one_process", str(work), number, environment=environment
-            )
+            dag = call("benchmarks.step_overhead:as_dag", str(work), number, environment=given)
+            direct = call("benchmarks.step_overhead:in_one_process", str(work), number, environment=given)
             seconds["DAG"].append(dag.seconds)
             seconds["one process"].append(direct.seconds)
             steps = direct.value
@@ -53,22 +48,17 @@ def measure(setting: Setting, _: Results) -> Result:
 def as_dag(work: str, number: int) -> None:
     from pipelines.local.execute import main
 
-    arguments = {
-        "data": "digits",
-        "trials": TRIALS,
-        "tuning_seeds": SEEDS,
-        "min_accuracy": MIN_ACCURACY,
-        "experiment_name": EXPERIMENT,
-        "model_name": f"dag-{number}",
-    }
+    options = OPTIONS | {"registry.model": f"dag-{number}"}
+    arguments = {"data": "digits", "trials": TRIALS, "options": options}
     if main(json.dumps(arguments), f"{work}/dag-{number}"):
         raise RuntimeError("the pipeline failed")
 
 
 def in_one_process(work: str, number: int) -> int:
     """Call the steps in the DAG's order; return how many they are."""
+    from components.common.plan.run import RunPlan
+    from components.evaluate.judge import EvaluationInputs
     from components.evaluate.step import evaluate_step, gate_step
-    from components.ingest.collect import IngestConfig
     from components.ingest.step import ingest_step
     from components.preprocess.step import preprocess_step
     from components.register.check_step import check_changes_step
@@ -77,22 +67,28 @@ def in_one_process(work: str, number: int) -> int:
     from components.tune.step import choose_step, open_study_step, search_step
 
     at, name = Path(work, f"direct-{number}"), f"direct-{number}"
-    zeros: dict[str, Any] = {"epochs": 0, "batch_size": 0, "learning_rate": 0.0, "seed": 0}
-    gpu = ("0", "nvidia.com/gpu")
-    data, baseline, tuned = at / "development", at / "baseline", at / "tuned"
-    ingest_step(IngestConfig("digits"), name, name, EXPERIMENT, name, at / "raw")
-    preprocess_step(at / "raw", name, 23, False, 1.0, data, at / "test")
-    check_changes_step(data, name, name, False, {})
-    train_step(data, name, "train-baseline", "fast", zeros, "{}", *gpu, baseline)
-    open_study_step(baseline, name, TRIALS, 1, SEEDS, 0, {})
-    search_step(data, baseline, name, *gpu)
-    choice = choose_step(baseline, name, at / "choice.json", at / "search.html")
-    train_step(data, name, "train-tuned", "fast", zeros, json.dumps(choice.overrides), *gpu, tuned)
-    evaluate_step(
-        at / "test", data, baseline, tuned, name, name, MIN_ACCURACY, at / "evaluation", at / "candidate"
+    data, test, baseline, tuned = at / "development", at / "test", at / "baseline", at / "tuned"
+    ingest_step(
+        {"data.source": "digits", "recipe": "fast", "search.trials": TRIALS},
+        OPTIONS | {"registry.model": name},
+        run_id=name,
+        run_name=name,
+        gpu_count="0",
+        plan_target=at / "plan",
+        raw_target=at / "raw",
     )
-    if gate_step(at / "evaluation", name) != "register":
+    plan = RunPlan.load(at / "plan")
+    preprocess_step(plan, at / "raw", development=data, test=test)
+    check_changes_step(plan, data)
+    train_step(plan, data, role="baseline", overrides="{}", target=baseline)
+    open_study_step(plan, baseline)
+    search_step(plan, data, baseline)
+    choice = choose_step(plan, baseline, configuration=at / "choice.json", page=at / "search.html")
+    train_step(plan, data, role="tuned", overrides=json.dumps(choice.overrides), target=tuned)
+    inputs = EvaluationInputs(test=test, development=data, baseline=baseline, tuned=tuned)
+    evaluate_step(plan, inputs, target=at / "evaluation", candidate=at / "candidate")
+    if gate_step(plan, at / "evaluation") != "register":
         raise RuntimeError("the gate refused the model")
-    register_step(at / "candidate", at / "evaluation", name, name)
+    register_step(plan, candidate=at / "candidate", evaluation=at / "evaluation")
     close_run_step(name, "SUCCEEDED", "")
     return 12

@@ -1,6 +1,5 @@
 """What tracking costs a training: recipe fast with a live embedded MLflow, and without any."""
 
-import os
 import statistics
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
+from components.common.settings import environment, settings
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
 
@@ -17,13 +17,13 @@ ROUNDS = 3
 def measure(setting: Setting, _: Results) -> Result:
     ways: dict[str, list[dict[str, float]]] = {"without MLflow": [], "with MLflow": []}
     with embedded_platform(Home(setting.work / "home")) as platform:
-        untracked = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        untracked = {key: value for key, value in environment().items() if not key.startswith("MLFLOW_")}
         environments = (untracked, {**untracked, **platform.environment, "CHECKPOINT_DIR": ""})
         for number in range(1 if setting.quick else ROUNDS):
-            for (way, runs), environment in zip(ways.items(), environments, strict=True):
+            for (way, runs), given in zip(ways.items(), environments, strict=True):
                 target = str(setting.work / f"{way}-{number}")
                 arguments = (str(setting.development), f"tracking-{number}", target)
-                ended = call("benchmarks.tracking_cost:train_tracked", *arguments, environment=environment)
+                ended = call("benchmarks.tracking_cost:train_tracked", *arguments, environment=given)
                 runs.append({**ended.value, "process": ended.seconds})
     rows = []
     for way, runs in ways.items():
@@ -47,7 +47,6 @@ def measure(setting: Setting, _: Results) -> Result:
 
 def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[str, float]:
     """Train as the step does, and return the seconds of the training and of its callbacks."""
-    from components.common.data.dataset import read_info
     from components.common.model.training_record import Epoch
     from components.common.plan.training import RECIPES
     from components.common.tracking.run import open_pipeline_run, step_run
@@ -55,13 +54,12 @@ def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[s
     from components.train.step import narrator
 
     config: Any = RECIPES["fast"]
-    scorings = len(config.milestones(read_info(Path(development)).counts["train"]))
     open_pipeline_run(pipeline_run_id, pipeline_run_id, "tracking-cost")
     in_callbacks = 0.0
     with step_run(pipeline_run_id, "train-baseline") as run:
-        if bool(run.run_id) != ("MLFLOW_TRACKING_URI" in os.environ):
+        if bool(run.run_id) != bool(settings().mlflow_tracking_uri):
             raise RuntimeError("MLflow did not open the run")
-        narrate = narrator("train-baseline", run, config.epochs, scorings)
+        narrate = narrator("train-baseline", run, config, Path(development))
 
         def on_epoch(epoch: Epoch) -> None:
             nonlocal in_callbacks

@@ -102,4 +102,5 @@ def _dataset_of(client: "MlflowClient", version: "ModelVersion") -> str | None:
     if lineage := stored_lineage(client, version.name, str(version.version)):
         return lineage.training.dataset.name
     # A version that was registered before records were kept has only a tag.
-    return version.tags.get("dataset")
+    dataset: str | None = version.tags.get("dataset")
+    return dataset

@@ -119,13 +119,14 @@ def reproduce(
 ) -> None:
     """Train a version again, on the same data with the same configuration, and compare the weights."""
     from components.register.steer import find_model, find_version
+    from pipelines.models.reproduce import Recorded
     from pipelines.models.reproduce import reproduce as train_again
     from pipelines.models.versions import open_registry
 
     with open_registry(home) as client, TemporaryDirectory() as scratch:
         name = find_model(client, model)
-        tags = client.get_model_version(name, find_version(client, name, version)).tags
-        outcome = train_again(tags, Path(scratch), target, typer.echo)
+        number = find_version(client, name, version)
+        outcome = train_again(Recorded.of(client, name, number), Path(scratch), target, typer.echo)
     for line in outcome.lines():
         typer.echo(line)
     if not outcome.identical:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from components.common.data.dataset import SplitOptions
 from components.common.data.raw_data import read_part
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
+from components.common.model.lineage import stored_lineage
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
@@ -18,6 +19,9 @@ from components.common.storage.files import combined_digest
 from components.common.storage.object_store import ObjectStore
 from components.preprocess.prepare import prepare_splits
 from components.train.fit import fit_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 NEEDED = (
     "raw_files",
@@ -51,6 +55,17 @@ class Recorded:
     weights_digest: str
     git_sha: str
     circumstances: Mapping[str, str]
+
+    @classmethod
+    def of(cls, client: "MlflowClient", name: str, version: str) -> Self:
+        """Read them from the records that are kept with a version, or from its tags where it has no records.
+
+        Raises:
+            PipelineError: The version does not hold enough.
+        """
+        if lineage := stored_lineage(client, name, version):
+            return cls.from_training(lineage.training)
+        return cls.from_tags(client.get_model_version(name, version).tags)
 
     @classmethod
     def from_training(cls, training: Training) -> Self:

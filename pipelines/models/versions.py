@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.model.lineage import stored_lineage
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
@@ -73,8 +74,12 @@ def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
 
 
 def describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
-    """Return all that is known of a version, flat: metrics of its run, configuration, lineage."""
-    tags = dict(version.tags)
+    """Return all that is known of a version, flat: metrics of its run, configuration, lineage.
+
+    The lineage comes from the records kept with the version; one that was registered without has only tags.
+    """
+    lineage = stored_lineage(client, version.name, str(version.version))
+    tags = {**version.tags, **(lineage.tags() if lineage else {})}
     config = json.loads(tags.pop("config", "{}"))
     tags.pop("model_files", None)
     tags.pop("raw_files", None)

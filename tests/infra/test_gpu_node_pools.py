@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.parameters import check_arguments, parse_settings
+from pipelines.parameters import request
 from tests.infra.manifests import INFRA, Resource
 
 POOLS = INFRA / "gpu-node-pool"
@@ -51,8 +51,9 @@ def tolerates(toleration: Resource, taint: Taint) -> bool:
 )
 def test_parameters_lead_to_the_pool(name: str, pool: Any, gpus: str) -> None:
     labels, taints = pool()
-    arguments = parse_settings((POOLS / name / "parameters").read_text().splitlines())
-    check_arguments(arguments)
+    asked = request((POOLS / name / "parameters").read_text().splitlines())
+    asked.resolved()
+    arguments = asked.arguments()
     assert arguments["gpu_count"] == gpus
     assert arguments["node_selector"].items() <= labels.items()
     assert taints

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split, write_splits
-from components.common.model.training_record import Epoch, Training
+from components.common.data.dataset import Split
+from components.common.model.training_record import Epoch
 from components.evaluate.champion import ChampionModel
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs, judge_models
+from tests.records import dataset_info, prepared, training_record
 
 MakeModel = Callable[..., Path]
 Judge = Callable[..., Evaluation]
@@ -36,14 +37,14 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data whose validation split is like `split`."""
     directory = tmp_path_factory.mktemp("data") / "development"
     splits = {"train": _bands(7), "validation": _bands(8)}
-    write_splits(directory, splits, name="bands", source="made up", version="1", split_seed=0)
+    prepared(directory, splits, "bands")
     return directory
 
 
 @pytest.fixture(scope="session")
 def test_data(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("data") / "test"
-    write_splits(directory, {"test": split}, name="bands", source="made up", version="1", split_seed=0)
+    prepared(directory, {"test": split}, "bands")
     return directory
 
 
@@ -54,7 +55,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
     def make(noise: float, validation_accuracy: float = 0.9, weights_digest: str = "") -> Path:
         directory = tmp_path_factory.mktemp("model")
         _linear_model(noise, directory / "model.keras")
-        Training(
+        training_record(
             recipe="linear",
             seed=1,
             config={"epochs": 2, "noise": noise, "filters": [1, 2]},
@@ -65,9 +66,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
             seconds=4.0,
             images_per_second=100.0,
             weights_digest=weights_digest or f"noise {noise}",
-            dataset_name="bands",
-            dataset_digest="d" * 64,
-            runtime={},
+            dataset=dataset_info("bands", "d" * 64),
         ).save(directory)
         return directory
 

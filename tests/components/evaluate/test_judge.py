@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split, write_splits
+from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.judgement import Judgement
@@ -16,6 +16,7 @@ from components.evaluate.calibration import apply_temperature, measure_reliabili
 from components.evaluate.champion import ChampionModel
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs
+from tests.records import prepared
 
 MakeModel = Callable[..., Path]
 Judge = Callable[..., Evaluation]
@@ -214,7 +215,7 @@ def test_a_failed_evaluation_leaves_nothing(judge: Judge, make_model: MakeModel,
 
 def test_a_tiny_test_split(judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path) -> None:
     few = Split(split.images[:2], split.labels[:2])
-    write_splits(tmp_path / "few", {"test": few}, name="bands", source="", version="", split_seed=0)
+    prepared(tmp_path / "few", {"test": few}, "bands")
 
     evaluation = judge(make_model(1.0), make_model(0.0), tmp_path, test=tmp_path / "few", min_accuracy=0)
 
@@ -225,7 +226,7 @@ def test_a_tiny_test_split(judge: Judge, split: Split, make_model: MakeModel, tm
 def test_development_data_is_no_test_data(
     judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path
 ) -> None:
-    write_splits(tmp_path / "dev", {"train": split}, name="bands", source="", version="", split_seed=0)
+    prepared(tmp_path / "dev", {"train": split}, "bands")
     model = make_model(0.6)
 
     with pytest.raises(PipelineError, match="must hold the split 'test'"):
@@ -271,9 +272,7 @@ def test_calibration_reads_validation_not_test(
     model, temperatures = make_model(0.9), []
     for name, labels in {"right": split.labels, "wrong": (split.labels + 1) % 10}.items():
         data = tmp_path / name
-        write_splits(
-            data, {"test": Split(split.images, labels)}, name="bands", source="", version="", split_seed=0
-        )
+        prepared(data, {"test": Split(split.images, labels)}, "bands")
         evaluation = judge(model, model, data, test=data, min_accuracy=0)
         temperatures.append((evaluation.calibration.temperature, evaluation.selective.threshold))
 

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split
 from components.common.plan.training import TrainConfig
 from components.common.tracking.run import find_pipeline_run, open_pipeline_run
+from components.evaluate.judge import EvaluationInputs
 from components.evaluate.step import evaluate_step, gate_step
 from components.register.step import register_step
 from components.train.fit import fit_model
+from tests.records import prepared, run_plan
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +41,7 @@ def poor(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = open_split(development, "train")
     few = Split(whole.images[: len(whole.labels) // 100], whole.labels[: len(whole.labels) // 100])
     splits = {"train": few, "validation": open_split(development, "validation")}
-    write_splits(directory / "data", splits, name="bands", source="", version="", split_seed=0)
+    prepared(directory / "data", splits, "bands")
     return _trained(directory / "data", directory / "model", epochs=1, batch_size=len(few.labels))
 
 
@@ -50,9 +52,11 @@ def test_a_worse_model_leaves_the_champion_and_an_equal_one_is_called_equivalent
         """Judge a model, and register it where the gate says so; return the pipeline's run."""
         open_pipeline_run(run_id, run_id, "verdicts")
         target, candidate = tmp_path / run_id / "evaluation", tmp_path / run_id / "candidate"
-        evaluate_step(test_data, development, model, model, run_id, NAME, 0.0, target, candidate)
-        if gate_step(target, run_id) == "register":
-            register_step(candidate, target, run_id, NAME)
+        plan = run_plan(run_id, dataset="bands", model_name=NAME, min_accuracy=0.0)
+        inputs = EvaluationInputs(test=test_data, development=development, baseline=model, tuned=model)
+        evaluate_step(plan, inputs, target=target, candidate=candidate)
+        if gate_step(plan, target) == "register":
+            register_step(plan, candidate=candidate, evaluation=target)
         run = find_pipeline_run(mlflow_client, run_id)
         assert run is not None
         return run

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split, write_splits
+from components.common.data.dataset import Split
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
 from components.train.fit import weights_digest
 from components.train.session import Session
+from tests.records import prepared
 
 
 def _bands(count: int, seed: int) -> Split:
@@ -32,7 +33,7 @@ def splits() -> tuple[Split, Split]:
 def development(splits: tuple[Split, Split], tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("data") / "development"
     named = dict(zip(("train", "validation"), splits, strict=True))
-    write_splits(directory, named, name="bands", source="made up", version="1", split_seed=0)
+    prepared(directory, named, "bands")
     return directory
 
 

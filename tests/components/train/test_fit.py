@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split, read_info
+from components.common.data.dataset import DatasetInfo, Split
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.training import TrainConfig
@@ -48,11 +48,11 @@ def test_the_record_says_what_was_trained_on_what(
     undisturbed: tuple[str, list[Epoch]],
 ) -> None:
     training, _ = trained
-    info = read_info(development)
+    info = DatasetInfo.load(development)
 
     assert (training.recipe, training.seed) == ("mine", random.seed)
     assert TrainConfig.model_validate(training.config) == random
-    assert (training.dataset_name, training.dataset_digest) == ("bands", info.digest)
+    assert training.dataset == info
     last = training.history[-1]
     assert (training.validation_accuracy, training.validation_loss) == (last.val_accuracy, last.val_loss)
     assert training.seconds == sum(epoch.seconds for epoch in training.history)
@@ -129,7 +129,7 @@ def test_a_training_that_is_refused_leaves_nothing(
 
 
 def test_missing_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"dataset\.json does not exist"):
+    with pytest.raises(PipelineError, match=r"dataset\.json must exist but does not"):
         fit_model(tmp_path, TrainConfig(), recipe="seed", target=tmp_path / "model", on_epoch=lambda _: None)
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split
 from components.train.order import BatchOrder
+from tests.records import prepared
 
 MakeSplit = Callable[..., Split]
 
@@ -32,7 +33,7 @@ def test_the_order_depends_on_the_seed_alone(make_split: MakeSplit) -> None:
 
 def test_batches_are_read_from_what_is_mapped_from_disk(make_split: MakeSplit, tmp_path: Path) -> None:
     split = make_split(23)
-    write_splits(tmp_path / "data", {"train": split}, name="", source="", version="", split_seed=0)
+    prepared(tmp_path / "data", {"train": split})
     mapped = open_split(tmp_path / "data", "train")
     assert not mapped.images.flags.writeable
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import psycopg2  # type: ignore[import-untyped]
 import pytest
 
-from components.common.data.dataset import Split, write_splits
+from components.common.data.dataset import Split
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.training import TrainConfig
+from tests.records import dataset_info, prepared, training_record
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def config() -> TrainConfig:
 def baseline(config: TrainConfig) -> Training:
     """A record that any training beats."""
     history = [Epoch(1, 2.3, 0.1, 2.2, 0.01, 1.0), Epoch(2, 2.2, 0.2, 2.1, 0.02, 1.0)]
-    return Training(
+    return training_record(
         recipe="seed",
         seed=0,
         config=config.model_dump(mode="json"),
@@ -33,9 +34,7 @@ def baseline(config: TrainConfig) -> Training:
         seconds=2.0,
         images_per_second=100.0,
         weights_digest="w",
-        dataset_name="noise",
-        dataset_digest="d",
-        runtime={},
+        dataset=dataset_info("noise"),
     )
 
 
@@ -69,5 +68,5 @@ def development(tmp_path: Path, make_split: Callable[..., Split]) -> Path:
     """160 training and 40 validation images, with nothing to learn in them."""
     directory = tmp_path / "development"
     splits = {"train": make_split(160), "validation": make_split(40, seed=1)}
-    write_splits(directory, splits, name="noise", source="made up", version="1", split_seed=0)
+    prepared(directory, splits, "noise")
     return directory

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import TrainConfig
 from components.tune.choice import Choice, Contender
 from components.tune.search_page import draw_figures, write_page
@@ -35,7 +36,7 @@ def _choice(overrides: dict[str, object]) -> Choice:
 @pytest.fixture
 def make_study() -> Callable[[list[float | None]], optuna.Study]:
     def make(values: list[float | None]) -> optuna.Study:
-        space = distributions({}, TrainConfig())
+        space = distributions(SEARCH_SPACE, TrainConfig())
         study = optuna.create_study(direction="maximize")
         for number, value in enumerate(values):
             config = TrainConfig(dropout=0.05 * number, learning_rate=0.001 * (1 + 0.2 * number))

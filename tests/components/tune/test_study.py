@@ -1,20 +1,19 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
 
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
+from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
 from components.tune.halving import Known
-from components.tune.space import SEARCH_SPACE
 from components.tune.study import SearchRecord, create_study, open_study, storage
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training) -> None:
-    create_study("run", baseline, {}, trials=4, seeds=2, seed=0)
+    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=2, seed=0)
 
     first, *others = open_study("run").trials
     assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
@@ -27,7 +26,7 @@ def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training)
 
 @pytest.mark.usefixtures("any_storage")
 def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
-    create_study("run", baseline, {}, trials=4, seeds=1, seed=0)
+    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
     record, other = SearchRecord(open_study("run")), SearchRecord(open_study("run"))
 
     for trial in (1, 2, 3):
@@ -50,7 +49,8 @@ def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
 @pytest.mark.usefixtures("journal")
 def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
     one, two, other = (
-        create_study(name, baseline, {}, 6, 1, seed) for name, seed in (("one", 7), ("two", 7), ("three", 8))
+        create_study(name, baseline, SEARCH_SPACE, 6, 1, seed)
+        for name, seed in (("one", 7), ("two", 7), ("three", 8))
     )
 
     assert [trial.params for trial in one.trials] == [trial.params for trial in two.trials]
@@ -59,12 +59,19 @@ def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
 
 @pytest.mark.usefixtures("journal")
 def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> None:
-    create_study("run", baseline, {}, trials=3, seeds=1, seed=0)
+    create_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)
     SearchRecord(open_study("run")).score(1, 0, 0.5)
 
-    again = create_study("run", replace(baseline, validation_accuracy=0.5), {}, trials=5, seeds=1, seed=0)
+    again = create_study(
+        "run",
+        baseline.model_copy(update={"validation_accuracy": 0.5}),
+        SEARCH_SPACE,
+        trials=5,
+        seeds=1,
+        seed=0,
+    )
 
-    fresh = create_study("fresh", baseline, {}, trials=5, seeds=1, seed=0)
+    fresh = create_study("fresh", baseline, SEARCH_SPACE, trials=5, seeds=1, seed=0)
     assert [trial.params for trial in again.trials] == [trial.params for trial in fresh.trials]
     assert SearchRecord(again).known()[1] == Known({0: 0.5})
     assert again.trials[0].value == 0.02
@@ -75,7 +82,7 @@ def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> Non
 def test_a_baseline_from_any_recipe_is_accepted(recipe: str, baseline: Training) -> None:
     config = RECIPES[recipe].model_dump(mode="json")
 
-    study = create_study("run", replace(baseline, config=config), {}, 2, 1, 0)
+    study = create_study("run", baseline.model_copy(update={"config": config}), SEARCH_SPACE, 2, 1, 0)
 
     assert SearchRecord(study).options(0) == {name: config[name] for name in SEARCH_SPACE}
 
@@ -90,7 +97,7 @@ def test_other_databases_are_refused(scheme: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "use", [lambda _: storage(), lambda baseline: create_study("run", baseline, {}, 2, 1, 0)]
+    "use", [lambda _: storage(), lambda baseline: create_study("run", baseline, SEARCH_SPACE, 2, 1, 0)]
 )
 def test_a_storage_must_be_named(
     use: Callable[[Training], object], baseline: Training, monkeypatch: pytest.MonkeyPatch

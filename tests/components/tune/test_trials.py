@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,9 @@ SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
 PROCESS = """
 import sys
 from pathlib import Path
+from components.common.plan.resolve import resolve
 from components.tune.step import search_step
-search_step(Path(sys.argv[1]), Path(sys.argv[2]), "run", "0", "nvidia.com/gpu")
+search_step(resolve([], run_id="run").plan, Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -153,9 +153,8 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
 def test_a_trial_that_diverges_does_not_end_the_search(
     baseline: Training, development: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wild = replace(
-        baseline, config=baseline.config | {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e30}
-    )
+    config = baseline.config | {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e30}
+    wild = baseline.model_copy(update={"config": config})
     create_study("run", wild, {"learning_rate": [1e30]}, trials=3, seeds=2, seed=0)
     run = RecordedRun()
 

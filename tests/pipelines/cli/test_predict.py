@@ -1,7 +1,6 @@
 """The commands on a registered version, from the outside; the servers are the session's."""
 
 import csv
-import json
 import signal
 import subprocess
 import sys
@@ -15,18 +14,20 @@ import numpy as np
 import pytest
 import requests
 
+from components.common.model.lineage import Lineage
 from components.common.model.training_record import MODEL_FILE, Training
 from components.common.plan.training import TrainConfig
 from components.common.storage.object_store import ObjectStore
-from components.ingest.collect import IngestConfig, ingest
-from components.preprocess.prepare import PreprocessConfig, preprocess
+from components.ingest.collect import collect_data
+from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
-from components.register.publish import register
+from components.register.publish import publish
 from components.train.model import build_model
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
 from pipelines.local.store import accepts_connections
 from tests.pipelines.models.drawings import handwritten, landscape
+from tests.records import judgement, lineage, run_plan
 
 ROOT = Path(__file__).parents[3]
 NAME = "used-from-outside"
@@ -69,25 +70,17 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
 
     del on_postgres
     directory = tmp_path_factory.mktemp("trained")
-    raw, development = ingest(IngestConfig("digits"), directory / "raw"), directory / "development"
-    preprocess(directory / "raw", PreprocessConfig(5, False, 1.0), development, directory / "test")
+    plan, development = (
+        run_plan("trained", dataset="digits", data="digits", model_name=TRAINED),
+        directory / "development",
+    )
+    collect_data(plan.data, directory / "raw")
+    prepare_splits(directory / "raw", plan.data, development=development, test=directory / "test")
     # In a process of its own: this one may have started TensorFlow with other settings.
     subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
     training = Training.load(directory / "model")
-    lineage = {
-        "dataset": raw.name,
-        "raw_files": json.dumps(raw.files),
-        "split_seed": "5",
-        "stratify": "False",
-        "fraction": "1.0",
-        "config": json.dumps(training.config),
-        "recipe": "seed",
-        "data_digest": training.dataset_digest,
-        "weights_digest": training.weights_digest,
-        "reject_below": "0.1",
-    }
-    run_id = MlflowClient().create_run("0").info.run_id
-    register(directory / "model", TRAINED, run_id, "trained", None, "", lineage)
+    records = Lineage(plan, training, judgement(reject_below=0.1))
+    publish(directory / "model", records, run_id=MlflowClient().create_run("0").info.run_id)
     return training
 
 
@@ -168,7 +161,7 @@ def test_a_sound_champion_is_used_and_a_flipped_byte_stops_serve_before_it_liste
     build_model(TrainConfig(filters=((1,),), dense_units=1)).save(tmp_path / MODEL_FILE)
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
-    register(tmp_path, NAME, run_id, "run", None, "", {"dataset": "made up"})
+    publish(tmp_path, lineage(NAME, "run"), run_id=run_id)
 
     verified = _run("models", "verify", "champion")
     assert verified.returncode == 0, verified.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local.data import FALLBACK, data_arguments
+from pipelines.local.data import FALLBACK, local_data
 from pipelines.local.process import free_port
 
 
@@ -32,9 +32,9 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         thread.join()
 
 
-def _arguments(data: str) -> tuple[dict[str, str], list[str]]:
+def _local_data(data: str) -> tuple[tuple[str, str | None], list[str]]:
     told: list[str] = []
-    return data_arguments(data, told.append), told
+    return local_data(data, told.append), told
 
 
 @pytest.mark.parametrize("data", ["auto", "mnist"])
@@ -50,8 +50,8 @@ def test_a_named_copy_comes_first(
     data: str, named: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MNIST_DATA_URI", named)
-    expected = {"data": address.format(here=tmp_path), "dataset_name": "mnist"}
-    assert _arguments(data) == (expected, [])
+    expected = address.format(here=tmp_path), "mnist"
+    assert _local_data(data) == (expected, [])
 
 
 @pytest.mark.parametrize(
@@ -66,21 +66,21 @@ def test_a_named_copy_comes_first(
     ],
 )
 def test_data_that_is_asked_for_is_taken_as_it_is(data: str, address: str, tmp_path: Path) -> None:
-    expected = {"data": address.format(here=tmp_path, above=tmp_path.parent)}
-    assert _arguments(data) == (expected, [])
+    expected = address.format(here=tmp_path, above=tmp_path.parent), None
+    assert _local_data(data) == (expected, [])
 
 
 @pytest.mark.parametrize("data", ["digits", "letters"])
 def test_a_named_copy_is_not_other_data(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNIST_DATA_URI", "/data/mnist")
-    arguments, _ = _arguments(data)
-    assert Path(arguments["data"]).name == data
+    (source, name), _ = _local_data(data)
+    assert (Path(source).name, name) == (data, None)
 
 
 @pytest.mark.usefixtures("mirror")
 def test_auto_is_mnist_where_a_mirror_answers() -> None:
-    assert _arguments("auto") == ({"data": "mnist"}, [])
+    assert _local_data("auto") == (("mnist", None), [])
 
 
 def test_auto_falls_back_on_the_digits_and_says_so() -> None:
-    assert _arguments("auto") == ({"data": "digits"}, [FALLBACK])
+    assert _local_data("auto") == (("digits", None), [FALLBACK])

@@ -4,10 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common.model.training_record import Epoch, Training
+from components.common.model.training_record import Epoch
 from components.evaluate.evaluation import DatasetReference
 from components.evaluate.report import scores
 from components.evaluate.report.panel import ReportData
+from tests.records import training_record
 
 
 def _changed(data: ReportData, **changes: Any) -> ReportData:
@@ -41,7 +42,7 @@ def test_the_tutorials_accuracy_is_named_for_mnist_only(data: ReportData) -> Non
 @pytest.mark.parametrize("epochs", [1, 20])
 def test_learning_curves_span_the_epochs(data: ReportData, epochs: int) -> None:
     history = [Epoch(epoch, 1 / epoch, 0.9, 1 / epoch, 0.9, 1.0) for epoch in range(1, epochs + 1)]
-    baseline = Training("seed", 0, {}, 1, 0.9, 0.1, history, 1.0, 1.0, "w", "bands", "d", {})
+    baseline = training_record(history=history)
     tuned = replace(baseline, weights_digest="v")
 
     panels = scores.learning_curves(replace(data, baseline=baseline, tuned=tuned)).draw().axes

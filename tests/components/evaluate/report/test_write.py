@@ -15,7 +15,7 @@ def test_the_model_card_states_data_recipe_metrics_limits_and_lineage(
 
     for stated in (
         evaluation.dataset.digest,
-        training.dataset_digest,
+        training.dataset.digest,
         training.weights_digest,
         "| filters | 1, 2 |",
         "| 95% interval |",
