@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import tensorflow as tf
+from keras import ops
 
 from components.common.data.dataset import IMAGE_SHAPE
 
@@ -59,12 +60,12 @@ def _distorted(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     c: Any = centre * (1 - a - b) + uniform[3] * MAX_SHIFT
     f: Any = centre * (1 - d - e) + uniform[4] * MAX_SHIFT
     zero = tf.zeros_like(a)
-    distorted = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images[..., None],
-        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
-        output_shape=IMAGE_SHAPE,
+    distorted = ops.image.affine_transform(
+        images[..., None],
+        tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
+        interpolation="bilinear",
+        fill_mode="constant",
         fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+        data_format="channels_last",
     )
     return distorted[..., 0]
