@@ -50,7 +50,8 @@ class Session:
         images = len(train.labels)
         if config.batch_size > images:
             raise PipelineError(
-                f"batch_size cannot exceed the {images} training images but got {config.batch_size}."
+                f"batch_size must be at most {images}, the number of training images, but is {config.batch_size}: "
+                "lower it."
             )
         self._config, self._train, self._validation = config, train, validation
         self.milestones = config.milestones(images)
@@ -77,7 +78,8 @@ class Session:
         devices = strategy()
         if config.batch_size % devices.num_replicas_in_sync:
             raise PipelineError(
-                f"batch_size must be a multiple of the {devices.num_replicas_in_sync} GPUs but got {config.batch_size}."
+                f"batch_size must be a multiple of {devices.num_replicas_in_sync}, the number of GPUs, "
+                f"but is {config.batch_size}: change it or gpu_count."
             )
         with devices.scope():
             self.model: keras.Model = build_model(config, for_training=True)

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,8 @@ def train_step(
         epochs = config.steps(images) * config.batch_size / images
         scorings = len(config.milestones(images))
         narrate = narrator(step, run, epochs, scorings)
-        training = fit_model(
-            development,
-            config,
-            recipe=recipe,
-            target=target,
-            on_epoch=narrate,
-            checkpoints=checkpoint_directory(),
-        )
+        fit = partial(fit_model, development, recipe=recipe, checkpoints=checkpoint_directory())
+        training = fit(config, target=target, on_epoch=narrate)
         run.log_dataset(training.dataset_name, training.dataset_digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
@@ -100,13 +95,6 @@ def train_step(
         for number, repeat in enumerate(repeats, start=2):
             say(step, f"training {number} of {seeds}, seed {repeat.seed}")
             narrate = narrator(step, StepRun.untracked(), epochs, scorings)
-            again = fit_model(
-                development,
-                repeat,
-                recipe=recipe,
-                target=repeat_directory(target, repeat.seed),
-                on_epoch=narrate,
-                checkpoints=checkpoint_directory(),
-            )
+            again = fit(repeat, target=repeat_directory(target, repeat.seed), on_epoch=narrate)
             run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number)
         return training

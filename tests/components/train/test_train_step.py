@@ -67,7 +67,10 @@ def test_further_seeds_leave_the_model_as_it_is_and_lie_beside_it(development: P
         ({"seeds": 0}, "seeds counts the trainings, so it must be at least 1 but got 0."),
         ({"recipe": "slow"}, "recipe must be one of seed, fast, best but got 'slow'."),
         ({"overrides": '{"dropout": 2}'}, "training option dropout: input should be less than 1 but got 2."),
-        ({"options": {"batch_size": 400}}, "batch_size cannot exceed the 320 training images but got 400."),
+        (
+            {"options": {"batch_size": 400}},
+            "batch_size must be at most 320, the number of training images, but is 400: ",
+        ),
         ({"gpu_count": "99"}, "the step asks for 99 GPUs but TensorFlow sees"),
     ],
 )
@@ -88,7 +91,7 @@ def test_a_mistake_ends_the_process_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("epochs", "told"),
+    ("epochs", "shown"),
     [
         (1, [1]),
         (20, list(range(1, 21))),
@@ -97,8 +100,8 @@ def test_a_mistake_ends_the_process_in_one_line(
         (119, [*range(6, 119, 6), 119]),
     ],
 )
-def test_at_most_twenty_epochs_are_told_and_always_the_last(
-    epochs: int, told: list[int], capsys: pytest.CaptureFixture[str]
+def test_at_most_twenty_epochs_are_shown_and_always_the_last(
+    epochs: int, shown: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     on_epoch = narrator("train", StepRun.untracked(), epochs, epochs)
 
@@ -106,4 +109,4 @@ def test_at_most_twenty_epochs_are_told_and_always_the_last(
         on_epoch(Epoch(number, 0.5, 0.9, 0.6, 0.8, 1.0))
 
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [f"[train] epoch {number}/{epochs}" for number in told]
+    assert [line.split("  ")[0] for line in lines] == [f"[train] epoch {number}/{epochs}" for number in shown]
