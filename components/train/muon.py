@@ -53,7 +53,7 @@ class Muon(keras.optimizers.Optimizer):
             self.assign_sub(variable, rate * orthogonal(gradient + MOMENTUM * momentum))
             return
         step = ops.cast(self.iterations + 1, variable.dtype)
-        # One operation where Keras has many: every trial of a search builds a new graph, and a small one is built faster.
+        # One operation where Keras has many: each trial of a search builds a new graph, small ones faster.
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(momentum),
