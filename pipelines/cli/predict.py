@@ -1,4 +1,4 @@
-"""`mnist-pipeline predict`, `serve` and `reproduce`: what one does with a registered model."""
+"""`mnist-pipeline predict` and `mnist-pipeline serve`: commands that ask a registered model."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import PipelineError
-from pipelines.cli.models import DEFAULT_HOME, HomeOption, ModelOption, VersionArgument
+from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
 
 if TYPE_CHECKING:
     from components.register.verify import Verification
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 REJECT_BELOW = 0.5
-
-VersionOption = Annotated[str, typer.Option("--version", help="A number, or an alias.")]
 
 
 @contextmanager
@@ -29,12 +27,11 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
     Raises:
         PipelineError: There is no such version, or it is not what was registered.
     """
-    from components.register.steer import find_model, find_version
+    from components.register.steer import find_version
     from components.register.verify import verify
-    from pipelines.models.versions import open_registry
+    from pipelines.models.versions import open_model
 
-    with open_registry(home) as client, TemporaryDirectory() as scratch:
-        name = find_model(client, model)
+    with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         number = find_version(client, name, version)
         found = verify(client, name, number, Path(scratch, "model"))
         found.require()
@@ -63,7 +60,7 @@ def predict(
 ) -> None:
     """Say which digit each picture shows."""
     from components.common.model.classifier import Classifier
-    from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+    from pipelines.models.predict import WRITERS, Prediction, predictions, progress_printer
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
@@ -78,7 +75,7 @@ def predict(
 
     def answer(classifier: Classifier, threshold: float) -> None:
         limit = threshold if reject_below is None else reject_below
-        found = predictions(classifier, paths, limit, narrator(sys.stderr))
+        found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
         WRITERS[output](counted(found), sys.stdout)
 
     if directory is not None:
@@ -106,28 +103,3 @@ def serve(
         about = f"{sound.name} version {sound.version}"
     typer.echo(f"serving {about} at http://{host}:{port}/invocations; Ctrl-C to stop")
     listen(application, host, port)
-
-
-@app.command()
-def reproduce(
-    version: VersionArgument,
-    model: ModelOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    target: Annotated[
-        Path | None, typer.Option(help="Keep the model that was trained in this new directory.")
-    ] = None,
-) -> None:
-    """Train a version again, on the same data with the same configuration, and compare the weights."""
-    from components.register.steer import find_model, find_version
-    from pipelines.models.reproduce import Recorded
-    from pipelines.models.reproduce import reproduce as train_again
-    from pipelines.models.versions import open_registry
-
-    with open_registry(home) as client, TemporaryDirectory() as scratch:
-        name = find_model(client, model)
-        number = find_version(client, name, version)
-        outcome = train_again(Recorded.of(client, name, number), Path(scratch), target, typer.echo)
-    for line in outcome.lines():
-        typer.echo(line)
-    if not outcome.identical:
-        raise typer.Exit(1)

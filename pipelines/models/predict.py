@@ -121,7 +121,7 @@ def _readable(name: str) -> bool:
     return Path(name).suffix.lower() in {*PICTURES, ARRAYS}
 
 
-def narrator(stream: TextIO) -> Callable[[int], None]:
+def progress_printer(stream: TextIO) -> Callable[[int], None]:
     """Return a callback that says now and then how many pictures are done, and how fast."""
     started = last = time.monotonic()
 

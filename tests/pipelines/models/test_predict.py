@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+from pipelines.models.predict import WRITERS, Prediction, predictions, progress_printer
 from tests.pipelines.models.drawings import landscape
 
 
@@ -105,7 +105,7 @@ def test_progress_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 2.5, 3.0, 5.0])
     monkeypatch.setattr("pipelines.models.predict.time.monotonic", lambda: next(clock))
     stream = io.StringIO()
-    progress = narrator(stream)
+    progress = progress_printer(stream)
     for done in (100, 250, 300, 500):
         progress(done)
     assert stream.getvalue().splitlines() == ["250 images, 100 a second", "500 images, 100 a second"]
