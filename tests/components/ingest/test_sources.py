@@ -117,7 +117,7 @@ def test_the_bundled_digits() -> None:
     ("data", "message"),
     [
         ("file:///no-such-directory", "must hold train-images-idx3-ubyte, plain or .gz, but does not"),
-        ("file:///no-such-file.npz", "file:///no-such-file.npz does not exist"),
+        ("file:///no-such-file.npz", "file:///no-such-file.npz must exist but does not: "),
     ],
 )
 def test_an_address_where_nothing_is(data: str, message: str) -> None:
@@ -140,12 +140,12 @@ def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
         (
             "train-images-idx3-ubyte",
             lambda path: path.write_bytes(b""),
-            "train-images-idx3-ubyte: an idx file starts",
+            "train-images-idx3-ubyte must start with an idx header",
         ),
         (
             "train-images-idx3-ubyte",
             lambda path: os.truncate(path, path.stat().st_size - 1),
-            "train-images-idx3-ubyte: truncated",
+            "train-images-idx3-ubyte must hold 31360 bytes after its header but holds 31359",
         ),
         (
             "train-images-idx3-ubyte",
@@ -170,7 +170,7 @@ def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
         (
             "t10k-images-idx3-ubyte",
             lambda path: shutil.copy(path.with_name("t10k-labels-idx1-ubyte"), path),
-            "t10k-images-idx3-ubyte: the magic number .* but this file starts with 0x00000801",
+            "t10k-images-idx3-ubyte must start with 0x00000803, .* but starts with 0x00000801",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_mnist_comes_from_the_store_before_any_mirror(
     for path in list(raw.iterdir())[:3]:
         store.put_content(path)
     assert mnist_available(store) is None
-    with pytest.raises(PipelineError, match="no mirror gave MNIST"):
+    with pytest.raises(PipelineError, match="a mirror must give MNIST but none does"):
         load_source("mnist", store)
     for path in raw.iterdir():
         store.put_content(path)
@@ -229,7 +229,8 @@ def test_each_mirror_is_tried(
 def test_where_no_mirror_answers_all_are_named(web_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
     with pytest.raises(
-        PipelineError, match=r"no mirror gave MNIST \(http://127.0.0.1:1/.*; http.*/nothing .*--data"
+        PipelineError,
+        match=r"a mirror must give MNIST but none does \(http://127.0.0.1:1/.*; http.*/nothing .*--data",
     ):
         load_source("mnist", None)
 

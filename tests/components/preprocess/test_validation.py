@@ -86,12 +86,12 @@ def test_duplicates_are_counted(splits: Splits) -> None:
 @pytest.mark.parametrize("value", [0, 255])
 def test_blank_images_stop_the_run(splits: Splits, name: str, value: int) -> None:
     splits[name].images[:] = value
-    with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value};"):
+    with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value}:"):
         validate(splits)
 
 
 def test_a_class_that_cannot_be_learnt_stops_the_run(splits: Splits) -> None:
     labels = np.where(splits["train"].labels % 4 == 3, np.uint8(0), splits["train"].labels)
     splits["train"] = replace(splits["train"], labels=labels)
-    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7;"):
+    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7:"):
         validate(splits)

@@ -101,4 +101,4 @@ def test_verify_promote_and_rollback_are_recorded_in_the_history() -> None:
 def test_a_version_that_does_not_exist_is_an_error(command: list[str]) -> None:
     error = _models(*command, "9").exception
     assert isinstance(error, PipelineError)
-    assert "has no version '9'" in str(error)
+    assert "must have version '9' but has not" in str(error)

@@ -110,10 +110,10 @@ def test_a_damaged_model_is_refused(directory: Path) -> None:
             3,
             "softmax",
             0.0,
-            r"10 probabilities an image but answers 4 images with an array of shape \(4, 3\)",
+            r"10 probabilities per image but returns an array of shape \(4, 3\) for 4 images",
         ),
-        (10, "softmax", np.nan, "finite probabilities but gives NaN"),
-        (10, "linear", 5.0, "must end in a softmax"),
+        (10, "softmax", np.nan, "finite probabilities but returns NaN"),
+        (10, "linear", 5.0, "must return probabilities but its outputs are none: end the model in a softmax"),
     ],
 )
 def test_what_are_no_probabilities_is_refused(
