@@ -1,4 +1,4 @@
-"""`mnist-pipeline predict` and `mnist-pipeline serve`: commands that ask a registered model."""
+"""`mnist-pipeline predict` and `mnist-pipeline serve`: commands that use a registered model."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ REJECT_BELOW = 0.5
 
 @contextmanager
 def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verification, dict[str, str]]]":
-    """Yield a version that was fetched and found sound, and its tags.
+    """Download and verify a version; yield the result and the version's tags.
 
     Raises:
         PipelineError: There is no such version, or it is not what was registered.

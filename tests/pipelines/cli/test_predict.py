@@ -118,7 +118,7 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
     empty = _run("predict", f"{prefix}-none", model=TRAINED)
     assert empty.returncode == 1
     assert empty.stderr.splitlines()[-1] == (
-        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none."
+        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none: give another path."
     )
 
 
@@ -132,8 +132,8 @@ def test_the_champion_is_served_until_it_is_told_to_stop(trained: Training) -> N
     try:
         assert server.stdout
         address = f"http://127.0.0.1:{port}/invocations"
-        said = server.stdout.readline().strip()
-        assert said == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
+        announced = server.stdout.readline().strip()
+        assert announced == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
         deadline = time.monotonic() + 60
         while not accepts_connections(port):
             assert time.monotonic() < deadline

@@ -98,7 +98,7 @@ def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (np.zeros((28, 28)), r"but is \(28, 28\) of float64"),
         (np.zeros((28, 28, 3, 1), np.uint8), r"but is \(28, 28, 3, 1\) of uint8"),
@@ -106,8 +106,8 @@ def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) ->
     ],
 )
 def test_arrays_of_something_else_are_refused(
-    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", said: str, tmp_path: Path
+    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", message: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a.npy", array)
-    with pytest.raises(PipelineError, match=said):
+    with pytest.raises(PipelineError, match=message):
         read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")

@@ -74,7 +74,7 @@ def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             {"split": SplitOptions(6, stratify=True, fraction=0.5)},
@@ -87,11 +87,11 @@ def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp
     ],
 )
 def test_data_that_is_gone_or_different_is_said(
-    recorded: Recorded, tmp_path: Path, change: dict[str, Any], said: str
+    recorded: Recorded, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with pytest.raises(PipelineError, match=said):
+    with pytest.raises(PipelineError, match=message):
         reproduce(replace(recorded, **change), scratch, None, lambda _: None)
 
 

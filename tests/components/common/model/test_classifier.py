@@ -77,15 +77,17 @@ def test_one_image_is_not_worth_an_input_pipeline(make_model: MakeModel) -> None
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
+    ("images", "ending"),
     [
         (IMAGES.astype(np.float32), rf"but are \({len(IMAGES)}, 28, 28\) of float32"),
         (IMAGES[:, :14], rf"but are \({len(IMAGES)}, 14, 28\) of uint8"),
         ({"image": IMAGES[0]}, r"but are \(28, 28\) of uint8"),
     ],
 )
-def test_other_images_are_refused_in_one_short_line(make_model: MakeModel, images: object, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 of type uint8 {said}$"):
+def test_other_images_are_refused_in_one_short_line(
+    make_model: MakeModel, images: object, ending: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 of type uint8 {ending}$"):
         ServedModel(make_model()).predict(images)  # type: ignore[arg-type]
 
 
