@@ -78,7 +78,9 @@ def read_arrays(content: bytes, name: str) -> NDArray[np.uint8]:
         raise PipelineError(f"{name} must be uint8 images, H x W or N x H x W, but is {found}: convert it.")
     stack = images if images.ndim == 3 else images[None]
     if 0 in stack.shape:
-        raise PipelineError(f"{name} must hold at least one image but is {images.shape}.")
+        raise PipelineError(
+            f"{name} must hold at least one image but has the shape {images.shape}: leave it out."
+        )
     return stack
 
 

@@ -86,7 +86,7 @@ def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp
         ),
     ],
 )
-def test_data_that_is_gone_or_different_is_said(
+def test_data_that_is_gone_or_different_is_an_error(
     recorded: Recorded, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     scratch = tmp_path / "scratch"
