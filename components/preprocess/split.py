@@ -23,7 +23,7 @@ def split_development(part: Split, seed: int, *, stratify: bool, fraction: float
     """
     from sklearn.model_selection import train_test_split
 
-    def divided(numbers: NDArray[np.intp], **sizes: float) -> list[NDArray[np.intp]]:
+    def divide(numbers: NDArray[np.intp], **sizes: float) -> list[NDArray[np.intp]]:
         strata = part.labels[numbers] if stratify else None
         divided: list[NDArray[np.intp]] = train_test_split(
             numbers, random_state=seed, stratify=strata, **sizes
@@ -33,8 +33,8 @@ def split_development(part: Split, seed: int, *, stratify: bool, fraction: float
     numbers = np.arange(len(part.labels))
     try:
         if fraction < 1:
-            numbers, _ = divided(numbers, train_size=fraction)
-        train, validation = divided(numbers, test_size=VALIDATION_SHARE)
+            numbers, _ = divide(numbers, train_size=fraction)
+        train, validation = divide(numbers, test_size=VALIDATION_SHARE)
     except ValueError as error:
         raise PipelineError(
             f"the training part must have enough examples to split with fraction {fraction} but has "

@@ -63,9 +63,13 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     shutil.copyfile(source, directory / "code" / source.name)
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
+    _write_known_answers(classifier, directory / KNOWN_ANSWERS)
+
+
+def _write_known_answers(classifier: Classifier, path: Path) -> None:
     images = sample_images()
     np.savez(
-        directory / KNOWN_ANSWERS,
+        path,
         images=images,
         probabilities=classifier.probabilities(images),
         tolerance=max(

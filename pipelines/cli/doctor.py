@@ -30,6 +30,7 @@ class Finding:
     fatal: bool = False
 
     def line(self) -> str:
+        """Return the finding as one line with aligned columns."""
         return f"{'ok     ' if self.ok else 'missing'}  {self.subject:17} {self.detail}"
 
 

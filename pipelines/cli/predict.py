@@ -1,6 +1,7 @@
 """`mnist-pipeline predict` and `mnist-pipeline serve`: commands that use a registered model."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from components.common.errors import PipelineError
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
 
 if TYPE_CHECKING:
+    from components.common.model.classifier import Classifier
     from components.register.verify import Verification
 
 app = typer.Typer()
@@ -38,6 +40,20 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
         yield found, client.get_model_version(name, number).tags
 
 
+@contextmanager
+def _loaded(
+    directory: Path | None, home: Path, model: str, version: str
+) -> "Iterator[tuple[Classifier, float]]":
+    """Yield the model in a directory, or else the registered one, and its threshold for rejected answers."""
+    from components.common.model.classifier import Classifier
+
+    if directory is not None:
+        yield Classifier(directory), REJECT_BELOW
+        return
+    with verified(home, model, version) as (sound, tags):
+        yield Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW))
+
+
 @app.command()
 def predict(
     paths: Annotated[
@@ -59,31 +75,16 @@ def predict(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Say which digit each picture shows."""
-    from components.common.model.classifier import Classifier
-    from pipelines.models.predict import WRITERS, Prediction, predictions, progress_printer
+    from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
-    refused = answered = 0
-
-    def counted(found: Iterator[Prediction]) -> Iterator[Prediction]:
-        nonlocal refused, answered
-        for prediction in found:
-            refused += bool(prediction.refused)
-            answered += not prediction.refused
-            yield prediction
-
-    def answer(classifier: Classifier, threshold: float) -> None:
+    answered: Counter[bool] = Counter()
+    with _loaded(directory, home, model, version) as (classifier, threshold):
         limit = threshold if reject_below is None else reject_below
         found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
-        WRITERS[output](counted(found), sys.stdout)
-
-    if directory is not None:
-        answer(Classifier(directory), REJECT_BELOW)
-    else:
-        with verified(home, model, version) as (sound, tags):
-            answer(Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW)))
-    if refused and not answered:
+        WRITERS[output](counted(found, answered), sys.stdout)
+    if answered[False] and not answered[True]:
         raise typer.Exit(1)
 
 

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,13 @@ def _objects(uri: str) -> Iterator[tuple[str, bytes]]:
 
 def _readable(name: str) -> bool:
     return Path(name).suffix.lower() in {*PICTURES, ARRAYS}
+
+
+def counted(found: Iterable[Prediction], answered: Counter[bool]) -> Iterator[Prediction]:
+    """Yield the predictions, and count in `answered` those with an answer (True) and the refused ones (False)."""
+    for prediction in found:
+        answered[not prediction.refused] += 1
+        yield prediction
 
 
 def progress_printer(stream: TextIO) -> Callable[[int], None]:

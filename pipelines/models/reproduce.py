@@ -137,9 +137,11 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
+        """Whether both trainings gave the same weights."""
         return self.recorded == self.trained
 
     def lines(self) -> Iterator[str]:
+        """Yield the outcome as lines of text: the differences first, the verdict last."""
         for name, (recorded, now) in self.differing.items():
             yield f"differs: {name} was {recorded}, is {now}"
         if self.identical:

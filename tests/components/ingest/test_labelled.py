@@ -48,7 +48,7 @@ def counts(batches: tuple[LabelledBatch, ...]) -> list[tuple[str, int, int, int]
     return [(batch.key, batch.used, batch.duplicates, batch.in_test) for batch in batches]
 
 
-def test_what_is_no_batch_of_the_data_set_changes_nothing(case: Case) -> None:
+def test_other_objects_than_batches_of_the_data_set_change_nothing(case: Case) -> None:
     for key in ("labelled/other/a.npz", "labelled/small-2/a.npz", "labelled/small/a.npz.partial"):
         case.put(key, case.new.images, case.new.labels)
     assert case.merge() == (case.train, ())
@@ -65,7 +65,7 @@ def test_batches_are_appended_in_the_order_of_their_keys(case: Case) -> None:
     assert len({batch.sha256 for batch in batches}) == 2
 
 
-def test_known_images_are_left_out_and_test_images_never_trained_on(case: Case) -> None:
+def test_known_images_and_test_images_are_left_out(case: Case) -> None:
     known = [(case.train, slice(0, 3)), (case.test, slice(4, 5))]
     new = [(case.new, slice(0, 2)), (case.new, slice(1, 2))]
     images = np.concatenate([split.images[rows] for split, rows in known + new])

@@ -19,7 +19,7 @@ def test_arrays_come_in_the_order_of_the_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY\x01\x00", b"<html></html>"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "batch.npz").write_bytes(content)
     with pytest.raises(
         PipelineError, match=f"^batch must be an npz archive but is {len(content)} other bytes: "

@@ -45,7 +45,7 @@ def as_npz(directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("changes", [(), (compress,), (respell,), (respell, compress)])
-def test_a_directory_of_idx_files(
+def test_a_directory_of_idx_files_is_a_source(
     raw: Path, make_split: Callable[..., Split], changes: tuple[Callable[[Path], None], ...]
 ) -> None:
     for change in changes:
@@ -55,7 +55,7 @@ def test_a_directory_of_idx_files(
     assert source.uri == raw.as_uri()
 
 
-def test_a_relative_path_and_a_file_uri(
+def test_a_relative_path_and_a_file_uri_are_addresses(
     raw: Path, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(raw.parent)
@@ -64,7 +64,7 @@ def test_a_relative_path_and_a_file_uri(
         assert_small(load_source(data, None), make_split)
 
 
-def test_an_npz_file(raw: Path, make_split: Callable[..., Split]) -> None:
+def test_an_npz_file_is_a_source(raw: Path, make_split: Callable[..., Split]) -> None:
     path = as_npz(raw)
     source = load_source(str(path), None)
     assert_small(source, make_split)
@@ -72,7 +72,7 @@ def test_an_npz_file(raw: Path, make_split: Callable[..., Split]) -> None:
 
 
 @pytest.mark.parametrize("prepare", [lambda _: None, compress])
-def test_a_web_address(
+def test_a_web_address_is_a_source(
     raw: Path, web_server: str, make_split: Callable[..., Split], prepare: Callable[[Path], None]
 ) -> None:
     prepare(raw)
@@ -94,7 +94,7 @@ def test_a_signature_in_a_web_address_is_not_recorded(
     assert "secret" not in str(refusal.value)
 
 
-def test_an_s3_prefix_and_an_s3_npz(
+def test_an_s3_prefix_and_an_s3_npz_are_sources(
     raw: Path, store: ObjectStore, s3_client: "S3Client", make_split: Callable[..., Split]
 ) -> None:
     as_npz(raw)
@@ -107,7 +107,7 @@ def test_an_s3_prefix_and_an_s3_npz(
         assert source.uri == uri
 
 
-def test_the_bundled_digits() -> None:
+def test_the_bundled_digits_are_a_source() -> None:
     source = load_source("digits", None)
     assert len(source.train.labels) == 1442
     assert source.uri == "sklearn.datasets.load_digits"
@@ -120,7 +120,7 @@ def test_the_bundled_digits() -> None:
         ("file:///no-such-file.npz", "file:///no-such-file.npz must exist but does not: "),
     ],
 )
-def test_an_address_where_nothing_is(data: str, message: str) -> None:
+def test_an_address_without_data_is_an_error(data: str, message: str) -> None:
     with pytest.raises(PipelineError, match=message):
         load_source(data, None)
 
@@ -226,7 +226,9 @@ def test_each_mirror_is_tried(
     ]
 
 
-def test_where_no_mirror_answers_all_are_named(web_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_all_mirrors_when_none_answers(
+    web_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
     with pytest.raises(
         PipelineError,

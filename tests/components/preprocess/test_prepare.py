@@ -76,7 +76,7 @@ def test_the_test_split_depends_on_the_raw_data_alone(raw: Path, tmp_path: Path)
     assert other.development.counts == {"train": 80, "validation": 20}
 
 
-def test_warnings_are_said(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_part(raw, "test", read_part(raw, "train"))
     prepare_splits(raw, DataPlan(stratify=True), development=tmp_path / "development", test=tmp_path / "test")
     assert capsys.readouterr().out.splitlines() == [

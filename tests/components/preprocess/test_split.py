@@ -11,7 +11,9 @@ from components.preprocess.split import split_development
 
 @pytest.mark.parametrize("seed", [23, 0])
 @pytest.mark.parametrize("stratify", [False, True])
-def test_the_split_is_scikit_learns(make_split: Callable[..., Split], seed: int, *, stratify: bool) -> None:
+def test_the_split_is_that_of_scikit_learn(
+    make_split: Callable[..., Split], seed: int, *, stratify: bool
+) -> None:
     part = make_split(100)
     expected = train_test_split(
         part.images,

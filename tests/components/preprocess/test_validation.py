@@ -69,7 +69,7 @@ def unbalance(splits: Splits) -> None:
         (unbalance, "train has 8 times as many examples of one class as of another"),
     ],
 )
-def test_what_is_unusual_is_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
+def test_unusual_data_gives_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
     change(splits)
     assert validate(splits).warnings == (warning,)
 

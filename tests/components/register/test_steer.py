@@ -104,7 +104,7 @@ def test_rollback_restores_the_champion_before_and_repeating_it_is_harmless(
     ]
 
 
-def test_models_and_versions_are_found_by_what_people_call_them(
+def test_models_are_found_by_name_and_versions_by_number_or_alias(
     mlflow_client: "MlflowClient", name: str
 ) -> None:
     assert find_model(mlflow_client, name) == name

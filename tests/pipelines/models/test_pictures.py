@@ -72,7 +72,7 @@ def _framed(colour: str) -> Image.Image:
         (Image.effect_noise((200, 200), 120), "no even background"),
     ],
 )
-def test_what_is_no_digit_is_refused(picture: Image.Image, reason: str) -> None:
+def test_pictures_without_a_digit_are_refused(picture: Image.Image, reason: str) -> None:
     assert reason in _refusal(picture)
 
 
@@ -84,7 +84,7 @@ def test_several_digits_are_refused() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", encoded(landscape())[:200]])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_content_that_is_no_picture_is_refused(content: bytes) -> None:
     refused = read_picture(content)
     assert isinstance(refused, Refusal)
     assert "no readable picture" in refused.reason

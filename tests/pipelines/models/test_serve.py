@@ -50,7 +50,7 @@ def _post(server: str, body: str, kind: str = "application/json") -> requests.Re
 
 
 @pytest.mark.parametrize("wrapped", [{"inputs": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}])
-def test_answers_with_the_probabilities_of_uint8_images(
+def test_the_server_returns_the_probabilities_of_uint8_images(
     server: str, packed: Path, wrapped: dict[str, Any]
 ) -> None:
     answer = _post(server, json.dumps(wrapped))

@@ -59,7 +59,7 @@ def test_a_strided_array_is_written_in_order(tmp_path: Path) -> None:
         (b"\x1f\x8b", "must be intact gzip but is not"),
     ],
 )
-def test_what_is_malformed_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_malformed_file_is_an_error_with_its_name(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "idx").write_bytes(content)
     with pytest.raises(PipelineError, match=rf"^the file .*{message}.*\.$"):
         read_idx(tmp_path / "idx", 3, "the file")

@@ -42,7 +42,7 @@ def directory(make_model: MakeModel, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_answers_as_keras_does_whatever_the_batches(directory: Path, make_model: MakeModel) -> None:
+def test_answers_are_those_of_keras_for_every_batch_size(directory: Path, make_model: MakeModel) -> None:
     classifier = Classifier(directory)
     expected = make_model().predict(IMAGES, verbose=0)
     for count in (0, 1, BATCH_SIZE, len(IMAGES)):
@@ -118,7 +118,7 @@ def test_a_damaged_model_is_refused(directory: Path) -> None:
         (10, "linear", 5.0, "must return probabilities but its outputs are none: end the model in a softmax"),
     ],
 )
-def test_what_are_no_probabilities_is_refused(
+def test_answers_that_are_no_probabilities_are_refused(
     make_model: MakeModel, tmp_path: Path, units: int, activation: str, bias: float, rule: str
 ) -> None:
     make_model(units, activation, bias).save(tmp_path / "model.keras")
