@@ -24,12 +24,12 @@ METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
 
 @contextmanager
 def open_registry(home: Path) -> "Iterator[MlflowClient]":
-    """Yield a client of the server in `MLFLOW_TRACKING_URI`; without it, of the embedded platform in `home`.
+    """Yield a client of the server that `MLFLOW_TRACKING_URI` names, else of the embedded platform in `home`.
 
     Raises:
         PipelineError: The server does not answer, or the platform does not start.
     """
-    # This import sets MLflow's access to files and its time limits.
+    # Imported for what it sets: how MLflow's client reaches files, and how long it waits for a server that is gone.
     import components.common.tracking.run  # noqa: F401
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
