@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
 
 if TYPE_CHECKING:
     import docker
@@ -44,7 +45,7 @@ def engine() -> "Iterator[docker.DockerClient]":
     except docker.errors.DockerException as error:
         raise PipelineError(
             f"--runner docker needs a container engine but none answers at "
-            f"{os.environ.get('DOCKER_HOST', 'the default socket')} ({_reason(error)}): "
+            f"{settings().docker_host} ({_reason(error)}): "
             "start dockerd, set DOCKER_HOST, or run without --runner docker."
         ) from error
     try:

@@ -1,12 +1,12 @@
 """Run the pipeline with kfp.local in this process: what `mnist-pipeline run` starts as a child."""
 
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.settings import environment
 from pipelines.local.step_process import run_step, start_importing
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
     run_name = Path(pipeline_root).name
     use_image(image)
     with containers_of(run_name):
-        return _run(docker_runner(run_name, given["data"], os.environ), given, pipeline_root)
+        return _run(docker_runner(run_name, given["data"], environment()), given, pipeline_root)
 
 
 def _run(

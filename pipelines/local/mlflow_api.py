@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
 
 
 def call(
@@ -34,10 +34,11 @@ def call(
 
 
 def _authorization() -> dict[str, str]:
-    token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
+    given = settings()
+    token, user = given.mlflow_tracking_token, given.mlflow_tracking_username
     if user:
-        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+        login = f"{user}:{given.mlflow_tracking_password}"
+        return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

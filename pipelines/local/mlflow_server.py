@@ -1,9 +1,9 @@
 """The embedded MLflow tracking server: its history in SQLite, its artifacts in the object store."""
 
-import os
 import sys
 import urllib.error
 
+from components.common.settings import environment
 from pipelines.local import mlflow_api
 from pipelines.local.home import Home
 from pipelines.local.process import Server
@@ -21,9 +21,7 @@ def start_mlflow(home: Home, store: Store, port: int, database: str = SQLITE) ->
     """
     command = [sys.executable, "-P", "-W", "ignore", "-m", "uvicorn", "mlflow.server.fastapi_app:app"]
     options = f"--host 127.0.0.1 --port {port} --workers 1 --no-access-log --timeout-graceful-shutdown 2"
-    environment = {
-        **os.environ,
-        **store.environment,
+    options_by_variable = {
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": database,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
@@ -35,7 +33,7 @@ def start_mlflow(home: Home, store: Store, port: int, database: str = SQLITE) ->
     return Server(
         "the MLflow server",
         [*command, *options.split()],
-        environment=environment,
+        environment=environment({**store.environment, **options_by_variable}),
         directory=home.mlflow,
         log_path=home.logs / "mlflow.log",
     )

@@ -1,11 +1,12 @@
 """The steps' processes: forked from one that has imported what they use, which would take each of them seconds."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from components.common.settings import export
 
 # Not TensorFlow: a step makes its settings before it imports it.
 IMPORTED = (
@@ -54,7 +55,7 @@ def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = N
 def _execute(source: str, arguments: list[str], environment: dict[str, str]) -> None:
     from kfp.dsl.executor_main import executor_main
 
-    os.environ.update(environment)
+    export(environment)
     with TemporaryDirectory() as scratch:
         component = Path(scratch, "component.py")
         component.write_text(source, encoding="utf-8")

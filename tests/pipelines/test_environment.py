@@ -59,7 +59,10 @@ def test_no_variable_is_set_twice() -> None:
 )
 def test_the_injected_address_comes_first(environment: dict[str, str], expected: str) -> None:
     inherited = {name: value for name, value in os.environ.items() if "MLFLOW_TRACKING" not in name}
-    code = "import os, components.common.tracking.run; print(os.environ.get('MLFLOW_TRACKING_URI'))"
+    code = (
+        "import os; from components.common.tracking.client import configure_mlflow; configure_mlflow(); "
+        "print(os.environ.get('MLFLOW_TRACKING_URI'))"
+    )
     command = [sys.executable, "-c", code]
     printed = subprocess.run(
         command, env={**inherited, **environment}, capture_output=True, text=True, check=True
