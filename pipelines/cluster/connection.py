@@ -11,6 +11,7 @@ from components.common.errors import PipelineError
 from components.common.settings import settings
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.port_forward import forwarded
+from pipelines.compat.kfp_client import api_client_of
 
 if TYPE_CHECKING:
     import kfp
@@ -77,8 +78,9 @@ def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Clus
             credentials=_credentials(address),
             ssl_ca_cert=_certificates(),
         )
-    client._existing_config.retries = Retry(total=1, read=0, redirect=False)
-    client._run_api.api_client.rest_client = _timed_rest_client(client._existing_config)
+    transport = api_client_of(client)
+    transport.configuration.retries = Retry(total=1, read=0, redirect=False)
+    transport.rest_client = _timed_rest_client(transport.configuration)
     return Cluster(client, host, address.namespace, reconnect)
 
 
