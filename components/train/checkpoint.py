@@ -1,4 +1,4 @@
-"""The state of a training, kept as one file or object until the training ends."""
+"""State of an unfinished training, as one file or object."""
 
 import io
 import json
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """Saves and restores one training; a crash in the middle of saving leaves the previous state.
+    """The place of one session's saved state; a crash in the middle of saving leaves the previous state.
 
     Args:
-        location: A path, or s3://bucket/key in the object store that S3_ENDPOINT_URL names.
+        location: A path, or `s3://bucket/key` in the object store that S3_ENDPOINT_URL names.
     """
 
     def __init__(self, location: str) -> None:
@@ -30,6 +30,7 @@ class Checkpoint:
             self._store, self._key = ObjectStore.for_uri(location)
 
     def save(self, session: "Session") -> None:
+        """Save the session's state in place of the previous one."""
         arrays, progress = session.state()
         if self._store:
             with tempfile.TemporaryDirectory() as scratch:
@@ -42,10 +43,13 @@ class Checkpoint:
             _write(partial, arrays, progress)
 
     def restore(self, session: "Session") -> bool:
-        """Bring a new trainer of the same configuration to the saved state; False without one.
+        """Bring a new session of the same data and configuration to the saved state.
+
+        Returns:
+            Whether there was a saved state.
 
         Raises:
-            PipelineError: What is saved cannot be read.
+            PipelineError: The saved state cannot be read.
         """
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(self._location)
@@ -62,11 +66,12 @@ class Checkpoint:
                 reason = str(error).partition("\n")[0][:200]
                 raise PipelineError(
                     f"{self._location} must be a checkpoint that can be read but is not ({reason}): "
-                    "delete it to begin the training anew."
+                    "delete it to start the training again."
                 ) from error
         return True
 
     def delete(self) -> None:
+        """Delete the saved state, if there is one."""
         if self._store:
             self._store.delete(self._key)
         else:

@@ -1,6 +1,6 @@
-"""Muon: momentum whose step is made orthogonal, for the hidden kernels of a network.
+"""The optimizer Muon: momentum with orthogonalized steps, for the hidden kernels of a network.
 
-Keller Jordan et al., 2024. Keras's own Muon orthogonalizes matrices only; here a convolution's kernel counts as the
+See Keller Jordan et al., 2024. Keras's Muon orthogonalizes matrices only. Here a convolution's kernel counts as the
 matrix of its patches, and the step is scaled so that one learning rate fits kernels of all shapes.
 """
 
@@ -16,11 +16,11 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(keras.optimizers.Optimizer):
-    """Muon for all kernels but the first and the last; Adam for those, for biases and for normalization.
+    """Muon for all kernels but the first and the last; Adam for these two, for biases and for normalization.
 
     Args:
-        learning_rate: Muon's, a number or a schedule.
-        adam_factor: Adam's learning rate as a multiple of Muon's.
+        learning_rate: Learning rate of Muon, a number or a schedule.
+        adam_factor: Learning rate of Adam as a multiple of Muon's.
     """
 
     beta_1, beta_2, epsilon = 0.9, 0.95, 1e-8
@@ -43,6 +43,7 @@ class Muon(keras.optimizers.Optimizer):
         ]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable by its gradient."""
         index = self._get_variable_index(variable)
         momentum, velocity = self._momenta[index], self._velocities[index]
         gradient = ops.cast(gradient, variable.dtype)
@@ -52,7 +53,7 @@ class Muon(keras.optimizers.Optimizer):
             self.assign_sub(variable, rate * orthogonal(gradient + MOMENTUM * momentum))
             return
         step = ops.cast(self.iterations + 1, variable.dtype)
-        # One operation, where Keras's would be many: every trial of a search has to make a graph of its own.
+        # One operation where Keras has many: each trial of a search builds a new graph, small ones faster.
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(momentum),
@@ -72,10 +73,13 @@ def _handle(variable: Any) -> Any:
 
 
 def orthogonal(kernel: Any) -> Any:
-    """Return the nearest matrix with orthogonal columns (or rows), roughly, scaled by sqrt(max(1, rows / columns)).
+    """Return about the nearest matrix with orthogonal columns (or rows), times sqrt(max(1, rows / columns)).
 
     Args:
-        kernel: ... x inputs x outputs; all axes but the last are the rows.
+        kernel: ... x inputs x outputs; all axes but the last are the rows of the matrix.
+
+    Returns:
+        An array of the kernel's shape.
     """
     matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
     rows, columns = matrix.shape

@@ -1,4 +1,4 @@
-"""Batch normalization for training: Keras's, in one kernel instead of ten operations, and its precise statistics."""
+"""Batch normalization for training: a layer of one kernel, and precise statistics."""
 
 import math
 from typing import Any
@@ -13,13 +13,13 @@ PRECISE_BATCH = 1024
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, in far fewer passes over the values.
+    """Keras's `BatchNormalization` in one kernel instead of ten operations, with the same weights.
 
-    The moving variance follows the unbiased variance of each batch, where Keras's follows the biased one.
+    The moving variance follows the unbiased variance of each batch; in Keras it follows the biased one.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize N x ... x C; in training by the batch's own mean and variance."""
+        """Normalize an array of N x ... x C; in training by the mean and variance of the batch."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
         grid = tf.reshape(inputs, (-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]))
@@ -33,20 +33,21 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 
 def set_precise_statistics(model: keras.Model, images: Any) -> None:
-    """Give every batch normalization the mean and variance that its inputs have over these images.
+    """Give every batch normalization the mean and variance of its inputs over these images.
 
-    The moving averages of a training follow its last few batches, and these as they were distorted. (Precise batch
-    normalization: Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021.)
+    The moving averages of a training follow its last batches, whose images are distorted. See Wu and Johnson,
+    Rethinking "Batch" in BatchNorm, 2021.
 
     Args:
-        model: A trained model whose normalizations are `FusedBatchNormalization`s; nothing else of it changes.
-        images: uint8, N x 28 x 28, as the model will see them in use.
+        model: A trained model whose normalizations are `FusedBatchNormalization`s. Nothing else in it changes.
+        images: uint8, N x 28 x 28, not distorted.
     """
     normalizations = [layer for layer in model.layers if isinstance(layer, FusedBatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
     for number, batch in enumerate(np.array_split(images, math.ceil(len(images) / PRECISE_BATCH))):
         for layer in normalizations:
-            layer.momentum = number / (number + 1)  # the moving average is then the plain one
+            # With this momentum the moving average is the mean over all batches so far.
+            layer.momentum = number / (number + 1)
         model(batch, training=True)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum

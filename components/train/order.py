@@ -1,4 +1,4 @@
-"""Which images each step sees, read from arrays that may be larger than memory."""
+"""The images of each step, read from arrays that may be larger than memory."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,10 +10,15 @@ from components.common.data.dataset import Split
 
 
 class BatchOrder:
-    """Full batches without end: pass after pass over the split, each in an order of its own.
+    """Full batches without end: pass after pass over the split, each in a new random order.
 
-    The order depends on the seed alone, so a training can be taken up at any step. A batch may hold the end of one
+    The order depends on the seed alone, so a training can be resumed at any step. A batch may hold the end of one
     pass and the beginning of the next.
+
+    Args:
+        split: Images and labels.
+        batch_size: Images a batch.
+        seed: Seed of the order.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int) -> None:
@@ -28,7 +33,7 @@ class BatchOrder:
         return rows
 
     def rows(self, first: int, last: int) -> NDArray[np.uint32]:
-        """Return the images' places in the split for the steps from `first` up to `last`, exclusive."""
+        """Return the places in the split of the images of the steps from `first` up to `last`, exclusive."""
         count = len(self._split.labels)
         begin, end = first * self._batch_size, last * self._batch_size
         passes = range(begin // count, (end - 1) // count + 1)
@@ -39,7 +44,11 @@ class BatchOrder:
         return np.concatenate(parts)
 
     def batches(self, first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read images (uint8, steps x B x 28 x 28) and labels (uint8, steps x B) of these steps."""
+        """Read the images and labels of the steps from `first` up to `last`, exclusive.
+
+        Returns:
+            Images (uint8, steps x B x 28 x 28) and labels (uint8, steps x B).
+        """
         rows = self.rows(first, last)
         shape = (last - first, self._batch_size)
         images = self._split.images[rows]

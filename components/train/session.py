@@ -74,7 +74,8 @@ class Session:
         devices = strategy()
         if config.batch_size % devices.num_replicas_in_sync:
             raise PipelineError(
-                f"batch_size must be a multiple of the {devices.num_replicas_in_sync} GPUs but got {config.batch_size}."
+                f"training.batch_size must be a multiple of {devices.num_replicas_in_sync}, the number of GPUs, "
+                f"but is {config.batch_size}: change it or gpu_count."
             )
         with devices.scope():
             self.model: keras.Model = build_model(config, for_training=True)

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from components.common.data.dataset import DatasetInfo
@@ -69,7 +70,8 @@ def train_step(plan: RunPlan, development: Path, *, role: str, overrides: str, t
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
             | {"config.recipe": plan.recipe}
         )
-        training = _train(plan, development, config, target, narrator(step, run, config, development))
+        fit = partial(fit_model, development, recipe=plan.recipe, checkpoints=checkpoint_directory())
+        training = fit(config, target=target, on_epoch=narrator(step, run, config, development))
         run.log_dataset(training.dataset.name, training.dataset.digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
@@ -80,19 +82,6 @@ def train_step(plan: RunPlan, development: Path, *, role: str, overrides: str, t
                 repeat = config.differing(seed=config.seed + SEED_STRIDE * number)
                 say(step, f"training {number + 1} of {plan.seeds}, seed {repeat.seed}")
                 narrate = narrator(step, StepRun.untracked(), repeat, development)
-                again = _train(plan, development, repeat, repeat_directory(target, repeat.seed), narrate)
+                again = fit(repeat, target=repeat_directory(target, repeat.seed), on_epoch=narrate)
                 run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number + 1)
         return training
-
-
-def _train(
-    plan: RunPlan, development: Path, config: TrainConfig, target: Path, on_epoch: Callable[[Epoch], None]
-) -> Training:
-    return fit_model(
-        development,
-        config,
-        recipe=plan.recipe,
-        target=target,
-        on_epoch=on_epoch,
-        checkpoints=checkpoint_directory(),
-    )

@@ -47,7 +47,12 @@ def test_settings_become_arguments_of_the_pipeline(settings: list[str], argument
     "settings",
     [
         ["epochs=0.5", "filters=[[8],[16]]", "search.trials=3", "min_accuracy=0.9", "model_name=mine"],
-        ["recipe=seed", 'search_space={"dropout": [0.1, 0.2]}', "seeds=3", "batch_size=32"],
+        [
+            "recipe=seed",
+            'search_space={"dropout": [0.0, 0.2], "dense_units": {"low": 16, "high": 64}}',
+            "seeds=3",
+            "batch_size=32",
+        ],
     ],
 )
 def test_the_first_task_resolves_the_plan_of_the_command_line(settings: list[str]) -> None:
@@ -60,6 +65,7 @@ def test_the_first_task_resolves_the_plan_of_the_command_line(settings: list[str
     }
     first_task = resolve_form(form, given.get("options", {}), run_id="", run_name="", gpu_count=0)
     assert first_task.plan == asked.resolved().plan
+    assert first_task.plan.digest() == asked.resolved().plan.digest()
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ def test_steps_wait_for_what_they_need(spec: Spec) -> None:
     assert waits("comp-exit-handler-1") == {
         "ingest": set(),
         "preprocess": {"ingest"},
-        "check-changes": {"preprocess"},
-        "condition-2": {"check-changes", "preprocess"},
+        "check-changes": {"ingest", "preprocess"},
+        "condition-2": {"check-changes", "ingest", "preprocess"},
     }
     assert waits("comp-condition-2") == {
         "train": set(),
@@ -321,10 +321,26 @@ def test_a_placeholder_is_the_whole_value(spec: Spec) -> None:
     assert [text for text in placeholders if not re.fullmatch(r"\{\{\$\.[^{}]+\}\}", text)] == []
 
 
-def test_every_step_is_given_kubeflows_id_of_the_run(spec: Spec) -> None:
+def test_the_first_and_the_last_step_are_given_kubeflows_id_of_the_run_and_all_others_the_plan(
+    spec: Spec,
+) -> None:
+    steps = [(dag, task) for dag, _, task in _tasks(spec) if "executorLabel" in _component(spec, task)]
     ids = {
-        task["taskInfo"]["name"]: _origin(spec, dag, _inputs(task, "parameters")["pipeline_run_id"])
-        for dag, _, task in _tasks(spec)
-        if "executorLabel" in _component(spec, task)
+        task["taskInfo"]["name"]: _origin(spec, dag, _inputs(task, "parameters")["run_id"])
+        for dag, task in steps
+        if "run_id" in _inputs(task, "parameters")
     }
-    assert ids == dict.fromkeys(ids, "{{$.pipeline_job_uuid}}")
+    assert ids == dict.fromkeys(["Ingest", "Close run"], "{{$.pipeline_job_uuid}}")
+    plan = {"taskOutputArtifact": {"outputArtifactKey": "plan", "producerTask": "ingest"}}
+    given = [component for component, _ in _consumers(spec, "comp-exit-handler-1", plan)]
+    everything = [task["componentRef"]["name"] for _, task in steps]
+    assert sorted(given) == sorted(set(everything) - {"comp-ingest", "comp-close-run"})
+
+
+def test_no_step_has_more_than_seven_parameters(spec: Spec) -> None:
+    counts = {
+        name: len(component.get("inputDefinitions", {}).get("parameters", {}))
+        for name, component in spec["components"].items()
+        if "executorLabel" in component
+    }
+    assert max(counts.values()) <= 7, counts

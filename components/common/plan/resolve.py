@@ -130,7 +130,11 @@ def resolve(layers: Sequence[Layer], *, run_id: str = "", run_name: str = "", gp
     Raises:
         PipelineError: An unknown option, or a value that breaks its rule.
     """
-    given = {option_name(name): (value, origin) for origin, layer in layers for name, value in layer.items()}
+    given = {
+        option_name(name): (_whole_numbers(value), origin)
+        for origin, layer in layers
+        for name, value in layer.items()
+    }
     recipe = given["recipe"][0] if "recipe" in given else RunPlan.model_fields["recipe"].default
     # Epochs that are given are exact: they lift the recipe's least number of steps.
     if "training.epochs" in given:
@@ -148,6 +152,15 @@ def resolve(layers: Sequence[Layer], *, run_id: str = "", run_name: str = "", gp
         raise PipelineError(explained(error)) from None
     _check_across(plan)
     return Resolved(plan, {name: _origin(name, plan, given) for name in OPTIONS})
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return a JSON value in which 64.0 is 64: Kubeflow makes fractions of all numbers within objects."""
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _origin(name: str, plan: RunPlan, given: Mapping[str, tuple[Any, str]]) -> str:

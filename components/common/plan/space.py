@@ -21,10 +21,10 @@ SEARCH_SPACE: dict[str, Any] = {
     "batch_size": {"times": [0.5, 1]},
     "filters": {"times": [0.75, 1, 1.25]},
     "dense_units": {"times": [0.5, 1, 2]},
-    "dropout": {"low": 0.0, "high": 0.3},
+    "dropout": {"low": 0, "high": 0.3},
     "batch_norm": [False, True],
     "augmentation": ["none", "shift", "affine"],
-    "label_smoothing": {"low": 0.0, "high": 0.15},
+    "label_smoothing": {"low": 0, "high": 0.15},
     "optimizer": ["muon", "sgd"],
 }
 

@@ -77,7 +77,7 @@ def test_the_saved_model_is_the_one_that_was_scored(
     assert loss == pytest.approx(training.validation_loss, rel=1e-5)
 
 
-def test_an_interrupted_training_is_taken_up_by_the_same_configuration_only(
+def test_an_interrupted_training_is_resumed_by_the_same_configuration_only(
     development: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHECKPOINT_SECONDS", "0")
@@ -115,7 +115,7 @@ def test_a_training_that_is_refused_leaves_nothing(
 ) -> None:
     refused = small.differing(batch_size=321)
 
-    with pytest.raises(PipelineError, match="batch_size cannot exceed"):
+    with pytest.raises(PipelineError, match="batch_size must be at most 320"):
         fit_model(
             development,
             refused,
@@ -162,7 +162,7 @@ def test_equal_weights_have_equal_digests() -> None:
     assert weights_digest(_model([[1, 2], [3, 4]])) == weights_digest(_model([[1, 2], [3, 4]]))
 
 
-def test_values_order_shape_and_type_are_told_apart() -> None:
+def test_other_values_order_shape_or_type_have_another_digest() -> None:
     models = [
         _model([[1, 2], [3, 4]]),
         _model([[1, 2], [3, 4.000001]]),

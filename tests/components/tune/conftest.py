@@ -1,4 +1,4 @@
-"""A finished baseline, storages of one's own for a study, and data that is quick to learn from."""
+"""A finished baseline, an empty storage for a study, and data that is quick to learn from."""
 
 import uuid
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=["journal", "postgres"])
 def any_storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What `OPTUNA_STORAGE` names: a new journal file, then a new database."""
+    """Value of `OPTUNA_STORAGE`: a new journal file, then a new database."""
     if request.param == "journal":
         where = str(tmp_path / "study.journal")
     else:

@@ -35,32 +35,32 @@ search_step(resolve([], run_id="run").plan, Path(sys.argv[1]), Path(sys.argv[2])
 
 
 class RecordedRun(TrackedRun):
-    """Keeps what it is told, without a server."""
+    """A run that keeps its records in memory, without a server."""
 
     def __init__(self, run_id: str = "") -> None:
         super().__init__(None, run_id, "", Outbox())
         self.runs: dict[str, RecordedRun] = {}
-        self.told: dict[str, object] = {}
+        self.recorded: dict[str, object] = {}
 
     def child(self, name: str, tags: Mapping[str, str] | None = None) -> "RecordedRun":
         self.runs[name] = RecordedRun(name)
-        self.runs[name].told.update(tags or {})
+        self.runs[name].recorded.update(tags or {})
         return self.runs[name]
 
     def nested(self, run_id: str) -> "RecordedRun":
         return self.runs[run_id]
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        self.told.update(params)
+        self.recorded.update(params)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        self.told.update(tags)
+        self.recorded.update(tags)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        self.told.update({f"{name} {step}": value for name, value in metrics.items()})
+        self.recorded.update({f"{name} {step}": value for name, value in metrics.items()})
 
     def close(self, status: str = "FINISHED") -> None:
-        self.told["status"] = status
+        self.recorded["status"] = status
 
 
 def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
@@ -79,7 +79,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
 
     # A worker that ends after the first leg, and another that has only its state.
     _worker(baseline, development, run, states)._do_one([Leg(1, 0)])
-    assert run.runs["trial 1"].told["outcome"] == "paused"
+    assert run.runs["trial 1"].recorded["outcome"] == "paused"
     assert Path(states, "trial-1.npz").exists()
     other = _worker(baseline, development, run, states)
     assert other.work() == 2
@@ -89,13 +89,13 @@ def test_a_paused_trial_goes_on_where_it_stood(
     session = Session(open_split(development, "train"), open_split(development, "validation"), trained)
     session.run_until(session.steps)
     undisturbed = session.score()
-    told = run.runs["trial 1"].told
-    assert (told["val_loss 100"], told["val_accuracy 100"]) == (
+    recorded = run.runs["trial 1"].recorded
+    assert (recorded["val_loss 100"], recorded["val_accuracy 100"]) == (
         undisturbed.val_loss,
         undisturbed.val_accuracy,
     )
-    assert (told["outcome"], told["status"], told["step"]) == ("complete", "FINISHED", "trial")
-    assert told["config.dropout"] == trained.dropout
+    assert (recorded["outcome"], recorded["status"], recorded["step"]) == ("complete", "FINISHED", "trial")
+    assert recorded["config.dropout"] == trained.dropout
     assert record.known()[1].scores[1] == undisturbed.val_accuracy
     assert record.repeats().keys() == {(1, 1)}
     assert not Path(states, "trial-1.npz").exists()
@@ -139,14 +139,14 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
         with pytest.raises(SystemExit) as ended:
             _worker(baseline, development, run, states).work()
 
-        told = run.runs["trial 1"].told
-        assert (ended.value.code, told["outcome"], told["status"]) == (TERMINATED, *outcome)
+        recorded = run.runs["trial 1"].recorded
+        assert (ended.value.code, recorded["outcome"], recorded["status"]) == (TERMINATED, *outcome)
         assert SearchRecord(open_study("run")).known()[1].scores.keys() == {0}
     with np.load(Path(states, "trial-1.npz")) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
     monkeypatch.setattr(trials, "Session", Session)
     assert _worker(baseline, development, run, states).work() == 2
-    assert (told["outcome"], told["status"]) == ("complete", "FINISHED")
+    assert (recorded["outcome"], recorded["status"]) == ("complete", "FINISHED")
 
 
 @pytest.mark.usefixtures("journal")
@@ -162,8 +162,8 @@ def test_a_trial_that_diverges_does_not_end_the_search(
 
     record = SearchRecord(open_study("run"))
     assert all(known.failed for known in record.known().values())
-    assert [trial.told["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
-    assert [trial.told["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]
+    assert [trial.recorded["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
+    assert [trial.recorded["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]
     assert "trial 1 failed: the loss must stay finite" in capsys.readouterr().out
 
 

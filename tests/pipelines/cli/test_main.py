@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.cli.main import main
 from pipelines.local.summary import Summary
+from pipelines.parameters import Request
 
 ROOT = Path(__file__).parents[3]
 CommandLine = Callable[..., int]
@@ -50,6 +51,7 @@ def mnist_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
         ["compile"],
         ["doctor"],
         ["models"],
+        ["plan"],
         ["models", "diff"],
         ["predict"],
         ["serve"],
@@ -69,9 +71,9 @@ def test_help_answers_without_the_heavy_libraries(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "epoch=1"], "'epoch' is no pipeline parameter"),
-        (["--set", "epochs"], "--set takes name=value"),
-        (["--trials", "0"], "trials counts the baseline"),
+        (["--set", "epoch=1"], "an option must have a name of the plan but got 'epoch'"),
+        (["--set", "epochs"], "--set must be NAME=VALUE"),
+        (["--trials", "0"], "search.trials must be at least 1 but is 0"),
         (["--recipe", "slow"], "recipe must be one of"),
     ],
 )
@@ -153,10 +155,8 @@ def test_a_runs_outcome_is_the_exit_status_and_json_is_alone_on_stdout(
 ) -> None:
     given: list[Any] = []
 
-    def run(
-        home: object, data: str, arguments: dict[str, Any], tell: Callable[[str], None], image: str | None
-    ) -> Summary:
-        given.extend([home, data, arguments, image])
+    def run(home: object, request: Request, tell: Callable[[str], None], image: str | None) -> Summary:
+        given.extend([home, request.arguments(), image])
         tell("[train] epoch 1/1")
         return _summary(error)
 
@@ -166,7 +166,8 @@ def test_a_runs_outcome_is_the_exit_status_and_json_is_alone_on_stdout(
         mnist_pipeline("run", "--home", str(tmp_path), *options, *(["--json"] if as_json else [])) == status
     )
 
-    assert given[1:] == ["digits", {"recipe": "fast", "trials": 2, "seed": 3}, None]
+    arguments = {"data": "digits", "recipe": "fast", "trials": 2, "options": {"training.seed": 3}}
+    assert given[1:] == [arguments, None]
     printed = capsys.readouterr()
     told, alone = (printed.err, printed.out) if as_json else (printed.out, "")
     assert told.startswith("[train] epoch 1/1\n")

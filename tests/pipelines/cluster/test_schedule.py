@@ -31,9 +31,8 @@ def test_a_schedule_follows_the_newest_version_one_run_at_a_time_without_catchin
     assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
     assert (recurring["max_concurrency"], recurring["no_catchup"]) == ("1", True)
     assert recurring["runtime_config"]["parameters"] == {
-        "skip_if_unchanged": True,
-        "data_version": "[[CurrentTime]]",
         "trials": 2,
+        "options": {"gate.skip_if_unchanged": True, "data.version": "[[CurrentTime]]"},
     }
 
 
@@ -167,7 +166,7 @@ def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -
     ]
     shown = dict(line.strip().split(maxsplit=1) for line in mnist_pipeline("schedule", "show", "nightly").out)
     assert shown["cron"].startswith("0 0 3 * * * ")
-    assert shown["skip_if_unchanged"] == "True"
+    assert "'gate.skip_if_unchanged': True" in shown["options"]
     assert shown["pipeline"] == "version    the newest at every run"
     identity = kubeflow.recurring_runs[0]["recurring_run_id"]
     link = f"{os.environ['KF_PIPELINES_ENDPOINT']}/#/recurringrun/details/{identity}"
@@ -182,7 +181,10 @@ def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -
         (("show", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
         (("delete", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
         (("set", "x", "--cron", "0 3 * *"), "--cron takes six fields"),
-        (("set", "x", "--cron", "0 3 * * *", "--set", "epoch=1"), "'epoch' is no pipeline parameter"),
+        (
+            ("set", "x", "--cron", "0 3 * * *", "--set", "epoch=1"),
+            "an option must have a name of the plan but got 'epoch'",
+        ),
         (("set", "x", "--cron", "0 0 3 * * *", "--experiment", "none"), "--experiment must exist but 'none'"),
         (
             ("set", "x", "--cron", "0 0 3 * * *", "--pipeline", "other"),

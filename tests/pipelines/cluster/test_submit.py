@@ -16,7 +16,11 @@ def test_submit_starts_a_run_of_this_code(kubeflow: Kubeflow, mnist_pipeline: Co
     (run,) = kubeflow.runs
     host = os.environ["KF_PIPELINES_ENDPOINT"]
     assert done.out == [f"run {run['run_id']}  {host}/#/runs/details/{run['run_id']}"]
-    assert run["runtime_config"]["parameters"] == {"trials": 2, "seed": 3, "recipe": "seed"}
+    assert run["runtime_config"]["parameters"] == {
+        "trials": 2,
+        "recipe": "seed",
+        "options": {"training.seed": 3},
+    }
     assert run["display_name"].startswith("mnist-seed-")
     spec = run["pipeline_spec"]["pipeline_spec"]
     images = {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()}
@@ -157,8 +161,8 @@ def test_an_experiment_is_created_on_demand(kubeflow: Kubeflow, mnist_pipeline: 
         ),
         (["--experiment", "old"], "--experiment must be active but 'old' is archived"),
         (["--namespace", "me"], "--namespace is for a Kubeflow that serves several users"),
-        (["--set", "epoch=1"], "'epoch' is no pipeline parameter: choose from batch_size, "),
-        (["--set", "trials=0"], "trials counts the baseline"),
+        (["--set", "epoch=1"], "an option must have a name of the plan but got 'epoch'"),
+        (["--set", "trials=0"], "search.trials must be at least 1 but is 0"),
         (["--image", "mnist:latest"], "the image must be named by a digest"),
     ],
 )

@@ -193,7 +193,7 @@ def test_kubeflows_fractions_of_whole_numbers_are_whole_numbers() -> None:
         ({"optimizer": "adamw"}, "training.optimizer must be 'adam', 'sgd' or 'muon' but is 'adamw'."),
         ({"seed": -1}, "training.seed must be at least 0 but is -1."),
         ({"seeds": 0}, "seeds must be at least 1 but is 0."),
-        ({"fraction": 0.0}, "data.fraction must be above 0 but is 0.0."),
+        ({"fraction": 0.0}, "data.fraction must be above 0 but is 0."),
         ({"fraction": 1.5}, "data.fraction must be at most 1 but is 1.5."),
         ({"split_seed": -1}, "data.split_seed must be at least 0 but is -1."),
         ({"stratify": "yes"}, "data.stratify must be true or false but is 'yes'."),
