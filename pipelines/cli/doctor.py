@@ -1,6 +1,5 @@
 """Checks of this machine for the requirements of the pipeline, with advice where one is missing."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.settings import export, settings
 
 COMMAND_SECONDS = 10
 
@@ -61,7 +61,7 @@ def _platform(home: Path) -> Iterator[Finding]:
 
     try:
         with embedded_platform(Home(home)) as platform:
-            os.environ.update(platform.environment)
+            export(platform.environment)
             yield Finding(
                 "object store", ok=True, detail=f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
             )
@@ -75,7 +75,7 @@ def _data() -> Finding:
     from components.common.storage.object_store import ObjectStore
     from components.ingest.sources import mnist_available
 
-    if named := os.environ.get("MNIST_DATA_URI"):
+    if named := settings().mnist_data_uri:
         return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {named}")
     found = mnist_available(ObjectStore.from_environment())
     detail = (

@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.model.lineage import stored_lineage
+from components.common.settings import export, export_defaults, settings, withdraw
+from components.common.tracking.client import configure_mlflow
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+# Variables of libraries whose messages do not belong on the terminal of a command.
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
 
 
@@ -29,22 +36,18 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     Raises:
         PipelineError: The server does not answer, or the platform does not start.
     """
-    # Imported for what it sets: how MLflow's client reaches files, and how long it waits for a server that is gone.
-    import components.common.tracking.run  # noqa: F401
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+    configure_mlflow()
+    export_defaults(QUIET)
+    if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
         yield _client()
         return
     with embedded_platform(Home(home)) as platform:
-        os.environ.update(platform.environment)
+        export(platform.environment)
         try:
             yield _client()
         finally:
-            os.environ.pop("MLFLOW_TRACKING_URI")
+            withdraw("MLFLOW_TRACKING_URI")
 
 
 @contextmanager
