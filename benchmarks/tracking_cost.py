@@ -1,4 +1,4 @@
-"""What tracking costs a training: recipe fast with a live embedded MLflow, and without any."""
+"""Cost of tracking: a training of recipe fast with an embedded MLflow server, and without."""
 
 import statistics
 import time
