@@ -1,6 +1,5 @@
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from components.common.storage.files import (
     written_directory,
     written_file,
 )
-
-
-@dataclass(frozen=True)
-class Document:
-    name: str
-    sizes: tuple[int, ...]
 
 
 def test_the_digest_of_a_file(tmp_path: Path) -> None:

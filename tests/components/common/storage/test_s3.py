@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from components.common.storage.s3 import s3_client
@@ -21,4 +23,5 @@ def test_given_credentials_replace_those_of_the_environment(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("address", "proxies"), [("http://127.0.0.1:9", {}), ("http://store:9", None)])
 def test_no_proxy_stands_before_the_loopback_interface(address: str, proxies: dict[str, str] | None) -> None:
-    assert s3_client(address, CREDENTIALS).meta.config.proxies == proxies
+    config: Any = s3_client(address, CREDENTIALS).meta.config
+    assert config.proxies == proxies
