@@ -70,15 +70,20 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 @pages
 def test_every_path_in_backticks_exists(page: Path) -> None:
-    paths = {span.partition(":")[0] for span in SPAN.findall(_prose(page)) if span.startswith(ROOMS)}
-    missing = {path for path in paths if not list(ROOT.glob(_as_pattern(path).rstrip("/")))}
+    spans = [span.partition(":")[0] for span in SPAN.findall(_prose(page)) if span.startswith(ROOMS)]
+    missing = {path for span in spans for path in _patterns(span) if not list(ROOT.glob(path))}
 
     assert missing <= MADE_BY_THE_READER
 
 
-def _as_pattern(path: str) -> str:
-    """Return the path as a pattern: <step> stands for any name, and {a,b}.py for a.py and the others."""
-    return re.sub(r"<[^>]*>|\{[^}]*\}", "*", path.split()[0])
+def _patterns(path: str) -> Iterator[str]:
+    """Yield the paths that a path in the text stands for: `<step>` is any name, `{a,b}.py` is a.py and b.py."""
+    path = re.sub(r"<[^>]*>", "*", path.split(maxsplit=1)[0].rstrip("/"))
+    if braces := re.search(r"\{([^}]*)\}", path):
+        for part in braces[1].split(","):
+            yield from _patterns(path.replace(braces[0], part, 1))
+    else:
+        yield path
 
 
 @pages
