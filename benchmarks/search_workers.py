@@ -1,4 +1,4 @@
-"""What a second worker brings to a search: workers of one core each share one study."""
+"""Time of a search with one and with two workers of one core each, which share one study."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What every benchmark is given, and what it hands back."""
+"""Input and result of a benchmark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the DAG costs a step: the pipeline against its steps' functions, called one after the other in one process."""
+"""Overhead of a step: the pipeline against its steps' functions, called one after the other in one process."""
 
 import json
 import statistics

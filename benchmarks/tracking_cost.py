@@ -1,4 +1,4 @@
-"""What tracking costs a training: recipe fast with a live embedded MLflow, and without any."""
+"""Cost of tracking: a training of recipe fast with an embedded MLflow server, and without."""
 
 import statistics
 import time
@@ -49,7 +49,8 @@ def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[s
     """Train as the step does, and return the seconds of the training and of its callbacks."""
     from components.common.model.training_record import Epoch
     from components.common.plan.training import RECIPES
-    from components.common.tracking.run import open_pipeline_run, step_run
+    from components.common.tracking.step import step_run
+    from components.common.tracking.tree import open_pipeline_run
     from components.train.fit import fit_model
     from components.train.step import narrator
 
@@ -57,7 +58,7 @@ def train_tracked(development: str, pipeline_run_id: str, target: str) -> dict[s
     open_pipeline_run(pipeline_run_id, pipeline_run_id, "tracking-cost")
     in_callbacks = 0.0
     with step_run(pipeline_run_id, "train-baseline") as run:
-        if bool(run.run_id) != bool(settings().mlflow_tracking_uri):
+        if run.tracked != bool(settings().mlflow_tracking_uri):
             raise RuntimeError("MLflow did not open the run")
         narrate = narrator("train-baseline", run, config, Path(development))
 

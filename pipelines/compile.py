@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.common.container_image import IMAGE_VARIABLE
 from components.common.errors import PipelineError
 from components.common.plan.training import RECIPES
 from components.common.provenance import git_sha
+from components.common.settings import variables_of
 from pipelines.pipeline import mnist_pipeline
 
+(IMAGE_VARIABLE,) = variables_of("step_image")
 # A digest, or a tag that is a commit's hash: references that never come to mean another image.
 IMMUTABLE = re.compile(r"[\w.\-/:]+(@sha256:[0-9a-f]{64}|:(sha-)?[0-9a-f]{12,64})", re.ASCII)
 

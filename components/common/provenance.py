@@ -9,18 +9,25 @@ import subprocess
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from components.common.container_image import IMAGE_VARIABLE
+from components.common.settings import settings
 from components.common.storage.files import combined_digest, sha256_file
 
 COMPONENTS = Path(__file__).parents[1]
 LOCK = COMPONENTS.parent / "requirements" / "dev.lock"
-SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+# Fields of the settings that change how TensorFlow computes.
+COMPUTE_SETTINGS = (
+    "tf_enable_onednn_opts",
+    "tf_num_intraop_threads",
+    "tf_num_interop_threads",
+    "omp_num_threads",
+)
 PREFIX = "compute."
 HEADER = re.compile(r"^(Name|Version): (.+)$", re.MULTILINE)
 
 
 def compute_environment() -> dict[str, str]:
     """Return tags that describe this process's machine, thread and oneDNN settings and packages."""
+    given = {name: getattr(settings(), name) for name in COMPUTE_SETTINGS}
     return {
         f"{PREFIX}processor": processor_name(),
         f"{PREFIX}cpus": str(
@@ -28,12 +35,15 @@ def compute_environment() -> dict[str, str]:
         ),
         f"{PREFIX}python": platform.python_version(),
         f"{PREFIX}packages_digest": packages_digest(),
-        **{f"{PREFIX}{name}": os.environ.get(name, "default") for name in SETTINGS},
+        **{
+            f"{PREFIX}{name.upper()}": "default" if value is None else str(value)
+            for name, value in given.items()
+        },
     }
 
 
 def packages_digest() -> str:
-    """SHA-256 over the sorted ``name==version`` lines of everything installed."""
+    """Return the SHA-256 over the sorted `name==version` lines of everything installed."""
     lines = {_line(package) for package in distributions()}
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
@@ -46,14 +56,14 @@ def _line(package: Distribution) -> str:
 
 
 def lock_digest() -> str:
-    """SHA-256 of the dependency lock, `LOCK_DIGEST` where an image was built with it, else "unknown"."""
-    if given := os.environ.get("LOCK_DIGEST"):
+    """Return the SHA-256 of the dependency lock: `LOCK_DIGEST` in an image, "unknown" without a lock file."""
+    if given := settings().lock_digest:
         return given
     return sha256_file(LOCK) if LOCK.exists() else "unknown"
 
 
 def code_digest() -> str:
-    """SHA-256 that names the code of all components."""
+    """Return the SHA-256 that names the code of all components."""
     sources = (path for path in COMPONENTS.rglob("*") if path.suffix in {".py", ".html", ".md"})
     return combined_digest({str(path.relative_to(COMPONENTS)): sha256_file(path) for path in sources})
 
@@ -69,8 +79,8 @@ def processor_name() -> str:
 
 
 def git_sha() -> str:
-    """The commit of the code: `GIT_SHA` where an image was built with it, else the checkout's, else "unknown"."""
-    if sha := os.environ.get("GIT_SHA"):
+    """Return the commit of the code: `GIT_SHA` in an image, else the checkout's, "unknown" without both."""
+    if sha := settings().git_sha:
         return sha
     if shutil.which("git") is None:
         return "unknown"
@@ -85,8 +95,8 @@ def git_sha() -> str:
 
 
 def running_image() -> str:
-    """The image that this step runs in, as the compiled pipeline names it; "none" outside of a container."""
-    return os.environ.get(IMAGE_VARIABLE, "none")
+    """Return the image that this step runs in, as the compiled pipeline names it; "none" outside a container."""
+    return settings().step_image
 
 
 def code_provenance() -> dict[str, str]:

@@ -43,22 +43,17 @@ def evaluate(
     from components.evaluate.judge import EvaluationInputs
     from components.evaluate.step import evaluate_step
 
+    artifacts = {"test": test, "development": development, "baseline": baseline, "tuned": tuned}
     result = evaluate_step(
         RunPlan.load(Path(plan.path)),
-        EvaluationInputs(
-            test=Path(test.path),
-            development=Path(development.path),
-            baseline=Path(baseline.path),
-            tuned=Path(tuned.path),
-        ),
+        EvaluationInputs(**{name: Path(artifact.path) for name, artifact in artifacts.items()}),
         target=Path(evaluation.path),
         candidate=Path(candidate.path),
     )
     for name, value in result.headline().items():
         metrics.log_metric(name, value)
-    judged = result.candidate_metrics
+    judged, curve = result.candidate_metrics, result.candidate_metrics.pooled_roc
     confusion_matrix.log_confusion_matrix([str(entry.label) for entry in judged.classes], judged.confusion)
-    curve = judged.pooled_roc
     roc_curve.log_roc_curve(curve.false_positive_rate, curve.true_positive_rate, curve.thresholds)
     shutil.copy(Path(evaluation.path) / "report.html", report.path)
     shutil.copy(Path(evaluation.path) / "summary.md", summary.path)

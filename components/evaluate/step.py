@@ -9,7 +9,8 @@ from components.common.model.training_record import Training
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.provenance import git_sha
-from components.common.tracking.run import TrackedRun, step_run
+from components.common.tracking.run import TrackedRun
+from components.common.tracking.step import step_run
 from components.evaluate.champion import fetch_champion
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs, judge_models

@@ -1,4 +1,4 @@
-"""scikit-learn's bundled 8 x 8 digits in MNIST's format, for where no network answers."""
+"""scikit-learn's bundled 8 x 8 digits in MNIST's format, for use without a network."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,25 @@ BRIGHTEST = 16
 
 
 def load_digits() -> tuple[Split, Split]:
-    """Training and test part; the last fifth of each class, written by other people, is the test part."""
+    """Return training part and test part.
+
+    The test part is the last fifth of each class, which other people wrote than the rest.
+    """
     from sklearn.datasets import load_digits as load_bundled
 
     bundled = load_bundled()
     images, labels = _enlarged(bundled.images), bundled.target.astype(np.uint8)
     is_test = np.zeros(len(labels), dtype=bool)
     for digit in range(CLASSES):
-        own = np.flatnonzero(labels == digit)
-        is_test[own[-(len(own) // 5) :]] = True
+        numbers = np.flatnonzero(labels == digit)
+        is_test[numbers[-(len(numbers) // 5) :]] = True
     return Split(images[~is_test], labels[~is_test]), Split(images[is_test], labels[is_test])
 
 
 def _enlarged(images: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Enlarge 8 x 8 images with values 0-16 to 20 x 20 with 0-255, centred in 28 x 28 as MNIST's are.
+    """Enlarge 8 x 8 images with values 0 to 16 to 20 x 20 with 0 to 255, and centre them in 28 x 28.
 
-    Bilinear, in whole numbers, so that every machine gets the same bytes.
+    The interpolation is bilinear. It uses whole numbers, so that every machine gets the same bytes.
     """
     unit = LARGE - 1
     left, weight = np.divmod(np.arange(LARGE) * (SMALL - 1), unit)

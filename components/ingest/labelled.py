@@ -16,7 +16,7 @@ from components.ingest.npz import read_npz
 
 
 class Example(NamedTuple):
-    """The label of an image, and where the image was first seen."""
+    """The label of an image, and the place where the image was seen first."""
 
     label: int
     place: str
@@ -30,13 +30,22 @@ class Example(NamedTuple):
 def merge_labelled(
     store: ObjectStore, dataset_name: str, train: Split, test: Split
 ) -> tuple[Split, tuple[LabelledBatch, ...]]:
-    """Append the images of every ``labelled/<dataset name>/*.npz`` to `train`, in the order of the keys.
+    """Append the images of every object `labelled/DATASET_NAME/*.npz` to `train`, in the order of the keys.
 
-    A batch holds ``images`` (uint8, N x 28 x 28) and ``labels`` (N integers from 0 to 9). An image that
-    `train`, `test` or an earlier batch has already is left out.
+    A batch holds `images` (uint8, N x 28 x 28) and `labels` (N integers from 0 to 9). An image is left out if it is
+    in `train`, in `test` or in an earlier batch already.
+
+    Args:
+        store: The object store with the batches.
+        dataset_name: Name of the data set.
+        train: The training part.
+        test: The test part; its images are never added to the training part.
+
+    Returns:
+        The extended training part, and a record of each batch.
 
     Raises:
-        PipelineError: A batch breaks a rule, or an image is labelled otherwise elsewhere.
+        PipelineError: A batch breaks a rule, or an image has different labels in two places.
     """
     keys = [key for key in store.keys(f"labelled/{dataset_name}/") if key.endswith(".npz")]
     if not keys:
@@ -58,7 +67,7 @@ def merge_labelled(
 
 
 def _new_examples(store: ObjectStore, key: str, known: dict[bytes, Example]) -> tuple[Split, LabelledBatch]:
-    """The part of a batch that is not in `known`, to which it is added."""
+    """Return the part of a batch that is not in `known`, and add it to `known`."""
     place = store.uri(key)
     batch, sha256 = _download(store, key)
     used, in_test = [], 0
@@ -67,7 +76,7 @@ def _new_examples(store: ObjectStore, key: str, known: dict[bytes, Example]) -> 
         first = known.setdefault(content, example)
         if first.label != label:
             raise PipelineError(
-                f"the same image must have one label but {example} and {first}; correct {place}"
+                f"the same image must have one label but {example} and {first}: correct {place}."
             )
         if first is example:
             used.append(index)
@@ -84,7 +93,7 @@ def _download(store: ObjectStore, key: str) -> tuple[Split, str]:
     with TemporaryDirectory() as scratch:
         path = Path(scratch, "batch.npz")
         if not store.download(key, path):
-            raise PipelineError(f"{name} was deleted while it was about to be read; run again")
+            raise PipelineError(f"{name} must exist until it is read but was deleted: run again.")
         images, labels = read_npz(path, ("images", "labels"), name)
         return checked_split(images, labels, (f"{name}: images", f"{name}: labels")), sha256_file(path)
 

@@ -1,4 +1,4 @@
-"""Where the images come from: an address, the object store, the public mirrors, or scikit-learn."""
+"""Sources of images: an address, the object store, the public mirrors, or scikit-learn."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from components.common.storage.object_store import ObjectStore
 from components.ingest.digits import load_digits
 from components.ingest.npz import read_npz
 
-# Of the decompressed files.
+# Digests of the decompressed files.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -32,7 +32,7 @@ MIRRORS = (
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Training and test part, and the address that they came from."""
+    """Training part, test part, and their address."""
 
     train: Split
     test: Split
@@ -40,13 +40,16 @@ class Source:
 
 
 def load_source(data: str, store: ObjectStore | None) -> Source:
-    """Load ``mnist``, ``digits``, or whatever else `data` is the address of.
+    """Load MNIST, the bundled digits, or the data at an address.
 
-    An address is a path or a file, http(s) or s3 URI: of one npz file with Keras's arrays, or of a directory
-    that holds MNIST's four files, gzip-compressed or plain, spelled ``train-images.idx3-ubyte`` too.
+    Args:
+        data: `mnist`, `digits`, or an address: a path or a URI (file, http, https or s3). An address leads to one npz
+            file with the arrays of Keras's `mnist.npz`, or to a directory with MNIST's four files. The files may be
+            plain or gzip-compressed, and may be spelled like `train-images.idx3-ubyte`.
+        store: The object store that may hold MNIST; None without one.
 
     Raises:
-        PipelineError: Nothing is there, no mirror answers, or what is there is no such data.
+        PipelineError: There is nothing at the address, no mirror answers, or the data breaks a rule.
     """
     if data == "digits":
         return Source(*load_digits(), uri="sklearn.datasets.load_digits")
@@ -56,7 +59,14 @@ def load_source(data: str, store: ObjectStore | None) -> Source:
 
 
 def mnist_available(store: ObjectStore | None, seconds: float = 3) -> str | None:
-    """The address that has MNIST: the object store, or a mirror that answers in time; None for neither.
+    """Return the address of MNIST: the object store's, or that of a mirror which answers in time.
+
+    Args:
+        store: The object store; None without one.
+        seconds: Time limit for the mirrors.
+
+    Returns:
+        The address; None where neither has MNIST.
 
     Raises:
         PipelineError: The object store cannot be reached or refuses.
@@ -66,7 +76,7 @@ def mnist_available(store: ObjectStore | None, seconds: float = 3) -> str | None
     answers: SimpleQueue[str | None] = SimpleQueue()
     deadline = time.monotonic() + seconds
     for mirror in MIRRORS:
-        # Daemons: looking up a host's name can outlast any timeout, and nothing should wait for it.
+        # Daemon threads: the look-up of a host's name can take longer than the time limit.
         threading.Thread(target=_probe, args=(mirror, seconds, answers), daemon=True).start()
     for _ in MIRRORS:
         try:
@@ -104,8 +114,8 @@ def _load_mirrored() -> Source:
         try:
             return _load_address(mirror)
         except PipelineError as error:
-            refusals.append(str(error))
-    raise PipelineError(f"no mirror gave MNIST ({'; '.join(refusals)}); {GIVE_AN_ADDRESS}")
+            refusals.append(str(error).removesuffix("."))
+    raise PipelineError(f"a mirror must give MNIST but none does ({'; '.join(refusals)}): {GIVE_AN_ADDRESS}.")
 
 
 def _load_address(address: str) -> Source:
@@ -121,7 +131,7 @@ def _load_address(address: str) -> Source:
 def _load_npz(uri: str, scratch: Path) -> tuple[Split, Split]:
     name = without_query(uri)
     if not fetch(uri, scratch):
-        raise PipelineError(f"{name} does not exist; {GIVE_AN_ADDRESS}")
+        raise PipelineError(f"{name} must exist but does not: {GIVE_AN_ADDRESS}.")
     x_train, y_train, x_test, y_test = read_npz(scratch, ("x_train", "y_train", "x_test", "y_test"), name)
     return (
         checked_split(x_train, y_train, (f"{name}: x_train", f"{name}: y_train")),
@@ -141,9 +151,9 @@ def _load_part(base: str, part: str, scratch: Path) -> Split:
 
 
 def _fetch_spelled(base: str, file: str, scratch: Path) -> str:
-    """Fetch a file under whichever of its names it has at `base`, and return its URI."""
+    """Fetch a file from `base` under the first of its possible names that exists, and return its URI."""
     for spelling in (file, file.replace("-idx", ".idx")):
         for uri in (f"{base}/{spelling}.gz", f"{base}/{spelling}"):
             if fetch(uri, scratch / file):
                 return uri
-    raise PipelineError(f"{base} must hold {file}, plain or .gz, but does not; {GIVE_AN_ADDRESS}")
+    raise PipelineError(f"{base} must hold {file}, plain or .gz, but does not: {GIVE_AN_ADDRESS}.")

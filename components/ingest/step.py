@@ -15,7 +15,9 @@ from components.common.plan.resolve import resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.provenance import git_sha
 from components.common.settings import settings
-from components.common.tracking.run import mlflow_must_answer, open_pipeline_run, step_run
+from components.common.tracking.client import mlflow_must_answer
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import open_pipeline_run
 from components.ingest.collect import collect_data
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The first six images with their labels, as the tutorial shows them."""
+"""Figure of sample images with their labels."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.common.plan.run import RunPlan
-from components.common.tracking.run import step_run
+from components.common.tracking.step import step_run
 from components.preprocess.prepare import SAMPLES_FILE, PreparedData, prepare_splits
 from components.preprocess.validation import ValidationReport
 

@@ -1,4 +1,4 @@
-"""Is the data fit to train on? What was found goes into a report; what is broken stops the run."""
+"""Checks of the data before training: a report of its properties, and errors for unusable data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ MOST_IMBALANCE = 3.0
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What one split holds.
+    """Properties of one split.
 
     Attributes:
-        imbalance: Size of the largest class by that of the smallest; 0 where a class is missing.
-        duplicates: Images that are byte for byte the same as an earlier one of the split.
+        imbalance: Size of the largest class divided by that of the smallest; 0 where a class is missing.
+        duplicates: Number of images that are equal, byte for byte, to an earlier image of the split.
     """
 
     shape: tuple[int, ...]
@@ -35,11 +35,11 @@ class SplitReport:
 
 
 class ValidationReport(Record):
-    """What the splits hold, one by one and together.
+    """Properties of the splits, one by one and together.
 
     Attributes:
-        shared: Images of the second split that the first one has too, by ``first+second``.
-        warnings: What is unusual but can be trained on, a sentence each.
+        shared: Number of images of the second split that the first split has too, by `first+second`.
+        warnings: Unusual properties that do not prevent training, one sentence each.
     """
 
     FILE: ClassVar[str] = "validation_report.json"
@@ -50,23 +50,23 @@ class ValidationReport(Record):
 
 
 def validate(splits: Mapping[str, Split]) -> ValidationReport:
-    """Describe the splits ``train``, ``validation`` and ``test``.
+    """Describe the splits `train`, `validation` and `test`.
 
     Raises:
-        PipelineError: A split is blank, or there is a class that cannot be learnt since ``train`` lacks it.
+        PipelineError: All pixels of a split are equal, or `train` has no examples of a class.
     """
     hashes = {name: _hashes(split) for name, split in splits.items()}
     reports = {name: _report(split, hashes[name]) for name, split in splits.items()}
     for name, report in reports.items():
         if report.pixel_min == report.pixel_max:
             raise PipelineError(
-                f"images must show something but every pixel of the {name} split is {report.pixel_min}; "
-                "check the source"
+                f"images must differ in their pixels but every pixel of the {name} split is {report.pixel_min}: "
+                "check the source."
             )
     if missing := _missing_classes(reports["train"]):
         raise PipelineError(
-            f"the train split must have examples of all ten classes but has none of {missing}; "
-            "use more data, or stratify the split"
+            f"the train split must have examples of all ten classes but has none of {missing}: "
+            "use more data, or stratify the split."
         )
     shared = {
         f"{first}+{second}": _shared(hashes[first], hashes[second])

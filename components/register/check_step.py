@@ -6,7 +6,8 @@ from components.common.data.dataset import DatasetInfo
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.tracking.outbox import reason
-from components.common.tracking.run import StepRun, step_run
+from components.common.tracking.run import StepRun
+from components.common.tracking.step import step_run
 from components.register.changes import changes_since_champion
 
 STEP = "check-changes"

@@ -1,10 +1,10 @@
-"""Who moved the champion alias, when, from where to where, and why.
+"""Record of the moves of the champion alias: time, author, versions and reason of each.
 
-MLflow moves an alias without asking where it was, so that of two moves at the same time one would vanish. It does
-number the versions of a registered model itself, in one transaction, and never gives a number twice. So the moves
-are versions of a registered model beside the one that they are about, ``NAME.history``: a list that everybody can
-append to and that has one order for all. A move says from which version it goes; it counts if that was the champion
-by then, else another move came first and it is void. The alias follows the list.
+MLflow moves an alias without a check of the version that it pointed to. Of two moves at the same time one would be
+lost. But MLflow numbers the versions of a registered model in a transaction, and uses no number twice. So each move
+is stored as a version of a second registered model, `NAME.history`: a list that every process can append to, and
+whose order is the same for all. A move names the version that it starts from. It counts if that version was the
+champion at this place in the list. Otherwise another move came first, and it is void. The alias follows the list.
 """
 
 import time
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 HISTORY_SUFFIX = ".history"
 ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
-# A mover sets the alias within moments of its entry; one that has not by then died, or the alias was moved by hand.
+# A process sets the alias shortly after its entry. After this time it has died, or the alias was moved by hand.
 SETTLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Move:
-    """One entry; `before` and `after` are versions, "" for none.
+    """One entry of the list.
 
     Attributes:
+        number: Place in the list, from 1.
         time: Milliseconds since 1970 by the server's clock.
-        action: What moved it: register, promote, rollback, or outside for a move by other means than this package.
+        action: `register`, `promote`, `rollback`, or `outside` for a move that this package did not make.
+        before: Version that the move starts from; "" for none.
+        after: Version that the move leads to; "" for none.
+        who: Author of the move.
+        why: Reason of the move.
         counts: False where another move came first.
-        applied: Whether the mover lived to set the alias.
+        applied: Whether the process that made the entry has set the alias too.
     """
 
     number: int
@@ -72,22 +77,31 @@ def read_moves(client: "MlflowClient", name: str) -> list[Move]:
 
 
 def champion_of(moves: Sequence[Move]) -> str:
-    """Return the version that the moves end at, "" for none."""
+    """Return the version that the last valid move leads to; "" for none."""
     return next((move.after for move in reversed(moves) if move.counts), "")
 
 
 def alias_champion(client: "MlflowClient", name: str) -> str:
-    """Return the version that holds the alias, "" for none."""
+    """Return the version that the alias points to; "" for none."""
     return str(client.get_registered_model(name).aliases.get(CHAMPION, ""))
 
 
 def move_champion(
     client: "MlflowClient", name: str, *, before: str, after: str, action: str, who: str, why: str
 ) -> bool:
-    """Move the alias from `before` to `after`, both versions ("" for no champion yet), and record it.
+    """Move the alias and record the move.
+
+    Args:
+        client: Client of the registry.
+        name: The registered model.
+        before: Version that must be the champion; "" for none.
+        after: The new champion.
+        action: Kind of the move, as in `Move.action`.
+        who: Author of the move.
+        why: Reason of the move.
 
     Returns:
-        False where `after` is the champion already, and there was nothing to do.
+        False where `after` is the champion already and nothing was changed.
 
     Raises:
         PipelineError: The champion is another version than `before`, or another move came first.
@@ -98,8 +112,8 @@ def move_champion(
     if champion == before:
         number = _append(client, name, action=action, before=before, after=after, who=who, why=why)
         champion = _follow(client, name)
-        own = next(move for move in read_moves(client, name) if move.number == number)
-        if own.counts:
+        entry = next(move for move in read_moves(client, name) if move.number == number)
+        if entry.counts:
             client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")
             return True
         if champion == after:
@@ -112,10 +126,11 @@ def move_champion(
 
 
 def settle(client: "MlflowClient", name: str) -> str:
-    """Make list and alias agree, and return the champion.
+    """Make the list and the alias agree, and return the champion; "" for none.
 
-    They differ for a moment while somebody moves the alias, for good where he died before he could, or where it was
-    moved by hand. What a dead one meant to do is done; a move by hand is recorded as one from outside.
+    They differ shortly while a process moves the alias. They differ permanently if that process died in between, or
+    if the alias was moved by hand. The move of a dead process is completed. A move by hand is added to the list with
+    the action `outside`.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
@@ -136,9 +151,10 @@ def settle(client: "MlflowClient", name: str) -> str:
 
 
 def _follow(client: "MlflowClient", name: str) -> str:
-    """Set the alias to where the list ends, until that is where it ended before too; return it.
+    """Set the alias to the version at which the list ends, and return that version.
 
-    Whoever sets the alias looks at the list again afterwards, so that the last one to set it sets it right.
+    The list is read again after the alias is set, and the alias is set again if the list has grown. So the last
+    process that sets the alias sets it to the right version.
     """
     champion = None
     while (latest := champion_of(read_moves(client, name))) != champion:
@@ -160,11 +176,12 @@ def _append(client: "MlflowClient", name: str, **tags: str) -> int:
     except RestException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    said = f"{tags['action']}: {tags['before'] or 'none'} -> {tags['after'] or 'none'} by {tags['who']}. {tags['why']}"
-    # MLflow wants to know where the "model" lies: it is given the version that the alias moves to.
-    shown = tags["after"] or _any_version(client, name)
+    change = f"{tags['before'] or 'none'} -> {tags['after'] or 'none'}"
+    summary = f"{tags['action']}: {change} by {tags['who']}. {tags['why']}"
+    # MLflow asks for the location of the "model": it gets the version that the alias moves to.
+    target = tags["after"] or _any_version(client, name)
     entry = client.create_model_version(
-        history, f"models:/{name}/{shown}", tags=tags, description=said, await_creation_for=0
+        history, f"models:/{name}/{target}", tags=tags, description=summary, await_creation_for=0
     )
     return int(entry.version)
 

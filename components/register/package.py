@@ -1,4 +1,4 @@
-"""The directory that is registered: the Keras model as MLflow packs it, how it is served, and known answers."""
+"""Directory of a registered model: the Keras model in MLflow's format, code for serving, and known answers."""
 
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -18,18 +18,28 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 KNOWN_ANSWERS = "known_answers.npz"
-# Added by MLflow's client to what it downloads.
+# MLflow's client adds this file to a downloaded model.
 DOWNLOAD_NOTE = "registered_model_meta"
-# Largest difference of a probability that another machine, or another release of a library, may make.
+# Largest difference of a probability that another machine or another release of a library may cause, by data type.
 TOLERANCE = {"float32": 1e-3}
 TOLERANCE_REDUCED = 2e-2
 
 
 def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str) -> None:
-    """Write the candidate as the new directory `directory`, in the form that MLflow stores and serves.
+    """Write the candidate in the form that MLflow stores and serves.
 
-    Both of MLflow's flavors are there: `mlflow.keras.load_model` gives the Keras model, `mlflow.pyfunc.load_model`
-    the compiled function of `components.common.model.served_model`, of which the directory holds a copy.
+    The directory has two of MLflow's flavors. `mlflow.keras.load_model` gives the Keras model.
+    `mlflow.pyfunc.load_model` gives the compiled function of `components.common.model.served_model`, of which the
+    directory holds a copy.
+
+    Args:
+        candidate: Directory of the trained model.
+        directory: New directory to write.
+        logged: MLflow's entry of the model.
+        run_id: MLflow run that the model comes from.
+
+    Raises:
+        PipelineError: The candidate cannot be loaded, or its answers are no probabilities.
     """
     import mlflow
     from mlflow.models import Model
@@ -53,9 +63,13 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     shutil.copyfile(source, directory / "code" / source.name)
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
+    _write_known_answers(classifier, directory / KNOWN_ANSWERS)
+
+
+def _write_known_answers(classifier: Classifier, path: Path) -> None:
     images = sample_images()
     np.savez(
-        directory / KNOWN_ANSWERS,
+        path,
         images=images,
         probabilities=classifier.probabilities(images),
         tolerance=max(
@@ -65,7 +79,7 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
 
 
 def sample_images() -> NDArray[np.uint8]:
-    """Ten images in MNIST's form, one of each class, of scikit-learn's handwritten digits."""
+    """Return ten images, uint8 10 x 28 x 28, one of each class, made from scikit-learn's handwritten digits."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -77,13 +91,13 @@ def sample_images() -> NDArray[np.uint8]:
 
 
 def file_digests(directory: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below `directory` by its path there."""
+    """Return the SHA-256 of every file below `directory`, by relative path."""
     files = (path for path in directory.rglob("*") if path.is_file() and path.name != DOWNLOAD_NOTE)
     return {path.relative_to(directory).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
 def signature() -> Any:
-    """The served schema: uint8 images in, class probabilities out."""
+    """Return the served schema: uint8 images as input, class probabilities as output."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
@@ -94,7 +108,7 @@ def signature() -> Any:
 
 
 def requirements() -> list[str]:
-    """The pinned packages that a server of the model needs."""
+    """Return the packages that a server of the model needs, with their versions."""
     return [f"{_tensorflow()}", f"keras=={version('keras')}", f"numpy=={version('numpy')}"]
 
 
@@ -104,4 +118,4 @@ def _tensorflow() -> str:
             return f"{package_name}=={version(package_name)}"
         except PackageNotFoundError:
             continue
-    raise PipelineError("a model can only be registered where TensorFlow is installed but it is not.")
+    raise PipelineError("TensorFlow must be installed to register a model but is not: install it.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from components.common.model.aliases import CHALLENGER, CHAMPION
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.storage.files import combined_digest
-from components.common.tracking.run import PIPELINE_RUN_TAG
+from components.common.tracking.tags import PIPELINE_RUN as PIPELINE_RUN_TAG
 from components.register.journal import move_champion
 from components.register.package import file_digests, package
 from components.register.verify import FILES_TAG, verify

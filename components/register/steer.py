@@ -1,4 +1,4 @@
-"""What an operator does to the registry by hand: promote a version, or go back to the one before."""
+"""Operations on the registry by hand: promotion of a version, and rollback to the champion before."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def find_model(client: "MlflowClient", given: str) -> str:
-    """Return the registered model to work on: `given`, or the only one there is.
+    """Return the name of a registered model: `given`, or the only one where `given` is empty.
 
     Raises:
-        PipelineError: There is no such model, or more than one to choose from.
+        PipelineError: There is no such model, or `given` is empty and there are several.
     """
     found = client.search_registered_models(max_results=1000)
     names = sorted(model.name for model in found if not model.name.endswith(HISTORY_SUFFIX))
@@ -26,11 +26,13 @@ def find_model(client: "MlflowClient", given: str) -> str:
     if not names:
         raise PipelineError("the registry must hold a model but is empty: run the pipeline first.")
     wrong = f"{given!r} is none of them" if given else "there are several"
-    raise PipelineError(f"a registered model must be named with --model but {wrong}: {', '.join(names)}.")
+    raise PipelineError(
+        f"a registered model must be named with --model but {wrong}: choose from {', '.join(names)}."
+    )
 
 
 def find_version(client: "MlflowClient", name: str, given: str) -> str:
-    """Return the version that `given` means: a number, or an alias such as champion.
+    """Return the number of a version that is given by number, such as `3` or `v3`, or by alias.
 
     Raises:
         PipelineError: There is no such version.
@@ -40,15 +42,15 @@ def find_version(client: "MlflowClient", name: str, given: str) -> str:
     version = aliases.get(given, given.removeprefix("v"))
     if version not in versions:
         choice = ", ".join([*sorted(versions, key=int), *sorted(aliases)]) or "none"
-        raise PipelineError(f"{name!r} has no version {given!r}: choose from {choice}.")
+        raise PipelineError(f"{name!r} must have version {given!r} but has not: choose from {choice}.")
     return version
 
 
 def promote(client: "MlflowClient", name: str, version: str, who: str, why: str) -> bool:
-    """Make a sound version the champion.
+    """Verify a version and make it the champion.
 
     Returns:
-        False where it was already.
+        False where it is the champion already.
 
     Raises:
         PipelineError: The version is not what was registered, or somebody else moved the champion meanwhile.
@@ -59,15 +61,15 @@ def promote(client: "MlflowClient", name: str, version: str, who: str, why: str)
 
 
 def rollback(client: "MlflowClient", name: str, who: str, why: str) -> tuple[str, str]:
-    """Make the version champion again that was it before the last move.
+    """Undo the last move: make the champion before it the champion again.
 
-    A second call does nothing: it would bring back what was just rolled back.
+    After a rollback a second one changes nothing, because it would restore the version that was just left.
 
     Returns:
-        The champion before and after.
+        The champion before and after the rollback.
 
     Raises:
-        PipelineError: There was no champion before, it is not sound any more, or somebody else moved the champion.
+        PipelineError: There was no champion before, its files have changed, or somebody else moved the champion.
     """
     champion = settle(client, name)
     last = next((move for move in reversed(read_moves(client, name)) if move.counts), None)
@@ -75,7 +77,7 @@ def rollback(client: "MlflowClient", name: str, who: str, why: str) -> tuple[str
         return champion, champion
     if last is None or not last.before:
         raise PipelineError(
-            f"a rollback goes to the {CHAMPION} before but {name!r} never had another: promote a version instead."
+            f"a rollback must have an earlier {CHAMPION} to restore but {name!r} has none: promote a version instead."
         )
     previous = find_version(client, name, last.before)
     _require_sound(client, name, previous)

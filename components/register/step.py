@@ -9,7 +9,8 @@ from components.common.model.training_record import Training
 from components.common.narration import exit_on_user_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
-from components.common.tracking.run import close_pipeline_run, step_run
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import close_pipeline_run
 from components.register.publish import Registration, publish
 
 STEP = "register"

@@ -1,4 +1,4 @@
-"""Is a registered version still what was registered? Its files, its schema and its answers."""
+"""Verification of a registered version: its files, its schema and its answers."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import Classifier
 from components.register.package import KNOWN_ANSWERS, file_digests, signature
 
@@ -20,11 +20,15 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of the downloaded `directory` found; the version is sound when `problems` is empty.
+    """Result of the check of a downloaded version; the version is sound when `problems` is empty.
 
     Attributes:
-        files: How many files have the digest that was recorded at registration.
-        difference: Largest difference of a probability from the stored answers; None where they were not asked.
+        name: The registered model.
+        version: Number of the version.
+        directory: The downloaded files.
+        files: Number of files with the digest that was recorded at registration.
+        difference: Largest difference between a probability and its stored value; None where this was not checked.
+        problems: Differences from the registered version, in words.
     """
 
     name: str
@@ -35,7 +39,7 @@ class Verification:
     problems: tuple[str, ...]
 
     def require(self) -> None:
-        """Refuse to go on with a version that is not sound.
+        """Check that the version is sound.
 
         Raises:
             PipelineError: It has problems.
@@ -43,14 +47,14 @@ class Verification:
         if self.problems:
             raise PipelineError(
                 f"{self.name} version {self.version} must be what was registered but {'; '.join(self.problems)}: "
-                "do not use it, choose another version with `mnist-pipeline models promote`."
+                "choose another version with `mnist-pipeline models promote`."
             )
 
 
 def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> Verification:
     """Download the version into `directory`, new or empty, and check it.
 
-    The model is only loaded, which runs code of its own, when every file is the one that was registered.
+    The model is loaded only if every file is as it was registered, because a model runs code when it is loaded.
 
     Raises:
         PipelineError: MLflow does not know the version.
@@ -67,7 +71,7 @@ def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> 
     try:
         download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory))
     except (MlflowException, RequestException, OSError) as error:
-        problem = f"its files cannot be fetched ({str(error).partition(chr(10))[0]})"
+        problem = f"its files cannot be fetched ({first_line(error)})"
         return Verification(name, version, directory, 0, None, (problem,))
     expected, found = json.loads(recorded), file_digests(directory)
     sound = len(expected.items() & found.items())
@@ -103,7 +107,7 @@ def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
             difference = float(np.abs(answers - known["probabilities"]).max())
             tolerance = float(known["tolerance"])
     except PipelineError as error:
-        return None, (str(error),)
+        return None, (str(error).removesuffix("."),)
     if difference > tolerance:
         return difference, (
             f"its answers differ by {difference:.2g} from those stored with it (limit {tolerance:g})",

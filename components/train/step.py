@@ -14,7 +14,8 @@ from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.plan.training import SEED_STRIDE, TrainConfig
 from components.common.settings import settings
-from components.common.tracking.run import StepRun, step_run
+from components.common.tracking.run import StepRun
+from components.common.tracking.step import step_run
 from components.train.devices import require_gpus
 from components.train.fit import fit_model
 

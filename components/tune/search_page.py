@@ -1,22 +1,16 @@
-"""How the search went, as figures and as one self-contained page for the Kubeflow UI."""
+"""Figures of a search, and the page that shows them in the Kubeflow UI."""
 
 import base64
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.tune.choice import Choice
 
 if TYPE_CHECKING:
     import optuna
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Hyperparameter search</title>
-<style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-img {{ max-width: 100%; background: white }}</style></head>
-<body><h1>Hyperparameter search</h1><p>{sentence}</p>{figures}</body></html>
-"""
 
 
 def draw_figures(study: "optuna.Study", target: Path) -> dict[str, Path]:
@@ -44,9 +38,14 @@ def draw_figures(study: "optuna.Study", target: Path) -> dict[str, Path]:
 
 
 def write_page(choice: Choice, figures: dict[str, Path], page: Path) -> None:
-    images = "".join(
-        f'<h2>{escape(title)}</h2><img alt="{escape(title)}" '
-        f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
-        for title, path in figures.items()
+    """Write one self-contained page with the outcome and the figures, PNG files by title."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
-    page.write_text(PAGE.format(sentence=escape(choice.sentence()), figures=images))
+    images = [(title, base64.b64encode(path.read_bytes()).decode()) for title, path in figures.items()]
+    page.write_text(
+        templates.get_template("search.html").render(sentence=choice.sentence(), figures=images) + "\n"
+    )

@@ -7,7 +7,7 @@ from components.common.model.training_record import Training
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.plan.training import TrainConfig
-from components.common.tracking.run import step_run
+from components.common.tracking.step import step_run
 from components.train.devices import require_gpus
 from components.train.step import checkpoint_directory
 from components.tune.choice import Choice, choose_configuration

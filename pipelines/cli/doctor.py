@@ -1,6 +1,5 @@
-"""Does this machine have what the pipeline needs? Each finding says so, or how to mend it."""
+"""Checks of this machine for the requirements of the pipeline, with advice where one is missing."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,13 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.settings import export, settings
 
 COMMAND_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check; `fatal` where `mnist-pipeline run` cannot work without it."""
+    """Result of one check.
+
+    Attributes:
+        subject: Name of the requirement.
+        ok: Whether it is met.
+        detail: Version or address; advice where it is not met.
+        fatal: Whether `mnist-pipeline run` needs it.
+    """
 
     subject: str
     ok: bool
@@ -23,11 +30,12 @@ class Finding:
     fatal: bool = False
 
     def line(self) -> str:
+        """Return the finding as one line with aligned columns."""
         return f"{'ok     ' if self.ok else 'missing'}  {self.subject:17} {self.detail}"
 
 
 def examine(home: Path) -> Iterator[Finding]:
-    """Check one thing after the other; a check that needs the embedded platform starts it in `home`."""
+    """Yield the results of all checks, one by one; the embedded platform in `home` is started for some of them."""
     yield _python()
     yield from _platform(home)
     yield _command(
@@ -53,7 +61,7 @@ def _platform(home: Path) -> Iterator[Finding]:
 
     try:
         with embedded_platform(Home(home)) as platform:
-            os.environ.update(platform.environment)
+            export(platform.environment)
             yield Finding(
                 "object store", ok=True, detail=f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
             )
@@ -67,7 +75,7 @@ def _data() -> Finding:
     from components.common.storage.object_store import ObjectStore
     from components.ingest.sources import mnist_available
 
-    if named := os.environ.get("MNIST_DATA_URI"):
+    if named := settings().mnist_data_uri:
         return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {named}")
     found = mnist_available(ObjectStore.from_environment())
     detail = (
@@ -76,15 +84,15 @@ def _data() -> Finding:
     return Finding("data", ok=bool(found), detail=detail)
 
 
-def _command(subject: str, command: list[str], mend: str) -> Finding:
+def _command(subject: str, command: list[str], advice: str) -> Finding:
     if shutil.which(command[0]) is None:
-        return Finding(subject, ok=False, detail=f"no {command[0]}: {mend}")
+        return Finding(subject, ok=False, detail=f"no {command[0]}: {advice}")
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
     except subprocess.TimeoutExpired:
-        return Finding(subject, ok=False, detail=f"{command[0]} does not answer: {mend}")
+        return Finding(subject, ok=False, detail=f"{command[0]} does not answer: {advice}")
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines()
-        return Finding(subject, ok=False, detail=f"{lines[-1] if lines else command[0]}: {mend}")
-    # Of kubectl's lines, client to server, the last is the cluster's.
+        return Finding(subject, ok=False, detail=f"{lines[-1] if lines else command[0]}: {advice}")
+    # kubectl prints the client's version first and the cluster's version last.
     return Finding(subject, ok=True, detail=answer.stdout.strip().rpartition("\n")[2])

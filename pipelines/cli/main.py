@@ -13,6 +13,7 @@ from components.common.errors import PipelineError
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
+from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.schedule import app as schedule_commands
@@ -28,12 +29,8 @@ app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_use.app)
+app.add_typer(cli_models.top_level)
 app.add_typer(plan_commands)
-
-HomeOption = Annotated[
-    Path, typer.Option("--home", help="Directory that keeps data, history and logs of the embedded platform.")
-]
-DEFAULT_HOME = Path(".mnist-pipeline")
 
 
 class Runner(StrEnum):

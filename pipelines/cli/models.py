@@ -1,85 +1,70 @@
-"""`mnist-pipeline models`: look at the registry, and steer it."""
+"""`mnist-pipeline models` and `mnist-pipeline reproduce`: commands on registered versions."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from pipelines.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    VersionArgument,
+    WhyOption,
+)
 
 app = typer.Typer(
     help="List, compare, verify, promote and roll back registered models.", no_args_is_help=True
 )
-
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", help="Directory of the embedded platform; not used with MLFLOW_TRACKING_URI."),
-]
-ModelOption = Annotated[str, typer.Option("--model", help="Registered model; not needed where there is one.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-WhyOption = Annotated[str, typer.Option("--why", help="Reason, for the record.")]
-VersionArgument = Annotated[str, typer.Argument(help="A number, or an alias such as champion.")]
-DEFAULT_HOME = Path(".mnist-pipeline")
+# Commands beside `models`, not below it.
+top_level = typer.Typer()
 
 
 @app.command(name="list")
-def list_command(
+def list_versions(
     home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
 ) -> None:
     """List the versions, newest first."""
-    from components.register.steer import find_model
-    from pipelines.models.versions import describe, open_registry, table, versions
+    from pipelines.models.tables import version_rows
+    from pipelines.models.versions import describe_versions, open_model
 
-    with open_registry(home) as client:
-        name = find_model(client, model)
-        found = [describe(client, version) for version in versions(client, name)]
+    with open_model(home, model) as (client, name):
+        found = describe_versions(client, name)
     if as_json:
-        typer.echo(json.dumps({"model": name, "versions": found}, indent=2))
+        _print_json({"model": name, "versions": found})
         return
-    rows = [
-        ["version", "aliases", "test accuracy", "recipe", "seed", "registered (UTC)", "commit", "weights"]
-    ]
-    for version in found:
-        accuracy = version.get("test_accuracy")
-        rows.append(
-            [
-                version["version"],
-                ", ".join(version["aliases"]),
-                f"{accuracy:.4f}" if accuracy is not None else "",
-                *(version.get(key, "") for key in ("recipe", "seed", "registered")),
-                *(version.get(key, "")[:8] for key in ("git_sha", "weights_digest")),
-            ]
-        )
     typer.echo(name)
-    typer.echo("\n".join(table(rows)))
+    _print_table(version_rows(found))
 
 
-@app.command()
-def show(
+@app.command(name="show")
+def show_version(
     version: VersionArgument,
     home: HomeOption = DEFAULT_HOME,
     model: ModelOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show a version's metrics, configuration and lineage."""
-    from components.register.steer import find_model, find_version
-    from pipelines.models.versions import describe, open_registry, table, versions
+    from pipelines.models.tables import detail_rows
+    from pipelines.models.versions import describe_versions, open_model
 
-    with open_registry(home) as client:
-        name = find_model(client, model)
-        number = find_version(client, name, version)
-        found = next(entry for entry in versions(client, name) if str(entry.version) == number)
-        about = describe(client, found)
+    with open_model(home, model) as (client, name):
+        (details,) = describe_versions(client, name, version)
+        description = client.get_model_version(name, details["version"]).description
     if as_json:
-        typer.echo(json.dumps({"model": name, **about}, indent=2))
+        _print_json({"model": name, **details})
         return
     typer.echo(name)
-    typer.echo("\n".join(table([[key, _text(value)] for key, value in about.items()])))
-    typer.echo(f"\n{found.description or ''}".rstrip())
+    _print_table(detail_rows(details))
+    typer.echo(f"\n{description or ''}".rstrip())
 
 
-@app.command()
-def diff(
+@app.command(name="diff")
+def diff_versions(
     a: VersionArgument,
     b: VersionArgument,
     home: HomeOption = DEFAULT_HOME,
@@ -87,40 +72,32 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Show in what two versions differ: metrics, configuration, data, code, machine."""
-    from components.register.steer import find_model, find_version
-    from pipelines.models.versions import describe, open_registry, table, versions
+    from pipelines.models.tables import difference_rows, version_differences
+    from pipelines.models.versions import describe_versions, open_model
 
-    with open_registry(home) as client:
-        name = find_model(client, model)
-        numbers = [find_version(client, name, given) for given in (a, b)]
-        known = {str(entry.version): entry for entry in versions(client, name)}
-        first, second = (describe(client, known[number]) for number in numbers)
-    keys = [
-        key
-        for key in [*first, *(key for key in second if key not in first)]
-        if key not in {"version", "aliases"}
-    ]
-    differing = {key: [first.get(key), second.get(key)] for key in keys if first.get(key) != second.get(key)}
+    with open_model(home, model) as (client, name):
+        first, second = describe_versions(client, name, a, b)
+    numbers = [first["version"], second["version"]]
+    differing = version_differences(first, second)
     if as_json:
-        typer.echo(json.dumps({"model": name, "versions": numbers, "differences": differing}, indent=2))
-        return
-    rows = [[f"{name}", *(f"version {number}" for number in numbers)]]
-    rows += [[key, *map(_text, values)] for key, values in differing.items()]
-    typer.echo(
-        "\n".join(table(rows)) if differing else f"{name}: versions {numbers[0]} and {numbers[1]} are alike"
-    )
+        _print_json({"model": name, "versions": numbers, "differences": differing})
+    elif differing:
+        _print_table([[name, *(f"version {number}" for number in numbers)], *difference_rows(differing)])
+    else:
+        typer.echo(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
 
 
-@app.command()
-def verify(version: VersionArgument, home: HomeOption = DEFAULT_HOME, model: ModelOption = "") -> None:
+@app.command(name="verify")
+def verify_version(
+    version: VersionArgument, home: HomeOption = DEFAULT_HOME, model: ModelOption = ""
+) -> None:
     """Check that a version's files, schema and answers are those that were registered."""
-    from components.register.steer import find_model, find_version
-    from components.register.verify import verify as check
-    from pipelines.models.versions import open_registry
+    from components.register.steer import find_version
+    from components.register.verify import verify
+    from pipelines.models.versions import open_model
 
-    with open_registry(home) as client, TemporaryDirectory() as scratch:
-        name = find_model(client, model)
-        verification = check(client, name, find_version(client, name, version), Path(scratch, "model"))
+    with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
+        verification = verify(client, name, find_version(client, name, version), Path(scratch, "model"))
     verification.require()
     typer.echo(
         f"{name} version {verification.version} is what was registered: {verification.files} files, schema, stored "
@@ -128,30 +105,28 @@ def verify(version: VersionArgument, home: HomeOption = DEFAULT_HOME, model: Mod
     )
 
 
-@app.command()
-def promote(
+@app.command(name="promote")
+def promote_version(
     version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = ""
 ) -> None:
     """Make a version the champion, after verifying it."""
-    from components.register import steer
-    from pipelines.models.versions import open_registry, operator
+    from components.register.steer import find_version, promote
+    from pipelines.models.versions import open_model, operator
 
-    with open_registry(home) as client:
-        name = steer.find_model(client, model)
-        number = steer.find_version(client, name, version)
-        moved = steer.promote(client, name, number, operator(), why)
+    with open_model(home, model) as (client, name):
+        number = find_version(client, name, version)
+        moved = promote(client, name, number, operator(), why)
     typer.echo(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
 
 
-@app.command()
-def rollback(why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = "") -> None:
+@app.command(name="rollback")
+def restore_champion(why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = "") -> None:
     """Bring back the champion before; a second rollback in a row changes nothing."""
-    from components.register import steer
-    from pipelines.models.versions import open_registry, operator
+    from components.register.steer import rollback
+    from pipelines.models.versions import open_model, operator
 
-    with open_registry(home) as client:
-        name = steer.find_model(client, model)
-        before, after = steer.rollback(client, name, operator(), why)
+    with open_model(home, model) as (client, name):
+        before, after = rollback(client, name, operator(), why)
     if before == after:
         typer.echo(
             f"{name} version {after} is the champion, by a rollback already; promote to go further back"
@@ -160,36 +135,53 @@ def rollback(why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelO
         typer.echo(f"{name} version {after} is the champion again, instead of version {before}")
 
 
-@app.command()
-def history(home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False) -> None:
+@app.command(name="history")
+def show_history(
+    home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
+) -> None:
     """Show every move of the champion alias: who, when, from, to, why."""
-    from dataclasses import asdict
-
     from components.register.journal import read_moves, settle
-    from components.register.steer import find_model
-    from pipelines.models.versions import open_registry, table, when
+    from pipelines.models.tables import move_rows
+    from pipelines.models.versions import open_model
 
-    with open_registry(home) as client:
-        name = find_model(client, model)
+    with open_model(home, model) as (client, name):
         champion = settle(client, name)
         moves = read_moves(client, name)
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"model": name, "champion": champion, "moves": [asdict(move) for move in moves]}, indent=2
-            )
-        )
+        _print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
         return
-    rows = [["move", "when (UTC)", "action", "from", "to", "who", "why"]]
-    for move in moves:
-        action = move.action if move.counts else f"{move.action}, void: another came first"
-        change = move.before or "none", move.after or "none"
-        rows.append([str(move.number), when(move.time), action, *change, move.who, move.why])
     typer.echo(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
-    typer.echo("\n".join(table(rows)))
+    _print_table(move_rows(moves))
 
 
-def _text(value: object) -> str:
-    if value is None or value == []:
-        return "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+@top_level.command(name="reproduce")
+def reproduce_version(
+    version: VersionArgument,
+    model: ModelOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    target: Annotated[
+        Path | None, typer.Option(help="Keep the model that was trained in this new directory.")
+    ] = None,
+) -> None:
+    """Train a version again, on the same data with the same configuration, and compare the weights."""
+    from components.register.steer import find_version
+    from pipelines.models.reproduce import Recorded, reproduce
+    from pipelines.models.versions import open_model
+
+    with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
+        recorded = Recorded.of(client, name, find_version(client, name, version))
+        outcome = reproduce(recorded, Path(scratch), target, typer.echo)
+    for line in outcome.lines():
+        typer.echo(line)
+    if not outcome.identical:
+        raise typer.Exit(1)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    from pipelines.models.tables import aligned
+
+    typer.echo("\n".join(aligned(rows)))

@@ -1,6 +1,7 @@
-"""`mnist-pipeline predict`, `serve` and `reproduce`: what one does with a registered model."""
+"""`mnist-pipeline predict` and `mnist-pipeline serve`: commands that use a registered model."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,35 +11,47 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import PipelineError
-from pipelines.cli.models import DEFAULT_HOME, HomeOption, ModelOption, VersionArgument
+from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
 
 if TYPE_CHECKING:
+    from components.common.model.classifier import Classifier
     from components.register.verify import Verification
 
 app = typer.Typer()
 
 REJECT_BELOW = 0.5
 
-VersionOption = Annotated[str, typer.Option("--version", help="A number, or an alias.")]
-
 
 @contextmanager
 def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verification, dict[str, str]]]":
-    """Yield a version that was fetched and found sound, and its tags.
+    """Download and verify a version; yield the result and the version's tags.
 
     Raises:
         PipelineError: There is no such version, or it is not what was registered.
     """
-    from components.register.steer import find_model, find_version
+    from components.register.steer import find_version
     from components.register.verify import verify
-    from pipelines.models.versions import open_registry
+    from pipelines.models.versions import open_model
 
-    with open_registry(home) as client, TemporaryDirectory() as scratch:
-        name = find_model(client, model)
+    with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         number = find_version(client, name, version)
         found = verify(client, name, number, Path(scratch, "model"))
         found.require()
         yield found, client.get_model_version(name, number).tags
+
+
+@contextmanager
+def _loaded(
+    directory: Path | None, home: Path, model: str, version: str
+) -> "Iterator[tuple[Classifier, float]]":
+    """Yield the model in a directory, or else the registered one, and its threshold for rejected answers."""
+    from components.common.model.classifier import Classifier
+
+    if directory is not None:
+        yield Classifier(directory), REJECT_BELOW
+        return
+    with verified(home, model, version) as (sound, tags):
+        yield Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW))
 
 
 @app.command()
@@ -62,31 +75,16 @@ def predict(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Say which digit each picture shows."""
-    from components.common.model.classifier import Classifier
-    from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+    from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
-    refused = answered = 0
-
-    def counted(found: Iterator[Prediction]) -> Iterator[Prediction]:
-        nonlocal refused, answered
-        for prediction in found:
-            refused += bool(prediction.refused)
-            answered += not prediction.refused
-            yield prediction
-
-    def answer(classifier: Classifier, threshold: float) -> None:
+    answered: Counter[bool] = Counter()
+    with _loaded(directory, home, model, version) as (classifier, threshold):
         limit = threshold if reject_below is None else reject_below
-        found = predictions(classifier, paths, limit, narrator(sys.stderr))
-        WRITERS[output](counted(found), sys.stdout)
-
-    if directory is not None:
-        answer(Classifier(directory), REJECT_BELOW)
-    else:
-        with verified(home, model, version) as (sound, tags):
-            answer(Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW)))
-    if refused and not answered:
+        found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
+        WRITERS[output](counted(found, answered), sys.stdout)
+    if answered[False] and not answered[True]:
         raise typer.Exit(1)
 
 
@@ -106,28 +104,3 @@ def serve(
         about = f"{sound.name} version {sound.version}"
     typer.echo(f"serving {about} at http://{host}:{port}/invocations; Ctrl-C to stop")
     listen(application, host, port)
-
-
-@app.command()
-def reproduce(
-    version: VersionArgument,
-    model: ModelOption = "",
-    home: HomeOption = DEFAULT_HOME,
-    target: Annotated[
-        Path | None, typer.Option(help="Keep the model that was trained in this new directory.")
-    ] = None,
-) -> None:
-    """Train a version again, on the same data with the same configuration, and compare the weights."""
-    from components.register.steer import find_model, find_version
-    from pipelines.models.reproduce import Recorded
-    from pipelines.models.reproduce import reproduce as train_again
-    from pipelines.models.versions import open_registry
-
-    with open_registry(home) as client, TemporaryDirectory() as scratch:
-        name = find_model(client, model)
-        number = find_version(client, name, version)
-        outcome = train_again(Recorded.of(client, name, number), Path(scratch), target, typer.echo)
-    for line in outcome.lines():
-        typer.echo(line)
-    if not outcome.identical:
-        raise typer.Exit(1)

@@ -1,6 +1,5 @@
 """The connection to a Kubeflow Pipelines server, whose every error is one line within seconds."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.port_forward import forwarded
+from pipelines.compat.kfp_client import api_client_of
 
 if TYPE_CHECKING:
     import kfp
@@ -75,10 +76,11 @@ def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Clus
             host=host,
             namespace=address.namespace or "kubeflow",
             credentials=_credentials(address),
-            ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
+            ssl_ca_cert=_certificates(),
         )
-    client._existing_config.retries = Retry(total=1, read=0, redirect=False)
-    client._run_api.api_client.rest_client = _timed_rest_client(client._existing_config)
+    transport = api_client_of(client)
+    transport.configuration.retries = Retry(total=1, read=0, redirect=False)
+    transport.rest_client = _timed_rest_client(transport.configuration)
     return Cluster(client, host, address.namespace, reconnect)
 
 
@@ -95,11 +97,16 @@ def _credentials(address: Address) -> Any:
 
 def _token(address: Address) -> str | None:
     if address.token_file is None:
-        return os.environ.get("KFP_TOKEN")
+        return settings().kfp_token
     try:
         return address.token_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"--token-file must be a file with a token but {error}.") from None
+
+
+def _certificates() -> str | None:
+    found = settings().ssl_cert_file
+    return str(found) if found else None
 
 
 def _is_multi_user(host: str, address: Address) -> bool:
@@ -108,7 +115,7 @@ def _is_multi_user(host: str, address: Address) -> bool:
 
     configuration = Configuration(host=host)
     configuration.retries = False
-    if certificates := os.environ.get("SSL_CERT_FILE"):
+    if certificates := _certificates():
         configuration.ssl_ca_cert = certificates
     if token := _token(address):
         configuration.api_key = {"authorization": token}

@@ -52,7 +52,7 @@ def experiment_id(cluster: Cluster, name: str, *, create: bool) -> str:
         return str(found[0].experiment_id)
     if create:
         wanted = V2beta1Experiment(display_name=name, namespace=cluster.namespace)
-        created = client._experiment_api.experiment_service_create_experiment(experiment=wanted)
+        created = client.experiments.experiment_service_create_experiment(experiment=wanted)
         return str(created.experiment_id)
     others = client.list_experiments(page_size=MOST, namespace=cluster.namespace).experiments or []
     names = ", ".join(experiment.display_name for experiment in others) or "none"

@@ -1,6 +1,5 @@
 """A tunnel to Kubeflow's own UI and API, for as long as a command lasts."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
+from components.common.settings import environment
 from pipelines.local.process import Server
 
 # The UI's service serves the API as well, so the links that are printed work while the tunnel is open.
@@ -34,7 +34,7 @@ class Tunnel:
     def _open(self) -> None:
         command = (*COMMAND, f"{self._port}:80")
         self._kubectl = Server(
-            "kubectl", command, environment=os.environ, directory=Path.cwd(), log_path=self._log_path
+            "kubectl", command, environment=environment(), directory=Path.cwd(), log_path=self._log_path
         )
         try:
             self._kubectl.wait_until_ready(lambda: FORWARDING.search(self._said()) is not None)

@@ -72,7 +72,7 @@ def set_schedule(
     _check_idle(cluster, outdated)
     if kept is None:
         # kfp.Client demands a version here, which would pin the schedule to it.
-        cluster.client._recurring_run_api.recurring_run_service_create_recurring_run(recurring_run=wanted)
+        cluster.client.recurring_runs.recurring_run_service_create_recurring_run(recurring_run=wanted)
     for entry in outdated:
         cluster.client.delete_recurring_run(entry.recurring_run_id)
     if outdated:

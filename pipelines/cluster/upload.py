@@ -31,7 +31,7 @@ def upload(cluster: Cluster, package: Package, name: str) -> Upload:
     identity = pipeline_id(cluster, name)
     if identity is None:
         wanted = V2beta1Pipeline(display_name=name, name=name, namespace=cluster.namespace)
-        identity = str(client._pipelines_api.pipeline_service_create_pipeline(wanted).pipeline_id)
+        identity = str(client.pipelines.pipeline_service_create_pipeline(wanted).pipeline_id)
     earlier = versions(cluster, identity)
     if earlier and package.digest in (earlier[0].description or ""):
         raise PipelineError(

@@ -1,21 +1,22 @@
-"""The steps in containers of a Docker engine on this machine, by kfp's DockerRunner."""
+"""Steps in containers of a Docker engine on this machine, by kfp's DockerRunner."""
 
-import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
+from pipelines.compat.kfp_local import containers_must_write_outputs
 
 if TYPE_CHECKING:
     import docker
     from kfp import local
 
 LABEL = "mnist-pipeline.run"
-# What a step reads from its environment. Credentials go by value: a container has none of this machine's files.
+# Beginnings of the variables that a step reads. Credentials go by value: a container has no files of this machine.
 PASSED = (
     "AWS_",
     "MLFLOW_",
@@ -35,7 +36,7 @@ def engine() -> "Iterator[docker.DockerClient]":
     """Connect to the engine that `DOCKER_HOST` names, or to this machine's.
 
     Raises:
-        PipelineError: None answers.
+        PipelineError: No engine answers.
     """
     import docker
 
@@ -44,7 +45,7 @@ def engine() -> "Iterator[docker.DockerClient]":
     except docker.errors.DockerException as error:
         raise PipelineError(
             f"--runner docker needs a container engine but none answers at "
-            f"{os.environ.get('DOCKER_HOST', 'the default socket')} ({_reason(error)}): "
+            f"{settings().docker_host} ({_reason(error)}): "
             "start dockerd, set DOCKER_HOST, or run without --runner docker."
         ) from error
     try:
@@ -82,7 +83,7 @@ def docker_runner(run_name: str, data: str, environment: Mapping[str, str]) -> "
     Args:
         run_name: Labels the containers.
         data: The pipeline's argument; a path is mounted for reading.
-        environment: Where the steps' settings are taken from.
+        environment: Variables, of which the containers get those that steps read.
     """
     from kfp import local
 
@@ -122,21 +123,18 @@ def _mounts(data: str, environment: Mapping[str, str]) -> "Iterator[docker.types
 
 @contextmanager
 def containers_of(run_name: str) -> Iterator[None]:
-    """Leave no container of the run behind, on SIGTERM neither; and believe no success without its outputs."""
-    from kfp.local import docker_task_handler
+    """Leave no container of the run behind, not even after SIGTERM."""
 
     def end(*_: object) -> None:
-        # At once: a thread of kfp's that waits for a container would keep the process from unwinding.
+        # At once: a thread of kfp's that waits for a container would keep the process alive.
         remove_containers(run_name)
         raise KeyboardInterrupt
 
-    stock = docker_task_handler.run_docker_container
-    docker_task_handler.run_docker_container = with_outputs(stock)
     signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        with containers_must_write_outputs():
+            yield
     finally:
-        docker_task_handler.run_docker_container = stock
         remove_containers(run_name)
 
 
@@ -150,30 +148,6 @@ def remove_containers(run_name: str) -> None:
                 container.remove(force=True)
             except docker.errors.APIError:
                 continue  # the engine removes it already
-
-
-def with_outputs(run_container: Callable[..., int]) -> Callable[..., int]:
-    """Wrap kfp's function so that a task has succeeded only when its outputs are there.
-
-    kfp takes a container that is gone before it is asked for its status as a success (kubeflow/pipelines#13332); the
-    executor writes its outputs last, whatever the task has, so their absence tells.
-    """
-
-    def run(client: Any, image: str, command: list[str], **options: Any) -> int:
-        outputs = _output_file(command)
-        outputs.unlink(missing_ok=True)
-        status = run_container(client=client, image=image, command=command, **options)
-        if status == 0 and not outputs.exists():
-            print("error: the container ended without writing the task's outputs")
-            return 1
-        return status
-
-    return run
-
-
-def _output_file(command: list[str]) -> Path:
-    executor_input = json.loads(command[command.index("--executor_input") + 1])
-    return Path(executor_input["outputs"]["outputFile"])
 
 
 def _reason(error: Exception) -> str:

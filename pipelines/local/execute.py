@@ -1,12 +1,13 @@
-"""Run the pipeline with kfp.local in this process: what `mnist-pipeline run` starts as a child."""
+"""The pipeline run by kfp.local in this process, which `mnist-pipeline run` starts as a child."""
 
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.settings import environment
+from pipelines.compat.kfp_local import processes_run_by
 from pipelines.local.step_process import run_step, start_importing
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: str, pipeline_root: str, image: str = "") -> int:
-    """Run to the end; the exit status says whether every task succeeded.
+    """Run the pipeline to its end, and return 0 when every task succeeded, else 1.
 
     Args:
         arguments: The pipeline's arguments as a JSON object.
@@ -24,7 +25,6 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
     if not image:
         start_importing()
     from kfp import local
-    from kfp.local import subprocess_task_handler
 
     from pipelines.compile import use_image
     from pipelines.local.containers import containers_of, docker_runner
@@ -37,12 +37,12 @@ def main(arguments: str, pipeline_root: str, image: str = "") -> int:
             task.ClearField("retry_policy")
     given = json.loads(arguments)
     if not image:
-        subprocess_task_handler.run_local_subprocess = run_step
-        return _run(local.SubprocessRunner(use_venv=False), given, pipeline_root)
+        with processes_run_by(run_step):
+            return _run(local.SubprocessRunner(use_venv=False), given, pipeline_root)
     run_name = Path(pipeline_root).name
     use_image(image)
     with containers_of(run_name):
-        return _run(docker_runner(run_name, given["data"], os.environ), given, pipeline_root)
+        return _run(docker_runner(run_name, given["data"], environment()), given, pipeline_root)
 
 
 def _run(

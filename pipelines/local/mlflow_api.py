@@ -1,8 +1,11 @@
-"""The few calls of MLflow's REST API that do not wait for ``import mlflow``."""
+"""Calls of MLflow's REST API without MLflow's client.
+
+The start of a run and of every command needs them, and to import `mlflow.MlflowClient` takes 1.8 to 2.4 s of processor
+time (MLflow 3.17.2 on two cores).
+"""
 
 import base64
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
+from components.common.tracking.tags import below
 
 
 def call(
@@ -34,10 +39,11 @@ def call(
 
 
 def _authorization() -> dict[str, str]:
-    token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
+    given = settings()
+    token, user = given.mlflow_tracking_token, given.mlflow_tracking_username
     if user:
-        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+        login = f"{user}:{given.mlflow_tracking_password}"
+        return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
@@ -100,7 +106,7 @@ def close_run_tree(tracking_uri: str, run_id: str) -> None:
     )
     search = {
         "experiment_ids": [run["run_info"]["experiment_id"]],
-        "filter": f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run_id}'",
+        "filter": f"attributes.status = 'RUNNING' and {below(run_id)}",
     }
     for child in call(tracking_uri, "runs/search", search).get("runs", []):
         close_run_tree(tracking_uri, child["info"]["run_id"])

@@ -1,10 +1,10 @@
 """The embedded platform: an object store and an MLflow server on the loopback interface."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from components.common.settings import environment, settings
 from pipelines.local.home import Home, Settings
 from pipelines.local.mlflow_api import check_tracking_server, close_abandoned_runs
 from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
@@ -42,9 +42,9 @@ def embedded_platform(home: Home) -> Iterator[Platform]:
             does not answer within seconds.
     """
     with home.locked() as lock, ExitStack() as servers:
-        settings = home.settings()
-        store, wait_for_store = _open_store(home, settings, servers)
-        tracking_uri, wait_for_tracking = _open_tracking(home, settings, store, servers)
+        kept = home.settings()
+        store, wait_for_store = _open_store(home, kept, servers)
+        tracking_uri, wait_for_tracking = _open_tracking(home, kept, store, servers)
         wait_for_store()
         wait_for_tracking()
         lock.announce(tracking_uri)
@@ -53,16 +53,16 @@ def embedded_platform(home: Home) -> Iterator[Platform]:
         )
 
 
-def _open_store(home: Home, settings: Settings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
-    if named := external_store(os.environ):
+def _open_store(home: Home, kept: Settings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
+    if named := external_store(environment()):
         ensure_bucket(
             named,
             way_out="correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
             "or unset S3_ENDPOINT_URL to use the embedded store",
         )
         return named, lambda: None
-    port = free_port(settings.store_port)
-    store = embedded_store(port, settings.secret_access_key)
+    port = free_port(kept.store_port)
+    store = embedded_store(port, kept.secret_access_key)
     swift = servers.enter_context(start_swift(home, store, port))
 
     def wait() -> None:
@@ -73,12 +73,12 @@ def _open_store(home: Home, settings: Settings, servers: ExitStack) -> tuple[Sto
 
 
 def _open_tracking(
-    home: Home, settings: Settings, store: Store, servers: ExitStack
+    home: Home, kept: Settings, store: Store, servers: ExitStack
 ) -> tuple[str, Callable[[], None]]:
-    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+    if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
         return named, lambda: None
-    port = free_port(settings.mlflow_port)
+    port = free_port(kept.mlflow_port)
     tracking_uri = f"http://127.0.0.1:{port}"
     mlflow = servers.enter_context(start_mlflow(home, store, port))
 
@@ -95,10 +95,11 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
         "OPTUNA_STORAGE": str(home.optuna / "journal.log"),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
+    present = environment()
     return {
         **store.environment,
-        **{name: value for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_")},
+        **{name: value for name, value in present.items() if name.startswith("MLFLOW_TRACKING_")},
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        **{name: os.environ.get(name, value) for name, value in defaults.items()},
+        **{name: present.get(name, value) for name, value in defaults.items()},
     }

@@ -1,7 +1,6 @@
 """`mnist-pipeline run`: the whole pipeline on this machine."""
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from components.common.settings import environment, export
 from components.common.storage.address import absolute_uri
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data
@@ -44,7 +44,7 @@ def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> S
         check_engine(image)
     started = time.monotonic()
     with embedded_platform(home) as platform:
-        os.environ.update(platform.environment)
+        export(platform.environment)
         request = request.on(*local_data(data, tell))
         name = request.run_name()
         log = home.logs / f"{name}.log"
@@ -70,10 +70,10 @@ def _execute(
     progress = Progress()
     command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
     command += [str(root), image or ""]
-    environment = {**os.environ, "MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"}
+    given = environment({"MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"})
     with (
         log.open("w", encoding="utf-8") as file,
-        SupervisedProcess(command, environment=environment, directory=REPOSITORY) as dag,
+        SupervisedProcess(command, environment=given, directory=REPOSITORY) as dag,
     ):
         try:
             for line in progress.lines(_copied(dag, file)):

@@ -1,13 +1,14 @@
-"""The steps' processes: forked from one that has imported what they use, which would take each of them seconds."""
+"""Processes of the steps, forked from one that has imported what they use; each import would take seconds."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# Not TensorFlow: a step makes its settings before it imports it.
+from components.common.settings import export
+
+# Without TensorFlow: a step sets variables before it imports TensorFlow.
 IMPORTED = (
     "boto3",
     "components.evaluate.step",
@@ -38,9 +39,11 @@ def start_importing() -> None:
 
 
 def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
-    """Run a task, given the shell command by which kfp.local would start Python for it; return 0 when it succeeded.
+    """Run a task in a forked process, and return 0 when it succeeded, else 1.
 
-    It has the signature of `kfp.local.subprocess_task_handler.run_local_subprocess`, whose place it takes.
+    Args:
+        full_command: The shell command by which kfp.local would start Python for the task.
+        env_vars: Variables to add to the environment of the task.
     """
     _shell, _option, _script, source, *arguments = full_command
     process = multiprocessing.get_context("forkserver").Process(
@@ -54,7 +57,7 @@ def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = N
 def _execute(source: str, arguments: list[str], environment: dict[str, str]) -> None:
     from kfp.dsl.executor_main import executor_main
 
-    os.environ.update(environment)
+    export(environment)
     with TemporaryDirectory() as scratch:
         component = Path(scratch, "component.py")
         component.write_text(source, encoding="utf-8")

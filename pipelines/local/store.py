@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.settings import environment, settings
 from pipelines.local.home import Home
 from pipelines.local.process import Server
 
@@ -31,7 +32,7 @@ class Store:
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which the steps and MLflow reach the store."""
-        no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        no_proxy = settings().no_proxy
         direct = f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1"
         return {
             "no_proxy": direct,
@@ -43,14 +44,14 @@ class Store:
         }
 
 
-def external_store(environment: Mapping[str, str]) -> Store | None:
+def external_store(variables: Mapping[str, str]) -> Store | None:
     """Return the store that ``S3_ENDPOINT_URL`` names, None where it is not set."""
-    if not (endpoint_url := environment.get("S3_ENDPOINT_URL")):
+    if not (endpoint_url := variables.get("S3_ENDPOINT_URL")):
         return None
-    credentials = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+    credentials = {name: value for name, value in variables.items() if name.startswith("AWS_")}
     return Store(
         endpoint_url,
-        environment.get("S3_BUCKET") or BUCKET,
+        variables.get("S3_BUCKET") or BUCKET,
         {"AWS_DEFAULT_REGION": "us-east-1"} | credentials,
     )
 
@@ -86,7 +87,7 @@ def start_swift(home: Home, store: Store, port: int) -> Server:
     return Server(
         "the object store",
         [sys.executable, "-P", "-W", "ignore", str(SWIFT_SERVER), str(port)],
-        environment={**os.environ, **store.environment},
+        environment=environment(store.environment),
         directory=home.store,
         log_path=home.logs / "store.log",
     )

@@ -1,4 +1,4 @@
-"""What a finished run came to, read from its parent run in MLflow."""
+"""Summary of a finished run, read from the pipeline's run in MLflow."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from components.common.plan.training import TUTORIAL_ACCURACY
+from components.common.tracking import tags as names
 from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.mlflow_api import call
 from pipelines.local.progress import Progress, Step
@@ -55,11 +56,11 @@ class Summary:
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
-    """Return the parent run of that name as MLflow's API describes it."""
+    """Return the pipeline's run of that name as MLflow's API describes it."""
     experiments = call(tracking_uri, "experiments/search", {"max_results": 1000}).get("experiments", [])
     search = {
         "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
-        "filter": f"attributes.run_name = '{run_name}' and tags.step = 'pipeline'",
+        "filter": f"attributes.run_name = '{run_name}' and {names.IS_PIPELINE}",
     }
     runs = call(tracking_uri, "runs/search", search).get("runs", [])
     return runs[0] if runs else None
@@ -68,7 +69,7 @@ def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
 def summarize(
     tracking_uri: str, run_name: str, progress: Progress, seconds: float, report: Path | None, log: Path
 ) -> Summary:
-    """Read the run's parent in MLflow, and put together what came of it."""
+    """Read the pipeline's run in MLflow, and return its summary."""
     parent = find_parent(tracking_uri, run_name)
     info = parent["info"] if parent else {"run_id": "", "experiment_id": ""}
     data = parent["data"] if parent else {}
@@ -78,15 +79,15 @@ def summarize(
         run_id=info["run_id"],
         run_name=run_name,
         status="SUCCEEDED" if progress.succeeded else "FAILED",
-        dataset={"name": tags.get("dataset"), "digest": tags.get("data_digest")},
+        dataset={"name": tags.get(names.DATASET), "digest": tags.get(names.DATA_DIGEST)},
         metrics={
             part: {metric: values[f"{part}/{metric}"] for metric in METRICS if f"{part}/{metric}" in values}
             for part in PARTS
         },
         decision={
-            "action": tags.get("decision"),
-            "candidate": tags.get("candidate"),
-            "reasons": tags.get("decision_reasons", "").splitlines(),
+            "action": tags.get(names.DECISION),
+            "candidate": tags.get(names.CANDIDATE),
+            "reasons": tags.get(names.DECISION_REASONS, "").splitlines(),
         },
         model=_model(tracking_uri, tags),
         steps=progress.steps,
@@ -101,7 +102,7 @@ def summarize(
 
 def _model(tracking_uri: str, tags: dict[str, str]) -> dict[str, Any]:
     """Describe the version that the run registered; version and URI are None where it registered none."""
-    name, version = tags.get("model_name"), tags.get("model_version")
+    name, version = tags.get(names.MODEL_NAME), tags.get(names.MODEL_VERSION)
     if not name or not version:
         return {"name": name, "version": None, "aliases": [], "uri": None}
     found = call(tracking_uri, "model-versions/get?" + urlencode({"name": name, "version": version}))

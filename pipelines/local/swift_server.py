@@ -6,7 +6,6 @@ as soon as it can answer.
 """
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -79,6 +78,8 @@ def main() -> None:
     from swift.common.ring import RingData
     from swift.common.wsgi import loadapp
 
+    from components.common.settings import settings
+
     def serve(listener: object, application: object) -> None:
         eventlet.wsgi.server(
             listener,
@@ -102,8 +103,9 @@ def main() -> None:
         RingData([[0]], [device], part_shift=32).save(f"{name}.ring.gz")  # one replica of one partition
         eventlet.spawn(serve, listener, loadapp(f"{CONFIGURATION_PATH}#{name}"))
 
-    account_user = os.environ["AWS_ACCESS_KEY_ID"].replace(":", "_")
-    user = {f"user_{account_user}": os.environ["AWS_SECRET_ACCESS_KEY"] + " .admin"}
+    given = settings()
+    account_user = str(given.aws_access_key_id).replace(":", "_")
+    user = {f"user_{account_user}": f"{given.aws_secret_access_key} .admin"}
     proxy = loadapp(CONFIGURATION_PATH, global_conf=user)
     serve(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), proxy)
 

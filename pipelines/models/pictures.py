@@ -1,4 +1,4 @@
-"""From a picture of a digit to an image as MNIST has it, or the reason why it is no picture of a digit."""
+"""Conversion of pictures of digits to images in MNIST's form, and refusal of other pictures."""
 
 import io
 from dataclasses import dataclass
@@ -8,31 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import IMAGE_SHAPE
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 
-BOX = 20  # MNIST fits a digit's longer side into it, and puts its centre of mass into the middle of the image
+# MNIST scales the longer side of a digit to this length, and puts the centre of mass into the middle of the image.
+BOX = 20
+# Difference from the paper, in grey levels, that the ink must reach.
 LEAST_CONTRAST = 40
+# A pixel with more ink than this share belongs to a stroke.
 INK = 0.5
-MOST_FILLED = 0.75  # of the rectangle around the ink, unless that is slim like a 1
+# Largest filled share of the rectangle around the ink. Slim rectangles are exempt, because a 1 fills its rectangle.
+MOST_FILLED = 0.75
+# Ratio of the shorter to the longer side, up to which a rectangle is slim.
 SLIM = 0.5
-MOST_BORDER_INK = 0.1  # of the picture's edge
-LEAST_MAIN_PART = 0.5  # of the ink in one connected stroke
-MOST_HALF_TONES = (
-    0.75  # of a large picture's pixels that are not background; an enlarged digit of MNIST has 0.67
-)
+# Largest share of ink on the edge of the picture.
+MOST_BORDER_INK = 0.1
+# Smallest share of the ink in the largest connected stroke.
+LEAST_MAIN_PART = 0.5
+# Largest share of half tones among the inked pixels of a large picture. An enlarged digit of MNIST has 0.67.
+MOST_HALF_TONES = 0.75
+# Side in pixels from which a picture is large.
 LARGE = 64
 MOST_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a picture is none of a digit."""
+    """The reason why a picture is no picture of a digit."""
 
     reason: str
 
 
 def read_picture(content: bytes) -> NDArray[np.uint8] | Refusal:
-    """Decode an image file to grey, H x W; what is transparent is white."""
+    """Decode an image file to grey, uint8 H x W; transparent pixels become white."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -47,31 +54,44 @@ def read_picture(content: bytes) -> NDArray[np.uint8] | Refusal:
 
 
 def read_arrays(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode an ``.npy`` file of one image or of many.
+    """Decode an `.npy` file of one image or of several.
+
+    Args:
+        content: Content of the file.
+        name: Name of the file in error messages.
 
     Returns:
         uint8, N x H x W.
 
     Raises:
-        PipelineError: It is something else.
+        PipelineError: The file holds no such array, or no image.
     """
     try:
         images = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise PipelineError(f"{name} must be an npy array but {str(error).partition(chr(10))[0]}.") from error
+        reason = first_line(error).removesuffix(".")
+        raise PipelineError(
+            f"{name} must be an npy array but cannot be read ({reason}): write it with numpy.save."
+        ) from error
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in {2, 3}:
         found = f"{images.shape} of {images.dtype}" if isinstance(images, np.ndarray) else "an archive"
-        raise PipelineError(f"{name} must be uint8 images, H x W or N x H x W, but is {found}.")
+        raise PipelineError(f"{name} must be uint8 images, H x W or N x H x W, but is {found}: convert it.")
     stack = images if images.ndim == 3 else images[None]
     if 0 in stack.shape:
-        raise PipelineError(f"{name} must hold at least one image but is {images.shape}.")
+        raise PipelineError(
+            f"{name} must hold at least one image but has the shape {images.shape}: leave it out."
+        )
     return stack
 
 
 def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
-    """Turn a picture, uint8 H x W, into 28 x 28 with a bright digit on black.
+    """Turn a grey picture, uint8 H x W, into an image in MNIST's form.
 
-    The colour of the edge is taken for the paper's, so that dark on bright and bright on dark are alike.
+    The colour of the edge counts as that of the paper, so that a dark digit on bright paper and a bright digit on
+    dark paper give the same image.
+
+    Returns:
+        uint8, 28 x 28, a bright digit on black; or the reason why the picture is refused.
     """
     ink = _ink(grey)
     if isinstance(ink, Refusal):
@@ -87,7 +107,7 @@ def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
 
 
 def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
-    """Return how much each pixel differs from the paper, 0 to 1."""
+    """Return the difference of each pixel from the paper, 0 to 1."""
     edge = _edge(grey)
     difference = np.abs(grey.astype(np.float32) - np.median(edge))
     most = float(np.percentile(difference, 99.5)) if difference.size > 10_000 else float(difference.max())
@@ -125,7 +145,7 @@ def _into_box(ink: NDArray[np.float32]) -> NDArray[np.float32]:
 
     scale = BOX / max(ink.shape)
     height, width = (max(1, round(size * scale)) for size in ink.shape)
-    # Averages what falls into a pixel: a stroke that gets thinner than one becomes fainter instead of broken.
+    # This takes averages, so that a stroke thinner than one pixel becomes fainter and does not break.
     small = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
     scaled: NDArray[np.float32] = small / small.max()
     return scaled

@@ -1,9 +1,10 @@
-"""Classify pictures: files, directories and prefixes in the object store, however many."""
+"""Classification of pictures from files, directories and prefixes of the object store."""
 
 import csv
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,15 @@ Source = tuple[str, NDArray[np.uint8] | Refusal]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one picture; `digit` is None where it was refused, and `refused` says why.
+    """The answer of the model for one picture.
 
     Attributes:
-        rejected: The probability lies below the limit: a person should look.
-        probabilities: Of the classes 0 to 9; empty where the picture was refused.
+        name: Path or URI of the picture, with its number where the file holds several.
+        digit: The most probable digit; None where the picture was refused.
+        probability: Probability of that digit; 0 where the picture was refused.
+        rejected: Whether the probability lies below the limit, so that a person should look at the picture.
+        probabilities: Probabilities of the classes 0 to 9; empty where the picture was refused.
+        refused: Reason why the picture was refused; "" where it was not.
     """
 
     name: str
@@ -47,10 +52,16 @@ class Prediction:
 def predictions(
     classifier: Classifier, paths: Iterable[str], reject_below: float, progress: Callable[[int], None]
 ) -> Iterator[Prediction]:
-    """Yield a prediction for every picture, in order; only one batch of them is in memory.
+    """Yield a prediction for every picture, in order; only one batch of pictures is in memory.
+
+    Args:
+        classifier: The model.
+        paths: Files, directories and `s3://` prefixes.
+        reject_below: Probability below which a prediction is marked as rejected.
+        progress: Called after each batch with the number of pictures so far.
 
     Raises:
-        PipelineError: A path that does not exist, that holds no pictures, or is an array of something else.
+        PipelineError: A path does not exist, holds no pictures, or is an array of another kind.
     """
     done = 0
     sources = (source for path in paths for source in _sources(path))
@@ -79,15 +90,16 @@ def _sources(path: str) -> Iterator[Source]:
         if name.lower().endswith(ARRAYS):
             images = read_arrays(content, name)
             for number, image in enumerate(images):
-                # An array of this size is taken to be in MNIST's form already.
-                own = image if image.shape == IMAGE_SHAPE else as_mnist(image)
-                yield (f"{name}[{number}]" if len(images) > 1 else name), own
+                # An array of this size counts as an image in MNIST's form.
+                converted = image if image.shape == IMAGE_SHAPE else as_mnist(image)
+                yield (f"{name}[{number}]" if len(images) > 1 else name), converted
         else:
             picture = read_picture(content)
             yield name, picture if isinstance(picture, Refusal) else as_mnist(picture)
     if not found:
         raise PipelineError(
-            f"{path} must be or hold {', '.join(sorted(PICTURES))} or {ARRAYS} files but there are none."
+            f"{path} must be or hold {', '.join(sorted(PICTURES))} or {ARRAYS} files but there are none: "
+            "give another path."
         )
 
 
@@ -104,7 +116,7 @@ def _files(path: str) -> Iterator[tuple[str, bytes]]:
             yield path, given.read_bytes()
     except OSError as error:
         raise PipelineError(
-            f"{path} must be a file or directory that can be read but {error.strerror}."
+            f"{path} must be a file or directory that can be read but is not ({error.strerror}): give another path."
         ) from error
 
 
@@ -121,8 +133,15 @@ def _readable(name: str) -> bool:
     return Path(name).suffix.lower() in {*PICTURES, ARRAYS}
 
 
-def narrator(stream: TextIO) -> Callable[[int], None]:
-    """Return a callback that says now and then how many pictures are done, and how fast."""
+def counted(found: Iterable[Prediction], answered: Counter[bool]) -> Iterator[Prediction]:
+    """Yield the predictions, and count in `answered` those with an answer (True) and the refused ones (False)."""
+    for prediction in found:
+        answered[not prediction.refused] += 1
+        yield prediction
+
+
+def progress_printer(stream: TextIO) -> Callable[[int], None]:
+    """Return a callback that prints the number of pictures and their rate, at most once in `PROGRESS_SECONDS`."""
     started = last = time.monotonic()
 
     def progress(done: int) -> None:
@@ -136,6 +155,7 @@ def narrator(stream: TextIO) -> Callable[[int], None]:
 
 
 def write_table(found: Iterable[Prediction], stream: TextIO) -> None:
+    """Write one line of text per picture."""
     for prediction in found:
         verdict = f"refused: {prediction.refused}" if prediction.refused else _verdict(prediction)
         print(f"{verdict}  {prediction.name}", file=stream, flush=True)
@@ -146,7 +166,7 @@ def _verdict(prediction: Prediction) -> str:
 
 
 def write_json(found: Iterable[Prediction], stream: TextIO) -> None:
-    """Write a JSON object a line, so that the first is there before the last is read."""
+    """Write one JSON object per line, each as soon as its picture is classified."""
     for prediction in found:
         about: dict[str, Any] = {
             "image": prediction.name,
@@ -161,6 +181,7 @@ def write_json(found: Iterable[Prediction], stream: TextIO) -> None:
 
 
 def write_csv(found: Iterable[Prediction], stream: TextIO) -> None:
+    """Write a header and one row per picture."""
     writer = csv.writer(stream, lineterminator="\n")
     classes = range(CLASSES)
     writer.writerow(["image", "digit", "rejected", "refused", *(f"p{label}" for label in classes)])

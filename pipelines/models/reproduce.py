@@ -1,4 +1,4 @@
-"""A second training of a registered version, from the records kept with it."""
+"""Repetition of the training of a registered version, from the records kept with it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,16 @@ class Recorded:
     """A version's data, configuration and outcome.
 
     Attributes:
+        name: The data set.
+        source: Address that the data came from.
+        version: Version of the data; "" for none.
         raw_files: SHA-256 of each raw file by name.
+        split: Options of the split into training and validation examples.
+        recipe: Recipe of the training.
+        config: Configuration of the training.
+        data_digest: Digest of the prepared data.
+        weights_digest: Digest of the trained weights.
+        git_sha: Commit of the code.
         circumstances: Digests of code and packages, and tags that describe the machine.
     """
 
@@ -58,7 +67,7 @@ class Recorded:
 
     @classmethod
     def of(cls, client: "MlflowClient", name: str, version: str) -> Self:
-        """Read them from the records that are kept with a version, or from its tags where it has no records.
+        """Read the records that are kept with a version, or its tags where it has no records.
 
         Raises:
             PipelineError: The version does not hold enough.
@@ -69,7 +78,7 @@ class Recorded:
 
     @classmethod
     def from_training(cls, training: Training) -> Self:
-        """Read them from the record of the training."""
+        """Take the data, the configuration and the outcome from the record of a training."""
         data = training.dataset
         return cls(
             name=data.name,
@@ -87,14 +96,15 @@ class Recorded:
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self:
-        """Read them from the tags of a version that was registered before records were kept with it.
+        """Read the tags of a version that was registered before records were kept with versions.
 
         Raises:
             PipelineError: The tags do not hold enough.
         """
         if missing := [name for name in NEEDED if name not in tags]:
             raise PipelineError(
-                f"a version must carry its lineage to be made again but lacks {', '.join(missing)}: register a new one."
+                f"a version must carry its lineage to be reproduced but lacks {', '.join(missing)}: "
+                "register a new version."
             )
         return cls(
             name=tags["dataset"],
@@ -113,7 +123,13 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Two weights digests, and the circumstances that differ: (recorded, now) by name."""
+    """Outcome of a reproduction.
+
+    Attributes:
+        recorded: Weights digest of the registered version.
+        trained: Weights digest of the new training.
+        differing: Circumstances that differ, as (recorded, now) by name.
+    """
 
     recorded: str
     trained: str
@@ -121,9 +137,11 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
+        """Whether both trainings gave the same weights."""
         return self.recorded == self.trained
 
     def lines(self) -> Iterator[str]:
+        """Yield the outcome as lines of text: the differences first, the verdict last."""
         for name, (recorded, now) in self.differing.items():
             yield f"differs: {name} was {recorded}, is {now}"
         if self.identical:
@@ -133,18 +151,18 @@ class Reproduction:
 
 
 def reproduce(
-    recorded: Recorded, scratch: Path, target: Path | None, tell: Callable[[str], None]
+    recorded: Recorded, scratch: Path, target: Path | None, report_line: Callable[[str], None]
 ) -> Reproduction:
-    """Fetch the version's raw data by its digests, prepare it, and train with the recorded configuration.
+    """Fetch the version's raw data by digest, prepare it, and train with the recorded configuration.
 
     Args:
         recorded: The version's data, configuration and outcome.
-        scratch: Empty directory for the data, and for the model where there is no `target`.
-        target: New directory for the model.
-        tell: Called with a line of progress at a time.
+        scratch: Empty directory for the data, and for the model where `target` is None.
+        target: New directory for the model, or None.
+        report_line: Called with each line of progress.
 
     Raises:
-        PipelineError: The data is gone, or this code prepares other data from it.
+        PipelineError: The object store lacks the data, or this code prepares other data from it.
     """
     _fetch(recorded, scratch / "raw")
     split = recorded.split
@@ -158,13 +176,13 @@ def reproduce(
             f"the prepared data must have the digest {recorded.data_digest} but this code prepares {digest}: "
             f"check out commit {recorded.git_sha}."
         )
-    tell(f"same data, digest {digest[:12]}; training with the recorded configuration")
+    report_line(f"same data, digest {digest[:12]}; training with the recorded configuration")
 
-    # Before TensorFlow starts, as at registration: its start fills settings in.
+    # Taken before TensorFlow starts, as in the recorded training, because its start sets more variables.
     differences = _differences(recorded.circumstances)
 
     def on_epoch(epoch: Epoch) -> None:
-        tell(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")
+        report_line(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")
 
     training = fit_model(
         development,
@@ -180,14 +198,14 @@ def _fetch(recorded: Recorded, raw: Path) -> None:
     store = ObjectStore.from_environment()
     if store is None:
         raise PipelineError(
-            "the data must come from the object store that the version was trained with but none is named: "
+            "the object store that the version was trained with must be set but is not: "
             "set S3_ENDPOINT_URL and S3_BUCKET."
         )
     raw.mkdir()
     for name, digest in recorded.raw_files.items():
         if not store.get_content(digest, raw / name):
             raise PipelineError(
-                f"the object store must hold {name} with sha256 {digest} but does not: restore it."
+                f"the object store must hold {name} with sha256 {digest} but does not: restore the object."
             )
     SourceInfo(
         name=recorded.name,

@@ -1,4 +1,4 @@
-"""MLflow's own scoring server on a model in a directory, with errors that one can read."""
+"""MLflow's scoring server for a model in a directory, with short error messages."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ LONGEST_ERROR = 300
 
 
 def load_app(directory: Path) -> Any:
-    """Load the model and return the server's application; the directory is not needed afterwards."""
+    """Return the server's application for a model; the directory is not needed after the call."""
     import mlflow
     from fastapi import Request, Response
     from fastapi.responses import StreamingResponse
@@ -38,7 +38,7 @@ def listen(application: Any, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        PipelineError: The port cannot be listened at.
+        PipelineError: The address cannot be used.
     """
     import socket
 
@@ -50,13 +50,13 @@ def listen(application: Any, host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise PipelineError(
-                f"{host}:{port} must be free to listen at but {error.strerror}: choose another --port."
+                f"{host}:{port} must be free to listen at but is not ({error.strerror}): choose another --port."
             ) from None
     uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
 
 
 def _fault(headers: Any, body: bytes) -> str:
-    """Return what is wrong with a request of JSON images, which MLflow would cast to uint8 without a word."""
+    """Return the error in a request, "" for none; MLflow itself casts all images to uint8 without a check."""
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/json":
         return f"Content-Type must be application/json but is {kind or 'missing'}."
@@ -93,7 +93,7 @@ def _described(array: Any) -> str:
 
 
 def _reason(body: bytes) -> str:
-    """Return the end of MLflow's message, which begins with all of the data."""
+    """Return the end of MLflow's message, whose beginning repeats all of the data."""
     text = body.decode(errors="replace")
     try:
         document = json.loads(text)

@@ -1,24 +1,31 @@
-"""Where the registry is, and how it reads on a terminal."""
+"""The model registry, and the descriptions of its versions."""
 
 import getpass
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.model.lineage import stored_lineage
+from components.common.settings import export, export_defaults, settings, withdraw
+from components.common.tracking.client import configure_mlflow
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
+from pipelines.models.tables import utc_time
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+# Variables of libraries whose messages do not belong on the terminal of a command.
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
 
 
@@ -29,22 +36,31 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     Raises:
         PipelineError: The server does not answer, or the platform does not start.
     """
-    # Imported for what it sets: how MLflow's client reaches files, and how long it waits for a server that is gone.
-    import components.common.tracking.run  # noqa: F401
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+    configure_mlflow()
+    export_defaults(QUIET)
+    if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
         yield _client()
         return
     with embedded_platform(Home(home)) as platform:
-        os.environ.update(platform.environment)
+        export(platform.environment)
         try:
             yield _client()
         finally:
-            os.environ.pop("MLFLOW_TRACKING_URI")
+            withdraw("MLFLOW_TRACKING_URI")
+
+
+@contextmanager
+def open_model(home: Path, given: str) -> "Iterator[tuple[MlflowClient, str]]":
+    """Yield a client of the registry and the name of the registered model: `given`, or the only one there is.
+
+    Raises:
+        PipelineError: The registry cannot be reached, or has no such model, or has several and `given` is empty.
+    """
+    from components.register.steer import find_model
+
+    with open_registry(home) as client:
+        yield client, find_model(client, given)
 
 
 def _client() -> "MlflowClient":
@@ -54,16 +70,27 @@ def _client() -> "MlflowClient":
 
 
 def operator() -> str:
-    """Return who moves an alias, for the record."""
+    """Return the user and the machine of this process, for the record of who moves an alias."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def when(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def describe_versions(client: "MlflowClient", name: str, *given: str) -> list[dict[str, Any]]:
+    """Return descriptions of the versions that are given by number or alias; without any, of all, newest first.
+
+    A description is flat: metrics of the version's run, configuration, lineage. The lineage comes from the records
+    kept with the version; a version that was registered without records has only tags.
+
+    Raises:
+        PipelineError: There is no such version.
+    """
+    from components.register.steer import find_version
+
+    numbers = [find_version(client, name, version) for version in given]
+    known = {str(version.version): version for version in _newest_first(client, name)}
+    return [_describe(client, known[number]) for number in numbers or known]
 
 
-def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
-    """Return the versions of a model, newest first."""
+def _newest_first(client: "MlflowClient", name: str) -> "list[ModelVersion]":
     found = client.search_model_versions(f"name = '{name}'", max_results=1000)
     aliases: dict[str, list[str]] = {}
     for alias, version in client.get_registered_model(name).aliases.items():
@@ -73,11 +100,7 @@ def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
     return sorted(found, key=lambda version: -int(version.version))
 
 
-def describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
-    """Return all that is known of a version, flat: metrics of its run, configuration, lineage.
-
-    The lineage comes from the records kept with the version; one that was registered without has only tags.
-    """
+def _describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
     lineage = stored_lineage(client, version.name, str(version.version))
     tags = {**version.tags, **(lineage.tags() if lineage else {})}
     config = json.loads(tags.pop("config", "{}"))
@@ -86,26 +109,20 @@ def describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
     return {
         "version": str(version.version),
         "aliases": list(version.aliases),
-        "registered": when(version.creation_timestamp),
+        "registered": utc_time(version.creation_timestamp),
         "stored at": client.get_model_version_download_uri(version.name, version.version),
-        **run_metrics(client, version),
+        **_run_metrics(client, version),
         **{f"config.{name}": value for name, value in config.items()},
         **dict(sorted(tags.items())),
     }
 
 
-def run_metrics(client: "MlflowClient", version: "ModelVersion") -> dict[str, float]:
+def _run_metrics(client: "MlflowClient", version: "ModelVersion") -> dict[str, float]:
     from mlflow.exceptions import MlflowException
 
     try:
         metrics = client.get_run(version.run_id).data.metrics
     except MlflowException:
-        return {}  # the run was deleted; the version stays
+        # The version stays when its run is deleted.
+        return {}
     return {name: metrics[name] for name in METRICS if name in metrics}
-
-
-def table(rows: list[list[str]]) -> Iterator[str]:
-    """Yield the rows with aligned columns; the first row is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -14,6 +14,7 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.data.raw_data import write_part
 from components.common.storage.object_store import ObjectStore
+from components.common.tracking.client import configure_mlflow
 from pipelines.local.mlflow_api import close_abandoned_runs
 from pipelines.local.platform import Platform
 from tests.records import random_split
@@ -110,5 +111,6 @@ def mlflow_client(
         monkeypatch.delenv(name, raising=False)
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
+    configure_mlflow()
     yield MlflowClient()
     close_abandoned_runs(platform.tracking_uri)

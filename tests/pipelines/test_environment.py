@@ -1,9 +1,5 @@
-import os
-import subprocess
-import sys
 from typing import Any
 
-import pytest
 from google.protobuf.json_format import MessageToDict
 
 from pipelines.environment import CREDENTIALS, NAME, SETTINGS
@@ -44,24 +40,3 @@ def test_no_variable_is_set_twice() -> None:
     names = [*SETTINGS.values(), *CREDENTIALS.values()]
     assert len(set(names)) == len(names)
     assert not INJECTED & set(names)
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"DEFAULT_MLFLOW_TRACKING_URI": "http://ours"}, "http://ours"),
-        (
-            {"DEFAULT_MLFLOW_TRACKING_URI": "http://ours", "MLFLOW_TRACKING_URI": "http://injected"},
-            "http://injected",
-        ),
-        ({}, "None"),
-    ],
-)
-def test_the_injected_address_comes_first(environment: dict[str, str], expected: str) -> None:
-    inherited = {name: value for name, value in os.environ.items() if "MLFLOW_TRACKING" not in name}
-    code = "import os, components.common.tracking.run; print(os.environ.get('MLFLOW_TRACKING_URI'))"
-    command = [sys.executable, "-c", code]
-    printed = subprocess.run(
-        command, env={**inherited, **environment}, capture_output=True, text=True, check=True
-    ).stdout
-    assert printed == f"{expected}\n"

@@ -1,4 +1,4 @@
-"""The idx format of unsigned bytes that MNIST is published in."""
+"""Files in the idx format, in which MNIST is published."""
 
 import gzip
 import math
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 
 UNSIGNED_BYTES = 0x0800
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write an array of any shape as an uncompressed idx file."""
     with path.open("wb") as file:
         file.write(_header(array.shape))
         file.write(np.ascontiguousarray(array).data)
@@ -26,28 +27,33 @@ def read_idx(path: Path, dimensions: int, name: str) -> NDArray[np.uint8]:
 
     Args:
         path: The file.
-        dimensions: How many dimensions the array must have: 3 for images, 1 for labels.
-        name: What to call the file in an error.
+        dimensions: Number of dimensions that the array must have: 3 for images, 1 for labels.
+        name: Name of the file in error messages.
+
+    Returns:
+        uint8, in the shape that the header gives.
 
     Raises:
-        PipelineError: It is not an idx file of unsigned bytes in so many dimensions, cut short or too long.
+        PipelineError: It is no idx file of unsigned bytes with these dimensions, or its length is wrong.
     """
     content = _decompressed(path.read_bytes(), name)
     header_size = len(_header((0,) * dimensions))
     if len(content) < header_size:
         raise PipelineError(
-            f"{name}: an idx file starts with {header_size} bytes of header but there are only {len(content)}"
+            f"{name} must start with an idx header of {header_size} bytes but has only {len(content)}: "
+            "fetch or write it again."
         )
     magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
     if magic != UNSIGNED_BYTES + dimensions:
         raise PipelineError(
-            f"{name}: the magic number of unsigned bytes in {dimensions} dimension(s) is "
-            f"0x{UNSIGNED_BYTES + dimensions:08x} but this file starts with 0x{magic:08x}"
+            f"{name} must start with 0x{UNSIGNED_BYTES + dimensions:08x}, the magic number of unsigned bytes in "
+            f"{dimensions} dimension(s), but starts with 0x{magic:08x}: give an idx file of such an array."
         )
     announced, found = math.prod(shape), len(content) - header_size
     if found != announced:
-        fault = "truncated" if found < announced else "followed by other bytes"
-        raise PipelineError(f"{name}: {fault}: the header announces {announced} bytes but {found} follow it")
+        raise PipelineError(
+            f"{name} must hold {announced} bytes after its header but holds {found}: fetch or write it again."
+        )
     return np.frombuffer(content, np.uint8, offset=header_size).reshape(shape)
 
 
@@ -61,4 +67,6 @@ def _decompressed(content: bytes, name: str) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
-        raise PipelineError(f"{name}: corrupt gzip: {error}; fetch the file again") from error
+        raise PipelineError(
+            f"{name} must be intact gzip but is not ({first_line(error)}): fetch it again."
+        ) from error

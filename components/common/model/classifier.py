@@ -1,4 +1,4 @@
-"""Class probabilities from a trained or a registered model: the one way in which the project asks a model."""
+"""Class probabilities from a trained or a registered model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import CLASSES
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.model.served_model import ServedModel
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """A loaded model; load it once, then ask it for one image or a hundred thousand.
+    """A loaded model, for any number of images.
 
     >>> classifier = Classifier(directory)
     >>> probabilities = classifier.probabilities(images)
@@ -37,16 +37,16 @@ class Classifier:
             raise _refused(self.path, error) from error
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the model makes of the images.
+        """Return the class probabilities of images.
 
         Args:
-            images: uint8, N x 28 x 28, 0 is background; may be memory mapped, a batch at a time is read.
+            images: uint8, N x 28 x 28, 0 is background; may be memory-mapped, as one batch is read at a time.
 
         Returns:
             Probabilities, float32, N x 10; each row sums to 1.
 
         Raises:
-            PipelineError: The model does not take such images, or does not give ten probabilities an image.
+            PipelineError: The model does not take such images, or does not return ten probabilities per image.
         """
         try:
             probabilities = self._served.predict(images)
@@ -57,9 +57,9 @@ class Classifier:
 
     @property
     def chain(self) -> "list[Layer]":
-        """The layers from image to probabilities, one after the other; where views are averaged, those of one view.
+        """The layers from image to probabilities, in order; where views are averaged, the layers of one view.
 
-        Empty where the model is no such chain.
+        Empty where the layers are no such chain.
         """
         from keras import Sequential
 
@@ -71,7 +71,7 @@ class Classifier:
         return []
 
     def calibrate(self, temperature: float) -> None:
-        """Divide the logits by `temperature`, by dividing the weights that give them: no layer is added.
+        """Divide the logits by `temperature`: divide the last dense layer's weights, and add no layer.
 
         Raises:
             PipelineError: The model does not end in a dense layer and a softmax.
@@ -90,17 +90,23 @@ class Classifier:
             if last.activation in allowed:
                 return last
         raise PipelineError(
-            f"{self.path} must end in a dense layer and a softmax, so that calibration can scale its logits, "
-            f"but its last layer with weights is {type(last).__name__ if last else 'none'}."
+            f"{self.path} must end in a dense layer and a softmax for calibration but its last layer with weights is "
+            f"{type(last).__name__ if last else 'none'}: change the end of the model."
         )
 
 
 def model_file(directory: Path) -> Path:
-    """Return the one `.keras` file in `directory`, or else below it; MLflow keeps it some levels down."""
+    """Return the path of the one `.keras` file in `directory`, or else below it.
+
+    Raises:
+        PipelineError: There is none, or there are several.
+    """
     files = sorted(directory.glob("*.keras")) or sorted(directory.rglob("*.keras"))
     if len(files) != 1:
         found = ", ".join(str(file.relative_to(directory)) for file in files) or "none"
-        raise PipelineError(f"{directory} must hold exactly one .keras file but holds {found}.")
+        raise PipelineError(
+            f"{directory} must hold exactly one .keras file but holds {found}: give the directory of one model."
+        )
     return files[0]
 
 
@@ -109,29 +115,34 @@ def _load(path: Path) -> "Model":
 
     try:
         return load_model(path, compile=False)
-    except (
-        Exception
-    ) as error:  # damaged zip, HDF5 and JSON, and unknown layers, each raise a type of their own
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise PipelineError(f"{path} must be a readable Keras model but is not: {reason}") from error
+    # Damaged zip, HDF5 and JSON content and unknown layers raise errors without a common base class.
+    except Exception as error:
+        reason = first_line(error).removesuffix(".")
+        raise PipelineError(
+            f"{path} must be a readable Keras model but is not ({reason}): restore it or train it again."
+        ) from error
 
 
 def _refused(path: Path, error: Exception) -> PipelineError:
-    reason = str(error).partition("\n")[0]
-    return PipelineError(f"{path} must take uint8 images N x 28 x 28 but does not: {reason}")
+    reason = first_line(error).removesuffix(".")
+    return PipelineError(
+        f"{path} must take uint8 images N x 28 x 28 but does not ({reason}): choose a model for such images."
+    )
 
 
 def _check(probabilities: NDArray[Any], examples: int, path: Path) -> None:
     if probabilities.shape != (examples, CLASSES):
         raise PipelineError(
-            f"{path} must answer with {CLASSES} probabilities an image but answers {examples} images with an "
-            f"array of shape {probabilities.shape}."
+            f"{path} must return {CLASSES} probabilities per image but returns an array of shape "
+            f"{probabilities.shape} for {examples} images: choose a classifier with {CLASSES} classes."
         )
     if not np.isfinite(probabilities).all():
         raise PipelineError(
-            f"{path} must answer with finite probabilities but gives NaN or infinity: its training diverged, "
+            f"{path} must return finite probabilities but returns NaN or infinity: "
             "train it again with a lower learning rate."
         )
     off = np.abs(probabilities.sum(axis=1) - 1).max(initial=0)
     if off > 1e-2 or probabilities.min(initial=0) < 0:
-        raise PipelineError(f"{path} must end in a softmax but its outputs are no probabilities.")
+        raise PipelineError(
+            f"{path} must return probabilities but its outputs are none: end the model in a softmax."
+        )

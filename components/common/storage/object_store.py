@@ -1,12 +1,12 @@
 """S3-compatible object storage, with content-addressed objects."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
 from components.common.storage.files import sha256_file, written_file
 
 DEFAULT_BUCKET = "mnist-pipeline"
@@ -47,10 +47,10 @@ class ObjectStore:
     @classmethod
     def from_environment(cls) -> "ObjectStore | None":
         """The store named by S3_ENDPOINT_URL and S3_BUCKET, either of which will do; None without both."""
-        endpoint_url, bucket = os.environ.get("S3_ENDPOINT_URL"), os.environ.get("S3_BUCKET")
+        endpoint_url, bucket = settings().s3_endpoint_url, settings().s3_bucket
         if not endpoint_url and not bucket:
             return None
-        return cls(bucket or DEFAULT_BUCKET, endpoint_url or None)
+        return cls(bucket or DEFAULT_BUCKET, endpoint_url)
 
     @classmethod
     def for_uri(cls, uri: str) -> "tuple[ObjectStore, str]":
@@ -58,7 +58,7 @@ class ObjectStore:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not bucket or not key:
             raise PipelineError(f"an object is named s3://bucket/key but this is {uri}")
-        return cls(bucket, os.environ.get("S3_ENDPOINT_URL") or None), key
+        return cls(bucket, settings().s3_endpoint_url), key
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

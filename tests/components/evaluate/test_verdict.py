@@ -7,7 +7,7 @@ import pytest
 
 from components.common.data.dataset import Split, open_split
 from components.common.plan.training import TrainConfig
-from components.common.tracking.run import find_pipeline_run, open_pipeline_run
+from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.evaluate.judge import EvaluationInputs
 from components.evaluate.step import evaluate_step, gate_step
 from components.register.step import register_step

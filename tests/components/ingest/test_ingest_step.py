@@ -9,7 +9,7 @@ import pytest
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
 from components.common.plan.run import RunPlan
-from components.common.tracking.run import find_pipeline_run
+from components.common.tracking.tree import find_pipeline_run
 from components.ingest.step import ingest_step, refuse_foreign_model
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def as_npz(directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("changes", [(), (compress,), (respell,), (respell, compress)])
-def test_a_directory_of_idx_files(
+def test_a_directory_of_idx_files_is_a_source(
     raw: Path, make_split: Callable[..., Split], changes: tuple[Callable[[Path], None], ...]
 ) -> None:
     for change in changes:
@@ -55,7 +55,7 @@ def test_a_directory_of_idx_files(
     assert source.uri == raw.as_uri()
 
 
-def test_a_relative_path_and_a_file_uri(
+def test_a_relative_path_and_a_file_uri_are_addresses(
     raw: Path, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(raw.parent)
@@ -64,7 +64,7 @@ def test_a_relative_path_and_a_file_uri(
         assert_small(load_source(data, None), make_split)
 
 
-def test_an_npz_file(raw: Path, make_split: Callable[..., Split]) -> None:
+def test_an_npz_file_is_a_source(raw: Path, make_split: Callable[..., Split]) -> None:
     path = as_npz(raw)
     source = load_source(str(path), None)
     assert_small(source, make_split)
@@ -72,7 +72,7 @@ def test_an_npz_file(raw: Path, make_split: Callable[..., Split]) -> None:
 
 
 @pytest.mark.parametrize("prepare", [lambda _: None, compress])
-def test_a_web_address(
+def test_a_web_address_is_a_source(
     raw: Path, web_server: str, make_split: Callable[..., Split], prepare: Callable[[Path], None]
 ) -> None:
     prepare(raw)
@@ -94,7 +94,7 @@ def test_a_signature_in_a_web_address_is_not_recorded(
     assert "secret" not in str(refusal.value)
 
 
-def test_an_s3_prefix_and_an_s3_npz(
+def test_an_s3_prefix_and_an_s3_npz_are_sources(
     raw: Path, store: ObjectStore, s3_client: "S3Client", make_split: Callable[..., Split]
 ) -> None:
     as_npz(raw)
@@ -107,7 +107,7 @@ def test_an_s3_prefix_and_an_s3_npz(
         assert source.uri == uri
 
 
-def test_the_bundled_digits() -> None:
+def test_the_bundled_digits_are_a_source() -> None:
     source = load_source("digits", None)
     assert len(source.train.labels) == 1442
     assert source.uri == "sklearn.datasets.load_digits"
@@ -117,10 +117,10 @@ def test_the_bundled_digits() -> None:
     ("data", "message"),
     [
         ("file:///no-such-directory", "must hold train-images-idx3-ubyte, plain or .gz, but does not"),
-        ("file:///no-such-file.npz", "file:///no-such-file.npz does not exist"),
+        ("file:///no-such-file.npz", "file:///no-such-file.npz must exist but does not: "),
     ],
 )
-def test_an_address_where_nothing_is(data: str, message: str) -> None:
+def test_an_address_without_data_is_an_error(data: str, message: str) -> None:
     with pytest.raises(PipelineError, match=message):
         load_source(data, None)
 
@@ -140,12 +140,12 @@ def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
         (
             "train-images-idx3-ubyte",
             lambda path: path.write_bytes(b""),
-            "train-images-idx3-ubyte: an idx file starts",
+            "train-images-idx3-ubyte must start with an idx header",
         ),
         (
             "train-images-idx3-ubyte",
             lambda path: os.truncate(path, path.stat().st_size - 1),
-            "train-images-idx3-ubyte: truncated",
+            "train-images-idx3-ubyte must hold 31360 bytes after its header but holds 31359",
         ),
         (
             "train-images-idx3-ubyte",
@@ -170,7 +170,7 @@ def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
         (
             "t10k-images-idx3-ubyte",
             lambda path: shutil.copy(path.with_name("t10k-labels-idx1-ubyte"), path),
-            "t10k-images-idx3-ubyte: the magic number .* but this file starts with 0x00000801",
+            "t10k-images-idx3-ubyte must start with 0x00000803, .* but starts with 0x00000801",
         ),
     ],
 )
@@ -198,7 +198,7 @@ def test_mnist_comes_from_the_store_before_any_mirror(
     for path in list(raw.iterdir())[:3]:
         store.put_content(path)
     assert mnist_available(store) is None
-    with pytest.raises(PipelineError, match="no mirror gave MNIST"):
+    with pytest.raises(PipelineError, match="a mirror must give MNIST but none does"):
         load_source("mnist", store)
     for path in raw.iterdir():
         store.put_content(path)
@@ -226,10 +226,13 @@ def test_each_mirror_is_tried(
     ]
 
 
-def test_where_no_mirror_answers_all_are_named(web_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_all_mirrors_when_none_answers(
+    web_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
     with pytest.raises(
-        PipelineError, match=r"no mirror gave MNIST \(http://127.0.0.1:1/.*; http.*/nothing .*--data"
+        PipelineError,
+        match=r"a mirror must give MNIST but none does \(http://127.0.0.1:1/.*; http.*/nothing .*--data",
     ):
         load_source("mnist", None)
 

@@ -69,7 +69,7 @@ def unbalance(splits: Splits) -> None:
         (unbalance, "train has 8 times as many examples of one class as of another"),
     ],
 )
-def test_what_is_unusual_is_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
+def test_unusual_data_gives_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
     change(splits)
     assert validate(splits).warnings == (warning,)
 
@@ -86,12 +86,12 @@ def test_duplicates_are_counted(splits: Splits) -> None:
 @pytest.mark.parametrize("value", [0, 255])
 def test_blank_images_stop_the_run(splits: Splits, name: str, value: int) -> None:
     splits[name].images[:] = value
-    with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value};"):
+    with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value}:"):
         validate(splits)
 
 
 def test_a_class_that_cannot_be_learnt_stops_the_run(splits: Splits) -> None:
     labels = np.where(splits["train"].labels % 4 == 3, np.uint8(0), splits["train"].labels)
     splits["train"] = replace(splits["train"], labels=labels)
-    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7;"):
+    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7:"):
         validate(splits)

@@ -10,7 +10,7 @@ import pytest
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
-from components.common.tracking.run import find_pipeline_run, open_pipeline_run
+from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register import changes
 from components.register.check_step import check_changes_step
 from components.register.step import register_step

@@ -62,7 +62,7 @@ def test_a_move_is_recorded_and_repeating_it_is_harmless(mlflow_client: "MlflowC
     assert alias_champion(mlflow_client, name) == "2"
 
 
-def test_who_starts_from_another_champion_is_told_who_moved_it(
+def test_a_move_from_an_outdated_champion_is_an_error_that_names_the_last_mover(
     mlflow_client: "MlflowClient", name: str
 ) -> None:
     _move(mlflow_client, name, "", "1")
@@ -92,7 +92,7 @@ def test_a_move_that_another_overtakes_is_void(
     assert alias_champion(mlflow_client, name) == "2"
 
 
-def test_what_a_dead_mover_meant_to_do_is_done(
+def test_the_move_of_a_dead_process_is_completed(
     mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.model.training_record import MODEL_FILE
-from components.common.tracking.run import find_pipeline_run, open_pipeline_run, step_run
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
 from tests.records import run_plan, training_record
 

@@ -104,12 +104,14 @@ def test_rollback_restores_the_champion_before_and_repeating_it_is_harmless(
     ]
 
 
-def test_models_and_versions_are_found_by_what_people_call_them(
+def test_models_are_found_by_name_and_versions_by_number_or_alias(
     mlflow_client: "MlflowClient", name: str
 ) -> None:
     assert find_model(mlflow_client, name) == name
     assert [find_version(mlflow_client, name, given) for given in ("1", "v1", "champion")] == ["1", "1", "2"]
-    with pytest.raises(PipelineError, match="has no version '9': choose from 1, 2, challenger, champion"):
+    with pytest.raises(
+        PipelineError, match="must have version '9' but has not: choose from 1, 2, challenger"
+    ):
         find_version(mlflow_client, name, "9")
     with pytest.raises(PipelineError, match="'nothing' is none of them"):
         find_model(mlflow_client, "nothing")

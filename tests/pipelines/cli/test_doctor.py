@@ -36,7 +36,9 @@ def _examine(home: Path) -> dict[str, Finding]:
     return {finding.subject: finding for finding in examine(home)}
 
 
-def test_a_machine_that_has_it_all(platform: Platform, own_home: Path, path: Path) -> None:
+def test_a_complete_machine_has_only_positive_findings(
+    platform: Platform, own_home: Path, path: Path
+) -> None:
     _command(path, "docker", "echo 28.1.1")
     _command(path, "kubectl", "echo 'Client Version: v1.36.1'; echo 'Server Version: v1.33.2'")
 
@@ -52,7 +54,7 @@ def test_a_machine_that_has_it_all(platform: Platform, own_home: Path, path: Pat
 
 
 @pytest.mark.usefixtures("path")
-def test_what_a_run_can_do_without_is_not_fatal(own_home: Path) -> None:
+def test_a_requirement_that_a_run_does_not_need_is_not_fatal(own_home: Path) -> None:
     findings = _examine(own_home)
     missing = {subject: finding for subject, finding in findings.items() if not finding.ok}
     assert missing.keys() == {"container engine", "cluster"}
@@ -89,7 +91,7 @@ def test_a_platform_that_does_not_start_is_fatal(own_home: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("path")
-def test_without_mnist_a_run_takes_the_digits(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_mnist_uses_the_digits(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MNIST_DATA_URI")
     monkeypatch.setattr("components.ingest.sources.MIRRORS", (f"http://127.0.0.1:{free_port(0)}/",))
     finding = _examine(own_home)["data"]

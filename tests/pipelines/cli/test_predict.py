@@ -84,10 +84,10 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     return training
 
 
-def test_a_version_is_made_again_from_postgresql_and_the_object_store(trained: Training) -> None:
-    made_again = _run("reproduce", "champion", model=TRAINED)
-    assert made_again.returncode == 0, made_again.stderr
-    assert made_again.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
+def test_a_version_is_reproduced_from_postgresql_and_the_object_store(trained: Training) -> None:
+    reproduced = _run("reproduce", "champion", model=TRAINED)
+    assert reproduced.returncode == 0, reproduced.stderr
+    assert reproduced.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
 
 
 def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_that_is_named(
@@ -118,11 +118,11 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
     empty = _run("predict", f"{prefix}-none", model=TRAINED)
     assert empty.returncode == 1
     assert empty.stderr.splitlines()[-1] == (
-        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none."
+        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none: give another path."
     )
 
 
-def test_the_champion_is_served_until_it_is_told_to_stop(trained: Training) -> None:
+def test_the_champion_is_served_until_the_server_is_stopped(trained: Training) -> None:
     del trained
     images = sample_images()
     port = free_port()
@@ -132,8 +132,8 @@ def test_the_champion_is_served_until_it_is_told_to_stop(trained: Training) -> N
     try:
         assert server.stdout
         address = f"http://127.0.0.1:{port}/invocations"
-        said = server.stdout.readline().strip()
-        assert said == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
+        announced = server.stdout.readline().strip()
+        assert announced == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
         deadline = time.monotonic() + 60
         while not accepts_connections(port):
             assert time.monotonic() < deadline
@@ -151,7 +151,7 @@ def test_the_champion_is_served_until_it_is_told_to_stop(trained: Training) -> N
         server.wait()
 
 
-def test_a_sound_champion_is_used_and_a_flipped_byte_stops_serve_before_it_listens(
+def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient

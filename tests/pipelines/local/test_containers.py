@@ -1,40 +1,10 @@
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.containers import check_engine, docker_runner, with_outputs
-
-
-def command(outputs: Path) -> list[str]:
-    executor_input = json.dumps({"outputs": {"outputFile": str(outputs)}})
-    return ["sh", "-c", "...", "--executor_input", executor_input, "--function_to_execute", "gate"]
-
-
-def container(status: int, outputs: Path, *, writes: bool) -> Callable[..., int]:
-    def run(client: object, image: str, command: list[str], **options: object) -> int:
-        assert (client, image, options) == ("engine", "image", {"volumes": {}})
-        assert "--executor_input" in command
-        if writes:
-            outputs.write_text("{}")
-        return status
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("status", "writes", "seen"), [(0, True, 0), (0, False, 1), (3, True, 3), (3, False, 3)], ids=str
-)
-def test_a_container_has_succeeded_only_with_its_outputs(
-    tmp_path: Path, status: int, writes: bool, seen: int
-) -> None:
-    outputs = tmp_path / "executor_output.json"
-    outputs.write_text("of an earlier attempt")
-    run = with_outputs(container(status, outputs, writes=writes))
-    assert run(client="engine", image="image", command=command(outputs), volumes={}) == seen
+from pipelines.local.containers import check_engine, docker_runner
 
 
 def test_no_engine_is_one_line_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

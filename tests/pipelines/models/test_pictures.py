@@ -72,7 +72,7 @@ def _framed(colour: str) -> Image.Image:
         (Image.effect_noise((200, 200), 120), "no even background"),
     ],
 )
-def test_what_is_no_digit_is_refused(picture: Image.Image, reason: str) -> None:
+def test_pictures_without_a_digit_are_refused(picture: Image.Image, reason: str) -> None:
     assert reason in _refusal(picture)
 
 
@@ -84,7 +84,7 @@ def test_several_digits_are_refused() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", encoded(landscape())[:200]])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_content_that_is_no_picture_is_refused(content: bytes) -> None:
     refused = read_picture(content)
     assert isinstance(refused, Refusal)
     assert "no readable picture" in refused.reason
@@ -98,7 +98,7 @@ def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (np.zeros((28, 28)), r"but is \(28, 28\) of float64"),
         (np.zeros((28, 28, 3, 1), np.uint8), r"but is \(28, 28, 3, 1\) of uint8"),
@@ -106,8 +106,8 @@ def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) ->
     ],
 )
 def test_arrays_of_something_else_are_refused(
-    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", said: str, tmp_path: Path
+    array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", message: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a.npy", array)
-    with pytest.raises(PipelineError, match=said):
+    with pytest.raises(PipelineError, match=message):
         read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")

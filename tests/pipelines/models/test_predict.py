@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from pipelines.models.predict import WRITERS, Prediction, narrator, predictions
+from pipelines.models.predict import WRITERS, Prediction, counted, predictions, progress_printer
 from tests.pipelines.models.drawings import landscape
 
 
@@ -73,7 +74,7 @@ def test_a_path_without_pictures_is_a_mistake(classifier: Classifier, pictures: 
         _found(classifier, pictures / path)
 
 
-def test_every_format_says_the_same(classifier: Classifier, pictures: Path) -> None:
+def test_every_format_has_the_same_content(classifier: Classifier, pictures: Path) -> None:
     found = _found(classifier, pictures)
 
     def written(kind: str) -> str:
@@ -101,11 +102,11 @@ def test_every_format_says_the_same(classifier: Classifier, pictures: Path) -> N
             assert ("unsure" in line) == prediction.rejected
 
 
-def test_progress_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_printed_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 2.5, 3.0, 5.0])
     monkeypatch.setattr("pipelines.models.predict.time.monotonic", lambda: next(clock))
     stream = io.StringIO()
-    progress = narrator(stream)
+    progress = progress_printer(stream)
     for done in (100, 250, 300, 500):
         progress(done)
     assert stream.getvalue().splitlines() == ["250 images, 100 a second", "500 images, 100 a second"]
@@ -120,3 +121,14 @@ def test_an_enlarged_negative_of_an_image_is_read_as_the_image(
     Image.fromarray(bar).save(tmp_path / "t.png")
     (found,) = _found(classifier, tmp_path / "t.png")
     assert found.digit == 0
+
+
+def test_answers_and_refusals_are_counted_while_predictions_pass() -> None:
+    found = [
+        Prediction("a", 1, 0.9, False, (0.1, 0.9)),
+        Prediction("b", None, 0.0, True, (), "it is blank"),
+        Prediction("c", 0, 0.4, True, (0.4, 0.3)),
+    ]
+    answered: Counter[bool] = Counter()
+    assert list(counted(found, answered)) == found
+    assert answered == {True: 2, False: 1}

@@ -45,7 +45,7 @@ def test_the_same_data_and_configuration_give_the_same_weights(recorded: Recorde
     assert told[0].startswith(f"same data, digest {recorded.data_digest[:12]}")
 
 
-def test_what_the_training_itself_sets_is_no_difference(
+def test_a_variable_that_the_training_sets_is_no_difference(
     recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
@@ -63,7 +63,7 @@ def test_what_the_training_itself_sets_is_no_difference(
     assert "TF_ENABLE_ONEDNN_OPTS" not in outcome.differing
 
 
-def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp_path: Path) -> None:
+def test_another_seed_gives_other_weights_and_a_negative_verdict(recorded: Recorded, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     outcome = reproduce(replace(recorded, config=CONFIG.differing(seed=1)), scratch, None, lambda _: None)
@@ -74,7 +74,7 @@ def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             {"split": SplitOptions(6, stratify=True, fraction=0.5)},
@@ -86,16 +86,16 @@ def test_another_seed_gives_other_weights_and_it_says_so(recorded: Recorded, tmp
         ),
     ],
 )
-def test_data_that_is_gone_or_different_is_said(
-    recorded: Recorded, tmp_path: Path, change: dict[str, Any], said: str
+def test_data_that_is_gone_or_different_is_an_error(
+    recorded: Recorded, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with pytest.raises(PipelineError, match=said):
+    with pytest.raises(PipelineError, match=message):
         reproduce(replace(recorded, **change), scratch, None, lambda _: None)
 
 
-def test_tags_of_before_hold_the_same(recorded: Recorded) -> None:
+def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> None:
     tags = {
         "dataset": recorded.name,
         "data_source": recorded.source,

@@ -50,7 +50,7 @@ def _post(server: str, body: str, kind: str = "application/json") -> requests.Re
 
 
 @pytest.mark.parametrize("wrapped", [{"inputs": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}])
-def test_answers_with_the_probabilities_of_uint8_images(
+def test_the_server_returns_the_probabilities_of_uint8_images(
     server: str, packed: Path, wrapped: dict[str, Any]
 ) -> None:
     answer = _post(server, json.dumps(wrapped))
@@ -61,7 +61,7 @@ def test_answers_with_the_probabilities_of_uint8_images(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("no JSON", "the body must be JSON"),
         ("[1]", 'a JSON object with "inputs"'),
@@ -76,11 +76,11 @@ def test_answers_with_the_probabilities_of_uint8_images(
         (json.dumps({"inputs": {"image": IMAGES.tolist(), "more": [1]}, "instances": [2]}), ""),
     ],
 )
-def test_a_bad_request_gets_one_short_error(server: str, body: str, said: str) -> None:
+def test_a_bad_request_gets_one_short_error(server: str, body: str, message: str) -> None:
     answer = _post(server, body)
     assert 400 <= answer.status_code < 500
     error = answer.json()["error"]
-    assert said in error
+    assert message in error
     assert 0 < len(error) <= LONGEST_ERROR
     assert "\n" not in error
 

@@ -39,27 +39,27 @@ def test_a_strided_array_is_written_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "starts with 16 bytes of header but there are only 0"),
-        (HEADER[:15], "starts with 16 bytes of header but there are only 15"),
+        (b"", "must start with an idx header of 16 bytes but has only 0: fetch or write it again"),
+        (HEADER[:15], "must start with an idx header of 16 bytes but has only 15: "),
         (b"<html>" + BODY, "magic number of unsigned bytes in 3 dimension.* starts with 0x3c68746d"),
         (
             struct.pack(">4I", 0x0D03, 2, 3, 4) + BODY * 4,
-            "is 0x00000803 but this file starts with 0x00000d03",
+            "must start with 0x00000803, .* but starts with 0x00000d03",
         ),
-        (struct.pack(">2I", 0x0801, 24) + BODY, "is 0x00000803 but this file starts with 0x00000801"),
-        (HEADER + BODY[:-1], "truncated: the header announces 24 bytes but 23 follow it"),
-        (HEADER + BODY + b"!", "followed by other bytes: the header announces 24 bytes but 25 follow it"),
+        (struct.pack(">2I", 0x0801, 24) + BODY, "must start with 0x00000803, .* but starts with 0x00000801"),
+        (HEADER + BODY[:-1], "must hold 24 bytes after its header but holds 23: "),
+        (HEADER + BODY + b"!", "must hold 24 bytes after its header but holds 25: "),
         (
             HEADER[:4] + b"\xff" * 12 + BODY,
-            "truncated: the header announces 79228162458924105385300197375 bytes",
+            "must hold 79228162458924105385300197375 bytes after its header",
         ),
-        (COMPRESSED[:-9], "corrupt gzip"),
-        (COMPRESSED[:12] + b"\xff" * 30, "corrupt gzip"),
-        (COMPRESSED + b"trailing", "corrupt gzip"),
-        (b"\x1f\x8b", "corrupt gzip"),
+        (COMPRESSED[:-9], "must be intact gzip but is not"),
+        (COMPRESSED[:12] + b"\xff" * 30, "must be intact gzip but is not"),
+        (COMPRESSED + b"trailing", "must be intact gzip but is not"),
+        (b"\x1f\x8b", "must be intact gzip but is not"),
     ],
 )
-def test_what_is_malformed_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_malformed_file_is_an_error_with_its_name(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "idx").write_bytes(content)
-    with pytest.raises(PipelineError, match=f"^the file: .*{message}"):
+    with pytest.raises(PipelineError, match=rf"^the file .*{message}.*\.$"):
         read_idx(tmp_path / "idx", 3, "the file")

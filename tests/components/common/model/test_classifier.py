@@ -42,7 +42,7 @@ def directory(make_model: MakeModel, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_answers_as_keras_does_whatever_the_batches(directory: Path, make_model: MakeModel) -> None:
+def test_answers_are_those_of_keras_for_every_batch_size(directory: Path, make_model: MakeModel) -> None:
     classifier = Classifier(directory)
     expected = make_model().predict(IMAGES, verbose=0)
     for count in (0, 1, BATCH_SIZE, len(IMAGES)):
@@ -77,15 +77,17 @@ def test_one_image_is_not_worth_an_input_pipeline(make_model: MakeModel) -> None
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
+    ("images", "ending"),
     [
         (IMAGES.astype(np.float32), rf"but are \({len(IMAGES)}, 28, 28\) of float32"),
         (IMAGES[:, :14], rf"but are \({len(IMAGES)}, 14, 28\) of uint8"),
         ({"image": IMAGES[0]}, r"but are \(28, 28\) of uint8"),
     ],
 )
-def test_other_images_are_refused_in_one_short_line(make_model: MakeModel, images: object, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 of type uint8 {said}$"):
+def test_other_images_are_refused_in_one_short_line(
+    make_model: MakeModel, images: object, ending: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 of type uint8 {ending}$"):
         ServedModel(make_model()).predict(images)  # type: ignore[arg-type]
 
 
@@ -110,13 +112,13 @@ def test_a_damaged_model_is_refused(directory: Path) -> None:
             3,
             "softmax",
             0.0,
-            r"10 probabilities an image but answers 4 images with an array of shape \(4, 3\)",
+            r"10 probabilities per image but returns an array of shape \(4, 3\) for 4 images",
         ),
-        (10, "softmax", np.nan, "finite probabilities but gives NaN"),
-        (10, "linear", 5.0, "must end in a softmax"),
+        (10, "softmax", np.nan, "finite probabilities but returns NaN"),
+        (10, "linear", 5.0, "must return probabilities but its outputs are none: end the model in a softmax"),
     ],
 )
-def test_what_are_no_probabilities_is_refused(
+def test_answers_that_are_no_probabilities_are_refused(
     make_model: MakeModel, tmp_path: Path, units: int, activation: str, bias: float, rule: str
 ) -> None:
     make_model(units, activation, bias).save(tmp_path / "model.keras")

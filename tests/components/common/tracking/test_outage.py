@@ -13,13 +13,9 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.common.tracking import outbox
-from components.common.tracking.run import (
-    StepRun,
-    close_pipeline_run,
-    find_pipeline_run,
-    open_pipeline_run,
-    step_run,
-)
+from components.common.tracking.run import StepRun
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import close_pipeline_run, find_pipeline_run, open_pipeline_run
 from pipelines.local.platform import Platform
 
 if TYPE_CHECKING:

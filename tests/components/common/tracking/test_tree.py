@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.tracking.run import close_pipeline_run, find_pipeline_run, open_pipeline_run, step_run
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import close_pipeline_run, find_pipeline_run, open_pipeline_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -171,7 +172,8 @@ def test_a_step_of_an_unknown_pipeline_run_is_an_error(
 UNTRACKED = """
 import sys
 from pathlib import Path
-from components.common.tracking.run import close_pipeline_run, open_pipeline_run, step_run
+from components.common.tracking.step import step_run
+from components.common.tracking.tree import close_pipeline_run, open_pipeline_run
 open_pipeline_run("id", "name", "experiment")
 with step_run("id", "train") as run:
     for tracked in (run, run.parent, run.child("trial 1")):

@@ -1,0 +1,58 @@
+"""The client of the MLflow server that the settings name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from components.common.errors import PipelineError
+from components.common.settings import export, export_defaults, settings
+from components.common.tracking.outbox import reason
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MLFLOW_DEFAULTS = {
+    # MLflow's defaults keep a step waiting for minutes when the server is gone.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # Files go through the MLflow server. By default its client asks for addresses in the server's store, which mean
+    # nothing where only the server reaches that store: from a laptop to a cluster, or to a server in a container.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+}
+
+
+def configure_mlflow() -> None:
+    """Set the variables that MLflow's client reads, except those that are set already."""
+    export_defaults(MLFLOW_DEFAULTS)
+    if uri := settings().mlflow_tracking_uri:
+        # A cluster gives the address as DEFAULT_MLFLOW_TRACKING_URI, which MLflow's client does not read.
+        export({"MLFLOW_TRACKING_URI": uri})
+
+
+def tracking_client() -> "MlflowClient | None":
+    """Return a configured client, None where the settings name no server; MLflow is imported only with a server."""
+    if settings().mlflow_tracking_uri is None:
+        return None
+    configure_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+@contextmanager
+def mlflow_must_answer() -> Iterator[None]:
+    """Turn an error of MLflow's client into one line, where the work needs the answer.
+
+    Raises:
+        PipelineError: A call in the block failed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise PipelineError(
+            f"this step needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
+            "start that server, or correct what it refuses."
+        ) from error

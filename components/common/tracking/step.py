@@ -1,0 +1,49 @@
+"""The MLflow run of a step for as long as the step works.
+
+Tracking never stops the work. When MLflow stops answering, records wait, are sent when it answers again, and are
+reported as lost when it does not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from components.common.narration import exit_on_user_error
+from components.common.tracking import tags
+from components.common.tracking.outbox import reason
+from components.common.tracking.run import StepRun
+from components.common.tracking.tree import open_step_run
+
+
+@contextmanager
+def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[StepRun]:
+    """Run a step's work inside its MLflow run; a user's error ends the process in one line.
+
+    Args:
+        pipeline_run_id: Kubeflow's id of the pipeline run.
+        step: The step's name, unique within the pipeline.
+        last: False where another task continues to write to the same step's run.
+    """
+    with exit_on_user_error(step), tracked_work(pipeline_run_id, step, last=last) as run:
+        yield run
+
+
+@contextmanager
+def tracked_work(pipeline_run_id: str, step: str, *, last: bool) -> Iterator[StepRun]:
+    """Open the step's run, give it the status that the work ends with, and send what waits.
+
+    Raises:
+        PipelineError: MLflow has no such pipeline run. Errors of the work are raised as they are.
+    """
+    run = open_step_run(pipeline_run_id, step)
+    try:
+        yield run
+    except BaseException as error:
+        for tracked in (run, run.parent):
+            tracked.set_tags({tags.ERROR: f"{step}: {reason(error)}"})
+        run.close("FAILED")
+        raise
+    else:
+        if last:
+            run.close()
+    finally:
+        run.end()

@@ -1,0 +1,28 @@
+"""Names and values of the tags by which runs in MLflow are found and read."""
+
+# MLflow's name for the run above a run.
+PARENT = "mlflow.parentRunId"
+# Kubeflow's id of the pipeline run; on the pipeline's run and on the versions that it registered.
+PIPELINE_RUN = "pipeline_run_id"
+# Name of the step that a run belongs to, or `PIPELINE` on the run of the whole pipeline.
+STEP = "step"
+PIPELINE = "pipeline"
+# First error of a run, in one line.
+ERROR = "error"
+
+# Outcome of a pipeline run, on the pipeline's run.
+DATASET = "dataset"
+DATA_DIGEST = "data_digest"
+CANDIDATE = "candidate"
+DECISION = "decision"
+DECISION_REASONS = "decision_reasons"
+MODEL_NAME = "model_name"
+MODEL_VERSION = "model_version"
+
+# Filters for MLflow's search.
+IS_PIPELINE = f"tags.{STEP} = '{PIPELINE}'"
+
+
+def below(run_id: str) -> str:
+    """Return the filter for the runs directly below a run."""
+    return f"tags.`{PARENT}` = '{run_id}'"

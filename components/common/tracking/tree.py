@@ -1,0 +1,171 @@
+"""The run tree in MLflow: the pipeline's run, one child a step, one grandchild a trial.
+
+This module alone decides which MLflow run a step writes to:
+
+* no address of a server in the settings: nothing is tracked;
+* `MLFLOW_RUN_ID` is set, because Kubeflow's native integration made a run for the task: that run. It moves to directly
+  below the pipeline's run, because Kubeflow puts further runs for loops, conditions and exit handlers between;
+* otherwise a run of this project, found by Kubeflow's id of the pipeline run, which every step knows.
+"""
+
+from typing import TYPE_CHECKING
+
+from components.common.errors import PipelineError
+from components.common.narration import say
+from components.common.provenance import compute_environment
+from components.common.settings import settings
+from components.common.tracking import tags
+from components.common.tracking.client import mlflow_must_answer, tracking_client
+from components.common.tracking.outbox import Outbox, reason
+from components.common.tracking.run import StepRun, TrackedRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | None":
+    """Return the pipeline's run in MLflow by Kubeflow's id, None where there is none."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    wanted = f"tags.{tags.PIPELINE_RUN} = '{pipeline_run_id}' and {tags.IS_PIPELINE}"
+    runs = client.search_runs(experiments, wanted, max_results=1)
+    return runs[0] if runs else None
+
+
+def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> None:
+    """Create the pipeline's run, or adopt the one that Kubeflow made; the first step calls this.
+
+    Args:
+        pipeline_run_id: Kubeflow's id of the pipeline run.
+        name: The run's name where `MLFLOW_RUN_NAME` does not give one.
+        experiment_name: Created when missing; not used with Kubeflow's native integration.
+
+    Raises:
+        PipelineError: MLflow does not answer, or the experiment is deleted.
+    """
+    if client := tracking_client():
+        with mlflow_must_answer():
+            _open_pipeline_run(client, pipeline_run_id, name, experiment_name)
+
+
+def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, experiment_name: str) -> None:
+    marks = {tags.PIPELINE_RUN: pipeline_run_id, tags.STEP: tags.PIPELINE}
+    if injected := settings().mlflow_run_id:
+        parent_id = _lineage(client, injected)[-1].info.run_id
+        for key, value in marks.items():
+            client.set_tag(parent_id, key, value)
+        return
+    if find_pipeline_run(client, pipeline_run_id) is not None:
+        return
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise PipelineError(
+            f"experiment_name must name an active MLflow experiment but {experiment_name!r} is deleted: "
+            "restore it in MLflow or choose another name."
+        )
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
+    client.create_run(experiment_id, run_name=settings().mlflow_run_name or name, tags=marks)
+
+
+def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
+    """Give the pipeline's run its true status; the exit handler calls this.
+
+    A step that ends the run's work has closed it before: then the run has succeeded, whatever `succeeded` is. Kubeflow
+    2.17 reports RUNNING where a condition left steps out, and FAILED where a step failed once and then succeeded.
+
+    A child that is still RUNNING belongs to a pod that was killed, and gets the same status.
+
+    Args:
+        pipeline_run_id: Kubeflow's id of the pipeline run.
+        succeeded: Kubeflow reports success.
+        message: Kubeflow's error; recorded where the run has failed and no step has recorded an error.
+    """
+    client = tracking_client()
+    if client is None:
+        return
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if parent := find_pipeline_run(client, pipeline_run_id):
+            running = f"attributes.status = 'RUNNING' and {tags.below(parent.info.run_id)}"
+            lost = client.search_runs([parent.info.experiment_id], running)
+            ended = parent.info.status == "FINISHED"
+            for run in lost if ended else (*lost, parent):
+                client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
+            if message and not ended and tags.ERROR not in parent.data.tags:
+                client.set_tag(parent.info.run_id, tags.ERROR, message)
+    except MlflowException as error:
+        say("tracking", f"the pipeline's run in MLflow is left as it is: {reason(error)}")
+
+
+def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
+    """Find or create the run of a step; it is untracked where MLflow does not answer.
+
+    A retried task, and the tasks of `tune`, share one run.
+
+    Raises:
+        PipelineError: MLflow has no run of that pipeline run.
+    """
+    client = tracking_client()
+    if client is None:
+        return StepRun.untracked()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if injected := settings().mlflow_run_id:
+            run, parent_id = _injected_run(client, injected, step)
+        else:
+            run, parent_id = _own_run(client, pipeline_run_id, step)
+    except MlflowException as error:
+        say("tracking", f"this step is not tracked: {reason(error)}")
+        return StepRun.untracked()
+    parent = TrackedRun(client, parent_id, run.info.experiment_id, Outbox())
+    return StepRun.below(parent, run.info.run_id)
+
+
+def _injected_run(client: "MlflowClient", injected: str, step: str) -> "tuple[Run, str]":
+    """Return the step's run and the id of the pipeline's run, given the run that Kubeflow made for the task."""
+    from mlflow.entities import RunTag
+
+    lineage = _lineage(client, injected)
+    parent_id = lineage[-1].info.run_id
+    # Kubeflow makes a run of its own for each task of `tune`; the run of the nested pipeline is the step's.
+    run = next((above for above in lineage[:-1] if above.info.run_name == step), lineage[0])
+    marks = {tags.STEP: step, **compute_environment()}
+    client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in marks.items()])
+    _place(client, run, parent_id)
+    if run is not lineage[0]:
+        _place(client, lineage[0], run.info.run_id)
+    return run, parent_id
+
+
+def _own_run(client: "MlflowClient", pipeline_run_id: str, step: str) -> "tuple[Run, str]":
+    """Return the step's run, which is created where it is missing, and the id of the pipeline's run."""
+    parent = find_pipeline_run(client, pipeline_run_id)
+    if parent is None:
+        raise PipelineError(
+            f"MLflow must hold the pipeline run {pipeline_run_id!r} but has no such run: "
+            "start the pipeline again from its first step."
+        )
+    parent_id, experiment_id = parent.info.run_id, parent.info.experiment_id
+    of_step = f"{tags.below(parent_id)} and tags.{tags.STEP} = '{step}'"
+    siblings = client.search_runs([experiment_id], of_step)
+    marks = {tags.PARENT: parent_id, tags.STEP: step, **compute_environment()}
+    name = f"{step} | {parent.info.run_name}"
+    run = siblings[0] if siblings else client.create_run(experiment_id, run_name=name, tags=marks)
+    client.update_run(run.info.run_id, status="RUNNING")
+    return run, parent_id
+
+
+def _lineage(client: "MlflowClient", run_id: str) -> "list[Run]":
+    """Return the run and all runs above it, the pipeline's run last."""
+    lineage = [client.get_run(run_id)]
+    while above := lineage[-1].data.tags.get(tags.PARENT):
+        lineage.append(client.get_run(above))
+    return lineage
+
+
+def _place(client: "MlflowClient", run: "Run", parent_id: str) -> None:
+    """Move a run to directly below another; the pipeline's run, at the top, stays."""
+    if run.data.tags.get(tags.PARENT, parent_id) != parent_id:
+        client.set_tag(run.info.run_id, tags.PARENT, parent_id)

@@ -1,0 +1,69 @@
+"""kfp.local: how it runs a task's process or container."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+RunProcess = Callable[[Sequence[str], Mapping[str, str] | None], int]
+
+
+@contextmanager
+def processes_run_by(run_process: RunProcess) -> Iterator[None]:
+    """Let kfp.local run a task's command, under its `SubprocessRunner`, with another function.
+
+    Args:
+        run_process: Takes the command and further variables of the environment; returns the exit status.
+    """
+    from kfp.local import subprocess_task_handler
+
+    # kfp 2.17.0: a `SubprocessRunner` always starts a new Python, which imports everything again for every task. It has
+    # no parameter for another way.
+    def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        return run_process(full_command, env_vars)
+
+    original = subprocess_task_handler.run_local_subprocess
+    subprocess_task_handler.run_local_subprocess = run_local_subprocess
+    try:
+        yield
+    finally:
+        subprocess_task_handler.run_local_subprocess = original
+
+
+@contextmanager
+def containers_must_write_outputs() -> Iterator[None]:
+    """Let kfp.local take a container's task as a success only where its outputs are there."""
+    from kfp.local import docker_task_handler
+
+    # kfp 2.17.0: a container that is removed before kfp.local asks for its status counts as a success
+    # (kubeflow/pipelines#13332).
+    original = docker_task_handler.run_docker_container
+    docker_task_handler.run_docker_container = with_outputs(original)
+    try:
+        yield
+    finally:
+        docker_task_handler.run_docker_container = original
+
+
+def with_outputs(run_container: Callable[..., int]) -> Callable[..., int]:
+    """Wrap kfp's function so that status 0 becomes 1 where the container has written no outputs.
+
+    kfp's executor writes the file of the outputs last, even for a task without outputs.
+    """
+
+    def run(client: Any, image: str, command: list[str], **options: Any) -> int:
+        outputs = _output_file(command)
+        outputs.unlink(missing_ok=True)
+        status = run_container(client=client, image=image, command=command, **options)
+        if status == 0 and not outputs.exists():
+            print("error: the container ended without writing the task's outputs")
+            return 1
+        return status
+
+    return run
+
+
+def _output_file(command: list[str]) -> Path:
+    executor_input = json.loads(command[command.index("--executor_input") + 1])
+    return Path(executor_input["outputs"]["outputFile"])

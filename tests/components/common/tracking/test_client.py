@@ -1,0 +1,48 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+IMPORTED = "import components.common.tracking.step, components.common.tracking.tree"
+CONFIGURED = "from components.common.tracking.client import configure_mlflow; configure_mlflow()"
+
+
+def variables(statement: str, **given: str) -> dict[str, str]:
+    """Return the variables of MLflow in a process that was given some and ran a statement."""
+    code = f"{statement}\nimport os\nfor name, value in os.environ.items(): print(name, value, sep='=')"
+    inherited = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(
+        command, cwd=ROOT, env={**inherited, **given}, capture_output=True, text=True, check=True
+    ).stdout
+    found = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    return {name: value for name, value in found.items() if name.startswith("MLFLOW")}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"DEFAULT_MLFLOW_TRACKING_URI": "http://ours"}, "http://ours"),
+        ({"DEFAULT_MLFLOW_TRACKING_URI": "http://ours", "MLFLOW_TRACKING_URI": ""}, "http://ours"),
+        (
+            {"DEFAULT_MLFLOW_TRACKING_URI": "http://ours", "MLFLOW_TRACKING_URI": "http://injected"},
+            "http://injected",
+        ),
+        ({}, None),
+    ],
+)
+def test_the_injected_address_comes_first(given: dict[str, str], expected: str | None) -> None:
+    assert variables(CONFIGURED, **given).get("MLFLOW_TRACKING_URI") == expected
+
+
+def test_a_variable_that_is_set_stays() -> None:
+    found = variables(CONFIGURED, MLFLOW_HTTP_REQUEST_TIMEOUT="7")
+    assert found["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert found["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_an_import_sets_no_variable() -> None:
+    assert variables(IMPORTED) == {}

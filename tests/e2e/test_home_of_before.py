@@ -1,0 +1,95 @@
+"""A home of version 0.1.0, opened by this version: its versions stay usable, and a new run goes on from them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.common.settings import environment as process_environment
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
+
+PACKED = Path(__file__).parents[1] / "data" / "home-0.1.0.tar.xz"
+MODEL = "digits-before"
+OPTIONS = ("--data", "digits", "--trials", "1")
+SETTINGS = ("fraction=0.3", "min_accuracy=0.0", f"model_name={MODEL}", "epochs=20")
+
+
+def _command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "pipelines.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("before")
+    subprocess.run(
+        ["tar", "--xattrs", "--xattrs-include=user.*", "-xJf", PACKED, "-C", directory], check=True
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def outcome(home: Path) -> dict[str, Any]:
+    """The outcome of a new run in that home."""
+    settings = [text for setting in SETTINGS for text in ("--set", setting)]
+    ended = _command("run", "--home", str(home), "--json", *OPTIONS, *settings)
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path, outcome: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """The variables by which commands find the servers of that home, after the new run."""
+    assert outcome["status"] == "SUCCEEDED"
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI"):
+            patched.delenv(name, raising=False)
+        with embedded_platform(Home(home)) as platform:
+            yield process_environment(platform.environment)
+
+
+def test_a_new_run_is_compared_with_the_champion_of_before(outcome: dict[str, Any]) -> None:
+    assert f"{MODEL} v2" in outcome["decision"]["reasons"][-1]
+    assert outcome["model"]["version"] == "3"
+
+
+def test_versions_of_before_and_of_now_are_listed_and_differ_in_lineage(
+    outcome: dict[str, Any], environment: dict[str, str]
+) -> None:
+    assert outcome["model"]["name"] == MODEL
+    listed = _command("models", "list", env=environment)
+    assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["3", "2", "1"]
+    for versions, differing in (
+        ("12", {"config.epochs"}),
+        ("23", {"config.epochs", "plan_digest", "parameters_digest"}),
+    ):
+        shown = _command("models", "diff", *versions, "--json", env=environment)
+        assert shown.returncode == 0, shown.stderr
+        differences = json.loads(shown.stdout)["differences"]
+        assert differing <= differences.keys()
+        assert "data_digest" not in differences
+
+
+def test_a_version_of_before_is_what_was_registered(environment: dict[str, str]) -> None:
+    verified = _command("models", "verify", "2", env=environment)
+    assert verified.returncode == 0, verified.stderr
+    assert "version 2 is what was registered" in verified.stdout
+
+
+def test_a_version_of_before_is_trained_again_from_its_tags(environment: dict[str, str]) -> None:
+    made_again = _command("reproduce", "2", env=environment)
+    lines = made_again.stdout.splitlines()
+    assert any(line.startswith("same data, digest ") for line in lines), made_again.stderr
+    # The weights are those of the machine that the home was made on, or of one like it.
+    assert "identical: weights digest " in lines[-1]
+
+
+def test_the_champion_of_before_comes_back_by_a_rollback(environment: dict[str, str]) -> None:
+    back = _command("models", "rollback", env=environment)
+    assert back.stdout == f"{MODEL} version 2 is the champion again, instead of version 3\n"

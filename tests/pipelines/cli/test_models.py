@@ -1,0 +1,104 @@
+"""The commands of `mnist-pipeline models` in this process; the servers are the session's."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from components.common.errors import PipelineError
+from components.common.model.training_record import MODEL_FILE
+from components.common.plan.training import TrainConfig
+from components.register.publish import publish
+from components.train.model import build_model
+from pipelines.cli.main import app
+from pipelines.local.platform import Platform
+from pipelines.models.tables import VERSION_HEAD
+from tests.records import lineage
+
+NAME = "looked-at"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_versions(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two registered versions, the second the champion, on the server that the environment names."""
+    from mlflow import MlflowClient
+
+    directory = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in platform.environment.items():
+            environment.setenv(name, value)
+        build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
+        run_id = MlflowClient().create_run("0").info.run_id
+        for number, before in ((1, None), (2, "1")):
+            publish(directory, lineage(NAME, f"run {number}", champion_version=before), run_id=run_id)
+        yield
+
+
+def _models(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["models", *arguments, "--model", NAME])
+
+
+def _document(*arguments: str) -> dict[str, Any]:
+    answered = _models(*arguments, "--json")
+    assert answered.exit_code == 0, answered.output
+    document: dict[str, Any] = json.loads(answered.stdout)
+    return document
+
+
+def test_list_shows_the_versions_newest_first() -> None:
+    name, head, *rows = _models("list").stdout.splitlines()
+    assert name == NAME
+    assert head.split("  ")[0] == VERSION_HEAD[0]
+    assert [row.split()[0] for row in rows] == ["2", "1"]
+    document = _document("list")
+    assert document["model"] == NAME
+    assert [version["version"] for version in document["versions"]] == ["2", "1"]
+    assert "champion" in document["versions"][0]["aliases"]
+
+
+def test_show_finds_a_version_by_number_and_by_alias() -> None:
+    by_alias, by_number = _document("show", "champion"), _document("show", "2")
+    assert by_alias == by_number
+    assert (by_alias["model"], by_alias["version"]) == (NAME, "2")
+    name, *lines = _models("show", "1").stdout.splitlines()
+    assert name == NAME
+    assert ["version", "1"] in [line.split() for line in lines]
+
+
+def test_diff_shows_only_what_differs() -> None:
+    document = _document("diff", "1", "champion")
+    assert document["versions"] == ["1", "2"]
+    assert "version" not in document["differences"]
+    assert "recipe" not in document["differences"]
+    assert "stored at" in document["differences"]
+    head, *rows = _models("diff", "1", "2").stdout.splitlines()
+    assert head.startswith(NAME)
+    assert head.endswith("version 2")
+    assert len(rows) == len(document["differences"])
+    assert _models("diff", "2", "champion").stdout == f"{NAME}: versions 2 and 2 are alike\n"
+
+
+def test_verify_promote_and_rollback_are_recorded_in_the_history() -> None:
+    assert _models("verify", "1").stdout.startswith(f"{NAME} version 1 is what was registered: ")
+    assert _models("promote", "1", "--why", "a test").stdout == f"{NAME} version 1 is the new champion\n"
+    assert _models("promote", "v1").stdout == f"{NAME} version 1 is the champion already\n"
+    assert _models("rollback").stdout == f"{NAME} version 2 is the champion again, instead of version 1\n"
+    assert _models("rollback").stdout == (
+        f"{NAME} version 2 is the champion, by a rollback already; promote to go further back\n"
+    )
+    document = _document("history")
+    assert (document["champion"], document["moves"][-2]["why"]) == ("2", "a test")
+    assert [move["action"] for move in document["moves"]] == ["register", "register", "promote", "rollback"]
+    champion, head, *rows = _models("history").stdout.splitlines()
+    assert champion == f"{NAME}: champion is version 2"
+    assert head.startswith("move")
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize("command", [["show"], ["verify"], ["promote"], ["diff", "1"]])
+def test_a_version_that_does_not_exist_is_an_error(command: list[str]) -> None:
+    error = _models(*command, "9").exception
+    assert isinstance(error, PipelineError)
+    assert "must have version '9' but has not" in str(error)

@@ -1,0 +1,98 @@
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from kfp import local
+from kfp.dsl import component_factory
+from kfp.local import docker_task_handler, status, subprocess_task_handler
+
+from pipelines.compat.kfp_local import containers_must_write_outputs, processes_run_by, with_outputs
+
+
+def command(outputs: Path) -> list[str]:
+    executor_input = json.dumps({"outputs": {"outputFile": str(outputs)}})
+    return ["sh", "-c", "...", "--executor_input", executor_input, "--function_to_execute", "gate"]
+
+
+def container(status: int, outputs: Path, *, writes: bool) -> Callable[..., int]:
+    def run(client: object, image: str, command: list[str], **options: object) -> int:
+        assert (client, image, options) == ("engine", "image", {"volumes": {}})
+        assert "--executor_input" in command
+        if writes:
+            outputs.write_text("{}")
+        return status
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("status", "writes", "seen"), [(0, True, 0), (0, False, 1), (3, True, 3), (3, False, 3)], ids=str
+)
+def test_a_container_has_succeeded_only_with_its_outputs(
+    tmp_path: Path, status: int, writes: bool, seen: int
+) -> None:
+    outputs = tmp_path / "executor_output.json"
+    outputs.write_text("of an earlier attempt")
+    run = with_outputs(container(status, outputs, writes=writes))
+    assert run(client="engine", image="image", command=command(outputs), volumes={}) == seen
+
+
+class Gone:
+    """A container that the engine has removed, whatever its status was."""
+
+    def logs(self, *, stream: bool) -> list[bytes]:
+        assert stream
+        return []
+
+    def wait(self) -> dict[str, int]:
+        raise docker.errors.NotFound("removed")
+
+
+class Engine:
+    """An engine whose containers are removed before anybody asks for their status."""
+
+    images = containers = property(lambda self: self)
+
+    def list(self) -> list[Any]:
+        return []
+
+    def pull(self, image: str) -> None:
+        assert image == "image:latest"
+
+    def run(self, **_: object) -> Gone:
+        return Gone()
+
+
+def test_plain_kfp_takes_a_container_that_is_gone_for_a_success(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"image": "image", "command": command(tmp_path / "outputs"), "volumes": {}}
+    assert docker_task_handler.run_docker_container(Engine(), **given) == 0
+    original = docker_task_handler.run_docker_container
+    with containers_must_write_outputs():
+        assert docker_task_handler.run_docker_container(Engine(), **given) == 1
+    assert docker_task_handler.run_docker_container is original
+
+
+def test_plain_kfp_has_no_parameter_for_another_way_to_start_a_process() -> None:
+    names = set(inspect.signature(local.SubprocessRunner).parameters)
+    assert names == {"use_venv", "max_concurrent_pip_installs", "serialize_pip_installs"}
+
+
+def test_tasks_are_run_by_the_given_function() -> None:
+    commands = []
+
+    def run(full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
+        commands.append((list(full_command), env_vars))
+        return 7
+
+    original = subprocess_task_handler.run_local_subprocess
+    runner = local.SubprocessRunner(use_venv=False)
+    module = component_factory.EXECUTOR_MODULE
+    task = subprocess_task_handler.SubprocessTaskHandler("python", [module], "root", runner, {"A": "1"})
+    with processes_run_by(run):
+        assert task.run() == status.Status.FAILURE
+    assert commands == [([module], {"A": "1"})]
+    assert subprocess_task_handler.run_local_subprocess is original
