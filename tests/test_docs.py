@@ -30,7 +30,7 @@ FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 SPAN = re.compile(r"`([^`\n]+)`")
 COMMAND = re.compile(r"mnist-pipeline((?: +[a-z][a-z-]*)+)")
-SET = re.compile(r"--set[= ]+['\"]?([\w.]+)=")
+SET = re.compile(r"--set[= ]+['\"]?([a-z][\w.]*)=")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
