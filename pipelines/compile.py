@@ -1,4 +1,4 @@
-"""The compiled pipeline: what Kubeflow is given."""
+"""The pipeline compiled for Kubeflow."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from components.common.settings import variables_of
 from pipelines.pipeline import mnist_pipeline
 
 (IMAGE_VARIABLE,) = variables_of("step_image")
-# A digest, or a tag that is a commit's hash: references that never come to mean another image.
+# A digest, or a tag that is a commit's hash: references that always mean the same image.
 IMMUTABLE = re.compile(r"[\w.\-/:]+(@sha256:[0-9a-f]{64}|:(sha-)?[0-9a-f]{12,64})", re.ASCII)
 
 
@@ -34,7 +34,7 @@ def check_image(image: str) -> None:
 
 
 def use_image(image: str) -> None:
-    """Make it the image of every step, and tell each its name, which a container does not know otherwise."""
+    """Run every step in this image, and give its name to the step, which cannot find it out otherwise."""
     for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
         container = executor["container"]
         container["image"] = image
@@ -86,7 +86,7 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
             whole.replace(target)
     except OSError as error:
         raise PipelineError(
-            f"the pipeline must go to a file that can be written but {target}: {error.strerror}; "
+            f"the pipeline must go to a file that can be written but {target} is not ({error.strerror}): "
             "choose another with --output."
         ) from error
 

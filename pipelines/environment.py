@@ -1,4 +1,4 @@
-"""What a step finds in its environment on a cluster: the ConfigMap and the Secret `mnist-pipeline` beside it.
+"""Variables of a step on a cluster, from the ConfigMap and the Secret `mnist-pipeline` in its namespace.
 
 infra/base/steps declares the ConfigMap, infra/scripts/secrets.sh makes the Secret.
 """
@@ -22,9 +22,9 @@ CREDENTIALS = {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_K
 
 
 def with_environment(task: dsl.PipelineTask) -> Any:
-    """Give the task the cluster's settings and credentials; what is missing there is left unset.
+    """Give the task the cluster's settings and credentials; those that are missing there stay unset.
 
-    A step says in one line what it misses, where a pod with a dangling reference would hang.
+    The step then reports a missing setting in one line. A pod with a required reference would wait for ever.
     """
     kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
     kubernetes.use_secret_as_env(task, NAME, CREDENTIALS, optional=True)

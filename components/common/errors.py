@@ -1,4 +1,4 @@
-"""The error that is the user's to mend."""
+"""An error that the user can fix."""
 
 
 class PipelineError(Exception):

@@ -1,4 +1,4 @@
-"""What every step does around its work: say what it is doing, and fail in one line."""
+"""Lines of progress and the one-line error of a step."""
 
 import sys
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from components.common.errors import PipelineError
 def say(step: str, message: str) -> None:
     """Print one line of progress.
 
-    Lines of the form ``[step] message`` are what a person follows: in a pod's log, and on the terminal of a
-    local run, which shows these lines and sends everything else to the log file.
+    Lines of the form `[step] message` are for people. A local run shows these lines on the terminal, and writes all
+    other output to the log file. On a cluster they are in the pod's log.
     """
     print(f"[{step}] {message}", flush=True)
 

@@ -1,4 +1,4 @@
-"""The connection to a Kubeflow Pipelines server, whose every error is one line within seconds."""
+"""The connection to a Kubeflow Pipelines server; each error is one line within seconds."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server is and how it knows us; a `token_file` is read anew for every request."""
+    """Address of the server, and the user's credentials; a `token_file` is read again for every request."""
 
     host: str | None = None
     namespace: str | None = None
@@ -30,7 +30,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that answered; `reconnect` opens the way to it again, where it is ours and has closed."""
+    """A server that answered; `reconnect` opens a closed tunnel of this process again."""
 
     client: "kfp.Client"
     host: str
@@ -38,6 +38,7 @@ class Cluster:
     reconnect: Callable[[], None]
 
     def link(self, path: str) -> str:
+        """Return the address of a page of Kubeflow's UI."""
         return f"{self.host}/#/{path}"
 
 
@@ -46,7 +47,7 @@ def connected(address: Address) -> Iterator[Cluster]:
     """Connect to the server at `address.host`, or through kubectl's port-forward where no host is given.
 
     Raises:
-        PipelineError: No such server, one that does not accept us, or an error of its own in the block.
+        PipelineError: No such server, one that refuses the token, or one that answers with an error in the block.
     """
     if address.host:
         host = address.host if "://" in address.host else f"https://{address.host}"
@@ -126,7 +127,7 @@ def _is_multi_user(host: str, address: Address) -> bool:
 
 
 def _timed_rest_client(configuration: Any) -> Any:
-    """Return a REST client that gives up, and refuses what is no API; kfp reads a login page as an empty answer."""
+    """Return a REST client with timeouts that refuses other pages; kfp reads a login page as an empty answer."""
     from kfp_server_api import ApiException
     from kfp_server_api.rest import RESTClientObject
 
@@ -136,7 +137,7 @@ def _timed_rest_client(configuration: Any) -> Any:
             try:
                 response = super().request(*args, **options)
             except ApiException as error:
-                if error.body is None:  # kfp's client fails on this, its own word for an SSL error
+                if error.body is None:  # an SSL error, on which kfp's client fails
                     raise PipelineError(untrusted(configuration.host, error)) from error
                 if error.status == 404 and "json" not in error.headers.get("Content-Type", ""):
                     raise PipelineError(foreign(configuration.host, "HTTP 404")) from error

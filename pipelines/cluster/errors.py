@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a Kubeflow Pipelines server, as one line each."""
+"""Errors of the connection to a Kubeflow Pipelines server, as one line each."""
 
 import json
 from collections.abc import Iterator
@@ -35,12 +35,15 @@ def explained(host: str) -> Iterator[None]:
 
 
 def _refusal(host: str, error: "ApiException") -> str:
-    said = message_of(error)
+    reported = message_of(error)
     if error.status == 401 or error.status in {302, 303, 307}:
-        return f"Kubeflow at {host} refuses the token (HTTP {error.status}: {said}): {WAY_IN}."
+        return f"Kubeflow at {host} refuses the token (HTTP {error.status}: {reported}): {WAY_IN}."
     if error.status == 403:
-        return f"Kubeflow at {host} forbids that (HTTP 403: {said}): ask for the right, or {WAY_IN}."
-    return f"Kubeflow at {host} refused with HTTP {error.status}: {said}"
+        return f"Kubeflow at {host} forbids that (HTTP 403: {reported}): ask for the right, or {WAY_IN}."
+    return (
+        f"Kubeflow at {host} refused a request (HTTP {error.status}: {reported}): correct the command, or read the "
+        "log of the server."
+    )
 
 
 def foreign(host: str, answer: str) -> str:
@@ -53,20 +56,20 @@ def foreign(host: str, answer: str) -> str:
 
 def untrusted(host: str, error: "ApiException") -> str:
     """Return the line for a certificate that is not trusted."""
-    said = _first_line(str(error.reason).partition("\n")[2])
-    return f"no trusted connection to {host} ({said}): name its certificates in SSL_CERT_FILE."
+    reported = _first_line(str(error.reason).partition("\n")[2])
+    return f"no trusted connection to {host} ({reported}): name its certificates in SSL_CERT_FILE."
 
 
 def message_of(error: "ApiException") -> str:
-    """Return what the server said, without kfp's headers around it and the server's own call stack."""
+    """Return the server's message, without kfp's headers around it and without the server's call stack."""
     try:
         body = json.loads(error.body or "")
     except ValueError:
         body = None
     if not isinstance(body, dict):
         return _first_line(str(error.reason))
-    said = body.get("message") or body.get("error_message") or body.get("error") or error.reason
-    return _first_line(str(said))
+    reported = body.get("message") or body.get("error_message") or body.get("error") or error.reason
+    return _first_line(str(reported))
 
 
 def _first_line(text: str) -> str:
@@ -74,7 +77,7 @@ def _first_line(text: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Return what an error of the connection comes down to."""
+    """Return the first cause of an error of the connection."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return cause(reason)

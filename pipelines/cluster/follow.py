@@ -1,4 +1,4 @@
-"""Follow a run on the server to its end."""
+"""Progress of a run on the server."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,35 +17,35 @@ POLL_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
 FINAL = {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
 STATES = {"PENDING", "RUNNING", *FINAL}
-Tell = Callable[[str], None]
+Show = Callable[[str], None]
 
 
-def follow(cluster: Cluster, run_id: str, steps: Mapping[str, str], tell: Tell) -> str:
-    """Tell every change of a step's state until the run ends, and return the run's last state.
+def follow(cluster: Cluster, run_id: str, steps: Mapping[str, str], show: Show) -> str:
+    """Show every change of a step's state until the run ends, and return the run's last state.
 
     Args:
         cluster: The server.
         run_id: The run's id.
-        steps: Names of the tasks to tell about, and what to call them.
-        tell: Given one line at a time.
+        steps: Names of the tasks to show, and the names to show them by.
+        show: Called with one line at a time.
 
     Raises:
         PipelineError: The server does not answer any more, or refuses; the run itself goes on.
     """
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     while True:
-        run = _patiently(cluster, run_id, tell)
+        run = _patiently(cluster, run_id, show)
         for task in _tasks(run, steps):
-            if told.get(task.task_id) != task.state:
-                told[task.task_id] = task.state
-                tell(f"{task.state.lower():10} {steps[task.display_name]}{_seconds(task)}{_error(task)}")
+            if shown.get(task.task_id) != task.state:
+                shown[task.task_id] = task.state
+                show(f"{task.state.lower():10} {steps[task.display_name]}{_seconds(task)}{_error(task)}")
         if run.state in FINAL:
-            tell(f"the run has {run.state.lower()}{_error(run)}{_failed_drivers(run)}")
+            show(f"the run has {run.state.lower()}{_error(run)}{_failed_drivers(run)}")
             return str(run.state)
         time.sleep(POLL_SECONDS)
 
 
-def _patiently(cluster: Cluster, run_id: str, tell: Tell) -> "V2beta1Run":
+def _patiently(cluster: Cluster, run_id: str, show: Show) -> "V2beta1Run":
     from kfp_server_api import ApiException
     from urllib3.exceptions import HTTPError
 
@@ -58,28 +58,28 @@ def _patiently(cluster: Cluster, run_id: str, tell: Tell) -> "V2beta1Run":
             reason = message_of(error) if isinstance(error, ApiException) else cause(error)
             if 400 <= status < 500 or time.monotonic() > deadline:
                 raise PipelineError(
-                    f"the run goes on, but Kubeflow does not tell about it any more ({reason}): "
-                    f"look at {cluster.link(f'runs/details/{run_id}')}"
+                    f"the run goes on, but Kubeflow does not report on it any more ({reason}): "
+                    f"look at its page ({cluster.link(f'runs/details/{run_id}')})."
                 ) from error
-            tell(f"waiting    Kubeflow does not answer: {reason}")
+            show(f"waiting    Kubeflow does not answer: {reason}")
             time.sleep(POLL_SECONDS)
             cluster.reconnect()
 
 
 def _tasks(run: "V2beta1Run", steps: Mapping[str, str]) -> list[Any]:
-    """Return the tasks that have a state, in the order of their start; one that never will has none that is known."""
+    """Return the tasks by start time; tasks without a known state are left out."""
     tasks = (run.run_details and run.run_details.task_details) or ()
     known = (task for task in tasks if task.display_name in steps and task.state in STATES)
     return sorted(known, key=_started)
 
 
 def _started(task: Any) -> float:
-    """Return the second of the start; every task's creation is said to be the run's."""
+    """Return the second of the start; the server gives every task the run's time of creation."""
     return task.start_time.timestamp() if isinstance(task.start_time, datetime) else 0.0
 
 
 def _seconds(task: Any) -> str:
-    """Return how long an ended task took; an unknown end is the year 1 or 1970."""
+    """Return the seconds that an ended task took; the server gives an unknown end as the year 1 or 1970."""
     if task.state not in FINAL or not task.start_time or not task.end_time:
         return ""
     seconds = (task.end_time - task.start_time).total_seconds()
@@ -91,7 +91,7 @@ def _error(of: Any) -> str:
 
 
 def _failed_drivers(run: "V2beta1Run") -> str:
-    """Return which of the pods that Kubeflow puts before steps failed: then no step did, and none says why."""
+    """Name the failed pods that Kubeflow runs before steps; no step has failed then, and none reports the reason."""
     tasks = (run.run_details and run.run_details.task_details) or ()
     names = {task.display_name.partition("(")[0] for task in tasks if task.state == "FAILED"}
     drivers = sorted(name for name in names if name.endswith("-driver"))

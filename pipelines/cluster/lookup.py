@@ -1,4 +1,4 @@
-"""Find by name what the server keeps by id."""
+"""Ids of pipelines and experiments on the server by their names."""
 
 import json
 from typing import TYPE_CHECKING
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineVersion
 
 MOST = 200
-
-
 OPERATIONS = {"is": 1, "is not": 2}
 
 
@@ -46,7 +44,7 @@ def experiment_id(cluster: Cluster, name: str, *, create: bool) -> str:
     found = client.list_experiments(filter=named(name), namespace=cluster.namespace).experiments
     if found and found[0].storage_state == "ARCHIVED":
         raise PipelineError(
-            f"--experiment must be active but {name!r} is archived: restore or choose another."
+            f"--experiment must be active but {name!r} is archived: restore it, or choose another."
         )
     if found:
         return str(found[0].experiment_id)
@@ -63,6 +61,7 @@ def experiment_id(cluster: Cluster, name: str, *, create: bool) -> str:
 
 
 def pipeline_id(cluster: Cluster, name: str) -> str | None:
+    """Return the id of the pipeline, None where there is none of that name."""
     found = cluster.client.list_pipelines(filter=named(name), namespace=cluster.namespace).pipelines
     return str(found[0].pipeline_id) if found else None
 

@@ -1,4 +1,4 @@
-"""The pipeline's compiled package, and what is to be known of it."""
+"""The pipeline's compiled package, with its name, version and digest."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ class Package:
     Attributes:
         path: The file, which lasts as long as the context that made it.
         name: The pipeline's name.
-        version: What tells this version from others: the end of the image's reference.
-        digest: sha256 of the file.
+        version: The end of the image's reference, which differs for every image.
+        digest: SHA-256 of the file.
         steps: Each task's name on the cluster, and the one for people.
     """
 

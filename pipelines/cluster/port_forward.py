@@ -1,4 +1,4 @@
-"""A tunnel to Kubeflow's own UI and API, for as long as a command lasts."""
+"""A tunnel to Kubeflow's UI and API, for the time of one command."""
 
 import re
 import shutil
@@ -29,6 +29,7 @@ class Tunnel:
 
     @property
     def host(self) -> str:
+        """Address of the local end."""
         return f"http://127.0.0.1:{self._port}"
 
     def _open(self) -> None:
@@ -37,27 +38,28 @@ class Tunnel:
             "kubectl", command, environment=environment(), directory=Path.cwd(), log_path=self._log_path
         )
         try:
-            self._kubectl.wait_until_ready(lambda: FORWARDING.search(self._said()) is not None)
+            self._kubectl.wait_until_ready(lambda: FORWARDING.search(self._output()) is not None)
         except PipelineError as error:
             self.close()
-            last = self._said().strip().rpartition("\n")[2] or "it said nothing"
+            last = self._output().strip().rpartition("\n")[2] or "it printed nothing"
             raise PipelineError(
                 f"kubectl must forward a port to Kubeflow but failed ({last}): {WAY_OUT}."
             ) from error
-        self._port = FORWARDING.findall(self._said())[0]
+        self._port = FORWARDING.findall(self._output())[0]
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return self._log_path.read_text(errors="replace")
 
     def reopen(self) -> None:
         """Open it again where kubectl has ended, as it does when the pod at the other end is replaced."""
         if self._kubectl.poll() is not None:
             self.close()
-            # Whoever calls through it learns that nothing answers, and tries again.
+            # The next request through the tunnel fails, and its caller tries again.
             with suppress(PipelineError):
                 self._open()
 
     def close(self) -> None:
+        """End the tunnel."""
         self._kubectl.stop()
 
 
@@ -69,7 +71,7 @@ def forwarded() -> Iterator[Tunnel]:
         PipelineError: There is no kubectl, or it cannot forward.
     """
     if shutil.which(COMMAND[0]) is None:
-        raise PipelineError(f"without --host kubectl is needed, but there is none: install it, or {WAY_OUT}.")
+        raise PipelineError(f"without --host kubectl must be installed but is not: install it, or {WAY_OUT}.")
     with TemporaryDirectory() as directory:
         tunnel = Tunnel(Path(directory, "kubectl.log"))
         try:

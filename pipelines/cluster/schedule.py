@@ -28,50 +28,31 @@ def set_schedule(
     create_experiment: bool,
     service_account: str | None,
 ) -> str:
-    """Make `name` one enabled recurring run that is as declared; return what had to be done.
+    """Make `name` one enabled recurring run as declared, and return what was done.
 
-    It follows the newest version of the pipeline, runs one at a time, and does not catch up on what was missed. The
-    server cannot change a recurring run, so one that differs is replaced: the new one is there before the old one
-    goes.
+    It uses the newest version of the pipeline, runs one at a time, and does not catch up on missed runs. The server
+    cannot change a recurring run. One that differs is replaced: the new one is created before the old one is deleted.
 
     Returns:
         "created", "replaced" or "unchanged".
 
     Raises:
-        PipelineError: No such pipeline or experiment, the newest version does not take the arguments, or a run of what
-            is to be replaced is in progress.
+        PipelineError: No such pipeline or experiment, the newest version does not take the arguments, or a run of a
+            schedule to be replaced is in progress.
     """
-    from kfp_server_api import (
-        V2beta1CronSchedule,
-        V2beta1PipelineVersionReference,
-        V2beta1RecurringRun,
-        V2beta1RuntimeConfig,
-        V2beta1Trigger,
-    )
-
     identity = pipeline_id(cluster, pipeline)
     if identity is None or not versions(cluster, identity):
         raise PipelineError(
             f"--pipeline must be on the server but {pipeline!r} is not: run `mnist-pipeline upload` first."
         )
-    wanted = V2beta1RecurringRun(
-        display_name=name,
-        experiment_id=experiment_id(cluster, experiment, create=create_experiment),
-        namespace=cluster.namespace,
-        pipeline_version_reference=V2beta1PipelineVersionReference(pipeline_id=identity),
-        runtime_config=V2beta1RuntimeConfig(parameters=request.preferring(DEFAULTS).arguments()),
-        trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron)),
-        max_concurrency="1",
-        no_catchup=True,
-        mode="ENABLE",
-        service_account=service_account,
-    )
+    in_experiment = experiment_id(cluster, experiment, create=create_experiment)
+    wanted = _recurring_run(cluster, name, cron, identity, in_experiment, request, service_account)
     existing = schedules(cluster, name)
     kept = next((entry for entry in existing if _as_declared(entry, wanted)), None)
     outdated = [entry for entry in existing if entry is not kept]
     _check_idle(cluster, outdated)
     if kept is None:
-        # kfp.Client demands a version here, which would pin the schedule to it.
+        # The client's `create_recurring_run` requires a version, which the schedule would keep for ever.
         cluster.client.recurring_runs.recurring_run_service_create_recurring_run(recurring_run=wanted)
     for entry in outdated:
         cluster.client.delete_recurring_run(entry.recurring_run_id)
@@ -80,11 +61,42 @@ def set_schedule(
     return "unchanged" if kept else "created"
 
 
+def _recurring_run(
+    cluster: Cluster,
+    name: str,
+    cron: str,
+    pipeline_identity: str,
+    experiment_identity: str,
+    request: Request,
+    service_account: str | None,
+) -> "V2beta1RecurringRun":
+    from kfp_server_api import (
+        V2beta1CronSchedule,
+        V2beta1PipelineVersionReference,
+        V2beta1RecurringRun,
+        V2beta1RuntimeConfig,
+        V2beta1Trigger,
+    )
+
+    return V2beta1RecurringRun(
+        display_name=name,
+        experiment_id=experiment_identity,
+        namespace=cluster.namespace,
+        pipeline_version_reference=V2beta1PipelineVersionReference(pipeline_id=pipeline_identity),
+        runtime_config=V2beta1RuntimeConfig(parameters=request.preferring(DEFAULTS).arguments()),
+        trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron)),
+        max_concurrency="1",
+        no_catchup=True,
+        mode="ENABLE",
+        service_account=service_account,
+    )
+
+
 def _check_idle(cluster: Cluster, entries: "Iterable[V2beta1RecurringRun]") -> None:
     """Refuse to delete a recurring run while a run of it is in progress.
 
-    The workflows of a recurring run belong to it, and Kubernetes deletes what belongs to what is deleted: such a run
-    would stop in the middle and be called running for ever.
+    Kubernetes deletes the workflows of a recurring run with it. A run in progress would stop, and Kubeflow would show
+    it as running for ever.
     """
     for entry in entries:
         unfinished = predicates(
@@ -97,7 +109,7 @@ def _check_idle(cluster: Cluster, entries: "Iterable[V2beta1RecurringRun]") -> N
         if runs:
             raise PipelineError(
                 f"a run of schedule {entry.display_name!r} is in progress, which Kubeflow would stop with it: "
-                f"wait for its end, or terminate it, at {cluster.link(f'runs/details/{runs[0].run_id}')}"
+                f"wait for its end, or terminate it ({cluster.link(f'runs/details/{runs[0].run_id}')})."
             )
 
 
@@ -113,7 +125,7 @@ def _as_declared(found: "V2beta1RecurringRun", wanted: "V2beta1RecurringRun") ->
             bool(recurring.no_catchup),
         )
 
-    # Where none was asked for, the server fills in its own service account.
+    # Without a requested service account, the server sets a default one.
     account = not wanted.service_account or wanted.service_account == found.service_account
     return essence(found) == essence(wanted) and account and found.status == "ENABLED"
 
@@ -148,16 +160,19 @@ def existing_schedules(cluster: Cluster, name: str) -> "list[V2beta1RecurringRun
     if found := schedules(cluster, name):
         return found
     others = ", ".join(sorted({entry.display_name for entry in schedules(cluster)})) or "none"
-    raise PipelineError(f"a schedule must exist but {name!r} does not (there is: {others}).")
+    raise PipelineError(
+        f"a schedule must exist but {name!r} does not (there is: {others}): choose one of them."
+    )
 
 
 def cron_of(recurring: "V2beta1RecurringRun") -> str:
+    """Return the cron expression, empty where there is none."""
     trigger = recurring.trigger
     return (trigger and trigger.cron_schedule and trigger.cron_schedule.cron) or ""
 
 
 def described(cluster: Cluster, recurring: "V2beta1RecurringRun") -> Iterator[tuple[str, str]]:
-    """Yield title and value of what is to be known of a schedule."""
+    """Yield title and value of each fact about a schedule."""
     reference = recurring.pipeline_version_reference
     pinned = reference and reference.pipeline_version_id
     yield "name", recurring.display_name

@@ -24,7 +24,7 @@ def submit(
         PipelineError: There is no such experiment.
     """
     identity = experiment_id(cluster, experiment, create=create_experiment)
-    with redirect_stdout(StringIO()):  # kfp prints a link of its own
+    with redirect_stdout(StringIO()):  # kfp prints a link too
         run = cluster.client.run_pipeline(
             identity,
             request.run_name(),

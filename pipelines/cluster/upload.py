@@ -13,6 +13,8 @@ from pipelines.cluster.package import Package
 
 @dataclass(frozen=True)
 class Upload:
+    """Name of a version of the pipeline on the server, and the address of its page."""
+
     version: str
     link: str
 
@@ -20,7 +22,7 @@ class Upload:
 def upload(cluster: Cluster, package: Package, name: str) -> Upload:
     """Add the package as the newest version of the pipeline `name`, which is created when it is missing.
 
-    The version's description holds the package's digest, by which the next upload knows it again.
+    The version's description holds the package's digest, by which the next upload recognizes it.
 
     Raises:
         PipelineError: The newest version is this very package.
@@ -39,7 +41,7 @@ def upload(cluster: Cluster, package: Package, name: str) -> Upload:
             "very package: change something, or name another image."
         )
     version = _unused(f"{name}-{package.version}", {entry.display_name for entry in earlier})
-    with redirect_stdout(StringIO()):  # kfp prints a link of its own
+    with redirect_stdout(StringIO()):  # kfp prints a link too
         uploaded = client.upload_pipeline_version(
             str(package.path), version, pipeline_id=identity, description=f"package sha256:{package.digest}"
         )

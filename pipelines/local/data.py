@@ -15,12 +15,12 @@ FALLBACK = (
 )
 
 
-def local_data(data: str, tell: Callable[[str], None]) -> tuple[str, str | None]:
+def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]:
     """Return the source of the data, and its name where only this machine knows it.
 
     Args:
         data: "auto", "mnist", "digits", or a path or URI.
-        tell: Called with a warning where "auto" has to fall back on the bundled digits.
+        show: Called with a warning where "auto" falls back on the bundled digits.
     """
     named = settings().mnist_data_uri
     if data in {AUTO, "mnist"} and named:
@@ -29,10 +29,10 @@ def local_data(data: str, tell: Callable[[str], None]) -> tuple[str, str | None]
         return _absolute(data), None
     if mnist_available(ObjectStore.from_environment()):
         return "mnist", None
-    tell(FALLBACK)
+    show(FALLBACK)
     return "digits", None
 
 
 def _absolute(data: str) -> str:
-    """Make a relative path absolute: the steps run in directories of their own."""
+    """Make a relative path absolute: the steps run in other directories."""
     return data if "://" in data or data in {"mnist", "digits"} else os.path.abspath(data)  # noqa: PTH100

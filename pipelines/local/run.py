@@ -22,16 +22,16 @@ from pipelines.parameters import AUTO, Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
-Tell = Callable[[str], None]
+Show = Callable[[str], None]
 
 
-def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> Summary:
+def run(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
     """Start the embedded platform, run the pipeline, and return the summary.
 
     Args:
         home: Keeps data, history and logs.
         request: The user's options.
-        tell: Called with every line for the terminal.
+        show: Called with every line for the terminal.
         image: Runs the steps in containers of this image; without one they are processes here.
 
     Raises:
@@ -45,13 +45,13 @@ def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> S
     started = time.monotonic()
     with embedded_platform(home) as platform:
         export(platform.environment)
-        request = request.on(*local_data(data, tell))
+        request = request.on(*local_data(data, show))
         name = request.run_name()
         log = home.logs / f"{name}.log"
-        tell(f"run {name}")
-        tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+        show(f"run {name}")
+        show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
-        progress = _execute(platform, name, request.arguments(), root, log, tell, image)
+        progress = _execute(platform, name, request.arguments(), root, log, show, image)
         seconds = time.monotonic() - started
         return summarize(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
@@ -62,7 +62,7 @@ def _execute(
     arguments: dict[str, Any],
     root: Path,
     log: Path,
-    tell: Tell,
+    show: Show,
     image: str | None,
 ) -> Progress:
     """Run the DAG in a separate process group, of which nothing is left running at the end."""
@@ -76,7 +76,7 @@ def _execute(
     ):
         try:
             for line in progress.lines(_copied(dag, file)):
-                tell(line)
+                show(line)
         except KeyboardInterrupt:
             dag.stop()
             if parent := find_parent(platform.tracking_uri, name):

@@ -1,6 +1,6 @@
-"""Runs a command in a session of its own and ends its whole process group when the parent goes away.
+"""A command in a new session, whose whole process group ends when the parent goes away.
 
-Run as a script, ``python -IS supervisor.py GRACE_SECONDS COMMAND...``, with a pipe as stdin of which only the
+Run as a script, `python -IS supervisor.py GRACE_SECONDS COMMAND...`, with a pipe as stdin of which only the
 parent holds the other end: end of file means that the parent closed it or died, however it died. Exits with
 the command's status, or 128 + N where signal N ended it.
 """

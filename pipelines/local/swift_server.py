@@ -1,16 +1,15 @@
-"""Serves OpenStack Swift with its S3 interface from one process and one directory, on the loopback interface.
+"""OpenStack Swift with its S3 interface in one process and one directory, on the loopback interface.
 
-Run as a script, ``python -P swift_server.py PORT``, in the directory that is to hold the data, with
-``AWS_ACCESS_KEY_ID`` (``account:user``) and ``AWS_SECRET_ACCESS_KEY`` in the environment. It listens on PORT
-as soon as it can answer.
+Run as a script, `python -P swift_server.py PORT`, in the directory for the data, with `AWS_ACCESS_KEY_ID`
+(`account:user`) and `AWS_SECRET_ACCESS_KEY` in the environment. It listens on PORT as soon as it can answer.
 """
 
 import logging
 import sys
 from pathlib import Path
 
-# Timeouts are long because training leaves this process little CPU time: an object whose container hears of
-# it too late would be missing from listings, as none of Swift's background daemons runs here.
+# Timeouts are long because a training leaves this process little processor time. After a timeout an object would be
+# missing from listings, because Swift's background daemons, which repair that, do not run here.
 CONFIGURATION = """
 [swift-hash]
 swift_hash_path_suffix = mnist-pipeline

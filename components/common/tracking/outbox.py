@@ -1,4 +1,4 @@
-"""Records for MLflow that wait while it does not answer."""
+"""An outbox for records to MLflow, which wait while it does not answer."""
 
 import time
 from collections import deque
@@ -15,7 +15,7 @@ RETRY_SECONDS = 15.0
 
 
 def _refused(error: "MlflowException | RequestException") -> bool:
-    """Whether the record itself is at fault, as opposed to a server that does not answer or is too busy."""
+    """Return whether the record is at fault, and not a server that does not answer or is too busy."""
     from requests import RequestException
 
     if not isinstance(error, RequestException):
@@ -26,7 +26,7 @@ def _refused(error: "MlflowException | RequestException") -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return what is worth showing of an error of MLflow's client."""
+    """Return the first line of an error of MLflow's client, at most 200 characters."""
     return str(error).partition("\n")[0][:200]
 
 
@@ -38,11 +38,13 @@ class Outbox:
         self._next_attempt = 0.0
 
     def send(self, call: Callable[[], object]) -> None:
+        """Make the call after those that wait, at once if MLflow answered last time."""
         self._waiting.append(call)
         if time.monotonic() >= self._next_attempt:
             self.flush()
 
     def flush(self) -> None:
+        """Make the calls that wait, until one finds no server."""
         if not self._waiting:
             return
         from mlflow.exceptions import MlflowException
@@ -63,7 +65,7 @@ class Outbox:
             self._waiting.popleft()
 
     def close(self) -> None:
-        """Try once more, and say what is lost."""
+        """Try once more, and report how many records are lost."""
         self.flush()
         if self._waiting:
             say("tracking", f"{len(self._waiting)} records were not sent to MLflow and are lost")

@@ -1,4 +1,4 @@
-"""The run tree in MLflow: the pipeline's run, one child a step, one grandchild a trial.
+"""The run tree in MLflow: one run for the pipeline, below it one for each step, below `tune` one for each trial.
 
 This module alone decides which MLflow run a step writes to:
 
@@ -129,7 +129,7 @@ def _injected_run(client: "MlflowClient", injected: str, step: str) -> "tuple[Ru
 
     lineage = _lineage(client, injected)
     parent_id = lineage[-1].info.run_id
-    # Kubeflow makes a run of its own for each task of `tune`; the run of the nested pipeline is the step's.
+    # Kubeflow makes a run for each task of `tune`; the run of the nested pipeline above them is the step's.
     run = next((above for above in lineage[:-1] if above.info.run_name == step), lineage[0])
     marks = {tags.STEP: step, **compute_environment()}
     client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in marks.items()])

@@ -190,7 +190,9 @@ def test_where_kubeflow_serves_several_users_a_profile_is_named(
 def test_what_the_server_refuses_is_its_first_line(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
     kubeflow.failures = [500]
     line = _one_line(mnist_pipeline, *LIST)
-    assert line.endswith("refused with HTTP 500: as the test wants it")
+    assert line.endswith(
+        "refused a request (HTTP 500: as the test wants it): correct the command, or read the log of the server."
+    )
 
 
 KUBECTL = """#!/usr/bin/env python3

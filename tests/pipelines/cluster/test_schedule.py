@@ -113,7 +113,7 @@ def test_where_the_new_one_is_refused_the_old_one_stays(
     del parameters["trials"]
     done = mnist_pipeline(*NIGHTLY, "--set", "trials=3")
     assert done.status == 1
-    assert done.err[0].endswith("HTTP 400: parameter(s) provided are not required by pipeline: trials")
+    assert "(HTTP 400: parameter(s) provided are not required by pipeline: trials): correct" in done.err[0]
     assert len(kubeflow.recurring_runs) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_schedule_stays_while_a_run_of_it_is_in_progress(
     link = f"{os.environ['KF_PIPELINES_ENDPOINT']}/#/runs/details/second"
     assert (refused.status, len(refused.err)) == (1, 1)
     assert refused.err[0].startswith("error: a run of schedule 'nightly' is in progress")
-    assert refused.err[0].endswith(link)
+    assert refused.err[0].endswith(f"({link}).")
     assert kubeflow.recurring_runs == [recurring]
     assert mnist_pipeline(*NIGHTLY).out == ["unchanged  nightly  0 0 3 * * *"]
 
@@ -178,8 +178,14 @@ def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
-        (("delete", "none"), "a schedule must exist but 'none' does not (there is: nightly)."),
+        (
+            ("show", "none"),
+            "a schedule must exist but 'none' does not (there is: nightly): choose one of them.",
+        ),
+        (
+            ("delete", "none"),
+            "a schedule must exist but 'none' does not (there is: nightly): choose one of them.",
+        ),
         (("set", "x", "--cron", "0 3 * *"), "--cron takes six fields"),
         (
             ("set", "x", "--cron", "0 3 * * *", "--set", "epoch=1"),

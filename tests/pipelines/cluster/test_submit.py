@@ -127,7 +127,7 @@ def test_a_token_that_expires_while_waiting_says_that_the_run_goes_on(
     done = mnist_pipeline("submit", "--wait")
     assert done.status == 1
     (line,) = done.err
-    assert line.startswith("error: the run goes on, but Kubeflow does not tell about it any more (")
+    assert line.startswith("error: the run goes on, but Kubeflow does not report on it any more (")
     assert f"/#/runs/details/{kubeflow.runs[0]['run_id']}" in line
 
 
