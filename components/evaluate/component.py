@@ -29,10 +29,10 @@ def evaluate(
         baseline: The trained baseline.
         tuned: The model trained with the best configuration.
         evaluation: Directory with evaluation.json, judgement.json, report, model card, figures and tables.
-        candidate: The better of baseline and tuned model on validation, calibrated.
+        candidate: The better of both models on validation, calibrated.
         metrics: Headline metrics of baseline, tuned model and champion.
-        confusion_matrix: The candidate's confusion matrix.
-        roc_curve: The candidate's ROC curve over all one-vs-rest decisions.
+        confusion_matrix: Of the candidate.
+        roc_curve: Of the candidate, over all one-vs-rest decisions.
         report: The self-contained report.
         summary: The verdict in a few lines.
     """
@@ -44,11 +44,9 @@ def evaluate(
     from components.evaluate.step import evaluate_step
 
     artifacts = {"test": test, "development": development, "baseline": baseline, "tuned": tuned}
+    inputs = EvaluationInputs(**{name: Path(artifact.path) for name, artifact in artifacts.items()})
     result = evaluate_step(
-        RunPlan.load(Path(plan.path)),
-        EvaluationInputs(**{name: Path(artifact.path) for name, artifact in artifacts.items()}),
-        target=Path(evaluation.path),
-        candidate=Path(candidate.path),
+        RunPlan.load(Path(plan.path)), inputs, target=Path(evaluation.path), candidate=Path(candidate.path)
     )
     for name, value in result.headline().items():
         metrics.log_metric(name, value)

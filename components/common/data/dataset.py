@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.source import SourceInfo
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.record import Record
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 
@@ -76,21 +76,21 @@ def checked_split(images: NDArray[Any], labels: NDArray[Any], names: tuple[str, 
     images_name, labels_name = names
     if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE:
         raise PipelineError(
-            f"{images_name}: images must be N x 28 x 28 of type uint8 but are {_described(images)}"
+            f"{images_name}: images must be N x 28 x 28 of type uint8 but are {_described(images)}."
         )
     if len(images) == 0:
-        raise PipelineError(f"{images_name}: there must be at least one image but there are 0")
+        raise PipelineError(f"{images_name}: there must be at least one image but there are 0.")
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise PipelineError(f"{labels_name}: labels must be N integers but are {_described(labels)}")
+        raise PipelineError(f"{labels_name}: labels must be N integers but are {_described(labels)}.")
     if len(labels) != len(images):
         raise PipelineError(
             f"{labels_name}: each image must have a label but there are "
-            f"{len(images)} images in {images_name} and {len(labels)} labels"
+            f"{len(images)} images in {images_name} and {len(labels)} labels."
         )
     outside = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if outside.size:
         first = outside[0]
-        raise PipelineError(f"{labels_name}: labels must be 0 to 9 but number {first} is {labels[first]}")
+        raise PipelineError(f"{labels_name}: labels must be 0 to 9 but number {first} is {labels[first]}.")
     return Split(images, labels.astype(np.uint8, copy=False))
 
 
@@ -143,12 +143,12 @@ def open_split(directory: Path, name: str) -> Split:
     """
     counts = DatasetInfo.load(directory).counts
     if name not in counts:
-        raise PipelineError(f"{directory} must hold the split {name!r} but holds only {', '.join(counts)}")
+        raise PipelineError(f"{directory} must hold the split {name!r} but holds only {', '.join(counts)}.")
     images_path, labels_path = (directory / file for file in _array_files(name))
     split = checked_split(_mapped(images_path), _mapped(labels_path), (str(images_path), str(labels_path)))
     if len(split.labels) != counts[name]:
         raise PipelineError(
-            f"{images_path}: dataset.json announces {counts[name]} images but there are {len(split.labels)}"
+            f"{images_path}: dataset.json announces {counts[name]} images but there are {len(split.labels)}."
         )
     return split
 
@@ -161,8 +161,10 @@ def _mapped(path: Path) -> NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, TokenError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise PipelineError(f"{path} must be an npy array but cannot be opened: {reason}") from error
+        raise PipelineError(
+            f"{path} must be an npy array but cannot be opened ({first_line(error)}): "
+            "run the step that writes it again."
+        ) from error
 
 
 def _described(array: NDArray[Any]) -> str:

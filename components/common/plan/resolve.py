@@ -73,8 +73,8 @@ def option_name(given: str) -> str:
     }
     close = difflib.get_close_matches(given.rpartition(".")[2], set(last_parts.values()))
     near = ", ".join(ending or [name for last in close for name in last_parts if last_parts[name] == last])
-    way_out = f"did you mean {near}?" if near else "`mnist-pipeline plan` lists all of them."
-    raise PipelineError(f"an option must have a name of the plan but got {given!r}: {way_out}")
+    way_out = f"did you mean {near}" if near else "`mnist-pipeline plan` lists all of them"
+    raise PipelineError(f"an option must have a name of the plan but got {given!r}: {way_out}.")
 
 
 def flattened(document: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -127,4 +127,5 @@ def _accepted(name: str, value: Any, baseline: TrainConfig) -> Any:
     try:
         return getattr(baseline.differing(**{name: value}), name)
     except PipelineError as error:
-        raise PipelineError(f"search.space: {error}") from None
+        message = f"search.space: {error}"
+        raise PipelineError(message) from None

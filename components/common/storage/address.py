@@ -73,7 +73,7 @@ def _download(uri: str, target: Path) -> bool:
             with target.open("wb") as file:
                 file.writelines(response.iter_content(1 << 20))
     except requests.HTTPError as error:
-        raise PipelineError(f"{name} answers {error.response.status_code}") from error
+        raise PipelineError(f"{name} answers {error.response.status_code}.") from error
     except requests.RequestException as error:
-        raise PipelineError(f"{name} does not answer ({type(error).__name__})") from error
+        raise PipelineError(f"{name} does not answer ({type(error).__name__}).") from error
     return True
