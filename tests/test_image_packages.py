@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 # Where a module is not called like its package.
-PACKAGES = {"PIL": "pillow", "mlflow": "mlflow-skinny", "sklearn": "scikit-learn"}
+PACKAGES = {"mlflow": "mlflow-skinny", "pydantic_settings": "pydantic-settings", "sklearn": "scikit-learn"}
 # Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
 # MLflow needs pandas, and botocore is boto3's.
 UNSEEN = {"kfp", "pandas", "psycopg2-binary"}

@@ -10,7 +10,7 @@ from components.common.narration import exit_on_user_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
 from components.common.tracking.step import step_run
-from components.common.tracking.tree import close_pipeline_run
+from components.common.tracking.tree import close_pipeline_run, open_pipeline_run
 from components.register.publish import Registration, publish
 
 STEP = "register"
@@ -24,12 +24,14 @@ def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Regist
         candidate: Directory of the model to register.
         evaluation: Directory with judgement.json.
     """
-    with step_run(plan.run_id, STEP) as run:
-        if not run.run_id:
+    with exit_on_user_error(STEP):
+        if not settings().mlflow_tracking_uri:
             raise PipelineError(
-                "a model must be registered in MLflow but MLFLOW_TRACKING_URI is "
-                f"{settings().mlflow_tracking_uri or 'not set'}: start that server, or name one."
+                "a model must be registered in MLflow but MLFLOW_TRACKING_URI is not set: name a server."
             )
+        # The run may have begun while MLflow was away.
+        open_pipeline_run(plan.run_id, plan.run_name, plan.registry.experiment)
+    with step_run(plan.run_id, STEP) as run:
         lineage = Lineage(plan, Training.load(candidate), Judgement.load(evaluation))
         registration = publish(candidate, lineage, run_id=run.parent.run_id)
         for tracked in (run, run.parent):

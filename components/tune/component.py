@@ -27,7 +27,7 @@ def search(
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     worker: str,  # noqa: ARG001  # tells the workers' tasks apart
-    gpu_count: str,  # noqa: ARG001  # kfp hands only a task's inputs on to a loop, not those that its pod is placed by
+    gpu_count: str,  # noqa: ARG001  # kfp hands on to a loop only what a task takes as an argument
     gpu_resource: str,  # noqa: ARG001
 ) -> int:
     """Work on the search until it is over; return how many trainings this worker did.

@@ -1,26 +1,41 @@
-"""The one directory that holds everything the embedded platform keeps."""
+"""The directory that holds all files of the embedded platform."""
 
 import fcntl
-import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from components.common.errors import PipelineError
+from components.common.record import Record
 from pipelines.local.process import free_port
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What stays the same from one start to the next: the store's key, and the ports where they are free."""
+class HomeSettings(Record):
+    """Settings of an embedded platform that stay the same from one start to the next.
+
+    Attributes:
+        secret_access_key: Secret key of the store.
+        store_port: Port of the store; another is used while it is not free.
+        mlflow_port: Port of MLflow; another is used while it is not free.
+    """
+
+    FILE = "platform.json"
 
     secret_access_key: str
     store_port: int
     mlflow_port: int
+
+    def save(self, directory: Path) -> None:
+        """Write the file, which only this user can read."""
+        target = directory / self.FILE
+        partial = target.with_suffix(".partial")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.model_dump_json(indent=2))
+        partial.replace(target)
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,7 @@ class HomeLock:
     file: TextIO
 
     def announce(self, tracking_uri: str | None = None) -> None:
-        """Record the holder, for the message that the next process gets."""
+        """Write down the holder, for the message to the next process."""
         self.file.seek(0)
         self.file.truncate()
         self.file.write(f"process {os.getpid()}" + (f" (MLflow at {tracking_uri})" if tracking_uri else ""))
@@ -68,12 +83,12 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[HomeLock]:
-        """Create the directory where it is missing, and keep every other process out of it.
+        """Create the directory where it is missing, and keep other processes out of it.
 
-        The operating system drops the lock when the process ends, by kill -9 too; children do not inherit it.
+        The operating system releases the lock when the process ends, even by kill -9. Children do not inherit it.
 
         Raises:
-            PipelineError: the directory cannot be written, or another process holds it.
+            PipelineError: The directory cannot be written, or another process holds it.
         """
         with self._open_lock() as file:
             try:
@@ -83,7 +98,7 @@ class Home:
                 holder = file.read() or "another process"
                 raise PipelineError(
                     f"{self.path} is in use by {holder}: "
-                    "wait for it to end or choose another directory with --home"
+                    "wait for it to end or choose another directory with --home."
                 ) from None
             lock = HomeLock(file)
             lock.announce()
@@ -96,31 +111,27 @@ class Home:
             return (self.path / "lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise PipelineError(
-                f"the home must be a directory that can be written, but {error.filename}: {error.strerror}; "
-                "choose another with --home"
+                f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
+                "choose another with --home."
             ) from None
 
-    def settings(self) -> Settings:
-        """Read ``platform.json``; create it on the first start. Call with the lock held.
+    def settings(self) -> HomeSettings:
+        """Return the settings; they are made on the first start. Call with the lock held.
 
         Raises:
-            PipelineError: the file holds something else.
+            PipelineError: The file holds something else.
         """
-        path = self.path / "platform.json"
+        path = self.path / HomeSettings.FILE
         if not path.exists():
-            # Not well-known ports: two homes that start at once would both find those free.
-            _write_private(path, Settings(secrets.token_hex(20), free_port(), free_port()))
+            # Free ports instead of well-known ones, which two homes that start at once would both find free.
+            made = HomeSettings(
+                secret_access_key=secrets.token_hex(20), store_port=free_port(), mlflow_port=free_port()
+            )
+            made.save(self.path)
         try:
-            return Settings(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
+            return HomeSettings.load(self.path)
+        except PipelineError as error:
             raise PipelineError(
-                f"{path} must hold the platform's key and ports as they were written: "
-                "delete it to have it made anew; data and history stay"
-            ) from None
-
-
-def _write_private(path: Path, settings: Settings) -> None:
-    partial = path.with_suffix(".partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(settings), file, indent=2)
-    partial.replace(path)
+                f"{path} must hold the platform's key and ports as they were written but does not: "
+                "delete it, and the next start makes a new one; data and history stay."
+            ) from error

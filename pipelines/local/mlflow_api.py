@@ -20,11 +20,11 @@ from components.common.tracking.tags import below
 def call(
     tracking_uri: str, method: str, payload: dict[str, Any] | None = None, *, seconds: float = 60
 ) -> dict[str, Any]:
-    """POST to ``/api/2.0/mlflow/<method>``, or GET it without a payload, as MLflow's own client would.
+    """POST to `/api/2.0/mlflow/<method>`, or GET it without a payload, as MLflow's own client would.
 
     Raises:
-        OSError: no answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
-        ValueError: an answer that is not JSON.
+        OSError: No answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
+        ValueError: An answer that is not JSON.
     """
     request = urllib.request.Request(  # noqa: S310
         f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/{method}",
@@ -51,12 +51,12 @@ def check_tracking_server(tracking_uri: str) -> None:
     """Make sure within seconds that an MLflow server answers there.
 
     Raises:
-        PipelineError: none does, or it refuses the request.
+        PipelineError: No server does, or it refuses the request.
     """
     if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         raise PipelineError(
             f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {tracking_uri}: "
-            "correct it, or unset it to use the embedded server"
+            "correct it, or unset it to use the embedded server."
         )
     try:
         call(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
@@ -64,19 +64,19 @@ def check_tracking_server(tracking_uri: str) -> None:
         raise PipelineError(
             f"the MLflow server at {tracking_uri} refused a request with HTTP {error.code} ({error.reason}): "
             "correct MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-            "or the hosts that the server allows"
+            "or the hosts that the server allows."
         ) from None
     except (OSError, ValueError) as error:
         raise PipelineError(
             f"no MLflow server answers at {tracking_uri} ({error}): "
-            "start it or correct MLFLOW_TRACKING_URI, or unset it to use the embedded server"
+            "start it or correct MLFLOW_TRACKING_URI, or unset it to use the embedded server."
         ) from None
 
 
 def close_abandoned_runs(tracking_uri: str) -> int:
     """Mark every run that is still RUNNING as KILLED and return their number.
 
-    For a server that only the holder of its home's lock writes to: whoever started those runs is dead.
+    Only for a server that the holder of its home's lock alone writes to: the processes of those runs are dead.
     """
     experiments = call(tracking_uri, "experiments/search", {"max_results": 1000})
     search = {

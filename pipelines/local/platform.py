@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from components.common.settings import environment, settings
-from pipelines.local.home import Home, Settings
+from pipelines.local.home import Home, HomeSettings
 from pipelines.local.mlflow_api import check_tracking_server, close_abandoned_runs
 from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
 from pipelines.local.process import free_port
@@ -21,7 +21,14 @@ from pipelines.local.store import (
 
 @dataclass(frozen=True)
 class Platform:
-    """What runs, and the variables by which the steps find it, to be added to those of this process."""
+    """Addresses of the running platform.
+
+    Attributes:
+        tracking_uri: Address of MLflow.
+        s3_endpoint_url: Address of the object store.
+        bucket: Bucket of the object store.
+        environment: Variables by which the steps find both, to add to those of this process.
+    """
 
     tracking_uri: str
     s3_endpoint_url: str
@@ -33,13 +40,13 @@ class Platform:
 def embedded_platform(home: Home) -> Iterator[Platform]:
     """Run the platform in `home` for as long as the context lasts.
 
-    A store that ``S3_ENDPOINT_URL`` names and an MLflow server that ``MLFLOW_TRACKING_URI`` names are used as
-    they are; what is not named is started. No server outlives this process, however it ends: SIGTERM and
-    kill -9 too, though SIGTERM runs no ``finally`` of the caller unless he turns it into an exception.
+    A store that `S3_ENDPOINT_URL` names and an MLflow server that `MLFLOW_TRACKING_URI` names are used as they are.
+    A server that is not named is started, and ends with this process, even after SIGTERM or kill -9. On SIGTERM the
+    caller's `finally` blocks run only if it installs a handler.
 
     Raises:
-        PipelineError: the home is in use or cannot be used, a server does not start, or one that is named
-            does not answer within seconds.
+        PipelineError: The home is in use or cannot be used, a server does not start, or a named server does not
+            answer within seconds.
     """
     with home.locked() as lock, ExitStack() as servers:
         kept = home.settings()
@@ -53,7 +60,7 @@ def embedded_platform(home: Home) -> Iterator[Platform]:
         )
 
 
-def _open_store(home: Home, kept: Settings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
+def _open_store(home: Home, kept: HomeSettings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
     if named := external_store(environment()):
         ensure_bucket(
             named,
@@ -73,7 +80,7 @@ def _open_store(home: Home, kept: Settings, servers: ExitStack) -> tuple[Store, 
 
 
 def _open_tracking(
-    home: Home, kept: Settings, store: Store, servers: ExitStack
+    home: Home, kept: HomeSettings, store: Store, servers: ExitStack
 ) -> tuple[str, Callable[[], None]]:
     if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)

@@ -1,4 +1,4 @@
-"""Processes that end with this one, on whatever way out."""
+"""Processes that end when this one ends, however it ends."""
 
 import re
 import socket
@@ -18,15 +18,15 @@ ERROR_LINE = re.compile("(error|exception):", re.IGNORECASE)
 
 
 class SupervisedProcess:
-    """A command in a session of its own: a terminal's Ctrl-C does not reach it, leaving the context stops it.
+    """A command in a new session: a terminal's Ctrl-C does not reach it, and leaving the context stops it.
 
     When this process dies, even by kill -9, the command's whole process group is ended.
 
     Args:
-        command: the program and its arguments.
-        environment: all the variables that it sees.
-        directory: where it runs.
-        log: an open file for its stdout and stderr; None sends both to `lines`.
+        command: The program and its arguments.
+        environment: All variables of the process.
+        directory: The working directory.
+        log: An open file for stdout and stderr; None sends both to `lines`.
     """
 
     def __init__(
@@ -58,11 +58,12 @@ class SupervisedProcess:
         return self._supervisor.poll()
 
     def wait(self) -> int:
+        """Wait for the end of the command, and return its exit status as `poll` does."""
         return self._supervisor.wait()
 
     def stop(self) -> None:
         """Send SIGTERM to the process group, SIGKILL after `GRACE_SECONDS`; return when it is gone."""
-        self._supervisor.communicate()  # closes the supervisor's stdin, which tells it so
+        self._supervisor.communicate()  # closes the supervisor's stdin, which makes it stop
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +73,7 @@ class SupervisedProcess:
 
 
 class Server(SupervisedProcess):
-    """A supervised server that writes to a log file of its own, begun anew at each start."""
+    """A supervised server with a log file, which each start empties."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class Server(SupervisedProcess):
         """Wait until `is_ready`.
 
         Raises:
-            PipelineError: the server ended, or was not ready within `START_SECONDS`.
+            PipelineError: The server ended, or was not ready within `START_SECONDS`.
         """
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
@@ -102,12 +103,12 @@ class Server(SupervisedProcess):
             time.sleep(0.05)
 
     def error(self, what: str) -> PipelineError:
-        """Return the error that says what happened, the last error in the log, and where the log is."""
+        """Return the error with its reason, the last error in the log, and the path of the log."""
         log = self.log_path.read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in log.splitlines() if line.strip()]
         errors = [line for line in lines if ERROR_LINE.search(line)]
         last = (errors or lines or ["it printed nothing"])[-1]
-        return PipelineError(f"{self.name} {what}: {last}; see {self.log_path}")
+        return PipelineError(f"{self.name} {what} ({last}): read {self.log_path}.")
 
 
 def free_port(preferred: int = 0) -> int:
@@ -121,5 +122,5 @@ def free_port(preferred: int = 0) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise PipelineError(
-        "a free port is needed on 127.0.0.1, but there is none: end some of the programs that use them"
+        "a port must be free on 127.0.0.1 but none is: end some of the programs that use them."
     )

@@ -1,4 +1,4 @@
-"""Follow a local run by what kfp.local and the steps print."""
+"""Progress of a local run, read from the output of kfp.local and the steps."""
 
 import re
 import time
@@ -9,7 +9,8 @@ COLOUR = re.compile(r"\x1b\[\d+m")
 TASK_STARTED = re.compile(r"Executing task '([\w-]+)'")
 TASK_ENDED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 STEP_LINE = re.compile(r"\s*\[([a-z-]+)\] (.*)")
-# kfp numbers the second use of a component.
+# The pipeline uses the component `train` twice. kfp names a task after its component, and numbers the second use; the
+# display names that pipelines/pipeline.py gives do not appear in its output.
 TASK_NAMES = {"train": "train-baseline", "train-2": "train-tuned"}
 
 
@@ -37,21 +38,21 @@ class Progress:
         self._last_line = ""
 
     def lines(self, output: Iterator[str]) -> Iterator[str]:
-        """Consume the run's output; yield the lines that a person follows."""
+        """Read the run's output; yield the lines for the terminal."""
         for raw in output:
             line = COLOUR.sub("", raw.rstrip())
             if started := TASK_STARTED.search(line):
                 self.steps.append(Step(_name(started[1])))
             elif ended := TASK_ENDED.search(line):
                 yield self._end(_name(ended[1]), succeeded=ended[2] == "SUCCESS")
-            elif said := STEP_LINE.match(line):
-                self._last_line = said[2].removeprefix("error: ")
-                yield f"[{said[1]}] {said[2]}"
+            elif narrated := STEP_LINE.match(line):
+                self._last_line = narrated[2].removeprefix("error: ")
+                yield f"[{narrated[1]}] {narrated[2]}"
             elif line.strip("- "):
                 self._last_line = line.strip()
 
     def finish(self, exit_status: int) -> None:
-        """Take note of how the run's process ended."""
+        """Record how the run's process ended."""
         self.succeeded = exit_status == 0
         if not self.succeeded:
             for step in self.steps:

@@ -26,12 +26,12 @@ Tell = Callable[[str], None]
 
 
 def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> Summary:
-    """Start the embedded platform, run the pipeline, and say what came of it.
+    """Start the embedded platform, run the pipeline, and return the summary.
 
     Args:
         home: Keeps data, history and logs.
-        request: What the run is asked to be.
-        tell: Given every line that a person follows.
+        request: The user's options.
+        tell: Called with every line for the terminal.
         image: Runs the steps in containers of this image; without one they are processes here.
 
     Raises:
@@ -52,9 +52,8 @@ def run(home: Home, request: Request, tell: Tell, image: str | None = None) -> S
         tell(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
         progress = _execute(platform, name, request.arguments(), root, log, tell, image)
-        report = next(root.glob("*/evaluate/evaluation/report.html"), None)
         seconds = time.monotonic() - started
-        return summarize(platform.tracking_uri, name, progress, seconds, report, log)
+        return summarize(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
 
 def _execute(
@@ -66,7 +65,7 @@ def _execute(
     tell: Tell,
     image: str | None,
 ) -> Progress:
-    """Run the DAG in a process group of its own; on the way out nothing of it is left running."""
+    """Run the DAG in a separate process group, of which nothing is left running at the end."""
     progress = Progress()
     command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
     command += [str(root), image or ""]
@@ -95,8 +94,17 @@ def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
 
 
 def _artifact_directory(home: Home, name: str) -> Path:
-    """Make the run's directory for artifacts; of earlier runs keep the latest, MLflow has what matters of the rest."""
+    """Return the run's directory for artifacts, and delete those of all but the latest of the earlier runs."""
     earlier = sorted(home.kfp.iterdir(), key=lambda path: path.stat().st_mtime)
     for path in earlier[: max(0, len(earlier) - KEPT_RUNS + 1)]:
         shutil.rmtree(path)
     return home.kfp / name
+
+
+def _report(root: Path) -> Path | None:
+    """Return the report of a run, None where the run did not get there.
+
+    kfp.local returns no outputs of a pipeline's tasks, only of the pipeline. It stores an output directory as
+    ROOT/RUN/TASK/OUTPUT.
+    """
+    return next(root.glob("*/evaluate/evaluation/report.html"), None)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import environment, settings
+from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from pipelines.local.home import Home
 from pipelines.local.process import Server
 
 SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
 ACCESS_KEY_ID = "mnist:pipeline"  # Swift's account and user
-BUCKET = "mnist-pipeline"
 EXTERNAL_STORE = (
     "set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET to use another store"
 )
@@ -23,7 +23,13 @@ EXTERNAL_STORE = (
 
 @dataclass(frozen=True)
 class Store:
-    """Where a store is, and the credentials for it as ``AWS_*`` variables."""
+    """Address, bucket and credentials of a store.
+
+    Attributes:
+        endpoint_url: Address of the server.
+        bucket: The bucket.
+        credentials: `AWS_*` variables.
+    """
 
     endpoint_url: str
     bucket: str
@@ -31,7 +37,7 @@ class Store:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which the steps and MLflow reach the store."""
+        """Variables by which the steps and MLflow reach the store."""
         no_proxy = settings().no_proxy
         direct = f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1"
         return {
@@ -45,44 +51,46 @@ class Store:
 
 
 def external_store(variables: Mapping[str, str]) -> Store | None:
-    """Return the store that ``S3_ENDPOINT_URL`` names, None where it is not set."""
+    """Return the store that `S3_ENDPOINT_URL` names, None where it is not set."""
     if not (endpoint_url := variables.get("S3_ENDPOINT_URL")):
         return None
     credentials = {name: value for name, value in variables.items() if name.startswith("AWS_")}
     return Store(
         endpoint_url,
-        variables.get("S3_BUCKET") or BUCKET,
+        variables.get("S3_BUCKET") or DEFAULT_BUCKET,
         {"AWS_DEFAULT_REGION": "us-east-1"} | credentials,
     )
 
 
 def embedded_store(port: int, secret_access_key: str) -> Store:
+    """Return the address of the embedded store and the credentials that it is started with."""
     credentials = {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": secret_access_key,
-        "AWS_SESSION_TOKEN": "",  # one that the user's shell exports belongs to another key
+        # One from the user's environment belongs to another key.
+        "AWS_SESSION_TOKEN": "",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    return Store(f"http://127.0.0.1:{port}", BUCKET, credentials)
+    return Store(f"http://127.0.0.1:{port}", DEFAULT_BUCKET, credentials)
 
 
 def start_swift(home: Home, store: Store, port: int) -> Server:
     """Start the embedded store on 127.0.0.1 without waiting for it.
 
     Raises:
-        PipelineError: it cannot work on this machine or in this directory.
+        PipelineError: It cannot work on this machine or in this directory.
     """
     if sys.platform != "linux" or importlib.util.find_spec("swift") is None:
         raise PipelineError(
             "the embedded object store needs Linux and the Python packages swift and pyeclib "
-            f"but got {sys.platform}{' without them' if sys.platform == 'linux' else ''}: {EXTERNAL_STORE}"
+            f"but got {sys.platform}{' without them' if sys.platform == 'linux' else ''}: {EXTERNAL_STORE}."
         )
     try:
         os.setxattr(home.store, "user.mnist-pipeline", b"1")
     except OSError as error:
         raise PipelineError(
-            f"the embedded object store needs a file system with extended attributes, but {home.store}: "
-            f"{error.strerror}; choose another directory with --home, or {EXTERNAL_STORE}"
+            f"the embedded object store needs a file system with extended attributes but {home.store} "
+            f"has none ({error.strerror}): choose another directory with --home, or {EXTERNAL_STORE}."
         ) from None
     return Server(
         "the object store",
@@ -94,6 +102,7 @@ def start_swift(home: Home, store: Store, port: int) -> Server:
 
 
 def accepts_connections(port: int) -> bool:
+    """Return whether a server listens on a port of the loopback interface."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
@@ -102,28 +111,16 @@ def ensure_bucket(store: Store, *, way_out: str) -> None:
     """Create the store's bucket where it is missing.
 
     Args:
-        store: the store.
-        way_out: what the user can do about an error.
+        store: The store.
+        way_out: Advice to the user where the store does not answer.
 
     Raises:
-        PipelineError: the store does not answer within seconds, or refuses.
+        PipelineError: The store does not answer within seconds, or refuses.
     """
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    proxies: dict[str, str] | None = {} if store.endpoint_url.startswith("http://127.0.0.1:") else None
-    config = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}, proxies=proxies)
     try:
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=store.endpoint_url,
-            aws_access_key_id=store.credentials.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=store.credentials.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=store.credentials.get("AWS_SESSION_TOKEN") or None,
-            region_name=store.credentials["AWS_DEFAULT_REGION"],
-            config=config,
-        )
+        s3 = s3_client(store.endpoint_url, store.credentials)
         try:
             s3.head_bucket(Bucket=store.bucket)
         except s3.exceptions.ClientError as error:
@@ -132,5 +129,6 @@ def ensure_bucket(store: Store, *, way_out: str) -> None:
             s3.create_bucket(Bucket=store.bucket)
     except (BotoCoreError, ClientError, ValueError) as error:
         raise PipelineError(
-            f"no access to bucket {store.bucket} of the store at {store.endpoint_url}: {error}; {way_out}"
+            f"bucket {store.bucket} of the store at {store.endpoint_url} must be accessible but is not "
+            f"({error}): {way_out}."
         ) from None

@@ -15,9 +15,8 @@ from components.common.data.dataset import Split
 from components.common.data.raw_data import write_part
 from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import configure_mlflow
-from pipelines.local.mlflow_api import close_abandoned_runs
-from pipelines.local.platform import Platform
 from tests.records import random_split
+from tests.servers import Platform, close_abandoned_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

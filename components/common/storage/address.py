@@ -13,7 +13,7 @@ GIVE_AN_ADDRESS = "set MNIST_DATA_URI or give --data a directory or address that
 
 
 def absolute_uri(address: str) -> str:
-    """The URI of a path that exists; a URI as it is.
+    """Return the URI of a path that exists, or a URI as it is.
 
     Raises:
         PipelineError: It is neither.
@@ -22,20 +22,24 @@ def absolute_uri(address: str) -> str:
     if scheme in {"file", "http", "https", "s3"}:
         return address
     if is_uri:
-        raise PipelineError(f"data must be a path or a file, http, https or s3 URI but is {address}")
+        raise PipelineError(
+            f"data must be a path or a file, http, https or s3 URI but is {address}: correct it."
+        )
     path = Path(address).expanduser().resolve()
     if not path.exists():
-        raise PipelineError(f"data must be mnist, digits, a path or a URI but {path} does not exist")
+        raise PipelineError(
+            f"data must be mnist, digits, a path or a URI but {path} does not exist: correct it."
+        )
     return path.as_uri()
 
 
 def without_query(uri: str) -> str:
-    """The URI to record and to show: a query may hold a signature that grants access."""
+    """Return the URI to record and to show, because a query may hold a signature that grants access."""
     return uri.partition("?")[0] if uri.startswith("http") else uri
 
 
 def fetch(uri: str, target: Path) -> bool:
-    """Copy what lies at `uri` to `target`; False where there is nothing.
+    """Copy the file at `uri` to `target`; return False where there is none.
 
     Raises:
         PipelineError: The server does not answer, or refuses.
@@ -62,7 +66,7 @@ def _download(uri: str, target: Path) -> bool:
     name = without_query(uri)
     try:
         with requests.get(uri, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
-            # A public bucket that may not be listed says 403 of what it does not hold.
+            # A public bucket that may not be listed answers 403 for an object that it does not have.
             if response.status_code in {403, 404}:
                 return False
             response.raise_for_status()

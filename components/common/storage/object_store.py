@@ -8,8 +8,8 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.settings import settings
 from components.common.storage.files import sha256_file, written_file
+from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 
-DEFAULT_BUCKET = "mnist-pipeline"
 WAYS_OUT = {
     "NoSuchBucket": "create the bucket or set S3_BUCKET",
     "AccessDenied": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and what they may do",
@@ -26,27 +26,14 @@ class ObjectStore:
     """
 
     def __init__(self, bucket: str, endpoint_url: str | None) -> None:
-        import boto3
-        from botocore.config import Config
-
         self.bucket = bucket
         self.endpoint = endpoint_url or "AWS S3"
-        config = Config(
-            connect_timeout=3,
-            read_timeout=30,
-            retries={"total_max_attempts": 3, "mode": "standard"},
-            s3={"addressing_style": "path"},
-            # Stores other than AWS do not all know its newer checksums.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
         with self._explained():
-            # A session of its own: the default one keeps the credentials that it first saw.
-            self._client = boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
+            self._client = s3_client(endpoint_url)
 
     @classmethod
     def from_environment(cls) -> "ObjectStore | None":
-        """The store named by S3_ENDPOINT_URL and S3_BUCKET, either of which will do; None without both."""
+        """Return the store that the settings name by an address, a bucket or both; None without both."""
         endpoint_url, bucket = settings().s3_endpoint_url, settings().s3_bucket
         if not endpoint_url and not bucket:
             return None
@@ -54,37 +41,39 @@ class ObjectStore:
 
     @classmethod
     def for_uri(cls, uri: str) -> "tuple[ObjectStore, str]":
-        """The store and the key that ``s3://bucket/key`` names, at S3_ENDPOINT_URL if that is set."""
+        """Return the store and the key that `s3://bucket/key` names; the settings give the address."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not bucket or not key:
-            raise PipelineError(f"an object is named s3://bucket/key but this is {uri}")
+            raise PipelineError(f"the address of an object must be s3://bucket/key but is {uri}: correct it.")
         return cls(bucket, settings().s3_endpoint_url), key
 
     def uri(self, key: str) -> str:
+        """Return the address of an object."""
         return f"s3://{self.bucket}/{key}"
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys that start with `prefix`, sorted."""
+        """Return the keys that start with `prefix`, sorted."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
     def download(self, key: str, target: Path) -> bool:
-        """Copy an object to `target`; False, and no file, where there is no such object."""
+        """Copy an object to `target`; return False, and write no file, where there is no such object."""
         with written_file(target) as partial:
             return self._stream(key, partial)
 
     def upload(self, path: Path, key: str) -> None:
-        """Store a file, whole or not at all, in place of what has this key."""
+        """Store a file in place of the object with this key; no other client sees a part of it."""
         with self._explained(), path.open("rb") as content:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Remove an object, where there is one."""
         with self._explained():
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def has_content(self, digest: str) -> bool:
+        """Return whether there is an object with this SHA-256."""
         from botocore.exceptions import ClientError
 
         with self._explained():
@@ -114,15 +103,15 @@ class ObjectStore:
         return key
 
     def get_content(self, digest: str, target: Path) -> bool:
-        """Copy the object with this SHA-256 to `target`; False, and no file, where there is none."""
+        """Copy the object with this SHA-256 to `target`; return False, and write no file, where there is none."""
         key = content_key(digest)
         with written_file(target) as partial:
             if not self._stream(key, partial):
                 return False
             if (actual := sha256_file(partial)) != digest:
                 raise PipelineError(
-                    f"{self.uri(key)} on {self.endpoint}: content must have the sha256 of its name "
-                    f"but has {actual}; delete the object"
+                    f"{self.uri(key)} on {self.endpoint} must have the sha256 of its name but has {actual}: "
+                    "delete the object."
                 )
             return True
 
@@ -140,18 +129,19 @@ class ObjectStore:
     def _explained(self) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        where = f"object store {self.endpoint}, bucket {self.bucket}"
+        where = f"bucket {self.bucket} of the object store at {self.endpoint}"
         try:
             yield
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            way_out = WAYS_OUT.get(code, error.response["Error"].get("Message", "see the server's log"))
-            raise PipelineError(f"{where}: refused with {code}; {way_out}") from error
+            way_out = WAYS_OUT.get(code, "read the log of the server")
+            raise PipelineError(f"{where} must answer but refuses with {error}: {way_out}.") from error
         except (BotoCoreError, ValueError) as error:
             raise PipelineError(
-                f"{where}: {error}; start the store, or check S3_ENDPOINT_URL and the AWS_* settings"
+                f"{where} must answer but does not ({error}): start the store, or check S3_ENDPOINT_URL and AWS_*."
             ) from error
 
 
 def content_key(digest: str) -> str:
+    """Return the key of the object with this SHA-256."""
     return f"objects/sha256/{digest}"

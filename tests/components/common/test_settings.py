@@ -12,6 +12,7 @@ from components.common.settings import (
     export,
     export_defaults,
     settings,
+    settings_page,
     variables_of,
     withdraw,
 )
@@ -95,6 +96,11 @@ def test_every_setting_is_described() -> None:
     rows = list(described())
     assert [row[0] for row in rows] == [variables_of(field)[0] for field in Settings.model_fields]
     assert all(meaning for *_, meaning in rows)
+
+
+def test_the_page_of_the_settings_is_up_to_date() -> None:
+    way_out = "run `python -m components.common.settings > docs/settings.md`"
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), way_out
 
 
 def test_no_other_module_reads_the_environment() -> None:

@@ -9,7 +9,7 @@ from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.evaluate.champion import fetch_champion
-from pipelines.local.platform import Platform
+from tests.servers import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

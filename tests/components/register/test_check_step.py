@@ -14,8 +14,8 @@ from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register import changes
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
-from pipelines.local.platform import Platform
 from tests.records import judgement, prepared, random_split, run_plan, training_record
+from tests.servers import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 from components.common.errors import PipelineError
 from components.common.model.lineage import stored_lineage
 from components.register.publish import Registration, publish
-from pipelines.local.platform import Platform
 from tests.records import lineage
+from tests.servers import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

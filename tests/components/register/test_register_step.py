@@ -101,7 +101,7 @@ def test_a_version_comes_from_the_run_that_kubeflow_injects(
 
 @pytest.mark.parametrize(
     ("uri", "named"),
-    [("", "MLFLOW_TRACKING_URI is not set"), ("http://127.0.0.1:9", "MLFLOW_TRACKING_URI is http://127")],
+    [("", "MLFLOW_TRACKING_URI is not set"), ("http://127.0.0.1:9", "needs MLflow at http://127.0.0.1:9")],
 )
 def test_without_mlflow_nothing_can_be_registered(
     candidate: Path,

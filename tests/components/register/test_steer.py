@@ -13,9 +13,9 @@ from components.register.journal import alias_champion, read_moves
 from components.register.publish import publish
 from components.register.steer import find_model, find_version, promote, rollback
 from components.register.verify import verify
-from pipelines.local.platform import Platform
 from tests.components.register.conftest import ON_EITHER_DATABASE
 from tests.records import lineage
+from tests.servers import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,7 +17,7 @@ from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
 from components.train.fit import weights_digest
 from components.train.session import Session
-from pipelines.local.platform import Platform
+from tests.servers import Platform
 
 Splits = tuple[Split, Split]
 LONG = {"epochs": 25, "batch_size": 32, "compiled_loop": True}

@@ -115,7 +115,7 @@ def test_a_training_that_is_refused_leaves_nothing(
 ) -> None:
     refused = small.differing(batch_size=321)
 
-    with pytest.raises(PipelineError, match="batch_size must be at most 320"):
+    with pytest.raises(PipelineError, match="batch_size must be at most the 320"):
         fit_model(
             development,
             refused,

@@ -135,7 +135,7 @@ def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig) -> None
 def test_a_batch_larger_than_the_data_is_refused(splits: Splits, small: TrainConfig) -> None:
     with pytest.raises(
         PipelineError,
-        match=r"^batch_size must be at most 320, the number of training images, but is 321: lower it\.$",
+        match=r"^training\.batch_size must be at most the 320 training images but is 321: lower it, or use more",
     ):
         Session(*splits, small.differing(batch_size=321))
 

@@ -53,13 +53,13 @@ with Home(pathlib.Path({str(tmp_path)!r})).locked():
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_home_must_be_a_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    message = "home must be a directory that can be written, but .*file.*--home"
+    message = "home must be a directory that can be written but .*file.*--home"
     with pytest.raises(PipelineError, match=message), Home(tmp_path / name).locked():
         pass
 
 
 def test_home_must_be_writable() -> None:
-    with pytest.raises(PipelineError, match="home must be a directory that can be written, but /proc/home"):
+    with pytest.raises(PipelineError, match="home must be a directory that can be written but /proc/home"):
         Home(Path("/proc/home")).locked().__enter__()
 
 

@@ -168,14 +168,14 @@ def test_unreachable_store_is_an_error_with_a_way_out(endpoint_url: str, reason:
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
     store = Store(endpoint_url.format(closed=free_port(0)), "bucket", credentials)
     with pytest.raises(
-        PipelineError, match=f"no access to bucket bucket of the store at .*{reason}.*; do this"
+        PipelineError, match=f"bucket bucket of the store at .* but is not .*{reason}.*: do this"
     ):
         ensure_bucket(store, way_out="do this")
 
 
 def test_store_that_refuses_the_key_is_an_error(platform: Platform) -> None:
     credentials = platform.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    with pytest.raises(PipelineError, match=r"no access to bucket .*403"):
+    with pytest.raises(PipelineError, match=r"bucket .* must be accessible .*403"):
         ensure_bucket(Store(platform.s3_endpoint_url, platform.bucket, credentials), way_out="")
 
 
@@ -209,6 +209,6 @@ def test_file_system_without_extended_attributes_is_refused(
 
     monkeypatch.setattr(os, "setxattr", unsupported)
     with pytest.raises(
-        PipelineError, match=r"needs a file system with extended attributes, but .*/store: .*--home"
+        PipelineError, match=r"needs a file system with extended attributes but .*/store .*--home"
     ):
         start_swift(home, embedded_store(9000, "key"), 9000)

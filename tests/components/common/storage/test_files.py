@@ -1,6 +1,5 @@
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,10 @@ import pytest
 from components.common.errors import PipelineError
 from components.common.storage.files import (
     combined_digest,
-    read_json,
     sha256_file,
     written_directory,
     written_file,
 )
-
-
-@dataclass(frozen=True)
-class Document:
-    name: str
-    sizes: tuple[int, ...]
 
 
 def test_the_digest_of_a_file(tmp_path: Path) -> None:
@@ -85,25 +77,3 @@ def test_a_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_json_becomes_a_dataclass(tmp_path: Path) -> None:
-    (tmp_path / "document.json").write_text('{"name": "a", "sizes": [1, 2]}')
-    assert read_json(tmp_path / "document.json", Document) == Document("a", (1, 2))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "document.json does not exist"),
-        ("", "document.json: content: Invalid JSON"),
-        ('{"name": "a"', "document.json: content: Invalid JSON"),
-        ('{"name": "a"}', "document.json: sizes: Field required"),
-        ('{"name": "a", "sizes": [1, "2"]}', r"document.json: sizes\.1: Input should be a valid integer"),
-    ],
-)
-def test_json_that_does_not_fit_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
-    if content is not None:
-        (tmp_path / "document.json").write_text(content)
-    with pytest.raises(PipelineError, match=message):
-        read_json(tmp_path / "document.json", Document)

@@ -16,7 +16,7 @@ from components.common.tracking import outbox
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import close_pipeline_run, find_pipeline_run, open_pipeline_run
-from pipelines.local.platform import Platform
+from tests.servers import Platform
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -43,7 +43,7 @@ def test_the_tutorials_accuracy_is_named_for_mnist_only(data: ReportData) -> Non
 def test_learning_curves_span_the_epochs(data: ReportData, epochs: int) -> None:
     history = [Epoch(epoch, 1 / epoch, 0.9, 1 / epoch, 0.9, 1.0) for epoch in range(1, epochs + 1)]
     baseline = training_record(history=history)
-    tuned = replace(baseline, weights_digest="v")
+    tuned = baseline.model_copy(update={"weights_digest": "v"})
 
     panels = scores.learning_curves(replace(data, baseline=baseline, tuned=tuned)).draw().axes
 

@@ -1,0 +1,95 @@
+"""Real servers for the tests of all rooms: object store, MLflow and PostgreSQL.
+
+They are those of `mnist-pipeline run`. The tests of `components` import the types that they need from here, so that
+this module alone knows that the servers come from `pipelines`.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.local.home import Home
+from pipelines.local.mlflow_api import close_abandoned_runs
+from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
+from pipelines.local.platform import Platform, embedded_platform
+from pipelines.local.process import free_port
+from pipelines.local.store import external_store
+
+__all__ = ["Platform", "close_abandoned_runs"]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The home of the session's `platform`."""
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def platform(home: Home) -> Iterator[Platform]:
+    """An embedded object store and MLflow server, started once."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+                environment.delenv(name, raising=False)
+            running = stack.enter_context(embedded_platform(home))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server of the tests' own; Debian's package keeps initdb and postgres off the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found and not shutil.which("initdb"):
+        pytest.skip("PostgreSQL is not installed")
+    bin_ = found[-1] if found else Path(str(shutil.which("initdb"))).parent
+    # PostgreSQL refuses to run as root.
+    account: list[str | Path] = (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    )
+    port = free_port(0)
+    with tempfile.TemporaryDirectory() as directory:
+        if account:
+            shutil.chown(directory, "postgres", "postgres")
+        data = Path(directory, "data")
+        subprocess.run(
+            [*account, bin_ / "initdb", "-D", data, "-U", "tune", "-A", "trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+        )
+        options = f"-p {port} -k {directory} -c fsync=off -c listen_addresses=127.0.0.1"
+        control = [*account, bin_ / "pg_ctl", "-D", data, "-w"]
+        subprocess.run(
+            [*control, "-o", options, "-l", Path(directory, "log"), "start"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield f"postgresql://tune@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def postgres_platform(
+    platform: Platform, postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """The same object store, with an MLflow server that keeps its history in PostgreSQL."""
+    home, store, port = (
+        Home(tmp_path_factory.mktemp("home")),
+        external_store(platform.environment),
+        free_port(),
+    )
+    assert store
+    tracking_uri = f"http://127.0.0.1:{port}"
+    database = postgres.replace("postgresql", "postgresql+psycopg2")
+    with home.locked(), start_mlflow(home, store, port, database) as server:
+        wait_for_mlflow(server, tracking_uri)
+        changed = {"MLFLOW_TRACKING_URI": tracking_uri}
+        yield replace(platform, tracking_uri=tracking_uri, environment=platform.environment | changed)
