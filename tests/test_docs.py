@@ -101,6 +101,22 @@ def test_every_option_that_is_set_exists(page: Path) -> None:
         option_name(name)
 
 
+def test_the_changes_that_a_fork_makes_apply_to_files_of_today() -> None:
+    page = ROOT / "docs" / "your-own-model.md"
+    files = [ROOT / span for span in SPAN.findall(_prose(page)) if span.startswith(ROOMS)]
+    lines = {line for file in files if file.is_file() for line in file.read_text().splitlines()}
+    expected = [
+        line[1:]
+        for kind, block in FENCE.findall(page.read_text())
+        if kind == "diff"
+        for line in block.splitlines()
+        if not line.startswith("+")
+    ]
+
+    assert len(expected) > 3
+    assert set(expected) <= lines
+
+
 def test_the_checks_find_what_they_look_for() -> None:
     assert _unknown_part(["models", "promote", "champion"]) is None
     assert _unknown_part(["models", "crown"]) == "crown"
