@@ -20,7 +20,7 @@ from benchmarks import (
     tracking_cost,
     whole_run,
 )
-from benchmarks.page import write_page
+from benchmarks.page import write_benchmarks
 from benchmarks.prepare import prepare
 from benchmarks.results import identity, load, save
 from benchmarks.setting import Benchmark, Results, Setting
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
                 failed.append(name)
     command = shlex.join(["python", "-m", "benchmarks", *arguments])
     ordered = {name: results[name] for name in BENCHMARKS if name in results}
-    write_page(options.output, about, ordered, command, f"{datetime.now(UTC):%Y-%m-%d}")
+    write_benchmarks(options.output, about, ordered, command, f"{datetime.now(UTC):%Y-%m-%d}")
     print(f"wrote {options.output}")
     missed = [floor.name for result in ordered.values() for floor in result.floors if not floor.met]
     if missed and not options.quick:

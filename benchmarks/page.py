@@ -8,13 +8,13 @@ from typing import Any
 from benchmarks.setting import Result, Results
 
 
-def write_page(path: Path, about: dict[str, Any], results: Results, command: str, date: str) -> None:
+def write_benchmarks(path: Path, about: dict[str, Any], results: Results, command: str, date: str) -> None:
     """Write the page, and where time to quality was measured the figure beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = path.with_suffix(".svg")
     quality = results.get("time_to_quality")
     if quality:
-        draw(figure, quality)
+        draw_quality(figure, quality)
     lines = list(_head(about, command, date))
     lines += _floors(results, judged=about["size"] == "full")
     if quality:
@@ -56,7 +56,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in body]
 
 
-def draw(path: Path, quality: Result) -> None:
+def draw_quality(path: Path, quality: Result) -> None:
     """Draw each trained model as seconds of its process against test accuracy."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -59,7 +59,7 @@ def train_random(development: str, configurations: int, seed: int) -> list[tuple
     return [_with_cost(train) for _ in range(configurations)]
 
 
-def search(development: str, baseline: str, configurations: int, seed: int) -> tuple[float, float]:
+def run_search(development: str, baseline: str, configurations: int, seed: int) -> tuple[float, float]:
     """Search as `tune` does it, without the finalists' repeats, in the storage that `OPTUNA_STORAGE` names.
 
     Returns:

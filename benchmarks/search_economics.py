@@ -43,7 +43,9 @@ def measure(setting: Setting, _: Results) -> Result:
         journal = str(setting.work / f"{seed}.journal")
         given = environment({"OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""})
         trained = call("benchmarks.training:train_once", few, "fast", {"seed": seed}, baseline).value
-        found = call("benchmarks.search:search", few, baseline, configurations, seed, environment=given).value
+        found = call(
+            "benchmarks.search:run_search", few, baseline, configurations, seed, environment=given
+        ).value
         random = call("benchmarks.search:train_random", few, configurations, seed).value
         repetitions.append(Repetition(trained["validation_accuracy"], found, random))
     rows, times_cheaper = compare(repetitions, configurations)

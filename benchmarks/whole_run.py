@@ -14,7 +14,7 @@ from benchmarks.setting import Floor, Result, Results, Setting
 def measure(setting: Setting, earlier: Results) -> Result:
     home = setting.work / "home"
     # The first run fills the store with the data; its model is not the one that the second is judged against.
-    run(
+    run_whole(
         home,
         setting.data,
         "--trials",
@@ -23,10 +23,10 @@ def measure(setting: Setting, earlier: Results) -> Result:
         "epochs=1",
         "--set",
         "min_accuracy=0.0",
-        *named("warm-up"),
+        *model_named("warm-up"),
     )
     options = ("--trials", "2", "--set", "min_accuracy=0.0") if setting.quick else ()
-    summary, seconds = run(home, setting.data, *options, *named("measured"))
+    summary, seconds = run_whole(home, setting.data, *options, *model_named("measured"))
     steps = summary["steps"]
     rows = [[step["name"], f"{step['seconds']:.1f}"] for step in steps]
     rest = seconds - sum(step["seconds"] for step in steps)
@@ -51,11 +51,11 @@ def measure(setting: Setting, earlier: Results) -> Result:
     )
 
 
-def named(name: str) -> tuple[str, str]:
+def model_named(name: str) -> tuple[str, str]:
     return "--set", f"model_name=benchmark-{name}"
 
 
-def run(home: Path, data: str, *options: str) -> tuple[dict[str, Any], float]:
+def run_whole(home: Path, data: str, *options: str) -> tuple[dict[str, Any], float]:
     """Return the run's summary, and the seconds of its process.
 
     Raises:

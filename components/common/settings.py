@@ -146,13 +146,13 @@ def settings_page() -> str:
     rows = [("variable", "type", "default", "meaning"), ("---",) * 4]
     rows += [
         (f"`{name}`", kind, default and f"`{default}`", meaning)
-        for name, kind, default, meaning in described()
+        for name, kind, default, meaning in setting_rows()
     ]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return PAGE_HEAD + re.sub(" +", " ", table) + "\n"
 
 
-def described() -> Iterator[tuple[str, str, str, str]]:
+def setting_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield variable, type, default and meaning of every setting, for the documentation."""
     for name, field in Settings.model_fields.items():
         annotation = str(getattr(field.annotation, "__name__", field.annotation))

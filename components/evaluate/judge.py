@@ -23,12 +23,12 @@ from components.evaluate.calibration import (
 )
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare_models
-from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import check_min_accuracy, decide
 from components.evaluate.metrics import Metrics, measure_predictions
 from components.evaluate.profile import Profile, measure_profile
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.write import write_evaluation
+from components.evaluate.result import DatasetReference, Evaluation
 from components.evaluate.seeds import SeedAccuracies, score_seeds
 from components.evaluate.selective import measure_selective, reject_threshold
 

@@ -12,9 +12,9 @@ from components.common.provenance import git_sha
 from components.common.tracking.run import TrackedRun
 from components.common.tracking.step import step_run
 from components.evaluate.champion import fetch_champion
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs, judge_models
 from components.evaluate.report.write import MODEL_CARD_FILE, REPORT_FILE
+from components.evaluate.result import Evaluation
 
 STEP = "evaluate"
 

@@ -43,7 +43,7 @@ def params(config: TrainConfig, names: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _kept(getattr(config, name)) for name in names}
 
 
-def draw(
+def draw_configurations(
     baseline: TrainConfig, searched: "Mapping[str, BaseDistribution]", count: int, seed: int
 ) -> list[dict[str, Any]]:
     """Draw configurations around the baseline, as what Optuna keeps of them.

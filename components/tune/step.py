@@ -13,7 +13,7 @@ from components.train.step import checkpoint_directory
 from components.tune.choice import Choice, choose_configuration
 from components.tune.halving import finalists
 from components.tune.search_page import draw_figures, write_page
-from components.tune.study import SearchRecord, claims, create_study, open_study
+from components.tune.study import SearchRecord, claims, create_study, load_study
 from components.tune.trials import STEP, Worker, trial_checkpoint
 
 
@@ -41,7 +41,7 @@ def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
 def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
     """Work on the search until it is over, beside other workers; return the pieces of work done here."""
     with step_run(plan.run_id, STEP, last=False) as run:
-        record = SearchRecord(open_study(plan.run_id))
+        record = SearchRecord(load_study(plan.run_id))
         if not record.known():
             return 0
         require_gpus(plan.gpu_count)
@@ -54,7 +54,7 @@ def choose_step(plan: RunPlan, baseline: Path, *, configuration: Path, page: Pat
     """Choose the best configuration; write it as JSON, and the figures of the search as an HTML page."""
     with step_run(plan.run_id, STEP) as run:
         training = Training.load(baseline)
-        record = SearchRecord(open_study(plan.run_id))
+        record = SearchRecord(load_study(plan.run_id))
         record.settle()
         for settled in record.study.trials:
             if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):

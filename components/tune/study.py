@@ -11,7 +11,7 @@ from components.common.plan.training import TrainConfig
 from components.common.settings import settings
 from components.tune.claims import Claims, DatabaseClaims, FileClaims
 from components.tune.halving import LAST, RUNGS, Known
-from components.tune.space import distributions, draw, options, params
+from components.tune.space import distributions, draw_configurations, options, params
 
 if TYPE_CHECKING:
     import optuna
@@ -103,14 +103,14 @@ def create_study(
     )]  # fmt: skip
     made += [
         create_trial(state=TrialState.WAITING, params=drawn, distributions=searched)
-        for drawn in draw(config, searched, trials - 1, seed)
+        for drawn in draw_configurations(config, searched, trials - 1, seed)
     ]
     for trial in made[len(study.trials) :]:
         study.add_trial(trial)
     return study
 
 
-def open_study(name: str) -> "optuna.Study":
+def load_study(name: str) -> "optuna.Study":
     """Open a study that `create_study` made.
 
     Raises:

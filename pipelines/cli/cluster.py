@@ -71,7 +71,7 @@ def submit(
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.follow import follow
     from pipelines.cluster.package import compiled
-    from pipelines.cluster.submit import submit as submit_run
+    from pipelines.cluster.submit import start_run
     from pipelines.compile import default_image
 
     request = checked_request(settings, plan)
@@ -79,7 +79,7 @@ def submit(
         compiled(image or default_image()) as package,
         connected(Address(host, namespace, token_file)) as cluster,
     ):
-        run_id = submit_run(
+        run_id = start_run(
             cluster,
             package,
             experiment,
@@ -110,7 +110,7 @@ def upload(
     """Add this code as the newest version of the pipeline on a Kubeflow cluster."""
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.package import compiled
-    from pipelines.cluster.upload import upload as upload_version
+    from pipelines.cluster.upload import upload_version
     from pipelines.compile import default_image
 
     with (

@@ -61,12 +61,12 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine, on an embedded object store and MLflow server."""
     from pipelines.local.home import Home
-    from pipelines.local.run import run as run_locally
+    from pipelines.local.run import run_pipeline
     from pipelines.local.summary import render
     from pipelines.parameters import request
 
     flags = {"data.source": data, "recipe": recipe, "search.trials": trials}
-    summary = run_locally(
+    summary = run_pipeline(
         Home(home),
         request(settings or [], plan_file=plan, flags=flags, local=True),
         lambda line: typer.echo(line, err=as_json),

@@ -85,11 +85,11 @@ def show_command(
 ) -> None:
     """Show a schedule with its parameters."""
     from pipelines.cluster.connection import Address, connected
-    from pipelines.cluster.schedule import described, existing_schedules
+    from pipelines.cluster.schedule import existing_schedules, schedule_rows
 
     with connected(Address(host, namespace, token_file)) as cluster:
         for entry in existing_schedules(cluster, name):
-            for title, value in described(cluster, entry):
+            for title, value in schedule_rows(cluster, entry):
                 typer.echo(f"{title:19} {value}")
 
 

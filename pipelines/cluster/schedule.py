@@ -171,7 +171,7 @@ def cron_of(recurring: "V2beta1RecurringRun") -> str:
     return (trigger and trigger.cron_schedule and trigger.cron_schedule.cron) or ""
 
 
-def described(cluster: Cluster, recurring: "V2beta1RecurringRun") -> Iterator[tuple[str, str]]:
+def schedule_rows(cluster: Cluster, recurring: "V2beta1RecurringRun") -> Iterator[tuple[str, str]]:
     """Yield title and value of each fact about a schedule."""
     reference = recurring.pipeline_version_reference
     pinned = reference and reference.pipeline_version_id

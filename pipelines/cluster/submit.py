@@ -9,7 +9,7 @@ from pipelines.cluster.package import Package
 from pipelines.parameters import Request
 
 
-def submit(
+def start_run(
     cluster: Cluster,
     package: Package,
     experiment: str,

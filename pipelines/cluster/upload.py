@@ -19,7 +19,7 @@ class Upload:
     link: str
 
 
-def upload(cluster: Cluster, package: Package, name: str) -> Upload:
+def upload_version(cluster: Cluster, package: Package, name: str) -> Upload:
     """Add the package as the newest version of the pipeline `name`, which is created when it is missing.
 
     The version's description holds the package's digest, by which the next upload recognizes it.

@@ -17,7 +17,7 @@ from components.common.settings import settings
 from components.common.tracking.tags import below
 
 
-def call(
+def call_mlflow(
     tracking_uri: str, method: str, payload: dict[str, Any] | None = None, *, seconds: float = 60
 ) -> dict[str, Any]:
     """POST to `/api/2.0/mlflow/<method>`, or GET it without a payload, as MLflow's own client would.
@@ -59,7 +59,7 @@ def check_tracking_server(tracking_uri: str) -> None:
             "correct it, or unset it to use the embedded server."
         )
     try:
-        call(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
+        call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
     except urllib.error.HTTPError as error:
         raise PipelineError(
             f"the MLflow server at {tracking_uri} refused a request with HTTP {error.code} ({error.reason}): "
@@ -78,28 +78,28 @@ def close_abandoned_runs(tracking_uri: str) -> int:
 
     Only for a server that the holder of its home's lock alone writes to: the processes of those runs are dead.
     """
-    experiments = call(tracking_uri, "experiments/search", {"max_results": 1000})
+    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000})
     search = {
         "experiment_ids": [experiment["experiment_id"] for experiment in experiments["experiments"]],
         "filter": "attributes.status = 'RUNNING'",
         "max_results": 1000,
     }
     closed = 0
-    while runs := call(tracking_uri, "runs/search", search).get("runs"):
+    while runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
         for run in runs:
             update = {
                 "run_id": run["info"]["run_id"],
                 "status": "KILLED",
                 "end_time": int(time.time() * 1000),
             }
-            call(tracking_uri, "runs/update", update)
+            call_mlflow(tracking_uri, "runs/update", update)
         closed += len(runs)
     return closed
 
 
 def close_run_tree(tracking_uri: str, run_id: str) -> None:
     """Mark a run, and every run below it that is still RUNNING, as KILLED."""
-    run = call(
+    run = call_mlflow(
         tracking_uri,
         "runs/update",
         {"run_id": run_id, "status": "KILLED", "end_time": int(time.time() * 1000)},
@@ -108,5 +108,5 @@ def close_run_tree(tracking_uri: str, run_id: str) -> None:
         "experiment_ids": [run["run_info"]["experiment_id"]],
         "filter": f"attributes.status = 'RUNNING' and {below(run_id)}",
     }
-    for child in call(tracking_uri, "runs/search", search).get("runs", []):
+    for child in call_mlflow(tracking_uri, "runs/search", search).get("runs", []):
         close_run_tree(tracking_uri, child["info"]["run_id"])

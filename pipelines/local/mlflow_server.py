@@ -42,7 +42,7 @@ def wait_for_mlflow(server: Server, tracking_uri: str) -> None:
 
     def answers() -> bool:
         try:
-            mlflow_api.call(tracking_uri, "experiments/search", {"max_results": 1})
+            mlflow_api.call_mlflow(tracking_uri, "experiments/search", {"max_results": 1})
         except urllib.error.HTTPError as error:
             raise server.error(f"answers with HTTP {error.code}") from None
         except OSError:

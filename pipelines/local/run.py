@@ -25,7 +25,7 @@ KEPT_RUNS = 3
 Show = Callable[[str], None]
 
 
-def run(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
+def run_pipeline(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
     """Start the embedded platform, run the pipeline, and return the summary.
 
     Args:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from components.common.plan.training import TUTORIAL_ACCURACY
 from components.common.tracking import tags as names
 from components.register.journal import HISTORY_SUFFIX
-from pipelines.local.mlflow_api import call
+from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.progress import Progress, Step
 
 PARTS = ("baseline", "tuned", "champion")
@@ -57,12 +57,14 @@ class Summary:
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
     """Return the pipeline's run of that name as MLflow's API describes it."""
-    experiments = call(tracking_uri, "experiments/search", {"max_results": 1000}).get("experiments", [])
+    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000}).get(
+        "experiments", []
+    )
     search = {
         "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
         "filter": f"attributes.run_name = '{run_name}' and {names.IS_PIPELINE}",
     }
-    runs = call(tracking_uri, "runs/search", search).get("runs", [])
+    runs = call_mlflow(tracking_uri, "runs/search", search).get("runs", [])
     return runs[0] if runs else None
 
 
@@ -105,7 +107,7 @@ def _model(tracking_uri: str, tags: dict[str, str]) -> dict[str, Any]:
     name, version = tags.get(names.MODEL_NAME), tags.get(names.MODEL_VERSION)
     if not name or not version:
         return {"name": name, "version": None, "aliases": [], "uri": None}
-    found = call(tracking_uri, "model-versions/get?" + urlencode({"name": name, "version": version}))
+    found = call_mlflow(tracking_uri, "model-versions/get?" + urlencode({"name": name, "version": version}))
     aliases = sorted(found["model_version"].get("aliases", []))
     return {"name": name, "version": version, "aliases": aliases, "uri": f"models:/{name}/{version}"}
 
@@ -144,11 +146,15 @@ def render(summary: Summary) -> Iterator[str]:
 
 def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
     """Yield the MLflow pages worth opening: each experiment's runs as charts, and every registered model."""
-    for experiment in call(tracking_uri, "experiments/search", {"max_results": 100}).get("experiments", []):
+    for experiment in call_mlflow(tracking_uri, "experiments/search", {"max_results": 100}).get(
+        "experiments", []
+    ):
         if experiment["name"] != "Default":
             link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
             yield experiment["name"], link
-    for model in call(tracking_uri, "registered-models/search?max_results=100").get("registered_models", []):
+    for model in call_mlflow(tracking_uri, "registered-models/search?max_results=100").get(
+        "registered_models", []
+    ):
         # The list of the champion's moves is for `mnist-pipeline models history`.
         if not model["name"].endswith(HISTORY_SUFFIX):
             yield model["name"], f"{tracking_uri}/#/models/{model['name']}"

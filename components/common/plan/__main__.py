@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from components.common.plan.resolve import SHORT_FORMS, described
+from components.common.plan.resolve import SHORT_FORMS, option_rows
 from components.common.plan.training import RECIPES
 
 HEAD = """# Options of a run
@@ -27,7 +27,7 @@ def page() -> Iterator[str]:
     """Yield the page's lines."""
     short = ", ".join(f"`{short}` for `{name}`" for short, name in SHORT_FORMS.items())
     yield HEAD.replace("SHORT_FORMS", short)
-    options = [row for row in described() if not row[0].startswith("training.")]
+    options = [row for row in option_rows() if not row[0].startswith("training.")]
     yield from ("| option | rule | default | meaning |", "|---|---|---|---|")
     for name, rule, default, meaning in options:
         shown = (
@@ -46,7 +46,7 @@ def page() -> Iterator[str]:
     yield f"| option | rule | {' | '.join(RECIPES)} | meaning |"
     yield "|---|---|" + "---|" * len(RECIPES) + "---|"
     configs = {recipe: config.model_dump(mode="json") for recipe, config in RECIPES.items()}
-    for name, rule, _, meaning in described():
+    for name, rule, _, meaning in option_rows():
         section, _, option = name.rpartition(".")
         if section == "training":
             values = " | ".join(f"`{json.dumps(configs[recipe][option])}`" for recipe in RECIPES)

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from components.common.errors import PipelineError
 from components.common.plan.run import RunPlan
-from components.common.plan.section import SECTIONS, explained
+from components.common.plan.section import SECTIONS, broken_rule
 from components.common.plan.space import ranges
 from components.common.plan.training import RECIPES, SEED_STRIDE, TrainConfig
 
@@ -149,7 +149,7 @@ def resolve(layers: Sequence[Layer], *, run_id: str = "", run_name: str = "", gp
     try:
         plan = RunPlan.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise PipelineError(explained(error)) from None
+        raise PipelineError(broken_rule(error)) from None
     _check_across(plan)
     return Resolved(plan, {name: _origin(name, plan, given) for name in OPTIONS})
 
@@ -215,7 +215,7 @@ def values_of(plan: RunPlan) -> dict[str, Any]:
     return found
 
 
-def described() -> Iterator[tuple[str, str, str, str]]:
+def option_rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, rule, default and description of every option, for the documentation."""
     defaults = values_of(RunPlan(run_id="", run_name="", training=TrainConfig()))
     schema = RunPlan.model_json_schema()

@@ -36,7 +36,7 @@ WORDS = {
 }
 
 
-def explained(error: ValidationError, section: str = "") -> str:
+def broken_rule(error: ValidationError, section: str = "") -> str:
     """Return the first broken rule as one line: the option's dotted name, the rule, the value.
 
     Args:

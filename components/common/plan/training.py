@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from components.common.errors import PipelineError
-from components.common.plan.section import WHOLE, Section, explained
+from components.common.plan.section import WHOLE, Section, broken_rule
 
 Positive = Annotated[int, Field(gt=0), WHOLE]
 # Lists will do: JSON has no tuples.
@@ -90,7 +90,7 @@ class TrainConfig(Section):
         try:
             return TrainConfig.model_validate({**self.model_dump(), **changes})
         except ValidationError as error:
-            raise PipelineError(explained(error, "training")) from None
+            raise PipelineError(broken_rule(error, "training")) from None
 
     def steps(self, images: int) -> int:
         """Return the steps of the whole training on a split of that many images."""

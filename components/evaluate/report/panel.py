@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import Training
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.mistakes import Mistake, most_confident_mistakes
 from components.evaluate.report.theme import Draw
+from components.evaluate.result import Evaluation
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from components.common.model.training_record import Training
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.report.panel import Panel, ReportData
 from components.evaluate.report.tables import (
     comparison_rows,
@@ -17,6 +16,7 @@ from components.evaluate.report.tables import (
 )
 from components.evaluate.report.theme import Rendered
 from components.evaluate.report.tiles import certainty, headline, headline_tiles
+from components.evaluate.result import Evaluation
 
 
 def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:

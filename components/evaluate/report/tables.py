@@ -5,9 +5,9 @@ from typing import Any
 
 from components.common.model.training_record import Training
 from components.common.plan.training import TUTORIAL_ACCURACY
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.profile import Profile
 from components.evaluate.report.tiles import MINUS, interval
+from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
 
 # A row's name, and its values by column.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from components.evaluate.compare import Comparison
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.metrics import Metrics
+from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
 
 MINUS = "\N{MINUS SIGN}"

@@ -7,10 +7,10 @@ from components.common import settings as module
 from components.common.errors import PipelineError
 from components.common.settings import (
     Settings,
-    described,
     environment,
     export,
     export_defaults,
+    setting_rows,
     settings,
     settings_page,
     variables_of,
@@ -93,7 +93,7 @@ def test_variables_are_exported_defaulted_and_withdrawn() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    rows = list(described())
+    rows = list(setting_rows())
     assert [row[0] for row in rows] == [variables_of(field)[0] for field in Settings.model_fields]
     assert all(meaning for *_, meaning in rows)
 

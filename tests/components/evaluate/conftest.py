@@ -9,8 +9,8 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.model.training_record import Epoch
 from components.evaluate.champion import ChampionModel
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs, judge_models
+from components.evaluate.result import Evaluation
 from tests.records import dataset_info, prepared, training_record
 
 MakeModel = Callable[..., Path]

@@ -14,8 +14,8 @@ from components.common.model.training_record import repeat_directory
 from components.evaluate import judge as module
 from components.evaluate.calibration import apply_temperature, measure_reliability
 from components.evaluate.champion import ChampionModel
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import EvaluationInputs
+from components.evaluate.result import Evaluation
 from tests.records import prepared
 
 MakeModel = Callable[..., Path]

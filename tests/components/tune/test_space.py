@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES, TrainConfig
-from components.tune.space import distributions, draw, options, params
+from components.tune.space import distributions, draw_configurations, options, params
 
 FAST = RECIPES["fast"]
 
@@ -53,7 +53,7 @@ def test_draws_stay_near_the_baseline() -> None:
     searched = distributions(SEARCH_SPACE, FAST)
     own = params(FAST, searched)
 
-    drawn = draw(FAST, searched, 200, seed=0)
+    drawn = draw_configurations(FAST, searched, 200, seed=0)
 
     changed = [{name for name in own if one[name] != own[name]} for one in drawn]
     assert all(changed)
@@ -62,12 +62,12 @@ def test_draws_stay_near_the_baseline() -> None:
     assert set().union(*changed) == own.keys()
     for one in drawn:
         FAST.differing(**options(one))
-    assert drawn == draw(FAST, searched, 200, seed=0)
-    assert drawn[:20] == draw(FAST, searched, 20, seed=0)
-    assert drawn != draw(FAST, searched, 200, seed=1)
+    assert drawn == draw_configurations(FAST, searched, 200, seed=0)
+    assert drawn[:20] == draw_configurations(FAST, searched, 20, seed=0)
+    assert drawn != draw_configurations(FAST, searched, 200, seed=1)
 
 
 def test_a_space_of_the_baseline_alone_is_drawn_all_the_same() -> None:
-    drawn = draw(FAST, distributions({"dropout": [FAST.dropout]}, FAST), 2, seed=0)
+    drawn = draw_configurations(FAST, distributions({"dropout": [FAST.dropout]}, FAST), 2, seed=0)
 
     assert drawn == [{"dropout": FAST.dropout}] * 2

@@ -8,26 +8,26 @@ from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
 from components.tune.halving import Known
-from components.tune.study import SearchRecord, create_study, open_study, storage
+from components.tune.study import SearchRecord, create_study, load_study, storage
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training) -> None:
     create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=2, seed=0)
 
-    first, *others = open_study("run").trials
+    first, *others = load_study("run").trials
     assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
     assert first.params.keys() == SEARCH_SPACE.keys()
     assert first.user_attrs == {"name": "baseline", "seconds": 2.0}
     assert [trial.state for trial in others] == [TrialState.WAITING] * 3
-    record = SearchRecord(open_study("run"))
+    record = SearchRecord(load_study("run"))
     assert (record.seeds, record.known()) == (2, {n: Known() for n in (1, 2, 3)})
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
-    record, other = SearchRecord(open_study("run")), SearchRecord(open_study("run"))
+    record, other = SearchRecord(load_study("run")), SearchRecord(load_study("run"))
 
     for trial in (1, 2, 3):
         record.start(trial)
@@ -41,9 +41,9 @@ def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     assert other.repeats() == {(1, 2): 0.875}
     for settling in (record, other):
         settling.settle()
-    states = [trial.state.name for trial in open_study("run").trials]
+    states = [trial.state.name for trial in load_study("run").trials]
     assert states == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL"]
-    assert open_study("run").best_value == 0.75
+    assert load_study("run").best_value == 0.75
 
 
 @pytest.mark.usefixtures("journal")
@@ -60,7 +60,7 @@ def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
 @pytest.mark.usefixtures("journal")
 def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> None:
     create_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)
-    SearchRecord(open_study("run")).score(1, 0, 0.5)
+    SearchRecord(load_study("run")).score(1, 0, 0.5)
 
     again = create_study(
         "run",

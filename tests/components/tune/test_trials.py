@@ -21,7 +21,7 @@ from components.train.autosave import TERMINATED, Autosave
 from components.train.session import Session
 from components.tune import trials
 from components.tune.halving import Leg
-from components.tune.study import SearchRecord, claims, create_study, open_study
+from components.tune.study import SearchRecord, claims, create_study, load_study
 from components.tune.trials import Worker
 
 SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
@@ -64,7 +64,7 @@ class RecordedRun(TrackedRun):
 
 
 def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
-    record = SearchRecord(open_study("run"))
+    record = SearchRecord(load_study("run"))
     splits = open_split(development, "train"), open_split(development, "validation")
     config = TrainConfig.model_validate(baseline.config)
     return Worker(record, claims(), splits, config, run, states)
@@ -84,7 +84,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     other = _worker(baseline, development, run, states)
     assert other.work() == 2
 
-    record = SearchRecord(open_study("run"))
+    record = SearchRecord(load_study("run"))
     trained = config.differing(**record.options(1))
     session = Session(open_split(development, "train"), open_split(development, "validation"), trained)
     session.run_until(session.steps)
@@ -141,7 +141,7 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
 
         recorded = run.runs["trial 1"].recorded
         assert (ended.value.code, recorded["outcome"], recorded["status"]) == (TERMINATED, *outcome)
-        assert SearchRecord(open_study("run")).known()[1].scores.keys() == {0}
+        assert SearchRecord(load_study("run")).known()[1].scores.keys() == {0}
     with np.load(Path(states, "trial-1.npz")) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
     monkeypatch.setattr(trials, "Session", Session)
@@ -160,7 +160,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(
 
     _worker(wild, development, run, None).work()
 
-    record = SearchRecord(open_study("run"))
+    record = SearchRecord(load_study("run"))
     assert all(known.failed for known in record.known().values())
     assert [trial.recorded["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
     assert [trial.recorded["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]

@@ -6,7 +6,7 @@ import pytest
 
 from components.common.model.training_record import Training
 from components.tune.step import choose_step, open_study_step, search_step
-from components.tune.study import open_study
+from components.tune.study import load_study
 from tests.records import run_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -44,7 +44,7 @@ def test_two_workers_search_and_the_best_is_chosen(
 
     # Three screened, one trained to the end and repeated; nothing is left for the second worker.
     assert (workers, counts, choice.trials) == (["1/2", "2/2"], [5, 0], 4)
-    states = [trial.state.name for trial in open_study("run").trials]
+    states = [trial.state.name for trial in load_study("run").trials]
     assert sorted(states) == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
     assert choice.contenders[0].accuracies == [0.02]
     assert choice.trial != 0

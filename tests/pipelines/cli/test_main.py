@@ -160,7 +160,7 @@ def test_a_runs_outcome_is_the_exit_status_and_json_is_alone_on_stdout(
         tell("[train] epoch 1/1")
         return _summary(error)
 
-    monkeypatch.setattr("pipelines.local.run.run", run)
+    monkeypatch.setattr("pipelines.local.run.run_pipeline", run)
     options = ["--recipe", "fast", "--set", "trials=2", "--set", "seed=3", "--data", "digits"]
     assert (
         mnist_pipeline("run", "--home", str(tmp_path), *options, *(["--json"] if as_json else [])) == status

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.mlflow_api import call, check_tracking_server, close_abandoned_runs
+from pipelines.local.mlflow_api import call_mlflow, check_tracking_server, close_abandoned_runs
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
 
@@ -76,7 +76,7 @@ def test_server_that_refuses_is_an_error(
 
 def test_only_running_runs_are_closed(platform: Platform) -> None:
     def post(method: str, **payload: Any) -> dict[str, Any]:
-        return call(platform.tracking_uri, method, payload)
+        return call_mlflow(platform.tracking_uri, method, payload)
 
     experiment = post("experiments/create", name="abandoned")["experiment_id"]
     ids = [post("runs/create", experiment_id=experiment)["run"]["info"]["run_id"] for _ in range(3)]

@@ -10,7 +10,7 @@ import pytest
 
 from components.common.errors import PipelineError
 from pipelines.local.home import Home
-from pipelines.local.mlflow_api import call
+from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import free_port
 
@@ -50,7 +50,7 @@ def test_steps_find_the_platform_by_their_environment(platform: Platform, home: 
 
 
 def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> None:
-    run = call(platform.tracking_uri, "runs/create", {"experiment_id": "0"})["run"]["info"]
+    run = call_mlflow(platform.tracking_uri, "runs/create", {"experiment_id": "0"})["run"]["info"]
     scheme, _, path = run["artifact_uri"].partition(":/")
     assert scheme == "mlflow-artifacts"
     upload_artifact(platform.tracking_uri, f"{path}/report.html", b"<p>report</p>")
@@ -112,7 +112,7 @@ with embedded_platform(Home(pathlib.Path({str(tmp_path)!r}))) as platform:
         assert holder.stdout is not None
         urls = holder.stdout.readline().split()
         upload_artifact(urls[0], "kept.txt", b"kept")
-        run_id = call(urls[0], "runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        run_id = call_mlflow(urls[0], "runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
         holder.kill()
     deadline = time.monotonic() + 30
     while not all(map(is_closed, urls)) and time.monotonic() < deadline:
@@ -121,6 +121,6 @@ with embedded_platform(Home(pathlib.Path({str(tmp_path)!r}))) as platform:
     with embedded_platform(Home(tmp_path)) as platform:
         assert [platform.tracking_uri, platform.s3_endpoint_url] == urls
         assert get_object(platform, "mlflow/kept.txt") == b"kept"
-        runs = call(urls[0], "runs/search", {"experiment_ids": ["0"]})["runs"]
+        runs = call_mlflow(urls[0], "runs/search", {"experiment_ids": ["0"]})["runs"]
         assert [(run["info"]["run_id"], run["info"]["status"]) for run in runs] == [(run_id, "KILLED")]
     assert all(map(is_closed, urls))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local.mlflow_api import call
+from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.platform import Platform
 from pipelines.local.progress import Progress, Step
 from pipelines.local.summary import Summary, find_parent, history_links, render, summarize
@@ -104,22 +104,22 @@ def _create_run(tracking_uri: str, experiment_id: str, name: str, tags: dict[str
         "run_name": name,
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
-    info: dict[str, str] = call(tracking_uri, "runs/create", payload)["run"]["info"]
+    info: dict[str, str] = call_mlflow(tracking_uri, "runs/create", payload)["run"]["info"]
     return info
 
 
 def _register(tracking_uri: str, name: str, run: dict[str, str]) -> None:
     version = {"name": name, "source": f"{run['artifact_uri']}/model", "run_id": run["run_id"]}
     for created in (name, f"{name}.history"):
-        call(tracking_uri, "registered-models/create", {"name": created})
-    call(tracking_uri, "model-versions/create", version)
+        call_mlflow(tracking_uri, "registered-models/create", {"name": created})
+    call_mlflow(tracking_uri, "model-versions/create", version)
     for alias in ("champion", "challenger"):
-        call(tracking_uri, "registered-models/alias", {"name": name, "alias": alias, "version": "1"})
+        call_mlflow(tracking_uri, "registered-models/alias", {"name": name, "alias": alias, "version": "1"})
 
 
 def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> None:
     uri, name = platform.tracking_uri, f"digits-fast-{uuid.uuid4().hex}"
-    experiment_id = call(uri, "experiments/create", {"name": f"of {name}"})["experiment_id"]
+    experiment_id = call_mlflow(uri, "experiments/create", {"name": f"of {name}"})["experiment_id"]
     tags = {
         "step": "pipeline",
         "dataset": "digits",
@@ -135,7 +135,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
     _register(uri, f"model-of-{name}", parent)
     _create_run(uri, experiment_id, name, {"step": "ingest"})
     metrics = [{"key": f"baseline/{key}", "value": value, "timestamp": 1} for key, value in METRICS.items()]
-    call(uri, "runs/log-batch", {"run_id": run_id, "metrics": metrics})
+    call_mlflow(uri, "runs/log-batch", {"run_id": run_id, "metrics": metrics})
     progress = Progress()
     progress.finish(0)
 

@@ -10,9 +10,9 @@ from components.common.plan.__main__ import page
 from components.common.plan.resolve import (
     OPTIONS,
     SHORT_FORMS,
-    described,
     flattened,
     option_name,
+    option_rows,
     parsed,
     resolve,
     resolve_form,
@@ -39,7 +39,7 @@ def test_every_option_of_every_section_has_a_dotted_name() -> None:
 
 
 def test_every_option_is_described() -> None:
-    rows = {name: (rule, meaning) for name, rule, _, meaning in described()}
+    rows = {name: (rule, meaning) for name, rule, _, meaning in option_rows()}
     assert rows.keys() == OPTIONS.keys()
     assert all(rule and meaning for rule, meaning in rows.values())
     assert rows["training.dropout"][0] == "number, at least 0, below 1"

@@ -8,8 +8,8 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import Training
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.report.panel import ReportData
+from components.evaluate.result import Evaluation
 
 
 @pytest.fixture

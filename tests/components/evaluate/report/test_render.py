@@ -6,10 +6,10 @@ from typing import Literal
 import pytest
 
 from components.evaluate.compare import mcnemar
-from components.evaluate.evaluation import DatasetReference, Evaluation
 from components.evaluate.gate import Decision
 from components.evaluate.report.tables import metric_rows
 from components.evaluate.report.tiles import headline
+from components.evaluate.result import DatasetReference, Evaluation
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from components.evaluate.evaluation import Evaluation
+from components.evaluate.result import Evaluation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from components.common.model.training_record import Epoch
-from components.evaluate.evaluation import DatasetReference
 from components.evaluate.report import scores
 from components.evaluate.report.panel import ReportData
+from components.evaluate.result import DatasetReference
 from tests.records import training_record
 
 

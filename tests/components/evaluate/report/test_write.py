@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from components.common.model.training_record import Training
-from components.evaluate.evaluation import Evaluation
 from components.evaluate.report.tiles import certainty, headline_tiles
+from components.evaluate.result import Evaluation
 
 
 def test_the_model_card_states_data_recipe_metrics_limits_and_lineage(
