@@ -9,6 +9,7 @@ from components.common.model.training_record import Training
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.provenance import git_sha
+from components.common.tracking import tags
 from components.common.tracking.run import TrackedRun
 from components.common.tracking.step import step_run
 from components.evaluate.champion import fetch_champion
@@ -48,7 +49,7 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
         )
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
-            tracked.set_tags({"candidate": evaluation.candidate})
+            tracked.set_tags({tags.CANDIDATE: evaluation.candidate})
             tracked.log_file(target / Evaluation.FILE)
             tracked.log_file(target / REPORT_FILE)
             tracked.log_file(target / MODEL_CARD_FILE)
@@ -79,7 +80,7 @@ def gate_step(plan: RunPlan, evaluation: Path) -> str:
             tracked.set_tags(
                 {
                     "verdict": judgement.verdict,
-                    "decision": judgement.action,
+                    tags.DECISION: judgement.action,
                     "decision_reasons": "\n".join(judgement.reasons),
                 }
             )

@@ -15,6 +15,7 @@ from components.common.plan.resolve import resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.provenance import git_sha
 from components.common.settings import settings
+from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import open_pipeline_run
@@ -62,12 +63,12 @@ def ingest_step(
         plan.save(plan_target)
         run.parent.set_tags(
             {
-                "dataset": info.name,
+                tags.DATASET: info.name,
                 "data_version": info.version,
                 "data_source": info.source,
                 "raw_digest": info.digest,
                 "raw_files": json.dumps(info.files),
-                "model_name": plan.model_name,
+                tags.MODEL_NAME: plan.model_name,
                 "plan_digest": plan.digest(),
                 "git_sha": git_sha(),
             }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components.common.plan.run import RunPlan
+from components.common.tracking import tags
 from components.common.tracking.step import step_run
 from components.preprocess.prepare import SAMPLES_FILE, PreparedData, prepare_splits
 from components.preprocess.validation import ValidationReport
@@ -19,7 +20,7 @@ def preprocess_step(plan: RunPlan, raw: Path, *, development: Path, test: Path) 
         for tracked in (run, run.parent):
             tracked.log_dataset(about.name, about.digest, about.raw.source, "training")
             tracked.log_dataset(f"{about.name}-test", of_test.digest, about.raw.source, "testing")
-        run.parent.set_tags({"data_digest": about.digest, "test_digest": of_test.digest})
+        run.parent.set_tags({tags.DATA_DIGEST: about.digest, "test_digest": of_test.digest})
         split = about.split
         run.parent.set_tags(
             {"split_seed": split.seed, "stratify": split.stratify, "fraction": split.fraction}

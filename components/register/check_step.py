@@ -5,6 +5,7 @@ from pathlib import Path
 from components.common.data.dataset import DatasetInfo
 from components.common.narration import say
 from components.common.plan.run import RunPlan
+from components.common.tracking import tags
 from components.common.tracking.outbox import reason
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
@@ -23,7 +24,7 @@ def check_changes_step(plan: RunPlan, development: Path) -> str:
         if champion is None:
             return TRAIN
         why = f"data, code and plan are those of the champion, {plan.model_name} version {champion}"
-        run.parent.set_tags({"decision": SKIP, "decision_reasons": why})
+        run.parent.set_tags({tags.DECISION: SKIP, tags.DECISION_REASONS: why})
         run.parent.close()
         say(STEP, f"nothing to do: {why}")
         return SKIP
@@ -31,7 +32,7 @@ def check_changes_step(plan: RunPlan, development: Path) -> str:
 
 def _unchanged_champion(run: StepRun, plan: RunPlan, data: DatasetInfo) -> str | None:
     """Return the version of the champion that this run would make again, None where it would make another."""
-    if not run.run_id:
+    if not run.tracked:
         say(STEP, "training, because the champion cannot be known without MLflow")
         return None
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from components.common.model.aliases import CHALLENGER, CHAMPION
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.storage.files import combined_digest
-from components.common.tracking.tags import PIPELINE_RUN as PIPELINE_RUN_TAG
+from components.common.tracking.tags import PIPELINE_RUN
 from components.register.journal import move_champion
 from components.register.package import file_digests, package
 from components.register.verify import FILES_TAG, verify
@@ -71,7 +71,7 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
     for found in client.search_model_versions(f"name = '{name}'"):
-        if found.tags.get(PIPELINE_RUN_TAG) == pipeline_run_id and found.status == "READY":
+        if found.tags.get(PIPELINE_RUN) == pipeline_run_id and found.status == "READY":
             return found
     return None
 
@@ -98,7 +98,7 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
             raise
     tags = {
         **lineage.tags(),
-        PIPELINE_RUN_TAG: lineage.plan.run_id,
+        PIPELINE_RUN: lineage.plan.run_id,
         "mlflow_run_id": run_id,
         "model_card": f"runs:/{run_id}/model_card.md",
         "model_digest": combined_digest(files),

@@ -9,6 +9,7 @@ from components.common.model.training_record import Training
 from components.common.narration import exit_on_user_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
+from components.common.tracking import tags
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import close_pipeline_run, open_pipeline_run
 from components.register.publish import Registration, publish
@@ -35,7 +36,7 @@ def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Regist
         lineage = Lineage(plan, Training.load(candidate), Judgement.load(evaluation))
         registration = publish(candidate, lineage, run_id=run.parent.run_id)
         for tracked in (run, run.parent):
-            tracked.set_tags({"model_name": registration.name, "model_version": registration.version})
+            tracked.set_tags({tags.MODEL_NAME: registration.name, tags.MODEL_VERSION: registration.version})
         run.parent.close()
         say(STEP, f"{registration.name} version {registration.version} is the new champion")
         return registration
