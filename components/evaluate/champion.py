@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.model.aliases import CHAMPION
 from components.common.model.classifier import model_file
 from components.common.settings import settings
@@ -66,7 +66,7 @@ def _champion_version(model_name: str) -> str | None:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise PipelineError(
             f"MLflow must name the champion of {model_name!r} before a candidate is evaluated but "
             f"{settings().mlflow_tracking_uri} failed ({reason.rstrip('.')}): start that server or name another."
@@ -86,4 +86,4 @@ def _download(champion: ChampionModel) -> None:
         # For a version whose objects are gone, MLflow downloads nothing and raises nothing.
         model_file(champion.directory)
     except (MlflowException, RequestException, OSError, PipelineError) as error:
-        raise champion.unusable(str(error).partition("\n")[0]) from error
+        raise champion.unusable(first_line(error)) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.storage.files import written_file
 from components.common.storage.object_store import ObjectStore
 
@@ -63,7 +63,7 @@ class Checkpoint:
                     *arrays, progress = saved.values()
                 session.restore(arrays, json.loads(str(progress)))
             except (OSError, ValueError, KeyError) as error:
-                reason = str(error).partition("\n")[0][:200]
+                reason = first_line(error)[:200]
                 raise PipelineError(
                     f"{self._location} must be a checkpoint that can be read but is not ({reason}): "
                     "delete it to start the training again."

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.compat.optuna import storage_of
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
 from components.common.settings import settings
@@ -51,7 +51,7 @@ def storage() -> "BaseStorage":
     try:
         return RDBStorage(where) if "://" in where else JournalStorage(JournalFileBackend(where))
     except Exception as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise PipelineError(
             f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not ({reason}): "
             "start the database or create the directory, or correct the address."

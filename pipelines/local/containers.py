@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, first_line
 from components.common.settings import settings
 from pipelines.compat.kfp_local import containers_must_write_outputs
 
@@ -151,4 +151,4 @@ def remove_containers(run_name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return first_line(error)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from components.common.errors import first_line
 from components.common.narration import say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _refused(error: "MlflowException | RequestException") -> bool:
 
 def reason(error: BaseException) -> str:
     """Return the first line of an error of MLflow's client, at most 200 characters."""
-    return str(error).partition("\n")[0][:200]
+    return first_line(error)[:200]
 
 
 class Outbox:
