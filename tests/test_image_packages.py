@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Where a module is not called like its package.
 PACKAGES = {"mlflow": "mlflow-skinny", "pydantic_settings": "pydantic-settings", "sklearn": "scikit-learn"}
 # Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
-# MLflow needs pandas, and botocore is boto3's.
+# MLflow needs pandas, and botocore is boto3's. `mypy_boto3_s3` is for type checks alone.
 UNSEEN = {"kfp", "pandas", "psycopg2-binary"}
 
 
@@ -25,7 +25,7 @@ def imported() -> set[str]:
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
-    return modules - sys.stdlib_module_names - {"components", "tensorflow", "botocore"}
+    return modules - sys.stdlib_module_names - {"components", "tensorflow", "botocore", "mypy_boto3_s3"}
 
 
 def test_the_image_has_what_the_steps_import_and_no_more() -> None:

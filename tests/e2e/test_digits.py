@@ -186,9 +186,7 @@ def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[s
     ]
     champion = f"{first['model']['name']} version {first['model']['version']}"
     assert outcome["decision"]["action"] == "skip"
-    assert outcome["decision"]["reasons"] == [
-        f"data, code and parameters are those of the champion, {champion}"
-    ]
+    assert outcome["decision"]["reasons"] == [f"data, code and plan are those of the champion, {champion}"]
     assert outcome["model"]["version"] is None
 
 
@@ -285,7 +283,7 @@ def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> Non
     assert finished.returncode == 1, finished.stderr
     outcome = json.loads(finished.stdout.splitlines()[-1])
     assert outcome["status"] == "FAILED"
-    assert outcome["error"].startswith("step train-baseline failed: batch_size")
+    assert outcome["error"].startswith("step preprocess failed: training.batch_size")
     assert outcome["model"]["version"] is None
     assert containers() == []
 
