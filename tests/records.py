@@ -79,7 +79,7 @@ def run_plan(run_id: str = "run", *, dataset: str = "stripes", gpu_count: int = 
 
 def judgement(**changes: Any) -> Judgement:
     record: dict[str, Any] = {
-        "dataset_name": "stripes",
+        "training": training_record(),
         "test_digest": "c" * 64,
         "candidate": "tuned",
         "action": "register",
@@ -99,6 +99,5 @@ def lineage(
     """Return the records of a run that registers a version of `model`."""
     return Lineage(
         run_plan(run_id, model_name=model, **options),
-        training_record(),
         judgement(champion_version=champion_version, summary=summary),
     )

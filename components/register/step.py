@@ -5,7 +5,6 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import Lineage
-from components.common.model.training_record import Training
 from components.common.narration import exit_on_user_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
@@ -33,7 +32,7 @@ def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Regist
         # The run may have begun while MLflow was away.
         open_pipeline_run(plan.run_id, plan.run_name, plan.registry.experiment)
     with step_run(plan.run_id, STEP) as run:
-        lineage = Lineage(plan, Training.load(candidate), Judgement.load(evaluation))
+        lineage = Lineage(plan, Judgement.load(evaluation))
         registration = publish(candidate, lineage, run_id=run.parent.run_id)
         for tracked in (run, run.parent):
             tracked.set_tags({tags.MODEL_NAME: registration.name, tags.MODEL_VERSION: registration.version})

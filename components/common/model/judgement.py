@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from components.common.model.training_record import Training
 from components.common.record import Record
 
 
@@ -9,7 +10,7 @@ class Judgement(Record):
     """The decision on a candidate, and the facts that are registered with it.
 
     Attributes:
-        dataset_name: Name of the data set.
+        training: Record of the candidate's training, with that of its data.
         test_digest: Digest of the test split.
         candidate: The model that was chosen on the validation split.
         action: `register` makes the candidate the champion, `keep` changes nothing.
@@ -23,7 +24,7 @@ class Judgement(Record):
 
     FILE = "judgement.json"
 
-    dataset_name: str
+    training: Training
     test_digest: str
     candidate: Literal["baseline", "tuned"]
     action: Literal["register", "keep"]

@@ -19,11 +19,15 @@ LINEAGE = "lineage"
 
 @dataclass(frozen=True)
 class Lineage:
-    """The plan of a run, the record of its model's training (with its data), and the judgement on it."""
+    """The plan of a run, and the judgement on its model, which holds the records of training and data."""
 
     plan: RunPlan
-    training: Training
     judgement: Judgement
+
+    @property
+    def training(self) -> Training:
+        """The record of the model's training."""
+        return self.judgement.training
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -32,12 +36,12 @@ class Lineage:
         Raises:
             PipelineError: One is missing, or breaks a rule.
         """
-        return cls(RunPlan.load(directory), Training.load(directory), Judgement.load(directory))
+        return cls(RunPlan.load(directory), Judgement.load(directory))
 
     def save(self, directory: Path) -> None:
         """Write the records into a new directory."""
         directory.mkdir()
-        for record in (self.plan, self.training, self.judgement):
+        for record in (self.plan, self.judgement):
             record.save(directory)
 
     def tags(self) -> dict[str, str]:

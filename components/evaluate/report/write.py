@@ -9,7 +9,6 @@ from components.evaluate.report.panel import ReportData
 from components.evaluate.report.render import render_model_card, render_report, render_summary
 from components.evaluate.report.tables import candidate_tables
 from components.evaluate.report.theme import render_figure
-from components.evaluate.result import Evaluation
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.md"
@@ -22,7 +21,7 @@ def write_evaluation(target: Path, data: ReportData) -> None:
     drawn = [(panel, render_figure(panel.draw)) for panel in report_panels(data)]
     summary = render_summary(evaluation)
     evaluation.save(target)
-    _judgement(evaluation, summary).save(target)
+    _judgement(data, summary).save(target)
     (target / SUMMARY_FILE).write_text(summary)
     (target / MODEL_CARD_FILE).write_text(render_model_card(evaluation, data.candidate_training))
     (target / REPORT_FILE).write_text(render_report(data, drawn))
@@ -36,9 +35,10 @@ def write_evaluation(target: Path, data: ReportData) -> None:
         (target / "tables" / f"{name}.json").write_text(json.dumps(table))
 
 
-def _judgement(evaluation: Evaluation, summary: str) -> Judgement:
+def _judgement(data: ReportData, summary: str) -> Judgement:
+    evaluation = data.evaluation
     return Judgement(
-        dataset_name=evaluation.dataset.name,
+        training=data.candidate_training,
         test_digest=evaluation.dataset.digest,
         candidate=evaluation.candidate,
         action=evaluation.decision.action,

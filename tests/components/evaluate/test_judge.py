@@ -10,7 +10,7 @@ from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.judgement import Judgement
-from components.common.model.training_record import repeat_directory
+from components.common.model.training_record import Training, repeat_directory
 from components.evaluate import judge as module
 from components.evaluate.calibration import apply_temperature, measure_reliability
 from components.evaluate.champion import ChampionModel
@@ -57,7 +57,7 @@ def test_the_judgement_holds_what_the_gate_and_the_registration_need(
     evaluation, target = evaluated
 
     assert Judgement.load(target) == Judgement(
-        dataset_name="bands",
+        training=Training.load(target.with_name("candidate")),
         test_digest=evaluation.dataset.digest,
         candidate="tuned",
         action="register",

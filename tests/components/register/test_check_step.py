@@ -52,8 +52,8 @@ def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.Tem
     name, made = f"model-{uuid.uuid4().hex}", tmp_path_factory.mktemp("made")
     (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
     data = prepared(made / "data", {"train": random_split(20)}, test_digest=TEST_DIGEST)
-    training_record(dataset=data, provenance={"code_digest": code_digest()}).save(made)
-    judgement().save(made)
+    training = training_record(dataset=data, provenance={"code_digest": code_digest()})
+    judgement(training=training).save(made)
     with pytest.MonkeyPatch.context() as environment:
         for variable, value in platform.environment.items():
             environment.setenv(variable, value)

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.model.training_record import MODEL_FILE
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
-from tests.records import run_plan, training_record
+from tests.records import judgement, run_plan, training_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,17 +25,15 @@ def run_id(mlflow_client: "MlflowClient", monkeypatch: pytest.MonkeyPatch) -> st
 
 
 def test_a_version_carries_its_lineage_and_the_runs_name_it(
-    mlflow_client: "MlflowClient", run_id: str, candidate: Path, evaluation: Path, tmp_path: Path
+    mlflow_client: "MlflowClient", run_id: str, candidate: Path, evaluation: Path
 ) -> None:
-    made = tmp_path / "made"
-    made.mkdir()
-    (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
     provenance = {"git_sha": "3f2a" * 10, "git_dirty": "false", "code_digest": "e" * 64}
     machine = {"compute.cpus": "64", "compute.TF_ENABLE_ONEDNN_OPTS": "0"}
-    training_record(provenance=provenance, environment=machine, runtime={"onednn": "0"}).save(made)
+    training = training_record(provenance=provenance, environment=machine, runtime={"onednn": "0"})
+    judgement(training=training).save(evaluation)
     plan = run_plan(run_id)
 
-    registration = register_step(plan, candidate=made, evaluation=evaluation)
+    registration = register_step(plan, candidate=candidate, evaluation=evaluation)
 
     version = mlflow_client.get_model_version("stripes-cnn", registration.version)
     expected = {

@@ -79,7 +79,7 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     # In a process of its own: this one may have started TensorFlow with other settings.
     subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
     training = Training.load(directory / "model")
-    records = Lineage(plan, training, judgement(reject_below=0.1))
+    records = Lineage(plan, judgement(training=training, reject_below=0.1))
     publish(directory / "model", records, run_id=MlflowClient().create_run("0").info.run_id)
     return training
 

@@ -4,12 +4,13 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.common.model.judgement import Judgement
+from tests.records import training_record
 
 
 @pytest.fixture
 def judgement() -> Judgement:
     return Judgement(
-        dataset_name="bands",
+        training=training_record(),
         test_digest="d",
         candidate="tuned",
         action="keep",
