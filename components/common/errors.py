@@ -1,4 +1,4 @@
-"""An error that the user can fix."""
+"""An error that the user can fix, and the first line of any error."""
 
 
 class PipelineError(Exception):

@@ -26,7 +26,7 @@ def search(
     plan: dsl.Input[dsl.Artifact],
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
-    worker: str,  # noqa: ARG001  # tells the workers' tasks apart
+    worker: str,  # noqa: ARG001  # makes the task of each worker another one
     gpu_count: str,  # noqa: ARG001  # kfp hands on to a loop only what a task takes as an argument
     gpu_resource: str,  # noqa: ARG001
 ) -> int:
