@@ -10,20 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.source import SourceInfo
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
 from components.common.record import Record
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 
-CLASSES = 10
-IMAGE_SHAPE = (28, 28)
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (uint8, N x 28 x 28, 0 is background) and their labels (uint8, N, 0 to 9)."""
+    """Images and their labels.
+
+    Attributes:
+        images: uint8, N x height x width x channels; may be memory-mapped.
+        labels: Places in `spec.classes`, N, of `spec.label_type`.
+        spec: Description of the images.
+    """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[Any]
+    spec: ImageSpec
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class DatasetInfo(Record):
     Attributes:
         files: SHA-256 of each array file by name; `digest` covers them all.
         counts: Number of images by split.
-        class_counts: Number of images of each class, 0 to 9, by split.
+        class_counts: Number of images of each class, in the order of `spec.classes`, by split.
         test_digest: Digest of the test split that was prepared beside this data.
     """
 
@@ -61,41 +66,58 @@ class DatasetInfo(Record):
         """The data set's name."""
         return self.raw.name
 
+    @property
+    def spec(self) -> ImageSpec:
+        """Description of the images."""
+        return self.raw.spec
 
-def checked_split(images: NDArray[Any], labels: NDArray[Any], names: tuple[str, str]) -> Split:
+
+def checked_split(
+    images: NDArray[Any], labels: NDArray[Any], spec: ImageSpec, names: tuple[str, str]
+) -> Split:
     """Return the arrays as a `Split` if they are one.
 
     Args:
-        images: What should be uint8, N x 28 x 28, N at least 1.
-        labels: What should be N integers from 0 to 9, of any integer type.
+        images: What should be uint8, N x height x width x channels as `spec` says, N at least 1.
+        labels: What should be N integers, places in `spec.classes`, of any integer type.
+        spec: Description of the images.
         names: What to call the two arrays in an error, such as their paths.
 
     Raises:
         PipelineError: They break one of these rules.
     """
     images_name, labels_name = names
-    if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE:
+    if images.dtype != np.uint8 or images.shape[1:] != spec.shape:
         raise PipelineError(
-            f"{images_name}: images must be N x 28 x 28 of type uint8 but are {_described(images)}."
+            f"{images_name}: images must be N x {spec.size} of type uint8 but are {described(images)}."
         )
     if len(images) == 0:
         raise PipelineError(f"{images_name}: there must be at least one image but there are 0.")
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise PipelineError(f"{labels_name}: labels must be N integers but are {_described(labels)}.")
+        raise PipelineError(f"{labels_name}: labels must be N integers but are {described(labels)}.")
     if len(labels) != len(images):
         raise PipelineError(
             f"{labels_name}: each image must have a label but there are "
             f"{len(images)} images in {images_name} and {len(labels)} labels."
         )
-    outside = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    last = len(spec.classes) - 1
+    outside = np.flatnonzero((labels < 0) | (labels > last))
     if outside.size:
         first = outside[0]
-        raise PipelineError(f"{labels_name}: labels must be 0 to 9 but number {first} is {labels[first]}.")
-    return Split(images, labels.astype(np.uint8, copy=False))
+        raise PipelineError(
+            f"{labels_name}: labels must be 0 to {last} but number {first} is {labels[first]}."
+        )
+    return Split(images, labels.astype(spec.label_type, copy=False), spec)
 
 
-def class_counts(labels: NDArray[np.uint8]) -> tuple[int, ...]:
-    return tuple(np.bincount(labels, minlength=CLASSES).tolist())
+def class_counts(labels: NDArray[Any], spec: ImageSpec) -> tuple[int, ...]:
+    """Return the number of labels of each class."""
+    return tuple(np.bincount(labels, minlength=len(spec.classes)).tolist())
+
+
+def described(array: NDArray[Any]) -> str:
+    """Return shape and type of an array as text, for errors."""
+    return f"{' x '.join(str(size) for size in array.shape) or 'a single value'} of type {array.dtype}"
 
 
 def write_splits(
@@ -108,6 +130,8 @@ def write_splits(
 ) -> DatasetInfo:
     """Write the splits and their dataset.json as `directory`, which must be new or empty.
 
+    The images of grey data are written as N x height x width.
+
     Args:
         directory: Directory to make.
         splits: Images and labels by the split's name.
@@ -118,7 +142,8 @@ def write_splits(
     with written_directory(directory) as partial:
         for split_name, part in splits.items():
             images_file, labels_file = _array_files(split_name)
-            np.save(partial / images_file, part.images, allow_pickle=False)
+            images = part.images[..., 0] if part.spec.channels == 1 else part.images
+            np.save(partial / images_file, images, allow_pickle=False)
             np.save(partial / labels_file, part.labels, allow_pickle=False)
         files = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
         digest = combined_digest(files)
@@ -127,7 +152,9 @@ def write_splits(
             split=split,
             files=files,
             counts={split_name: len(part.labels) for split_name, part in splits.items()},
-            class_counts={split_name: class_counts(part.labels) for split_name, part in splits.items()},
+            class_counts={
+                split_name: class_counts(part.labels, part.spec) for split_name, part in splits.items()
+            },
             digest=digest,
             test_digest=test_digest or digest,
         )
@@ -141,11 +168,15 @@ def open_split(directory: Path, name: str) -> Split:
     Raises:
         PipelineError: The directory lacks the split, or an array is not what dataset.json says.
     """
-    counts = DatasetInfo.load(directory).counts
+    info = DatasetInfo.load(directory)
+    counts = info.counts
     if name not in counts:
         raise PipelineError(f"{directory} must hold the split {name!r} but holds only {', '.join(counts)}.")
     images_path, labels_path = (directory / file for file in _array_files(name))
-    split = checked_split(_mapped(images_path), _mapped(labels_path), (str(images_path), str(labels_path)))
+    images = _mapped(images_path)
+    if info.spec.channels == 1 and images.ndim == 3:
+        images = images[..., None]
+    split = checked_split(images, _mapped(labels_path), info.spec, (str(images_path), str(labels_path)))
     if len(split.labels) != counts[name]:
         raise PipelineError(
             f"{images_path}: dataset.json announces {counts[name]} images but there are {len(split.labels)}."
@@ -165,7 +196,3 @@ def _mapped(path: Path) -> NDArray[Any]:
             f"{path} must be an npy array but cannot be opened ({first_line(error)}): "
             "run the step that writes it again."
         ) from error
-
-
-def _described(array: NDArray[Any]) -> str:
-    return f"{' x '.join(str(size) for size in array.shape) or 'a single value'} of type {array.dtype}"

@@ -1,24 +1,88 @@
-"""Raw data: a directory of four idx files, beside its source.json."""
+"""Raw data: a directory of idx files, two for each part, beside its source.json."""
 
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.common.data.dataset import Split, checked_split
-from components.common.data.idx import read_idx, write_idx
+from components.common.data.idx import IdxFile, idx_header
+from components.common.data.spec import ImageSpec
 
-# Images and labels of each part, named as MNIST names them.
-RAW_FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
+# Beginning of the names of a part's files, as MNIST names them; a data set may be without a validation part.
+PARTS = {"train": "train", "validation": "validation", "test": "t10k"}
+
+
+def raw_files(part: str, spec: ImageSpec) -> tuple[str, str]:
+    """Return the names of the files that hold a part's images and labels; those of MNIST's kind are MNIST's."""
+    images = "idx3-ubyte" if spec.channels == 1 else "idx4-ubyte"
+    labels = "idx1-ubyte" if spec.label_type is np.uint8 else "idx1-int"
+    return f"{PARTS[part]}-images-{images}", f"{PARTS[part]}-labels-{labels}"
+
+
+class PixelWriter:
+    """An idx file of images that is written chunk by chunk; its header is right at the end of the `with` block.
+
+    Args:
+        path: File to write.
+        shape: Height, width and channels of the images; grey images are written without the last.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        self._file = path.open("wb")
+        self._shape = shape[:2] if shape[2] == 1 else shape
+        self.count = 0
+        self._write_header()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Append images, N x height x width x channels."""
+        self._file.write(np.ascontiguousarray(images).data)
+        self.count += len(images)
+
+    def _write_header(self) -> None:
+        self._file.write(idx_header(np.dtype(np.uint8), (self.count, *self._shape)))
+
+
+def write_labels(path: Path, labels: NDArray[Any], spec: ImageSpec) -> None:
+    """Write labels, places in `spec.classes`, as an idx file."""
+    array = labels.astype(spec.label_type)
+    path.write_bytes(idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes())
 
 
 def write_part(directory: Path, part: str, split: Split) -> None:
-    images_file, labels_file = RAW_FILES[part]
-    write_idx(directory / images_file, split.images)
-    write_idx(directory / labels_file, split.labels)
+    """Write the images and labels of a part."""
+    images_file, labels_file = raw_files(part, split.spec)
+    with PixelWriter(directory / images_file, split.spec.shape) as writer:
+        writer.add(split.images)
+    write_labels(directory / labels_file, split.labels, split.spec)
 
 
-def read_part(directory: Path, part: str) -> Split:
-    images_path, labels_path = (directory / file for file in RAW_FILES[part])
-    names = str(images_path), str(labels_path)
-    return checked_split(read_idx(images_path, 3, names[0]), read_idx(labels_path, 1, names[1]), names)
+def has_part(directory: Path, part: str, spec: ImageSpec) -> bool:
+    """Return whether the raw data has this part."""
+    return (directory / raw_files(part, spec)[0]).exists()
+
+
+def open_part(directory: Path, part: str, spec: ImageSpec) -> Split:
+    """Open a part; its images are memory-mapped.
+
+    Raises:
+        PipelineError: A file is missing or damaged, or does not hold what `spec` says.
+    """
+    images_path, labels_path = (directory / file for file in raw_files(part, spec))
+    images = IdxFile(images_path, str(images_path)).mapped()
+    if spec.channels == 1 and images.ndim == 3:
+        images = images[..., None]
+    labels = IdxFile(labels_path, str(labels_path)).array()
+    return checked_split(images, labels, spec, (str(images_path), str(labels_path)))

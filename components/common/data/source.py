@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.record import Record
 
 
@@ -31,6 +32,9 @@ class SourceInfo(Record):
         version: Label of this state of the data.
         files: SHA-256 of each idx file by name; `digest` covers them all.
         counts: Number of images by part, labelled batches included.
+        spec: Description of the images.
+        form: Form that the data came in, such as "idx".
+        notes: What was decided about the data on the way in, one sentence each, such as "the images were turned".
     """
 
     name: str
@@ -40,5 +44,8 @@ class SourceInfo(Record):
     counts: dict[str, int]
     batches: tuple[LabelledBatch, ...]
     digest: str
+    spec: ImageSpec = MNIST_SPEC
+    form: str = "idx"
+    notes: tuple[str, ...] = ()
 
     FILE: ClassVar[str] = "source.json"

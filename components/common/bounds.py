@@ -1,0 +1,30 @@
+"""Bounds on what comes from outside, checked before it is read or inflated."""
+
+from components.common.errors import PipelineError
+
+# A file that is downloaded, and all that an archive unpacks to.
+LARGEST_DOWNLOAD = 64 * 2**30
+# All pixels of one part of a data set, as uint8.
+LARGEST_PART = 64 * 2**30
+# An array that has to be in memory as a whole, such as labels.
+LARGEST_IN_MEMORY = 2**28
+MOST_FILES = 2_000_000
+# Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
+MOST_PICTURE_PIXELS = 16_000_000
+MOST_CLASSES = 10_000
+
+
+def require_within(found: int, most: int, what: str, way_out: str) -> None:
+    """Refuse a quantity above its bound.
+
+    Args:
+        found: The quantity.
+        most: The bound.
+        what: The quantity in words, to stand before "must be at most".
+        way_out: What the user can do.
+
+    Raises:
+        PipelineError: It is.
+    """
+    if found > most:
+        raise PipelineError(f"{what} must be at most {most:,} but is {found:,}: {way_out}.")
