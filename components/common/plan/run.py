@@ -51,7 +51,7 @@ class DataPlan(Section):
 
     source: Annotated[str, AfterValidator(_source)] = Field(
         default="mnist",
-        description='"mnist", "digits" (scikit-learn\'s), or the path or URI of other 28x28 grey images in 10 classes.',
+        description='"mnist", "digits" (scikit-learn\'s), or the path or URI of other images: docs/your-data.md.',
     )
     name: DatasetName | None = Field(
         default=None,
@@ -61,10 +61,28 @@ class DataPlan(Section):
         default="",
         description=f'Label for this state of the data; "{CURRENT_TIME}" becomes the time of the run.',
     )
+    subset: str | None = Field(
+        default=None,
+        description='Name of the set where several lie side by side, such as "emnist-letters".',
+    )
+    size: Annotated[int, Field(ge=4, le=1024), WHOLE] | None = Field(
+        default=None,
+        description="Height and width in pixels that images are resized to. Unless it is set, arrays keep their size, "
+        "and pictures get their most common size, at most 64 a side.",
+    )
+    transpose: bool | None = Field(
+        default=None,
+        description="Whether rows and columns of every image are exchanged. Unless it is set, the data decides where "
+        "it holds digits, and else the form: EMNIST's files are known to be turned.",
+    )
     fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
         default=1.0, description="Part of the training data to use."
     )
-    stratify: bool = Field(default=False, description="Keep each class's share in the validation split.")
+    stratify: bool | None = Field(
+        default=None,
+        description="Keep each class's share in the validation split. Unless it is set, this is done where a class "
+        "has fewer than 50 training images.",
+    )
     split_seed: Annotated[int, Field(ge=0, le=2**32 - 1), WHOLE] = Field(
         default=23, description="Seed of the split into training and validation; the tutorial's is 23."
     )

@@ -1,0 +1,68 @@
+"""Recognition of a data set's form by its content."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from components.common.errors import PipelineError
+from components.common.plan.run import DataPlan
+from components.ingest.form import Form, Place
+from components.ingest.forms import archives, idx, npz, pictures, tables
+
+# A reader returns None for content of another form, and raises PipelineError for damaged or unclear content of its own.
+# It is given a scratch directory, which lives as long as the form is read.
+Reader = Callable[[Place, DataPlan, Path], Form | None]
+READERS: tuple[Reader, ...] = (npz.recognize, idx.recognize, tables.recognize, pictures.recognize)
+FORMS = (
+    "idx files as MNIST's, an npz archive, pictures in a directory for each class, parquet, a data set saved by "
+    "Hugging Face's datasets, or CSV; also packed as zip or tar"
+)
+DEEPEST = 3
+
+
+def recognize(place: Place, data: DataPlan, scratch: Path) -> Form:
+    """Recognize the data set at a place; an archive is unpacked, and a directory that only holds it is looked into.
+
+    Args:
+        place: A file or directory.
+        data: The plan's data section.
+        scratch: Empty directory for what has to be unpacked.
+
+    Raises:
+        PipelineError: There is no data set of a known form, there are several, or it is damaged.
+    """
+    unpacked = archives.unpack(place, scratch / "unpacked") or place
+    if form := _read(unpacked, data, scratch):
+        return form
+    level = [unpacked]
+    for _ in range(DEEPEST):
+        level = [place_.child(path.name) for place_ in level for path in _directories(place_.path)]
+        found = [(place_, form) for place_ in level if (form := _read(place_, data, scratch))]
+        if len(found) > 1:
+            listed = ", ".join(place_.uri for place_, _ in found[:5])
+            raise PipelineError(f"{place.uri} must hold one data set but holds {len(found)}: give one of {listed}.")
+        if found:
+            return found[0][1]
+    raise PipelineError(f"{place.uri} must hold {FORMS} but {_held(unpacked.path)}: give another address.")
+
+
+def _read(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+    for reader in READERS:
+        if form := reader(place, data, scratch):
+            return form
+    return None
+
+
+def _directories(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+
+
+def _held(path: Path) -> str:
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(8)
+        return f"is a file of {path.stat().st_size} bytes that starts with 0x{start.hex()}"
+    names = sorted(child.name for child in path.iterdir())
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"is a directory that holds {shown or 'nothing'}"
