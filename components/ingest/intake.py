@@ -22,7 +22,7 @@ from components.common.data.raw_data import (
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.ingest.digests import image_digests
+from components.common.data.digests import image_digests
 from components.ingest.form import Form, Part
 from components.ingest.holdout import held_out
 from components.ingest.labels import Labelled, as_labels, resolve_classes

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from components.common.data.dataset import Split
 
+SAMPLES = 6
+
 
 def draw_samples(split: Split, path: Path) -> None:
     """Draw the first six images of `split` in a 2 x 3 grid, as a PNG file."""
@@ -13,7 +15,7 @@ def draw_samples(split: Split, path: Path) -> None:
     panels = figure.subplots(2, 3).ravel()
     for panel in panels:
         panel.axis("off")
-    for panel, image, label in zip(panels, split.images[:6], split.labels[:6], strict=False):
+    for panel, image, label in zip(panels, split.images[:SAMPLES], split.labels[:SAMPLES], strict=False):
         panel.imshow(image, cmap="gray", vmin=0, vmax=255)
-        panel.set_title(f"Label: {label}")
+        panel.set_title(f"Label: {split.spec.classes[label]}")
     figure.savefig(path, dpi=150)
