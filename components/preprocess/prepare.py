@@ -1,6 +1,6 @@
 """Preparation of raw data as the splits that later steps read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import CHUNK_BYTES, DatasetInfo, Split, SplitOptions, write_splits
-from components.common.data.raw_data import PixelFile, has_part, open_part
+from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.narration import say
@@ -67,7 +67,10 @@ def prepare_splits(raw: Path, plan: DataPlan, *, development: Path, test: Path) 
         PipelineError: The data cannot be split, or is not fit to train on.
     """
     source = SourceInfo.load(raw)
-    options, rows = _planned(raw, source.spec, plan)
+    spec = source.spec
+    pixels = {part: PixelFile(raw, part, spec) for part in PARTS if has_part(raw, part, spec)}
+    labels = {part: open_part(raw, part, spec).labels for part in pixels}
+    options, rows = _planned(pixels, labels, spec, plan)
     splits = {name: Observed(part) for name, part in rows.items()}
     tests = {"test": splits.pop("test")}
     with written_directory(test) as test_directory, written_directory(development) as directory:
@@ -77,7 +80,10 @@ def prepare_splits(raw: Path, plan: DataPlan, *, development: Path, test: Path) 
         )
         report = validate(splits | tests)
         report.save(directory)
-        draw_samples(_first(raw, source.spec), directory / SAMPLES_FILE)
+        first = np.arange(min(SAMPLES, len(labels["train"])))
+        draw_samples(
+            Split(pixels["train"].take(first), labels["train"][first], spec), directory / SAMPLES_FILE
+        )
     for warning in report.warnings:
         say("preprocess", f"warning: {warning}")
     counts = development_info.counts | test_info.counts
@@ -85,25 +91,20 @@ def prepare_splits(raw: Path, plan: DataPlan, *, development: Path, test: Path) 
     return PreparedData(development_info, test_info, report)
 
 
-def _planned(raw: Path, spec: ImageSpec, plan: DataPlan) -> tuple[SplitOptions, dict[str, PartRows]]:
+def _planned(
+    pixels: Mapping[str, PixelFile], labels: Mapping[str, NDArray[Any]], spec: ImageSpec, plan: DataPlan
+) -> tuple[SplitOptions, dict[str, PartRows]]:
     """Return how the data is split, and the rows of train, validation and test."""
-
-    def chosen(part: str, rows: Rows | None = None) -> PartRows:
-        labels = open_part(raw, part, spec).labels
-        rows = np.arange(len(labels)) if rows is None else rows
-        return PartRows(PixelFile(raw, part, spec), rows, labels[rows], spec)
-
-    labels = open_part(raw, "train", spec).labels
-    options = split_options(labels, plan)
-    used = used_rows(labels, spec, options)
-    if has_part(raw, "validation", spec):
-        development = {"train": chosen("train", used), "validation": chosen("validation")}
+    options = split_options(labels["train"], plan)
+    used = used_rows(labels["train"], spec, options)
+    rows = {"train": ("train", used)}
+    if "validation" in pixels:
+        rows["validation"] = ("validation", np.arange(len(labels["validation"])))
     else:
-        train, validation = split_rows(used, labels, spec, options)
-        development = {"train": chosen("train", train), "validation": chosen("train", validation)}
-    return options, development | {"test": chosen("test")}
-
-
-def _first(raw: Path, spec: ImageSpec) -> Split:
-    labels = open_part(raw, "train", spec).labels[:SAMPLES]
-    return Split(PixelFile(raw, "train", spec).take(np.arange(len(labels))), labels, spec)
+        train, validation = split_rows(used, labels["train"], spec, options)
+        rows = {"train": ("train", train), "validation": ("train", validation)}
+    rows["test"] = ("test", np.arange(len(labels["test"])))
+    return options, {
+        split: PartRows(pixels[part], chosen, labels[part][chosen], spec)
+        for split, (part, chosen) in rows.items()
+    }

@@ -17,8 +17,10 @@ from components.common.data.spec import ImageSpec
 PARTS = {"train": "train", "validation": "validation", "test": "t10k"}
 # Images that are read or written at a time.
 CHUNK_BYTES = 8 * 2**20
-# A part up to this size is read as a whole where single rows are wanted: that is faster.
+# A part up to this size is read as a whole where many single rows are wanted: that is faster.
 WHOLE_BYTES = 64 * 2**20
+# Share of the rows from which on that is done.
+MANY = 8
 
 
 def raw_files(part: str, spec: ImageSpec) -> tuple[str, str]:
@@ -92,7 +94,7 @@ class PixelFile:
     def take(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Return the images of these rows, in their order, N x height x width x channels."""
         size = self._spec.pixels
-        if len(self) * size <= WHOLE_BYTES:
+        if len(rows) > len(self) // MANY and len(self) * size <= WHOLE_BYTES:
             if self._whole is None:
                 self._whole = self._file.array().reshape(-1, *self._spec.shape)
             return self._whole[rows]
