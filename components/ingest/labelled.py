@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import checked_split
-from components.common.data.raw_data import PixelFile, PixelWriter, open_part, raw_files, write_labels
+from components.common.data.raw_data import (
+    PixelFile,
+    PixelWriter,
+    has_part,
+    open_part,
+    raw_files,
+    write_labels,
+)
 from components.common.data.source import LabelledBatch
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
@@ -60,7 +67,8 @@ def merge_labelled(
     if not keys:
         return ()
     batches = [_fetch(store, key, spec, scratch / f"{number}.npz") for number, key in enumerate(keys)]
-    parts = [part for part in ("train", "validation", "test") if (directory / raw_files(part, spec)[0]).exists()]
+    # An image of several parts counts as one of the first of them: the training part comes last.
+    parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
     known = [open_part(directory, part, spec).labels for part in parts]
     labels = np.concatenate([*known, *(batch.labels for batch in batches)])
     digests = np.concatenate(
@@ -72,19 +80,19 @@ def merge_labelled(
     first = _first_places(digests)
     _refuse_contradictions(labels, first, parts, known, batches, spec)
     starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
-    held_out = starts[1], starts[len(parts)]
+    held_out = starts[len(parts) - 1]
     chosen, records = [], []
     for number, batch in enumerate(batches, start=len(parts)):
         places = np.arange(starts[number], starts[number + 1])
         new = first[places] == places
-        of_test = (first[places] >= held_out[0]) & (first[places] < held_out[1])
+        of_test = first[places] < held_out
         chosen.append(new)
         duplicates = int((~new & ~of_test).sum())
         records.append(
             LabelledBatch(batch.key, sha256_file(batch.path), int(new.sum()), duplicates, int(of_test.sum()))
         )
     if any(record.used for record in records):
-        _append(directory, spec, known[0], batches, chosen)
+        _append(directory, spec, known[-1], batches, chosen)
     return tuple(records)
 
 
@@ -96,7 +104,8 @@ def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batc
     digests = image_digests(_images(target, place, spec))
     if len(digests) != len(labels):
         raise PipelineError(
-            f"{place}: each image must have a label but there are {len(digests)} images and {len(labels)} labels."
+            f"{place}: each image must have a label but there are {len(digests)} images and {len(labels)} labels: "
+            "correct it."
         )
     return _Batch(key, place, target, labels, digests)
 

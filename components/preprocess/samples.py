@@ -16,6 +16,7 @@ def draw_samples(split: Split, path: Path) -> None:
     for panel in panels:
         panel.axis("off")
     for panel, image, label in zip(panels, split.images[:SAMPLES], split.labels[:SAMPLES], strict=False):
+        # The colour map counts for grey images alone.
         panel.imshow(image, cmap="gray", vmin=0, vmax=255)
         panel.set_title(f"Label: {split.spec.classes[label]}")
     figure.savefig(path, dpi=150)

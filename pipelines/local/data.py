@@ -24,15 +24,15 @@ def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]
     """
     named = settings().mnist_data_uri
     if data in {AUTO, "mnist"} and named:
-        return _absolute(named), "mnist"
+        return absolute_address(named), "mnist"
     if data != AUTO:
-        return _absolute(data), None
+        return absolute_address(data), None
     if mnist_available(ObjectStore.from_environment()):
         return "mnist", None
     show(FALLBACK)
     return "digits", None
 
 
-def _absolute(data: str) -> str:
+def absolute_address(data: str) -> str:
     """Make a relative path absolute: the steps run in other directories."""
     return data if "://" in data or data in {"mnist", "digits"} else os.path.abspath(data)  # noqa: PTH100
