@@ -83,7 +83,9 @@ class Inspection:
     def _validation(self) -> str:
         if "validation" in self.counts:
             return ""
-        return f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
+        return (
+            f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
+        )
 
 
 def inspect_data(plan: RunPlan, sheet: Path | None) -> Inspection:

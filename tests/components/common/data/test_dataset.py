@@ -141,7 +141,11 @@ IMAGES = np.zeros((3, 28, 28, 1), np.uint8)
             [0, 1, 2],
             "^I: images must be .* but are 3 x 28 x 28 of type uint8",
         ),
-        (np.zeros((3, 32, 32, 1), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* 3 x 32 x 32 x 1"),
+        (
+            np.zeros((3, 32, 32, 1), np.uint8),
+            [0, 1, 2],
+            "^I: images must be N x 28 x 28 x 1 .* 3 x 32 x 32 x 1",
+        ),
         (np.zeros((3, 784), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* 3 x 784"),
         (np.array(0, np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* a single value"),
         (IMAGES.astype(np.float32), [0, 1, 2], "^I: images must be .* of type uint8 but .* float32"),

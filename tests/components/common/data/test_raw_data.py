@@ -32,7 +32,11 @@ def test_the_files_of_grey_data_are_named_as_mnists(tmp_path: Path, make_split: 
         "t10k-images-idx3-ubyte",
         "t10k-labels-idx1-ubyte",
     }
-    assert [has_part(tmp_path, part, PLAIN) for part in ("train", "validation", "test")] == [True, False, True]
+    assert [has_part(tmp_path, part, PLAIN) for part in ("train", "validation", "test")] == [
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("spec", [PLAIN, COLOUR, MANY])
