@@ -11,6 +11,7 @@ from components.common.data.dataset import Split
 from components.common.data.idx import idx_header
 from components.common.data.raw_data import open_part, raw_files
 from components.common.data.source import SourceInfo
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.common.storage.files import combined_digest, sha256_file
@@ -18,12 +19,11 @@ from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
 from components.ingest.collect import collect_data
 from components.ingest.sources import MNIST_SHA256
-from tests.records import PLAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-FILES = {file for part in ("train", "test") for file in raw_files(part, PLAIN)}
+FILES = {file for part in ("train", "test") for file in raw_files(part, MNIST_SPEC)}
 
 
 def _data(source: str, name: str = "", version: str = "") -> DataPlan:
@@ -99,9 +99,11 @@ def test_labelled_batches_join_the_training_part(
     assert [(batch.key, batch.used) for batch in info.batches] == [("labelled/mnist/a.npz", 30)]
     assert info.digest != plain.digest
     assert info.files == {file: sha256_file(tmp_path / "merged" / file) for file in FILES}
-    np.testing.assert_array_equal(open_part(tmp_path / "merged", "train", PLAIN).images[40:], extra.images)
     np.testing.assert_array_equal(
-        open_part(tmp_path / "merged", "test", PLAIN).images, make_split(20, seed=1).images
+        open_part(tmp_path / "merged", "train", MNIST_SPEC).images[40:], extra.images
+    )
+    np.testing.assert_array_equal(
+        open_part(tmp_path / "merged", "test", MNIST_SPEC).images, make_split(20, seed=1).images
     )
     assert SourceInfo.load(tmp_path / "merged") == info
 
@@ -112,7 +114,9 @@ def test_another_data_set_of_the_same_form(tmp_path: Path, make_split: Callable[
     directory.mkdir()
     for part, count in (("train", 30), ("test", 10)):
         split = make_split(count)
-        for file, array in zip(raw_files(part, PLAIN), (split.images[..., 0], split.labels), strict=True):
+        for file, array in zip(
+            raw_files(part, MNIST_SPEC), (split.images[..., 0], split.labels), strict=True
+        ):
             header = idx_header(array.dtype, array.shape)
             (directory / file.replace("-idx", ".idx")).write_bytes(header + array.tobytes())
     assert collect_data(_data(str(directory)), tmp_path / "target").name == "fashion"

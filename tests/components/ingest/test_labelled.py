@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from components.common.data.dataset import Split
 from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import LabelledBatch
-from components.common.data.spec import ImageSpec
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled
-from tests.records import COLOUR, PLAIN, random_split
+from tests.records import COLOUR, random_split
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,7 +52,7 @@ class Case:
         return open_part(self.raw, "train", self.new.spec), batches
 
 
-def make_part(count: int, seed: int, spec: ImageSpec = PLAIN) -> Split:
+def make_part(count: int, seed: int, spec: ImageSpec = MNIST_SPEC) -> Split:
     return random_split(count, seed, spec)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.common.data.spec import DIGITS
+from components.common.data.spec import DIGITS, MNIST_SPEC
 from components.ingest.digits import digits_form
 from components.ingest.orientation import find_orientation
-from tests.records import PLAIN, random_split
+from tests.records import random_split
 
 Turn = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -53,7 +53,7 @@ def test_classes_may_have_other_places(digits: tuple[NDArray[np.uint8], NDArray[
 
 def test_other_images_are_no_digits(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
     images, labels = digits
-    noise = random_split(200, spec=PLAIN)
+    noise = random_split(200, spec=MNIST_SPEC)
     shuffled = np.random.default_rng(0).permutation(labels)
     assert find_orientation(noise.images, noise.labels, DIGITS) is None
     assert find_orientation(images, shuffled, DIGITS) is None

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from components.common.data.dataset import Split
 from components.common.data.idx import idx_header
 from components.common.data.raw_data import open_part
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
 from components.ingest.intake import take_in
 from components.ingest.sources import mnist_available, open_source
-from tests.records import PLAIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,7 +65,7 @@ def respell(directory: Path) -> None:
 
 
 def as_npz(directory: Path) -> Path:
-    train, test = open_part(directory, "train", PLAIN), open_part(directory, "test", PLAIN)
+    train, test = open_part(directory, "train", MNIST_SPEC), open_part(directory, "test", MNIST_SPEC)
     path = directory.with_suffix(".npz")
     np.savez(
         path,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.training import TrainConfig
 from components.train.model import build_model
@@ -23,7 +24,7 @@ ON_EITHER_DATABASE = pytest.mark.parametrize(
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest model of the `train` step, untrained."""
     directory = tmp_path_factory.mktemp("candidate")
-    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
+    build_model(TrainConfig(filters=((1,),), dense_units=1), MNIST_SPEC).save(directory / MODEL_FILE)
     training_record().save(directory)
     return directory
 

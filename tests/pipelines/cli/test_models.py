@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.training import TrainConfig
@@ -29,7 +30,7 @@ def two_versions(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as environment:
         for name, value in platform.environment.items():
             environment.setenv(name, value)
-        build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
+        build_model(TrainConfig(filters=((1,),), dense_units=1), MNIST_SPEC).save(directory / MODEL_FILE)
         run_id = MlflowClient().create_run("0").info.run_id
         for number, before in ((1, None), (2, "1")):
             publish(directory, lineage(NAME, f"run {number}", champion_version=before), run_id=run_id)

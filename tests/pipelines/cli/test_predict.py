@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import requests
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.lineage import Lineage
 from components.common.model.training_record import MODEL_FILE, Training
 from components.common.plan.training import TrainConfig
@@ -158,7 +159,7 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
 
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(tmp_path / MODEL_FILE)
+    build_model(TrainConfig(filters=((1,),), dense_units=1), MNIST_SPEC).save(tmp_path / MODEL_FILE)
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
     publish(tmp_path, lineage(NAME, "run"), run_id=run_id)
