@@ -10,7 +10,6 @@ from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE
 from tests.records import dataset_info, training_record
 
-COLOUR = ImageSpec(32, 32, 3, ("red bag", "green boot", "blue hat"))
 BINARY = ImageSpec(28, 36, 1, ("benign", "malignant"))
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from pipelines.models.predict import WRITERS, Prediction, counted, predictions, progress_printer
-from tests.linear_models import BINARY, COLOUR, blobs, save_candidate
+from tests.linear_models import BINARY, blobs, save_candidate
 from tests.pipelines.models.drawings import landscape
+from tests.records import COLOUR
 
 
 @pytest.fixture(scope="module")
