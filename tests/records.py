@@ -107,10 +107,17 @@ def judgement(**changes: Any) -> Judgement:
 
 
 def lineage(
-    model: str, run_id: str, *, champion_version: str | None = None, summary: str = "", **options: Any
+    model: str,
+    run_id: str,
+    *,
+    champion_version: str | None = None,
+    summary: str = "",
+    spec: ImageSpec = PLAIN,
+    **options: Any,
 ) -> Lineage:
     """Return the records of a run that registers a version of `model`."""
+    training = training_record(dataset=dataset_info(spec=spec))
     return Lineage(
         run_plan(run_id, model_name=model, **options),
-        judgement(champion_version=champion_version, summary=summary),
+        judgement(training=training, champion_version=champion_version, summary=summary),
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from components.common.data.dataset import DatasetInfo, Split, open_split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training
 from components.common.narration import say
 from components.common.storage.files import written_directory
@@ -130,6 +131,7 @@ def judge_models(
         source = inputs.tuned if name == "tuned" else inputs.baseline
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
         candidate.classifier.model.save(partial / MODEL_FILE)
+        save_samples(partial, data.validation)
     return evaluation
 
 

@@ -1,14 +1,18 @@
 """Class probabilities from a trained or a registered model."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CLASSES
+from components.common.data.spec import DIGITS, MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, first_line
+from components.common.model.judgement import Judgement
+from components.common.model.lineage import LINEAGE
 from components.common.model.served_model import ServedModel
+from components.common.model.training_record import Training
 
 if TYPE_CHECKING:
     from keras import Model
@@ -29,30 +33,61 @@ class Classifier:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.path = model_file(directory)
+        self.directory, self.path = directory, model_file(directory)
         self.model = _load(self.path)
         try:
             self._served = ServedModel(self.model)
         except (ValueError, TypeError) as error:
             raise _refused(self.path, error) from error
 
+    @cached_property
+    def spec(self) -> ImageSpec:
+        """Description of the images that the model takes, and of its classes.
+
+        Raises:
+            PipelineError: The records beside the model are damaged, or those of another model.
+        """
+        height, width, *channels = self.model.inputs[0].shape[1:]
+        sizes = (height, width, channels[0] if channels else 1, self.model.outputs[0].shape[-1])
+        recorded = self._recorded_spec()
+        if recorded is None:
+            like_mnist = sizes == (*MNIST_SPEC.shape, len(DIGITS))
+            return MNIST_SPEC if like_mnist else ImageSpec(*sizes[:3], tuple(map(str, range(sizes[3]))))
+        if sizes != (*recorded.shape, len(recorded.classes)):
+            raise PipelineError(
+                f"{self.path} must be the model that its records describe, of {recorded.size} in "
+                f"{len(recorded.classes)} classes, but takes {' x '.join(map(str, sizes[:3]))} and has {sizes[3]}: "
+                "restore the directory."
+            )
+        return recorded
+
+    def _recorded_spec(self) -> ImageSpec | None:
+        if (self.path.parent / Training.FILE).exists():
+            return Training.load(self.path.parent).dataset.spec
+        if (self.directory / LINEAGE / Judgement.FILE).exists():
+            return Judgement.load(self.directory / LINEAGE).training.dataset.spec
+        return None
+
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the class probabilities of images.
 
         Args:
-            images: uint8, N x 28 x 28, 0 is background; may be memory-mapped, as one batch is read at a time.
+            images: uint8, N x height x width x channels; may be memory-mapped, as one batch is read at a time.
 
         Returns:
-            Probabilities, float32, N x 10; each row sums to 1.
+            Probabilities, float32, N x classes; each row sums to 1.
 
         Raises:
-            PipelineError: The model does not take such images, or does not return ten probabilities per image.
+            PipelineError: The model does not take such images, or does not return a probability for each class.
         """
+        # Models of before take grey images without the channel.
+        if images.ndim == 4 and images.shape[3] == 1 and len(self.model.inputs[0].shape) == 3:
+            images = images[..., 0]
         try:
             probabilities = self._served.predict(images)
         except (ValueError, TypeError) as error:
             raise _refused(self.path, error) from error
-        _check(probabilities, len(images), self.path)
+        _check(probabilities, (len(images), self.model.outputs[0].shape[-1]), self.path)
         return probabilities
 
     @property
@@ -126,15 +161,15 @@ def _load(path: Path) -> "Model":
 def _refused(path: Path, error: Exception) -> PipelineError:
     reason = first_line(error).removesuffix(".")
     return PipelineError(
-        f"{path} must take uint8 images N x 28 x 28 but does not ({reason}): choose a model for such images."
+        f"{path} must take these images but does not ({reason}): choose a model for such images."
     )
 
 
-def _check(probabilities: NDArray[Any], examples: int, path: Path) -> None:
-    if probabilities.shape != (examples, CLASSES):
+def _check(probabilities: NDArray[Any], shape: tuple[int, int], path: Path) -> None:
+    if probabilities.shape != shape:
         raise PipelineError(
-            f"{path} must return {CLASSES} probabilities per image but returns an array of shape "
-            f"{probabilities.shape} for {examples} images: choose a classifier with {CLASSES} classes."
+            f"{path} must return a probability for each class but returns an array of shape "
+            f"{probabilities.shape} for {shape[0]} images: choose a classifier."
         )
     if not np.isfinite(probabilities).all():
         raise PipelineError(

@@ -48,7 +48,7 @@ def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", fir
 
     assert mlflow_client is not None
     served = mlflow.pyfunc.load_model(first.uri)
-    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     probabilities = served.predict(images)
     assert (probabilities.shape, probabilities.dtype) == ((3, 10), np.float32)
     assert np.allclose(probabilities.sum(axis=1), 1)
@@ -65,7 +65,7 @@ def test_a_version_names_schema_and_pinned_requirements(
 
     assert mlflow_client is not None
     described = get_model_info(first.uri).signature.to_dict()
-    assert '"dtype": "uint8", "shape": [-1, 28, 28]' in described["inputs"]
+    assert '"dtype": "uint8", "shape": [-1, 28, 28, 1]' in described["inputs"]
     assert '"dtype": "float32", "shape": [-1, 10]' in described["outputs"]
     lines = Path(get_model_dependencies(first.uri)).read_text().splitlines()
     required = {requirement.name: requirement for requirement in map(Requirement, lines)}
