@@ -112,7 +112,7 @@ def lineage(
     *,
     champion_version: str | None = None,
     summary: str = "",
-    spec: ImageSpec = PLAIN,
+    spec: ImageSpec = MNIST_SPEC,
     **options: Any,
 ) -> Lineage:
     """Return the records of a run that registers a version of `model`."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_PART, require_within
+from components.common.data.digests import image_digests
 from components.common.data.picture import resized
 from components.common.data.raw_data import (
     PARTS,
@@ -22,7 +23,6 @@ from components.common.data.raw_data import (
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.common.data.digests import image_digests
 from components.ingest.form import Form, Part
 from components.ingest.holdout import held_out
 from components.ingest.labels import Labelled, as_labels, resolve_classes
