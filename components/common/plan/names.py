@@ -17,9 +17,34 @@ PACKED = (".npz", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".parquet", ".cs
 # Names of files and directories that many data sets have.
 SAYS_NOTHING = frozenset(
     {"archive", "content", "contents", "data", "dataset", "datasets", "default", "download", "downloads"}
-    | {"extracted", "files", "home", "images", "img", "imgs", "input", "main", "media", "mnt", "opt", "pictures"}
-    | {"processed", "raw", "root", "src", "srv", "test", "tmp", "train", "training", "unpacked", "unzipped", "var"}
-)
+    | {
+        "extracted",
+        "files",
+        "home",
+        "images",
+        "img",
+        "imgs",
+        "input",
+        "main",
+        "media",
+        "mnt",
+        "opt",
+        "pictures",
+    }
+    | {
+        "processed",
+        "raw",
+        "root",
+        "src",
+        "srv",
+        "test",
+        "tmp",
+        "train",
+        "training",
+        "unpacked",
+        "unzipped",
+        "var",
+    }
 )
 
 
