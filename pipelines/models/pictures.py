@@ -55,7 +55,8 @@ def prepare_picture(picture: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.u
     """
     if spec.pictures == "any":
         return resized(picture, *spec.shape)
-    digit = as_mnist(resized(picture, *picture.shape[:2], 1)[..., 0])
+    height, width = picture.shape[:2]
+    digit = as_mnist(resized(picture, height, width, 1)[..., 0])
     return digit if isinstance(digit, Refusal) else resized(digit[..., None], *spec.shape)
 
 

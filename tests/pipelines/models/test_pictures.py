@@ -106,7 +106,9 @@ def test_a_picture_for_other_models_is_resized_and_converted_only(
     image = read_picture(encoded(picture), spec)
     assert not isinstance(image, Refusal)
     assert image.shape == shape
-    small = picture.convert("RGB" if shape[2] == 3 else "L").resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    small = picture.convert("RGB" if shape[2] == 3 else "L").resize(
+        (shape[1], shape[0]), Image.Resampling.BILINEAR
+    )
     np.testing.assert_array_equal(image, np.asarray(small).reshape(shape))
 
 
