@@ -18,17 +18,16 @@ from components.common.plan.run import RunPlan
 SPLIT = SplitOptions(seed=23, stratify=False, fraction=1.0)
 
 
-PLAIN = ImageSpec(28, 28, 1, MNIST_SPEC.classes)
 COLOUR = ImageSpec(32, 32, 3, ("ankle boot", "bag", "coat"))
 
 
-def random_split(count: int, seed: int = 0, spec: ImageSpec = PLAIN) -> Split:
+def random_split(count: int, seed: int = 0, spec: ImageSpec = MNIST_SPEC) -> Split:
     """Random images, all different, with labels 0, 1, ... of all classes in turn."""
     images = np.random.default_rng(seed).integers(0, 256, (count, *spec.shape), dtype=np.uint8)
     return Split(images, (np.arange(count) % len(spec.classes)).astype(spec.label_type), spec)
 
 
-def source_info(name: str = "stripes", version: str = "", spec: ImageSpec = PLAIN) -> SourceInfo:
+def source_info(name: str = "stripes", version: str = "", spec: ImageSpec = MNIST_SPEC) -> SourceInfo:
     return SourceInfo(
         name=name,
         source="made up",
@@ -42,7 +41,7 @@ def source_info(name: str = "stripes", version: str = "", spec: ImageSpec = PLAI
 
 
 def dataset_info(
-    name: str = "stripes", digest: str = "b" * 64, test_digest: str = "c" * 64, spec: ImageSpec = PLAIN
+    name: str = "stripes", digest: str = "b" * 64, test_digest: str = "c" * 64, spec: ImageSpec = MNIST_SPEC
 ) -> DatasetInfo:
     return DatasetInfo(
         raw=source_info(name, spec=spec),
@@ -113,7 +112,7 @@ def lineage(
     *,
     champion_version: str | None = None,
     summary: str = "",
-    spec: ImageSpec = PLAIN,
+    spec: ImageSpec = MNIST_SPEC,
     **options: Any,
 ) -> Lineage:
     """Return the records of a run that registers a version of `model`."""

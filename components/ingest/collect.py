@@ -31,7 +31,8 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
     """
     store = ObjectStore.from_environment()
     batches: tuple[LabelledBatch, ...] = ()
-    with written_directory(target) as directory, TemporaryDirectory() as scratch:
+    # Beside the target: in a container /tmp may be memory.
+    with written_directory(target) as directory, TemporaryDirectory(dir=target.parent) as scratch:
         form = open_source(data, store, Path(scratch))
         taken = take_in(form, data, directory)
         spec = taken.spec

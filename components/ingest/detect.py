@@ -39,7 +39,9 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form:
         found = [(place_, form) for place_ in level if (form := _read(place_, data, scratch))]
         if len(found) > 1:
             listed = ", ".join(place_.uri for place_, _ in found[:5])
-            raise PipelineError(f"{place.uri} must hold one data set but holds {len(found)}: give one of {listed}.")
+            raise PipelineError(
+                f"{place.uri} must hold one data set but holds {len(found)}: give one of {listed}."
+            )
         if found:
             return found[0][1]
     raise PipelineError(f"{place.uri} must hold {FORMS} but {_held(unpacked.path)}: give another address.")
@@ -55,7 +57,9 @@ def _read(place: Place, data: DataPlan, scratch: Path) -> Form | None:
 def _directories(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+    return sorted(
+        child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "__"))
+    )
 
 
 def _held(path: Path) -> str:

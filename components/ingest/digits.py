@@ -20,12 +20,11 @@ def digits_form() -> Form:
         numbers = np.flatnonzero(labels == digit)
         is_test[numbers[-(len(numbers) // 5) :]] = True
     address = "sklearn.datasets.load_digits"
-    rows = {"train": ~is_test, "test": is_test}
-    parts = {
-        part: Part(address, lambda chosen=chosen: iter([(images[chosen], labels[chosen])]))
-        for part, chosen in rows.items()
-    }
-    return Form("scikit-learn", address, parts)
+
+    def part(chosen: NDArray[np.bool_]) -> Part:
+        return Part(address, lambda: iter([(images[chosen], labels[chosen])]))
+
+    return Form("scikit-learn", address, {"train": part(~is_test), "test": part(is_test)})
 
 
 def _enlarged(images: NDArray[np.float64]) -> NDArray[np.uint8]:

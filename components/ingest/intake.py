@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_PART, require_within
+from components.common.data.digests import image_digests
 from components.common.data.picture import resized
 from components.common.data.raw_data import (
     PARTS,
@@ -22,7 +23,6 @@ from components.common.data.raw_data import (
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.common.data.digests import image_digests
 from components.ingest.form import Form, Part
 from components.ingest.holdout import held_out
 from components.ingest.labels import Labelled, as_labels, resolve_classes
@@ -71,9 +71,7 @@ def take_in(form: Form, data: DataPlan, directory: Path) -> Intake:
     return Intake(spec, tuple(notes))
 
 
-def _write_pixels(
-    part: Part, path: Path, size: int | None
-) -> tuple[tuple[int, int, int], NDArray[Any]]:
+def _write_pixels(part: Part, path: Path, size: int | None) -> tuple[tuple[int, int, int], NDArray[Any]]:
     """Write the images of a part; return their shape and the labels as the form has them."""
     reader, found, labels, writer = PixelReader(part.place), None, [], None
     for given, given_labels in part.chunks():
@@ -126,9 +124,7 @@ def _settle(directory: Path, part: str, labelled: Labelled, spec: ImageSpec) -> 
     write_labels(directory / labels_file, labelled.labels[part], spec)
 
 
-def _turn(
-    directory: Path, spec: ImageSpec, asked: bool | None, form: Form
-) -> tuple[ImageSpec, list[str]]:
+def _turn(directory: Path, spec: ImageSpec, asked: bool | None, form: Form) -> tuple[ImageSpec, list[str]]:
     """Exchange rows and columns where that is asked for, or the data or its form says so; return the images' spec."""
     found = _orientation(directory, spec)
     position = found.position if found else None
@@ -145,7 +141,9 @@ def _turn(
             if found
             else "as EMNIST's files need"
         )
-        notes.append(f"rows and columns of every image were exchanged: {why}; data.transpose decides otherwise")
+        notes.append(
+            f"rows and columns of every image were exchanged: {why}; data.transpose decides otherwise"
+        )
         found = _orientation(directory, spec)
     if found and found.position != "upright":
         notes.append(f"the digits look {found.position}: turn them in the source, or set data.transpose")
@@ -193,9 +191,7 @@ def _hold_out(directory: Path, spec: ImageSpec, seed: int) -> str:
     return f"there is no test part: {int(test.sum())} of {len(labels)} images were held out, by their content"
 
 
-def _chosen(
-    chunks: Iterator[NDArray[np.uint8]], chosen: NDArray[np.bool_]
-) -> Iterator[NDArray[np.uint8]]:
+def _chosen(chunks: Iterator[NDArray[np.uint8]], chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.uint8]]:
     done = 0
     for images in chunks:
         yield images[chosen[done : done + len(images)]]

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import checked_split
+from components.common.data.digests import image_digests
 from components.common.data.raw_data import (
     PixelFile,
     PixelWriter,
@@ -21,9 +23,8 @@ from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
-from components.common.data.digests import image_digests
-from components.ingest.npz import Archive
 from components.ingest.labels import as_labels
+from components.ingest.npz import Archive
 from components.ingest.pixels import PixelReader
 
 # Batches lie in the object store as `labelled/DATASET_NAME/*.npz`.
@@ -119,7 +120,7 @@ def _images(path: Path, place: str, spec: ImageSpec) -> Iterator[NDArray[np.uint
         ).images
 
 
-def _places(labels: NDArray[np.generic], spec: ImageSpec, place: str) -> NDArray[np.int64]:
+def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int64]:
     """Return labels as places in the list of classes, which they may name."""
     if labels.dtype.kind == "U":
         by_name = {name: number for number, name in enumerate(spec.classes)}

@@ -125,7 +125,9 @@ def resolve_classes(labels: Mapping[str, NDArray[Any]], names: Sequence[str], pl
             f"{place}: there must be at least two classes but the training part has only {values[0]!s}: "
             "add images of another class."
         )
-    require_within(len(values), MOST_CLASSES, f"{place}: the number of classes", "give labels, not measurements")
+    require_within(
+        len(values), MOST_CLASSES, f"{place}: the number of classes", "give labels, not measurements"
+    )
     if values.dtype.kind == "U":
         values = np.array(sorted(values.tolist(), key=_natural))
     classes = tuple(names[value] if names and values.dtype.kind != "U" else str(value) for value in values)
@@ -156,4 +158,6 @@ def _places(part: str, labels: NDArray[Any], values: NDArray[Any], place: str) -
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort 2 before 10."""
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part)
+    return tuple(
+        (0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part
+    )

@@ -62,7 +62,10 @@ class Archive:
         require_within(bytes_, LARGEST_PART, f"{self.name}: the bytes of {key}", "give a smaller array")
         if fortran and len(shape) > 1:
             require_within(
-                bytes_, LARGEST_IN_MEMORY, f"{self.name}: the bytes of {key}, in Fortran's order", "write it in C's"
+                bytes_,
+                LARGEST_IN_MEMORY,
+                f"{self.name}: the bytes of {key}, in Fortran's order",
+                "write it in C's",
             )
         row_bytes = max(1, math.prod(shape[1:]) * dtype.itemsize)
         with self._opened() as archive, archive.open(key + SUFFIX) as member:

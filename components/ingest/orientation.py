@@ -76,7 +76,10 @@ def find_orientation(
     if correlations[best] - correlations["upright"] < LEAST_LEAD:
         best = "upright"
     # What undoes the position: a quarter turn back is three forward.
-    undone = {"rotated by 90 degrees": "rotated by 270 degrees", "rotated by 270 degrees": "rotated by 90 degrees"}
+    undone = {
+        "rotated by 90 degrees": "rotated by 270 degrees",
+        "rotated by 270 degrees": "rotated by 90 degrees",
+    }
     return Orientation(undone.get(best, best), inverted, correlations[best])
 
 

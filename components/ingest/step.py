@@ -8,6 +8,7 @@ from typing import Any
 
 from components.common.data.source import SourceInfo
 from components.common.narration import exit_on_user_error
+from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
@@ -50,6 +51,7 @@ def ingest_step(
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
         info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
+        check_network(plan.training, info.spec)
         derived = plan.data.name is None
         plan = plan.named(info.name, version)
         refuse_foreign_model(plan.model_name, info, derived=derived)

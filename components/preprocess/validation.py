@@ -130,7 +130,9 @@ def validate(splits: Mapping[str, Observed]) -> ValidationReport:
         f"{first}+{second}": int(np.isin(splits[second].digests, splits[first].digests).sum())
         for first, second in combinations(splits, 2)
     }
-    return ValidationReport(splits=reports, shared=shared, warnings=tuple(_warnings(reports, shared, classes)))
+    return ValidationReport(
+        splits=reports, shared=shared, warnings=tuple(_warnings(reports, shared, classes))
+    )
 
 
 def _warnings(

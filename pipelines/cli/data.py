@@ -14,13 +14,15 @@ app = typer.Typer(help="Look at data before a run.", no_args_is_help=True)
 
 @app.command()
 def inspect(
-    data: Annotated[str, typer.Argument(metavar="PATH", help="mnist, digits, or a path or URI of other data.")],
+    data: Annotated[
+        str, typer.Argument(metavar="PATH", help="mnist, digits, or a path or URI of other data.")
+    ],
     recipe: RecipeFlag = None,
     settings: SetFlag = None,
     plan_file: PlanFlag = None,
-    sheet: Annotated[
-        Path, typer.Option(help="PNG file to draw examples of each class into.")
-    ] = Path("contact-sheet.png"),
+    sheet: Annotated[Path, typer.Option(help="PNG file to draw examples of each class into.")] = Path(
+        "contact-sheet.png"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Say what a run would see of the data; nothing is trained and no server is started.

@@ -13,6 +13,7 @@ from components.common.data.raw_data import PARTS, PixelFile, has_part, open_par
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.names import default_model_name
+from components.common.plan.network import check_network
 from components.common.plan.run import RunPlan
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
@@ -83,7 +84,9 @@ class Inspection:
     def _validation(self) -> str:
         if "validation" in self.counts:
             return ""
-        return f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
+        return (
+            f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
+        )
 
 
 def inspect_data(plan: RunPlan, sheet: Path | None) -> Inspection:
@@ -169,7 +172,7 @@ def _contradictions(observed: Mapping[str, Observed]) -> int:
 
 def _refusal(plan: RunPlan, spec: ImageSpec, images: int) -> str:
     try:
-        plan.training.check_spec(spec)
+        check_network(plan.training, spec)
         plan.training.check_images(round(images * plan.data.fraction * (1 - VALIDATION_SHARE)))
     except PipelineError as error:
         return str(error)

@@ -55,7 +55,7 @@ def prepare_picture(picture: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.u
     """
     if spec.pictures == "any":
         return resized(picture, *spec.shape)
-    height, width = picture.shape[:2]
+    height, width, _ = picture.shape
     digit = as_mnist(resized(picture, height, width, 1)[..., 0])
     return digit if isinstance(digit, Refusal) else resized(digit[..., None], *spec.shape)
 

@@ -15,7 +15,6 @@ from components.common.errors import PipelineError, first_line
 from components.common.record import Record
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 
-
 # Images that are written at a time.
 CHUNK_BYTES = 8 * 2**20
 

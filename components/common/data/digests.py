@@ -18,7 +18,10 @@ def image_digests(chunks: Iterable[NDArray[np.uint8]], key: bytes = b"") -> NDAr
     """
     found = [
         b"".join(
-            [blake2b(image, digest_size=DIGEST_BYTES, key=key).digest() for image in np.ascontiguousarray(images)]
+            [
+                blake2b(image, digest_size=DIGEST_BYTES, key=key).digest()
+                for image in np.ascontiguousarray(images)
+            ]
         )
         for images in chunks
     ]

@@ -97,9 +97,10 @@ class PixelFile:
         if len(rows) > len(self) // MANY and len(self) * size <= WHOLE_BYTES:
             if self._whole is None:
                 self._whole = self._file.array().reshape(-1, *self._spec.shape)
-            return self._whole[rows]
+            chosen: NDArray[np.uint8] = self._whole[rows]
+            return chosen
         images = np.empty((len(rows), *self._spec.shape), np.uint8)
-        buffers = memoryview(images.reshape(-1)).cast("B")
+        buffers = images.reshape(-1).data
         # Not mapped: pages that were touched would count as memory until the kernel needs it.
         with self._file.path.open("rb", buffering=0) as file:
             start = self._file.path.stat().st_size - len(self) * size
@@ -111,7 +112,9 @@ class PixelFile:
 def write_labels(path: Path, labels: NDArray[Any], spec: ImageSpec) -> None:
     """Write labels, places in `spec.classes`, as an idx file."""
     array = labels.astype(spec.label_type)
-    path.write_bytes(idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes())
+    path.write_bytes(
+        idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    )
 
 
 def write_part(directory: Path, part: str, split: Split) -> None:

@@ -16,9 +16,35 @@ HISTORY_SUFFIX = ".history"
 PACKED = (".npz", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".parquet", ".csv", ".arrow")
 # Names of files and directories that many data sets have.
 SAYS_NOTHING = frozenset(
-    "archive content contents data dataset datasets default download downloads extracted files home images img imgs "
-    "input main media mnt opt pictures processed raw root src srv test tmp train training unpacked unzipped var "
-    "workspace".split()
+    {"archive", "content", "contents", "data", "dataset", "datasets", "default", "download", "downloads"}
+    | {
+        "extracted",
+        "files",
+        "home",
+        "images",
+        "img",
+        "imgs",
+        "input",
+        "main",
+        "media",
+        "mnt",
+        "opt",
+        "pictures",
+    }
+    | {
+        "processed",
+        "raw",
+        "root",
+        "src",
+        "srv",
+        "test",
+        "tmp",
+        "train",
+        "training",
+        "unpacked",
+        "unzipped",
+        "var",
+    }
 )
 
 

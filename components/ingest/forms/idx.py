@@ -26,7 +26,9 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
     if not found:
         return None
     if "train" not in found:
-        raise PipelineError(f"{place.uri} must hold the training part too but holds only the test part: add it.")
+        raise PipelineError(
+            f"{place.uri} must hold the training part too but holds only the test part: add it."
+        )
     return Form("idx", place.uri, found)
 
 

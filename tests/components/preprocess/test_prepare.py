@@ -10,12 +10,12 @@ from sklearn.model_selection import train_test_split
 from components.common.data.dataset import DatasetInfo, Split, open_split
 from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import SourceInfo
-from components.common.data.spec import ImageSpec
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
-from tests.records import COLOUR, PLAIN, random_split, source_info
+from tests.records import COLOUR, random_split, source_info
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_splits_lie_in_two_directories(raw: Path, tmp_path: Path) -> None:
     for info in (result.development, result.test):
         assert info.raw == SourceInfo.load(raw)
         assert (info.split.seed, info.test_digest) == (23, result.test.digest)
-    np.testing.assert_array_equal(open_split(test, "test").images, open_part(raw, "test", PLAIN).images)
+    np.testing.assert_array_equal(open_split(test, "test").images, open_part(raw, "test", MNIST_SPEC).images)
 
 
 def test_the_report_is_written(raw: Path, tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_broken_data_leaves_nothing(raw: Path, tmp_path: Path) -> None:
-    train = open_part(raw, "train", PLAIN)
-    write_part(raw, "train", Split(np.array(train.images), train.labels // 2, PLAIN))
+    train = open_part(raw, "train", MNIST_SPEC)
+    write_part(raw, "train", Split(np.array(train.images), train.labels // 2, MNIST_SPEC))
     with pytest.raises(PipelineError, match="has none of 5, 6, 7, 8, 9"):
         prepare_splits(raw, DataPlan(), development=tmp_path / "development", test=tmp_path / "test")
     assert list(tmp_path.iterdir()) == [raw]
 
 
-@pytest.mark.parametrize("spec", [PLAIN, COLOUR])
+@pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR])
 def test_a_validation_part_of_the_datas_own_is_used(tmp_path: Path, spec: ImageSpec) -> None:
     raw = tmp_path / "own"
     raw.mkdir()
@@ -128,7 +128,7 @@ def test_mnist_is_split_as_in_the_tutorial(tmp_path: Path) -> None:
         "validation": 12_000,
         "test": 10_000,
     }
-    part = open_part(raw, "train", PLAIN)
+    part = open_part(raw, "train", MNIST_SPEC)
     expected = train_test_split(part.images, part.labels, test_size=0.2, random_state=23)
     train, validation = open_split(development, "train"), open_split(development, "validation")
     found = train.images, validation.images, train.labels, validation.labels

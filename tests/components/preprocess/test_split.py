@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from components.common.data.dataset import Split, SplitOptions
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.preprocess.split import Rows, split_options, split_rows, used_rows
-from tests.records import PLAIN
 
 
 def _split(labels: NDArray[Any], options: SplitOptions) -> tuple[Rows, Rows]:
-    return split_rows(used_rows(labels, PLAIN, options), labels, PLAIN, options)
+    return split_rows(used_rows(labels, MNIST_SPEC, options), labels, MNIST_SPEC, options)
 
 
 @pytest.mark.parametrize("seed", [23, 0])

@@ -108,7 +108,9 @@ def test_a_class_that_cannot_be_learnt_stops_the_run(splits: Splits) -> None:
 
 
 def test_classes_are_named_and_colour_images_are_described() -> None:
-    splits = {name: random_split(9, seed, COLOUR) for seed, name in enumerate(("train", "validation", "test"))}
+    splits = {
+        name: random_split(9, seed, COLOUR) for seed, name in enumerate(("train", "validation", "test"))
+    }
     assert examine(splits).splits["train"].shape == (9, 32, 32, 3)
     splits["test"].labels[:] = 0
     assert "test has no examples of class bag, coat" in examine(splits).warnings

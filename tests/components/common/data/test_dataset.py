@@ -13,10 +13,10 @@ from components.common.data.dataset import (
     checked_split,
     open_split,
 )
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import combined_digest, sha256_file
-from components.common.data.spec import ImageSpec
-from tests.records import COLOUR, PLAIN, SPLIT, prepared, random_split, source_info
+from tests.records import COLOUR, SPLIT, prepared, random_split, source_info
 
 
 @pytest.fixture
@@ -141,7 +141,11 @@ IMAGES = np.zeros((3, 28, 28, 1), np.uint8)
             [0, 1, 2],
             "^I: images must be .* but are 3 x 28 x 28 of type uint8",
         ),
-        (np.zeros((3, 32, 32, 1), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* 3 x 32 x 32 x 1"),
+        (
+            np.zeros((3, 32, 32, 1), np.uint8),
+            [0, 1, 2],
+            "^I: images must be N x 28 x 28 x 1 .* 3 x 32 x 32 x 1",
+        ),
         (np.zeros((3, 784), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* 3 x 784"),
         (np.array(0, np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* a single value"),
         (IMAGES.astype(np.float32), [0, 1, 2], "^I: images must be .* of type uint8 but .* float32"),
@@ -156,10 +160,10 @@ IMAGES = np.zeros((3, 28, 28, 1), np.uint8)
 )
 def test_the_rules_of_a_split(images: NDArray[Any], labels: list[Any], message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        checked_split(images, np.array(labels), PLAIN, ("I", "L"))
+        checked_split(images, np.array(labels), MNIST_SPEC, ("I", "L"))
 
 
 def test_labels_of_any_integer_type_become_uint8() -> None:
-    split = checked_split(IMAGES, np.array([0, 9, 5]), PLAIN, ("I", "L"))
+    split = checked_split(IMAGES, np.array([0, 9, 5]), MNIST_SPEC, ("I", "L"))
     assert split.labels.dtype == np.uint8
     assert split.labels.tolist() == [0, 9, 5]

@@ -16,9 +16,9 @@ from components.common.data.raw_data import (
     write_part,
 )
 from components.common.data.source import LabelledBatch, SourceInfo
-from components.common.data.spec import ImageSpec
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
-from tests.records import COLOUR, PLAIN, random_split
+from tests.records import COLOUR, random_split
 
 MANY = ImageSpec(4, 6, 3, tuple(map(str, range(300))))
 
@@ -32,10 +32,14 @@ def test_the_files_of_grey_data_are_named_as_mnists(tmp_path: Path, make_split: 
         "t10k-images-idx3-ubyte",
         "t10k-labels-idx1-ubyte",
     }
-    assert [has_part(tmp_path, part, PLAIN) for part in ("train", "validation", "test")] == [True, False, True]
+    assert [has_part(tmp_path, part, MNIST_SPEC) for part in ("train", "validation", "test")] == [
+        True,
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize("spec", [PLAIN, COLOUR, MANY])
+@pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR, MANY])
 def test_parts_come_back_as_they_were(tmp_path: Path, spec: ImageSpec) -> None:
     written = random_split(600, spec=spec)
     write_part(tmp_path, "validation", written)
@@ -46,7 +50,7 @@ def test_parts_come_back_as_they_were(tmp_path: Path, spec: ImageSpec) -> None:
 
 
 @pytest.mark.parametrize("whole", [0, 2**30])
-@pytest.mark.parametrize("spec", [PLAIN, COLOUR])
+@pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR])
 def test_rows_and_chunks_are_read_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: ImageSpec, whole: int
 ) -> None:
@@ -64,11 +68,11 @@ def test_rows_and_chunks_are_read_from_the_file(
 
 def test_a_part_whose_files_do_not_match_is_refused(tmp_path: Path, make_split: Callable[..., Split]) -> None:
     write_part(tmp_path, "train", make_split(20))
-    write_labels(tmp_path / raw_files("train", PLAIN)[1], make_split(19).labels, PLAIN)
+    write_labels(tmp_path / raw_files("train", MNIST_SPEC)[1], make_split(19).labels, MNIST_SPEC)
     with pytest.raises(
         PipelineError, match=r"train-labels-idx1-ubyte: each image must have a label .* 20 .* 19"
     ):
-        open_part(tmp_path, "train", PLAIN)
+        open_part(tmp_path, "train", MNIST_SPEC)
 
 
 def test_the_source_comes_back_as_it_was(tmp_path: Path) -> None:
