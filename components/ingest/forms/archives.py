@@ -137,6 +137,13 @@ def unpack(place: Place, target: Path) -> Place | None:
         ) from error
 
 
+def may_be_archive(path: Path) -> bool:
+    """Return whether a file begins as an archive does, or as other compressed content."""
+    with path.open("rb") as file:
+        start = file.read(BLOCK)
+    return start.startswith((*ZIP_STARTS, *COMPRESSED)) or _is_tar(start)
+
+
 def _unpacked(place: Place, target: Path) -> Place | None:
     with place.path.open("rb") as file:
         start = file.read(BLOCK)
