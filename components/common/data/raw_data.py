@@ -58,7 +58,9 @@ class PixelWriter:
 def write_labels(path: Path, labels: NDArray[Any], spec: ImageSpec) -> None:
     """Write labels, places in `spec.classes`, as an idx file."""
     array = labels.astype(spec.label_type)
-    path.write_bytes(idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes())
+    path.write_bytes(
+        idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    )
 
 
 def write_part(directory: Path, part: str, split: Split) -> None:

@@ -129,10 +129,11 @@ def check_network(config: TrainConfig, spec: ImageSpec) -> None:
     if found > LARGEST_STEP:
         fixed = network.step_memory(0)
         fits = (LARGEST_STEP - fixed) * config.batch_size // (found - fixed)
+        smaller = f"training.batch_size to at most {fits}" if fits > 0 else "fewer training.dense_units"
         raise PipelineError(
             f"a training step must take at most {LARGEST_STEP / 2**30:g} GiB of memory but takes about "
             f"{found / 2**30:.1f} GiB for {config.batch_size} images of {spec.size}: "
-            f"set training.batch_size to at most {fits}, or a smaller data.size."
+            f"set {smaller}, or a smaller data.size."
         )
 
 
