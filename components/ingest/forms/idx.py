@@ -1,6 +1,5 @@
 """idx files, as MNIST, Fashion-MNIST, KMNIST, EMNIST and QMNIST are published."""
 
-import gzip
 import re
 import zlib
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.idx import GZIP_MAGIC, TYPES, IdxFile
+from components.common.data.idx import TYPES, IdxFile, open_decompressed
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.arrays import array_part
@@ -60,9 +59,7 @@ def _preference(path: Path) -> tuple[bool, bool, str]:
 
 def _refuse_one_file(place: Place) -> None:
     try:
-        with place.path.open("rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
-        with gzip.open(place.path) if compressed else place.path.open("rb") as file:
+        with open_decompressed(place.path) as file:
             start = file.read(4)
     except (EOFError, OSError, zlib.error):
         return
