@@ -95,7 +95,9 @@ class IdxFile:
         Raises:
             PipelineError: As `chunks`.
         """
-        return next(self.chunks(max(1, self.shape[0])), np.empty(self.shape, self.dtype.newbyteorder("=")))
+        # To the end, where the length and gzip's checksum are compared.
+        chunks = list(self.chunks(max(1, self.shape[0])))
+        return chunks[0] if chunks else np.empty(self.shape, self.dtype.newbyteorder("="))
 
     def mapped(self) -> NDArray[Any]:
         """Return the rows of a file that is not compressed as a read-only memory map.
