@@ -64,7 +64,7 @@ def tile(development: Path, target: Path, times: int) -> None:
     )
     for number in range(times):
         images[number * count : (number + 1) * count] = train.images
-    splits = {"train": Split(images, np.tile(train.labels, times)), "validation": validation}
+    splits = {"train": Split(images, np.tile(train.labels, times), train.spec), "validation": validation}
     info = DatasetInfo.load(development)
     write_splits(target, splits, raw=info.raw, split=info.split, test_digest=info.test_digest)
     del images

@@ -28,7 +28,7 @@ STUDY = "economics"
 def take(development: str, images: int, target: str) -> None:
     """Write the development data again with the first so many training images."""
     train, validation = open_split(Path(development), "train"), open_split(Path(development), "validation")
-    few = Split(train.images[:images], train.labels[:images])
+    few = Split(train.images[:images], train.labels[:images], train.spec)
     splits = {"train": few, "validation": validation}
     info = DatasetInfo.load(Path(development))
     write_splits(Path(target), splits, raw=info.raw, split=info.split, test_digest=info.test_digest)

@@ -8,6 +8,7 @@ import numpy as np
 
 from components.common.data.dataset import DatasetInfo, Split, SplitOptions, write_splits
 from components.common.data.source import SourceInfo
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import Lineage
 from components.common.model.training_record import Epoch, Training
@@ -17,23 +18,33 @@ from components.common.plan.run import RunPlan
 SPLIT = SplitOptions(seed=23, stratify=False, fraction=1.0)
 
 
-def random_split(count: int, seed: int = 0) -> Split:
-    """Random images, all different, with labels 0, 1, ... 9, 0, ..."""
-    images = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
-    return Split(images, (np.arange(count) % 10).astype(np.uint8))
+COLOUR = ImageSpec(32, 32, 3, ("ankle boot", "bag", "coat"))
 
 
-def source_info(name: str = "stripes", version: str = "") -> SourceInfo:
-    files = {"train-images-idx3-ubyte": "1" * 64}
-    counts = {"train": 20, "test": 10}
+def random_split(count: int, seed: int = 0, spec: ImageSpec = MNIST_SPEC) -> Split:
+    """Random images, all different, with labels 0, 1, ... of all classes in turn."""
+    images = np.random.default_rng(seed).integers(0, 256, (count, *spec.shape), dtype=np.uint8)
+    return Split(images, (np.arange(count) % len(spec.classes)).astype(spec.label_type), spec)
+
+
+def source_info(name: str = "stripes", version: str = "", spec: ImageSpec = MNIST_SPEC) -> SourceInfo:
     return SourceInfo(
-        name=name, source="made up", version=version, files=files, counts=counts, batches=(), digest="d" * 64
+        name=name,
+        source="made up",
+        version=version,
+        files={"train-images-idx3-ubyte": "1" * 64},
+        counts={"train": 20, "test": 10},
+        batches=(),
+        digest="d" * 64,
+        spec=spec,
     )
 
 
-def dataset_info(name: str = "stripes", digest: str = "b" * 64, test_digest: str = "c" * 64) -> DatasetInfo:
+def dataset_info(
+    name: str = "stripes", digest: str = "b" * 64, test_digest: str = "c" * 64, spec: ImageSpec = MNIST_SPEC
+) -> DatasetInfo:
     return DatasetInfo(
-        raw=source_info(name),
+        raw=source_info(name, spec=spec),
         split=SPLIT,
         files={},
         counts={"train": 16, "validation": 4},
@@ -47,7 +58,9 @@ def prepared(
     directory: Path, splits: Mapping[str, Split], name: str = "stripes", test_digest: str | None = None
 ) -> DatasetInfo:
     """Write splits with made-up records."""
-    return write_splits(directory, splits, raw=source_info(name), split=SPLIT, test_digest=test_digest)
+    spec = next(iter(splits.values())).spec
+    raw = source_info(name, spec=spec)
+    return write_splits(directory, splits, raw=raw, split=SPLIT, test_digest=test_digest)
 
 
 def training_record(**changes: Any) -> Training:
@@ -94,10 +107,17 @@ def judgement(**changes: Any) -> Judgement:
 
 
 def lineage(
-    model: str, run_id: str, *, champion_version: str | None = None, summary: str = "", **options: Any
+    model: str,
+    run_id: str,
+    *,
+    champion_version: str | None = None,
+    summary: str = "",
+    spec: ImageSpec = MNIST_SPEC,
+    **options: Any,
 ) -> Lineage:
     """Return the records of a run that registers a version of `model`."""
+    training = training_record(dataset=dataset_info(spec=spec))
     return Lineage(
         run_plan(run_id, model_name=model, **options),
-        judgement(champion_version=champion_version, summary=summary),
+        judgement(training=training, champion_version=champion_version, summary=summary),
     )

@@ -1,5 +1,6 @@
 """Reliability of probabilities, and temperature scaling."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ BINS = 15
 TEMPERATURES = (0.05, 20.0)
 # Natural logarithm of the smallest positive float32.
 SMALLEST_LOG = -103.0
+# Probabilities that are held in double precision at a time.
+CHUNK_VALUES = 2**22
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,21 @@ class Calibration:
     uncalibrated: Reliability
 
 
-def measure_reliability(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Reliability:
+def measure_reliability(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> Reliability:
     """Measure probabilities, N x classes, for N labels; a probability of 0 counts as float32's epsilon."""
     # scikit-learn's `log_loss` would also lower a probability of 1, and `brier_score_loss` would warn in float64 that
     # rows of float32 probabilities do not sum to 1.
-    exact = probabilities.astype(np.float64)
-    of_truth = np.clip(exact[np.arange(len(labels)), labels], np.finfo(np.float32).eps, 1)
-    bins = _bins(exact.max(axis=1), exact.argmax(axis=1) == labels)
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    bins = _bins(probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels)
+    squares = [
+        ((probabilities[rows].astype(np.float64) - _one_hot(labels[rows], probabilities.shape[1])) ** 2).sum(
+            axis=1
+        )
+        for rows in _chunks(probabilities)
+    ]
     return Reliability(
-        nll=float(-np.log(of_truth).mean()),
-        brier=float(((exact - np.eye(exact.shape[1])[labels]) ** 2).sum(axis=1).mean()),
+        nll=float(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1)).mean()),
+        brier=float(np.concatenate(squares).mean()),
         ece=sum(entry.examples * abs(entry.accuracy - entry.confidence) for entry in bins) / len(labels),
         bins=bins,
     )
@@ -87,10 +95,13 @@ def _bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[B
 
 def apply_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Return the probabilities, N x classes, after division of their logits by `temperature`."""
-    return np.exp(_log_softmax(_logs(probabilities) / temperature)).astype(np.float32)
+    tempered = np.empty(probabilities.shape, np.float32)
+    for rows in _chunks(probabilities):
+        tempered[rows] = np.exp(_log_softmax(_logs(probabilities[rows]) / temperature))
+    return tempered
 
 
-def fit_temperature(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
+def fit_temperature(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> float:
     """Return the temperature, 0.05 to 20, with the highest likelihood of the labels.
 
     As in Platt's method, the targets are smoothed by the weight of one image. Without smoothing, the best temperature
@@ -98,16 +109,35 @@ def fit_temperature(labels: NDArray[np.uint8], probabilities: NDArray[np.float32
     """
     from scipy.optimize import minimize_scalar
 
-    logs = _logs(probabilities)
-    size = probabilities.shape[1]
     smoothing = 1 / (len(labels) + 1)
-    targets = np.eye(size)[labels] * (1 - smoothing) + smoothing / size
+
+    def likelihoods(rows: slice, temperature: float) -> NDArray[np.float64]:
+        part = probabilities[rows]
+        targets = _one_hot(labels[rows], part.shape[1]) * (1 - smoothing) + smoothing / part.shape[1]
+        of_rows: NDArray[np.float64] = (targets * _log_softmax(_logs(part) / temperature)).sum(axis=1)
+        return of_rows
 
     def loss(log_temperature: float) -> float:
-        return float(-(targets * _log_softmax(logs / np.exp(log_temperature))).sum(axis=1).mean())
+        temperature = np.exp(log_temperature)
+        return float(
+            -np.concatenate([likelihoods(rows, temperature) for rows in _chunks(probabilities)]).mean()
+        )
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
     return float(np.exp(found.x))
+
+
+def _chunks(probabilities: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield slices of the rows, N x classes, that are small enough for double precision."""
+    count, size = probabilities.shape
+    step = max(1, CHUNK_VALUES // size)
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _one_hot(labels: NDArray[np.integer], size: int) -> NDArray[np.float64]:
+    truth = np.zeros((len(labels), size))
+    truth[np.arange(len(labels)), labels] = 1
+    return truth
 
 
 def _logs(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
 from components.common.model.aliases import CHAMPION
 from components.common.model.classifier import model_file
@@ -26,15 +27,48 @@ class ChampionModel:
             f"({str(reason).rstrip('.')}): in MLflow, move the alias {CHAMPION!r} to a good version or delete it."
         )
 
+    def require_comparable(self, theirs: ImageSpec, ours: ImageSpec) -> None:
+        """Refuse a champion of other images or classes; classes that have only numbers for names may be any.
+
+        Args:
+            theirs: Description of the images that the champion takes.
+            ours: Description of this run's images.
+
+        Raises:
+            PipelineError: The two differ.
+        """
+        numbers = tuple(map(str, range(len(ours.classes))))
+        named = {theirs.classes, ours.classes} - {numbers}
+        if theirs.shape == ours.shape and len(theirs.classes) == len(ours.classes) and len(named) <= 1:
+            return
+        first = next(
+            (
+                f", such as {a!r}, not {b!r}"
+                for a, b in zip(theirs.classes, ours.classes, strict=False)
+                if a != b
+            ),
+            "",
+        )
+        raise PipelineError(
+            f"The champion {self.name} v{self.version} must be of this run's images, {ours.size} in "
+            f"{len(ours.classes)} classes, but is of images {theirs.size} in {len(theirs.classes)} classes{first}: "
+            "give the data a name of its own (data.name), or the model (registry.model)."
+        )
+
 
 @dataclass(frozen=True)
 class ScoredChampion:
-    """The champion's results on the test split; in `comparison` it is the reference."""
+    """The champion's results on the test split; in `comparison` it is the reference.
+
+    Attributes:
+        other_test_data: Whether its record names another test split than this run's.
+    """
 
     name: str
     version: str
     metrics: Metrics
     comparison: Comparison
+    other_test_data: bool = False
 
 
 def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:

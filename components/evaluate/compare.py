@@ -44,7 +44,7 @@ class Comparison:
 
 
 def compare_models(
-    labels: NDArray[np.uint8], candidate: NDArray[np.float32], reference: NDArray[np.float32]
+    labels: NDArray[np.integer], candidate: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> Comparison:
     """Compare two models' probabilities, each N x classes, for the same N labelled images."""
     candidate_right = candidate.argmax(axis=1) == labels

@@ -31,7 +31,7 @@ def evaluate(
         evaluation: Directory with evaluation.json, judgement.json, report, model card, figures and tables.
         candidate: The better of both models on validation, calibrated.
         metrics: Headline metrics of baseline, tuned model and champion.
-        confusion_matrix: Of the candidate.
+        confusion_matrix: Of the candidate; empty for more than 50 classes.
         roc_curve: Of the candidate, over all one-vs-rest decisions.
         report: The self-contained report.
         summary: The verdict in a few lines.
@@ -41,7 +41,7 @@ def evaluate(
 
     from components.common.plan.run import RunPlan
     from components.evaluate.judge import EvaluationInputs
-    from components.evaluate.step import evaluate_step
+    from components.evaluate.step import evaluate_step, small_confusion_matrix
 
     artifacts = {"test": test, "development": development, "baseline": baseline, "tuned": tuned}
     inputs = EvaluationInputs(**{name: Path(artifact.path) for name, artifact in artifacts.items()})
@@ -50,8 +50,9 @@ def evaluate(
     )
     for name, value in result.headline().items():
         metrics.log_metric(name, value)
-    judged, curve = result.candidate_metrics, result.candidate_metrics.pooled_roc
-    confusion_matrix.log_confusion_matrix([str(entry.label) for entry in judged.classes], judged.confusion)
+    curve = result.candidate_metrics.pooled_roc
+    if matrix := small_confusion_matrix(result):
+        confusion_matrix.log_confusion_matrix(*matrix)
     roc_curve.log_roc_curve(curve.false_positive_rate, curve.true_positive_rate, curve.thresholds)
     shutil.copy(Path(evaluation.path) / "report.html", report.path)
     shutil.copy(Path(evaluation.path) / "summary.md", summary.path)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.common.data.dataset import IMAGE_SHAPE
 from components.common.model.classifier import Classifier
 from components.common.provenance import processor_name
 
 # Batch size and number of timed calls.
 TIMED = ((1, 50), (256, 8))
+# Time in seconds after which no further call of a batch is made.
+ENOUGH = 10.0
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ def measure_cost(classifier: Classifier) -> Cost:
 
 
 def _latency(classifier: Classifier, batch: int, calls: int) -> float:
-    images = np.zeros((batch, *IMAGE_SHAPE), np.uint8)
+    images = np.zeros((batch, *classifier.spec.shape), np.uint8)
     classifier.probabilities(images)
-    seconds = []
-    for _ in range(calls):
+    seconds: list[float] = []
+    while len(seconds) < calls and sum(seconds) < ENOUGH:
         started = time.perf_counter()
-        np.asarray(classifier.probabilities(images))
+        classifier.probabilities(images)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds) * 1000
 
@@ -67,5 +68,7 @@ def _flops(classifier: Classifier) -> int:
     single = tf.function(lambda images: classifier.model(images, training=False))
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    graph = single.get_concrete_function(tf.TensorSpec((1, *IMAGE_SHAPE), tf.uint8)).graph
+    graph = single.get_concrete_function(
+        tf.TensorSpec((1, *classifier.model.inputs[0].shape[1:]), tf.uint8)
+    ).graph
     return int(profiler.profile(graph, options=options.with_empty_output().build()).total_float_ops)

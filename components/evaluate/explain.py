@@ -1,5 +1,6 @@
 """Grad-CAM, saliency, and feature maps of the first convolution."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # Number of noisy copies that saliency is averaged over, and the noise's standard deviation on scaled images.
 COPIES = 16
+# Values of the noisy copies that pass through the network at a time.
+COPY_VALUES = 2**20
 NOISE = 0.1
 SEED = 0
 
@@ -22,8 +25,8 @@ class Explanation:
     """Evidence in N images for the predicted class; each map is scaled to 0..1.
 
     Attributes:
-        images: uint8, N x height x width.
-        saliency: N x height x width, sensitivity of the class's score to each pixel.
+        images: uint8, N x height x width x channels.
+        saliency: N x height x width, sensitivity of the class's score to each pixel, summed over the channels.
         grad_cam: N x height x width, places where features of the last convolution support the class.
     """
 
@@ -40,33 +43,42 @@ def convolutions(classifier: Classifier) -> list[int]:
 
 
 def explain_predictions(classifier: Classifier, images: NDArray[np.uint8]) -> Explanation:
-    """Explain the predictions for a few images, uint8, N x height x width, of a model that has `convolutions`.
+    """Explain the predictions for a few images of a model that has `convolutions`.
 
     Saliency is averaged over noisy copies (SmoothGrad). Grad-CAM multiplies each place of a feature by the gradient at
     that place (HiResCAM). This is exact where a dense layer reads flattened features; with gradients averaged over all
     places it would not be.
+
+    Args:
+        classifier: The model.
+        images: uint8, N x height x width x channels.
     """
     # Integers have no gradient, so the gradient is taken at the scaled images.
-    scaled = _through(classifier.chain[:1], images)
+    scaled = _through(classifier.chain[:1], classifier.inputs(images))
+    by_value = _saliency(classifier.chain[1:], scaled).reshape(images.shape)
     return Explanation(
         images,
-        _to_unit(_saliency(classifier.chain[1:], scaled)),
-        _to_unit(_enlarged(_grad_cam(classifier.chain[1:], scaled), images.shape)),
+        _to_unit(by_value.sum(axis=-1)),
+        _to_unit(_enlarged(_grad_cam(classifier.chain[1:], scaled), images.shape[:3])),
     )
 
 
 def _saliency(layers: list[Any], scaled: Any) -> NDArray[np.float32]:
-    """Return the mean absolute gradient of the score at noisy copies of the images, N x height x width."""
+    """Return the mean absolute gradient of the score at noisy copies of the images, in the shape of the images."""
     import tensorflow as tf
 
     scaled = tf.cast(scaled, tf.float32)
     noise = tf.random.stateless_normal((COPIES, *scaled.shape), (SEED, 0), stddev=NOISE)
-    with tf.GradientTape() as tape:
-        noisy = tf.reshape(scaled + noise, (-1, *scaled.shape[1:]))
-        tape.watch(noisy)
-        score = _score(_through(layers, noisy))
-    by_pixel = tf.reshape(tape.gradient(score, noisy), (COPIES, *scaled.shape))
-    saliency: NDArray[np.float32] = np.abs(np.asarray(by_pixel)).mean(axis=0)
+    copies = tf.reshape(scaled + noise, (-1, *scaled.shape[1:]))
+    step = max(1, COPY_VALUES // math.prod(scaled.shape[1:]))
+    gradients = []
+    for start in range(0, len(copies), step):
+        with tf.GradientTape() as tape:
+            noisy = copies[start : start + step]
+            tape.watch(noisy)
+            score = _score(_through(layers, noisy))
+        gradients.append(np.abs(np.asarray(tape.gradient(score, noisy))))
+    saliency: NDArray[np.float32] = np.concatenate(gradients).reshape(COPIES, *scaled.shape).mean(axis=0)
     return saliency
 
 
@@ -115,7 +127,7 @@ def _to_unit(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def first_features(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the output of the first convolution, filters x height x width, for one image."""
-    features = _through(classifier.chain[: convolutions(classifier)[0] + 1], image[None])
+    """Return the output of the first convolution, filters x height x width, for one image with its channels."""
+    features = _through(classifier.chain[: convolutions(classifier)[0] + 1], classifier.inputs(image[None]))
     maps: NDArray[np.float32] = np.asarray(features).astype(np.float32)[0].transpose(2, 0, 1)
     return maps

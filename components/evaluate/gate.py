@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from components.common.data.dataset import Split
+from components.common.data.spec import DIGITS
 from components.common.errors import PipelineError
 from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Verdict
@@ -24,6 +28,10 @@ class Decision:
     reasons: list[str]
 
 
+# For sets of ten digits, which every network that has learned anything passes.
+DIGITS_ACCURACY = 0.95
+
+
 def check_min_accuracy(min_accuracy: float) -> None:
     """Refuse a minimum accuracy that is not between 0 and 1."""
     if not 0 <= min_accuracy <= 1:
@@ -32,11 +40,39 @@ def check_min_accuracy(min_accuracy: float) -> None:
         )
 
 
-def decide(candidate: Metrics, champion: ScoredChampion | None, min_accuracy: float) -> Decision:
+def required_accuracy(min_accuracy: float | None, test: Split) -> tuple[float, str]:
+    """Return the accuracy that a candidate needs on the test split, and where it comes from, as a clause.
+
+    Args:
+        min_accuracy: The plan's; None for 0.95 on images of ten digits, and for one image more than guessing gets right
+            on other data.
+        test: The test split.
+    """
+    if min_accuracy is not None:
+        return min_accuracy, ""
+    if test.spec.pictures == "digit" and len(test.spec.classes) == len(DIGITS):
+        return DIGITS_ACCURACY, ""
+    counts = np.bincount(test.labels)
+    most_frequent = test.spec.classes[counts.argmax()]
+    return (
+        (int(counts.max()) + 1) / len(test.labels),
+        f", one image more than the answer {most_frequent!r} to all would get right",
+    )
+
+
+def decide(
+    candidate: Metrics, champion: ScoredChampion | None, min_accuracy: float, origin: str = ""
+) -> Decision:
     """Register a candidate that reaches `min_accuracy` and is at least as accurate as the champion.
 
     Statistical equivalence is not enough: each new champion could be a little less accurate than the one before, and
     accuracy would fall from champion to champion.
+
+    Args:
+        candidate: Its results.
+        champion: Its results, if there is one.
+        min_accuracy: Accuracy below which nothing is registered.
+        origin: Where `min_accuracy` comes from, as a clause that follows it.
 
     Raises:
         PipelineError: `min_accuracy` is not between 0 and 1.
@@ -44,12 +80,14 @@ def decide(candidate: Metrics, champion: ScoredChampion | None, min_accuracy: fl
     check_min_accuracy(min_accuracy)
     accurate = candidate.accuracy >= min_accuracy
     relation = "is not below" if accurate else "is below"
-    reasons = [f"{_with_interval(candidate)} {relation} the minimum accuracy {min_accuracy:g}"]
+    reasons = [f"{_with_interval(candidate)} {relation} the minimum accuracy {min_accuracy:g}{origin}"]
     if champion is None:
         reasons.append("there is no champion yet" + (": first champion" if accurate else ""))
         return Decision("register" if accurate else "keep", "first", reasons)
     as_accurate = candidate.accuracy >= champion.metrics.accuracy
     reasons.append(_comparison(candidate, champion, as_accurate=as_accurate))
+    if champion.other_test_data:
+        reasons.append("the champion was registered on other test data; both are scored on this run's")
     action: Literal["register", "keep"] = "register" if accurate and as_accurate else "keep"
     return Decision(action, champion.comparison.verdict, reasons)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from components.common.data.dataset import DatasetInfo, Split, open_split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.common.model.lineage import stored_judgement
+from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training
 from components.common.narration import say
 from components.common.storage.files import written_directory
@@ -23,7 +25,7 @@ from components.evaluate.calibration import (
 )
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare_models
-from components.evaluate.gate import check_min_accuracy, decide
+from components.evaluate.gate import check_min_accuracy, decide, required_accuracy
 from components.evaluate.metrics import Metrics, measure_predictions
 from components.evaluate.profile import Profile, measure_profile
 from components.evaluate.report.panel import ReportData
@@ -91,7 +93,7 @@ def judge_models(
     champion: ChampionModel | None,
     target: Path,
     candidate_target: Path,
-    min_accuracy: float,
+    min_accuracy: float | None,
     lineage: Mapping[str, str],
 ) -> Evaluation:
     """Calibrate on validation, evaluate on test, decide and report.
@@ -101,19 +103,20 @@ def judge_models(
         champion: The registered model to compare the candidate with, if there is one.
         target: New or empty directory for the files that `write_evaluation` writes.
         candidate_target: New or empty directory for the better model on validation, calibrated.
-        min_accuracy: Test accuracy below which nothing is registered.
+        min_accuracy: Test accuracy below which nothing is registered; None for what `required_accuracy` sets.
         lineage: Commit and runs that the models come from, for the report.
 
     Raises:
         PipelineError: Unreadable data or model, or a minimum accuracy that is not between 0 and 1.
     """
-    check_min_accuracy(min_accuracy)
+    if min_accuracy is not None:
+        check_min_accuracy(min_accuracy)
     data = _read(inputs)
     models = _score_models(inputs, data)
     name = choose_candidate(data.baseline, data.tuned)
     candidate = models[name]
     seeds = score_seeds(inputs.tuned, models["tuned"].metrics.accuracy, data.test)
-    rival = _score_champion(champion, candidate.probabilities, data.test) if champion else None
+    rival = _score_champion(champion, candidate.probabilities, data) if champion else None
     say("evaluate", "calibration, robustness, cost, explanations")
     evaluation = _evaluation(data, models, name, seeds, rival, min_accuracy, lineage)
     report = ReportData(
@@ -130,6 +133,7 @@ def judge_models(
         source = inputs.tuned if name == "tuned" else inputs.baseline
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
         candidate.classifier.model.save(partial / MODEL_FILE)
+        save_samples(partial, data.validation)
     return evaluation
 
 
@@ -168,12 +172,18 @@ def _score_model(name: str, directory: Path, data: _Data) -> _ScoredModel:
 
 
 def _score_champion(
-    champion: ChampionModel, of_candidate: Probabilities, split: Split
+    champion: ChampionModel, of_candidate: Probabilities, data: _Data
 ) -> tuple[ScoredChampion, Profile]:
     """Score the champion on the test split, and compare the candidate's probabilities with the champion's."""
+    split = data.test
     say("evaluate", f"champion {champion.name} v{champion.version} on {len(split.labels)} test images")
     try:
         classifier = Classifier(champion.directory)
+        judgement = stored_judgement(champion.directory)
+    except PipelineError as error:
+        raise champion.unusable(error) from error
+    champion.require_comparable(classifier.spec, split.spec)
+    try:
         probabilities = classifier.probabilities(split.images)
     except PipelineError as error:
         raise champion.unusable(error) from error
@@ -182,6 +192,7 @@ def _score_champion(
         version=champion.version,
         metrics=measure_predictions(split.labels, probabilities),
         comparison=compare_models(split.labels, of_candidate, probabilities),
+        other_test_data=judgement is not None and judgement.test_digest != data.dataset.digest,
     )
     return scored, measure_profile(classifier, split)
 
@@ -192,15 +203,17 @@ def _evaluation(
     name: Role,
     seeds: SeedAccuracies | None,
     rival: tuple[ScoredChampion, Profile] | None,
-    min_accuracy: float,
+    min_accuracy: float | None,
     lineage: Mapping[str, str],
 ) -> Evaluation:
     """Put the results together, and decide."""
     labels, candidate, baseline, tuned = data.test.labels, models[name], models["baseline"], models["tuned"]
     champion, champion_profile = rival or (None, None)
+    required, origin = required_accuracy(min_accuracy, data.test)
     uncalibrated = apply_temperature(candidate.probabilities, 1 / candidate.temperature)
     return Evaluation(
         dataset=data.dataset,
+        spec=data.test.spec,
         baseline=baseline.metrics,
         tuned=tuned.metrics,
         tuned_against_baseline=compare_models(labels, tuned.probabilities, baseline.probabilities),
@@ -214,7 +227,7 @@ def _evaluation(
         selective=measure_selective(labels, candidate.probabilities, candidate.threshold),
         profile=measure_profile(candidate.classifier, data.test),
         champion_profile=champion_profile,
-        min_accuracy=min_accuracy,
-        decision=decide(candidate.metrics, champion, min_accuracy),
+        min_accuracy=required,
+        decision=decide(candidate.metrics, champion, required, origin),
         lineage=dict(lineage),
     )

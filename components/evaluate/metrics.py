@@ -1,5 +1,6 @@
 """Classification metrics, as plain ints and floats so that JSON can hold them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,16 @@ from numpy.typing import NDArray
 from components.common.errors import PipelineError
 from components.evaluate.calibration import Reliability, measure_reliability
 
+# Points of a class's curve, and of the curves of all classes together.
 CURVE_POINTS = 100
+ALL_CURVES_POINTS = 5000
+FEWEST_POINTS = 10
+# Decisions that are ranked one by one; the scores of more are rounded before.
+EXACT_DECISIONS = 2**23
+# Bits of a float32 that rounding drops, rows that are rounded at a time, and rounded scores from 0 to 1.
+ROUNDED_BITS = 12
+ROUNDED_ROWS = 1000
+ROUNDED_SCORES = (0x3F800000 >> ROUNDED_BITS) + 1
 CONFIDENCE = 0.95
 
 
@@ -64,12 +74,14 @@ class Metrics:
 
     Attributes:
         accuracy_interval: 95% Wilson interval.
+        balanced_accuracy: Mean recall over the classes that have test images.
         macro_f1: Mean over the classes that occur, as labels or as predictions.
         macro_auc: Mean over the classes that have test images.
-        confusion: `confusion[t][p]` is the number of images of class t that were taken for p.
-        class_roc: One curve a class, None for a class without test images.
+        confusion: Class, class that it was taken for, and number of such images, for each two that occur.
+        class_roc: One curve a class, None for a class without test images; 100 points for up to 50 classes, and fewer
+            for more.
         pooled_roc: Curve over the one-vs-rest decisions of all classes together (micro average).
-        class_pr: One curve a class, None for a class without test images.
+        class_pr: As `class_roc`.
     """
 
     examples: int
@@ -77,10 +89,11 @@ class Metrics:
     accuracy: float
     accuracy_interval: tuple[float, float]
     reliability: Reliability
+    balanced_accuracy: float
     macro_f1: float
     macro_auc: float
     classes: list[ClassMetrics]
-    confusion: list[list[int]]
+    confusion: list[tuple[int, int, int]]
     class_roc: list[RocCurve | None]
     pooled_roc: RocCurve
     class_pr: list[PrecisionRecallCurve | None]
@@ -92,12 +105,20 @@ class Metrics:
     def confused_pairs(self, limit: int = 10) -> list[ConfusedPair]:
         """List the pairs of classes that are confused most often, the most frequent first."""
         pairs = [
-            ConfusedPair(truth, predicted, count, count / sum(row))
-            for truth, row in enumerate(self.confusion)
-            for predicted, count in enumerate(row)
-            if count and truth != predicted
+            ConfusedPair(truth, predicted, count, count / self.classes[truth].support)
+            for truth, predicted, count in self.confusion
+            if truth != predicted
         ]
         return sorted(pairs, key=lambda pair: -pair.count)[:limit]
+
+    def confusion_matrix(self, labels: Sequence[int]) -> NDArray[np.int64]:
+        """Return the number of images of each of these classes, by row, that were taken for each, by column."""
+        places = {label: place for place, label in enumerate(labels)}
+        counts = np.zeros((len(places), len(places)), np.int64)
+        for truth, predicted, count in self.confusion:
+            if truth in places and predicted in places:
+                counts[places[truth], places[predicted]] = count
+        return counts
 
     def headline(self) -> dict[str, float]:
         """Return the most important numbers by the name to log them under."""
@@ -106,24 +127,23 @@ class Metrics:
             "test_loss": self.loss,
             "test_brier": self.reliability.brier,
             "test_ece": self.reliability.ece,
+            "test_balanced_accuracy": self.balanced_accuracy,
             "test_macro_f1": self.macro_f1,
             "test_macro_auc": self.macro_auc,
             "test_errors": float(self.errors),
         }
 
 
-def measure_predictions(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> Metrics:
+def measure_predictions(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> Metrics:
     """Measure predictions.
 
     Args:
-        labels: uint8, N, N > 0.
+        labels: Integers, N, N > 0.
         probabilities: float32, N x classes.
 
     Raises:
         PipelineError: All labels are of one class, so that no ROC curve exists.
     """
-    from sklearn.metrics import confusion_matrix
-
     if (labels == labels[0]).all():
         raise PipelineError(
             f"A test split must hold images of several classes but all are of class {labels[0]}: "
@@ -131,30 +151,37 @@ def measure_predictions(labels: NDArray[np.uint8], probabilities: NDArray[np.flo
         )
     size = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
-    confusion = confusion_matrix(labels, predicted, labels=range(size))
     classes = _class_metrics(labels, predicted, size)
-    occurring = [entry for entry in classes if entry.support or confusion[:, entry.label].any()]
-    # One class against the rest; None for a class without test images.
-    decisions = [
-        (positive, scores) if (positive := labels == label).any() else None
-        for label, scores in enumerate(probabilities.T)
+    answered = np.bincount(predicted, minlength=size)
+    points = min(CURVE_POINTS, max(FEWEST_POINTS, ALL_CURVES_POINTS // size))
+    curves = [
+        _class_curves(labels == entry.label, probabilities[:, entry.label], points) if entry.support else None
+        for entry in classes
     ]
-    class_roc = [_roc_curve(*decision) if decision else None for decision in decisions]
-    correct = int(np.trace(confusion))
+    class_roc = [curve[0] if curve else None for curve in curves]
+    correct = int((labels == predicted).sum())
     return Metrics(
         examples=len(labels),
         errors=len(labels) - correct,
         accuracy=correct / len(labels),
         accuracy_interval=wilson_interval(correct, len(labels)),
         reliability=measure_reliability(labels, probabilities),
-        macro_f1=float(np.mean([entry.f1 for entry in occurring])),
+        balanced_accuracy=float(np.mean([entry.recall for entry in classes if entry.support])),
+        macro_f1=float(np.mean([entry.f1 for entry in classes if entry.support or answered[entry.label]])),
         macro_auc=float(np.mean([curve.auc for curve in class_roc if curve])),
         classes=classes,
-        confusion=confusion.tolist(),
+        confusion=_confusion(labels, predicted),
         class_roc=class_roc,
-        pooled_roc=_roc_curve(np.eye(size, dtype=bool)[labels].ravel(), probabilities.ravel()),
-        class_pr=[_precision_recall_curve(*decision) if decision else None for decision in decisions],
+        pooled_roc=_pooled_roc(labels, probabilities),
+        class_pr=[curve[1] if curve else None for curve in curves],
     )
+
+
+def _confusion(labels: NDArray[np.integer], predicted: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    pairs, counts = np.unique(np.stack([labels, predicted], axis=1), axis=0, return_counts=True)
+    return [
+        (truth, guess, count) for (truth, guess), count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
@@ -165,7 +192,9 @@ def wilson_interval(correct: int, examples: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _class_metrics(labels: NDArray[np.uint8], predicted: NDArray[np.int64], size: int) -> list[ClassMetrics]:
+def _class_metrics(
+    labels: NDArray[np.integer], predicted: NDArray[np.int64], size: int
+) -> list[ClassMetrics]:
     """Measure each class; a ratio over nothing (no image of the class, or none taken for it) is 0."""
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -186,34 +215,73 @@ def _class_metrics(labels: NDArray[np.uint8], predicted: NDArray[np.int64], size
     ]
 
 
-def _roc_curve(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> RocCurve:
+def _class_curves(
+    positive: NDArray[np.bool_], scores: NDArray[np.float32], points: int
+) -> tuple[RocCurve, PrecisionRecallCurve]:
+    return _roc_curve(positive, scores, points), _precision_recall_curve(positive, scores, points)
+
+
+def _pooled_roc(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> RocCurve:
+    """Return the curve over the decisions of all classes.
+
+    Ranking takes dozens of bytes a decision. Where there are more than `EXACT_DECISIONS`, equal decisions are counted
+    instead, with scores rounded down to 12 significant binary digits.
+    """
+    rows = np.arange(len(labels))
+    if probabilities.size <= EXACT_DECISIONS:
+        positive = np.zeros(probabilities.shape, bool)
+        positive[rows, labels] = True
+        return _roc_curve(positive.ravel(), probabilities.ravel(), CURVE_POINTS)
+    right = _counted(probabilities[rows, labels])
+    wrong = -right
+    for start in range(0, len(rows), ROUNDED_ROWS):
+        wrong += _counted(probabilities[start : start + ROUNDED_ROWS].ravel())
+    rounded = (np.arange(ROUNDED_SCORES, dtype=np.uint32) << ROUNDED_BITS).view(np.float32)
+    of_right = np.repeat([True, False], ROUNDED_SCORES)
+    return _roc_curve(of_right, np.tile(rounded, 2), CURVE_POINTS, np.concatenate([right, wrong]))
+
+
+def _counted(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count scores of 0 to 1 by their leading bits; the bits of positive floating-point numbers rise with them."""
+    bits = np.minimum(scores, 1).view(np.uint32)
+    return np.bincount(bits >> ROUNDED_BITS, minlength=ROUNDED_SCORES)
+
+
+def _roc_curve(
+    positive: NDArray[np.bool_],
+    scores: NDArray[np.float32],
+    points: int,
+    counts: NDArray[np.int64] | None = None,
+) -> RocCurve:
     from sklearn.metrics import auc, roc_curve
 
-    false_positives, true_positives, thresholds = roc_curve(positive, scores)
-    points = _thinned(len(thresholds))
+    false_positives, true_positives, thresholds = roc_curve(positive, scores, sample_weight=counts)
+    shown = _thinned(len(thresholds), points)
     return RocCurve(
-        false_positives[points].tolist(),
-        true_positives[points].tolist(),
+        false_positives[shown].tolist(),
+        true_positives[shown].tolist(),
         # scikit-learn's first threshold is infinite, which JSON and KFP refuse.
-        np.minimum(thresholds[points].astype(float), 1.0).tolist(),
+        np.minimum(thresholds[shown].astype(float), 1.0).tolist(),
         float(auc(false_positives, true_positives)),
     )
 
 
-def _precision_recall_curve(positive: NDArray[np.bool_], scores: NDArray[np.float32]) -> PrecisionRecallCurve:
+def _precision_recall_curve(
+    positive: NDArray[np.bool_], scores: NDArray[np.float32], points: int
+) -> PrecisionRecallCurve:
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(positive, scores)
     # One point a recall: below most thresholds every image of the class has already been found.
     best = np.flatnonzero(np.diff(recall, append=-1))
-    points = best[_thinned(len(best))]
+    shown = best[_thinned(len(best), points)]
     return PrecisionRecallCurve(
-        recall[points].tolist(),
-        precision[points].tolist(),
+        recall[shown].tolist(),
+        precision[shown].tolist(),
         float(average_precision_score(positive, scores)),
     )
 
 
-def _thinned(count: int) -> NDArray[np.int64]:
-    """Return at most 100 evenly spaced indices below `count`, the first and the last included."""
-    return np.unique(np.linspace(0, count - 1, CURVE_POINTS).round().astype(np.int64))
+def _thinned(count: int, points: int) -> NDArray[np.int64]:
+    """Return at most `points` evenly spaced indices below `count`, the first and the last included."""
+    return np.unique(np.linspace(0, count - 1, points).round().astype(np.int64))

@@ -17,7 +17,7 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    labels: NDArray[np.uint8], probabilities: NDArray[np.float32], limit: int = 12
+    labels: NDArray[np.integer], probabilities: NDArray[np.float32], limit: int = 12
 ) -> list[Mistake]:
     """List mistakes, the most confident first."""
     predicted = probabilities.argmax(axis=1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.record import Record
 from components.evaluate.calibration import Calibration
 from components.evaluate.champion import ScoredChampion
@@ -28,6 +29,7 @@ class Evaluation(Record):
     All metrics are of calibrated models, as they would be registered.
 
     Attributes:
+        spec: Description of the images, with the names of the classes.
         tuned_against_baseline: The tuned model compared with the baseline as the reference.
         baseline_seeds: Accuracies of the baseline's configuration over several seeds; None where it was trained with
             one seed. The same as `tuned_seeds` where the models are the same.
@@ -36,12 +38,14 @@ class Evaluation(Record):
         calibration: The candidate's.
         selective: The candidate's.
         profile: The candidate's.
+        min_accuracy: Accuracy below which nothing is registered: the plan's, or what the data asks for.
         lineage: Commit and runs that the models come from.
     """
 
     FILE = "evaluation.json"
 
     dataset: DatasetReference
+    spec: ImageSpec = MNIST_SPEC
     baseline: Metrics
     tuned: Metrics
     tuned_against_baseline: Comparison

@@ -7,11 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 
 EXAMPLES = 1000
+# Values of the images that are corrupted, which bounds the memory that large images need.
+VALUES = 2**24
 SEED = 0
 
+# uint8, N x height x width x channels.
 Images = NDArray[np.uint8]
+# Unit, severity that changes nothing, rising severities, function.
+Corruption = tuple[str, float, tuple[float, ...], Callable[[Images, float], Images]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,9 @@ class RobustnessCurve:
 def measure_robustness(
     predict: Callable[[Images], NDArray[np.float32]], split: Split
 ) -> list[RobustnessCurve]:
-    """Measure a model on at most 1,000 images, spread evenly over the split."""
-    rows = np.unique(np.linspace(0, len(split.labels) - 1, EXAMPLES).round().astype(int))
+    """Measure a model on at most 1,000 images, fewer of large ones, spread evenly over the split."""
+    examples = max(1, min(EXAMPLES, VALUES // split.spec.pixels))
+    rows = np.unique(np.linspace(0, len(split.labels) - 1, examples).round().astype(int))
     images, labels = split.images[rows], split.labels[rows]
 
     def accuracy(corrupted: Images) -> float:
@@ -39,7 +46,7 @@ def measure_robustness(
         RobustnessCurve(
             name, unit, [none, *severities], [clean, *(accuracy(corrupt(images, by)) for by in severities)]
         )
-        for name, (unit, none, severities, corrupt) in CORRUPTIONS.items()
+        for name, (unit, none, severities, corrupt) in corruptions(split.spec).items()
     ]
 
 
@@ -76,10 +83,10 @@ def add_noise(images: Images, sigma: float) -> Images:
 
 
 def blur(images: Images, sigma: float) -> Images:
-    """Blur with a Gaussian of `sigma` pixels."""
+    """Blur each channel with a Gaussian of `sigma` pixels."""
     from scipy.ndimage import gaussian_filter
 
-    blurred: Images = gaussian_filter(images, (0, sigma, sigma))
+    blurred: Images = gaussian_filter(images, (0, sigma, sigma, 0))
     return blurred
 
 
@@ -88,11 +95,15 @@ def fade(images: Images, contrast: float) -> Images:
     return (images * contrast).astype(np.uint8)
 
 
-# By name: unit, severity that changes nothing, rising severities, function.
-CORRUPTIONS: dict[str, tuple[str, float, tuple[float, ...], Callable[[Images, float], Images]]] = {
-    "shift": ("pixels", 0, (1, 2, 4, 6), shift),
-    "rotation": ("degrees", 0, (10, 20, 30, 45), rotate),
-    "noise": ("grey levels", 0, (25, 50, 75, 100), add_noise),
-    "blur": ("pixels", 0, (0.5, 1, 1.5, 2), blur),
-    "contrast": ("of the original", 1, (0.7, 0.4, 0.2, 0.1), fade),
-}
+def corruptions(spec: ImageSpec) -> dict[str, Corruption]:
+    """Return the corruptions by name; distances, set for MNIST, grow with the images' shorter side."""
+    scale = min(spec.height, spec.width) / MNIST_SPEC.height
+    # Of tiny images several distances are the same number of whole pixels.
+    shifts = sorted({max(1, round(pixels * scale)) for pixels in (1, 2, 4, 6)})
+    return {
+        "shift": ("pixels", 0, tuple(shifts), shift),
+        "rotation": ("degrees", 0, (10, 20, 30, 45), rotate),
+        "noise": ("grey levels" if spec.channels == 1 else "levels of 255", 0, (25, 50, 75, 100), add_noise),
+        "blur": ("pixels", 0, tuple(round(pixels * scale, 2) for pixels in (0.5, 1, 1.5, 2)), blur),
+        "contrast": ("of the original", 1, (0.7, 0.4, 0.2, 0.1), fade),
+    }

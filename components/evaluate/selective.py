@@ -35,11 +35,11 @@ class Selective:
     accepted_interval: tuple[float, float] | None
 
 
-def reject_threshold(labels: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> float:
+def reject_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> float:
     """Return the lowest threshold at or above which 99.9% of the images are right; 1 if there is none.
 
     Args:
-        labels: uint8, N.
+        labels: Integers, N.
         probabilities: float32, N x classes.
     """
     confidence, correct = _by_confidence(labels, probabilities)
@@ -51,7 +51,7 @@ def reject_threshold(labels: NDArray[np.uint8], probabilities: NDArray[np.float3
 
 
 def measure_selective(
-    labels: NDArray[np.uint8], probabilities: NDArray[np.float32], threshold: float
+    labels: NDArray[np.integer], probabilities: NDArray[np.float32], threshold: float
 ) -> Selective:
     """Measure coverage and accuracy on test images, for a threshold that comes from validation."""
     confidence, correct = _by_confidence(labels, probabilities)
@@ -73,7 +73,7 @@ def measure_selective(
 
 
 def _by_confidence(
-    labels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+    labels: NDArray[np.integer], probabilities: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the top probabilities, highest first, and whether each answer is right."""
     confidence = probabilities.max(axis=1)

@@ -18,6 +18,7 @@ from components.evaluate.report.write import MODEL_CARD_FILE, REPORT_FILE
 from components.evaluate.result import Evaluation
 
 STEP = "evaluate"
+MOST_CLASSES_ON_KUBEFLOW = 50
 
 
 def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, candidate: Path) -> Evaluation:
@@ -61,6 +62,23 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
         if seeds := evaluation.tuned_seeds:
             say(STEP, f"tuned    test accuracy over {len(seeds.seeds)} seeds {seeds.stated('test')}")
         return evaluation
+
+
+def small_confusion_matrix(evaluation: Evaluation) -> tuple[list[str], list[list[int]]] | None:
+    """Return names and rows of the candidate's confusion matrix for Kubeflow, which keeps it in its database.
+
+    Returns:
+        None for more than 50 classes.
+    """
+    names = list(evaluation.spec.classes)
+    if len(names) > MOST_CLASSES_ON_KUBEFLOW:
+        say(
+            STEP,
+            f"Kubeflow shows no confusion matrix: {len(names)} classes are more than {MOST_CLASSES_ON_KUBEFLOW}; "
+            "the report has the matrix",
+        )
+        return None
+    return names, evaluation.candidate_metrics.confusion_matrix(range(len(names))).tolist()
 
 
 def _log_tables(run: TrackedRun, target: Path) -> None:

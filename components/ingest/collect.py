@@ -1,17 +1,19 @@
-"""Collection of a data set as four idx files, from every kind of source."""
+"""Collection of a data set as raw data, from every kind of source."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from components.common.data.raw_data import RAW_FILES, write_part
+from components.common.data.raw_data import PARTS, has_part, open_part, raw_files
 from components.common.data.source import LabelledBatch, SourceInfo
-from components.common.errors import PipelineError
+from components.common.data.spec import ImageSpec
 from components.common.narration import say
-from components.common.plan.names import dataset_slug
 from components.common.plan.run import DataPlan
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 from components.common.storage.object_store import ObjectStore
+from components.ingest.intake import take_in
 from components.ingest.labelled import merge_labelled
-from components.ingest.sources import MNIST_SHA256, load_source
+from components.ingest.naming import dataset_name
+from components.ingest.sources import open_source
 
 
 def collect_data(data: DataPlan, target: Path) -> SourceInfo:
@@ -28,76 +30,65 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
         PipelineError: There is no such data, or it breaks a rule; `target` is then left as it was.
     """
     store = ObjectStore.from_environment()
-    source = load_source(data.source, store)
-    train = source.train
     batches: tuple[LabelledBatch, ...] = ()
-    with written_directory(target) as directory:
-        write_part(directory, "train", source.train)
-        write_part(directory, "test", source.test)
-        files = _digests(directory)
-        name = dataset_name(data, source.uri, files)
+    # Beside the target: in a container /tmp may be memory.
+    with written_directory(target) as directory, TemporaryDirectory(dir=target.parent) as scratch:
+        form = open_source(data, store, Path(scratch))
+        taken = take_in(form, data, directory)
+        spec = taken.spec
+        files = _digests(directory, spec)
+        name = dataset_name(data, form.uri, files)
         if store:
-            for file in files:
-                store.put_content(directory / file)
-            train, batches = merge_labelled(store, name, source.train, source.test)
+            _keep(store, directory, files)
+            extra = Path(scratch, "labelled")
+            extra.mkdir()
+            batches = merge_labelled(store, name, directory, spec, extra)
         if store and batches:
-            write_part(directory, "train", train)
-            files = _digests(directory)
+            files = _digests(directory, spec)
             # The batches may be gone when somebody wants to train on this state of the data again.
-            for file in RAW_FILES["train"]:
-                store.put_content(directory / file)
+            _keep(store, directory, files)
         info = SourceInfo(
             name=name,
-            source=source.uri,
+            source=form.uri,
             version=data.version,
             files=files,
-            counts={"train": len(train.labels), "test": len(source.test.labels)},
+            counts={part: len(open_part(directory, part, spec).labels) for part in _parts(directory, spec)},
             batches=batches,
             digest=combined_digest(files),
+            spec=spec,
+            form=form.kind,
+            notes=taken.notes,
         )
         info.save(directory)
-    added = f" ({sum(batch.used for batch in batches)} from labelled batches)" if batches else ""
-    say(
-        "ingest",
-        f"{name} from {source.uri}: {info.counts['train']} training images{added}, "
-        f"{info.counts['test']} test images, digest {info.digest[:12]}",
-    )
+    for note in info.notes:
+        say("ingest", note)
+    say("ingest", _summary(info))
     return info
 
 
-def dataset_name(data: DataPlan, uri: str, files: dict[str, str]) -> str:
-    """Return the name of the data set; `mnist` and `digits` are kept for the genuine data.
-
-    Args:
-        data: The plan's data section.
-        uri: Address that the data came from.
-        files: SHA-256 of each idx file by name.
-
-    Raises:
-        PipelineError: The name breaks its rule, or belongs to other data.
-    """
-    genuine = "mnist" if files == MNIST_SHA256 else "digits" if data.source == "digits" else ""
-    name = data.name or genuine or dataset_slug(uri)
-    if not name:
-        raise PipelineError(
-            f"data.name must be set for {uri} because no name can be made of it: set data.name."
-        )
-    if name == genuine:
-        return name
-    if genuine:
-        raise PipelineError(f"data.name must be {genuine!r} for this data but is {name!r}: leave it out.")
-    if name == "digits":
-        raise PipelineError(
-            f"the name 'digits' must belong to scikit-learn's digits but {uri} is other data: set another data.name."
-        )
-    if name == "mnist":
-        file = next(file for file, digest in MNIST_SHA256.items() if files[file] != digest)
-        raise PipelineError(
-            f"data named mnist must be the genuine MNIST but in {uri} the sha256 of {file} is {files[file]} and not "
-            f"{MNIST_SHA256[file]}: fetch it again, or set another data.name."
-        )
-    return name
+def _parts(directory: Path, spec: ImageSpec) -> list[str]:
+    return [part for part in PARTS if has_part(directory, part, spec)]
 
 
-def _digests(directory: Path) -> dict[str, str]:
-    return {file: sha256_file(directory / file) for pair in RAW_FILES.values() for file in pair}
+def _digests(directory: Path, spec: ImageSpec) -> dict[str, str]:
+    return {
+        file: sha256_file(directory / file)
+        for part in _parts(directory, spec)
+        for file in raw_files(part, spec)
+    }
+
+
+def _keep(store: ObjectStore, directory: Path, files: dict[str, str]) -> None:
+    for file in files:
+        store.put_content(directory / file)
+
+
+def _summary(info: SourceInfo) -> str:
+    kinds = "grey" if info.spec.channels == 1 else "colour"
+    counts = ", ".join(f"{count} {part}" for part, count in info.counts.items())
+    used = sum(batch.used for batch in info.batches)
+    added = f" ({used} from labelled batches)" if info.batches else ""
+    return (
+        f"{info.name} from {info.source}: {info.form}, {kinds} images of {info.spec.height} x {info.spec.width} in "
+        f"{len(info.spec.classes)} classes, {counts}{added}, digest {info.digest[:12]}"
+    )

@@ -17,7 +17,7 @@ def ingest(
     plan: dsl.Output[dsl.Artifact],
     raw: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Check what was asked for, make it the plan of the run, and collect the data as four idx files.
+    """Check what was asked for, make it the plan of the run, and collect the data as idx files.
 
     Args:
         run_id: Kubeflow's id of this pipeline run.

@@ -3,26 +3,28 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CLASSES, Split
+from components.ingest.form import Form, Part
 
 SMALL, LARGE, MARGIN = 8, 20, 4
 BRIGHTEST = 16
 
 
-def load_digits() -> tuple[Split, Split]:
-    """Return training part and test part.
+def digits_form() -> Form:
+    """Return the data set; its test part is the last fifth of each class, which other people wrote than the rest."""
+    from sklearn.datasets import load_digits
 
-    The test part is the last fifth of each class, which other people wrote than the rest.
-    """
-    from sklearn.datasets import load_digits as load_bundled
-
-    bundled = load_bundled()
-    images, labels = _enlarged(bundled.images), bundled.target.astype(np.uint8)
+    bundled = load_digits()
+    images, labels = _enlarged(bundled.images), bundled.target
     is_test = np.zeros(len(labels), dtype=bool)
-    for digit in range(CLASSES):
+    for digit in np.unique(labels):
         numbers = np.flatnonzero(labels == digit)
         is_test[numbers[-(len(numbers) // 5) :]] = True
-    return Split(images[~is_test], labels[~is_test]), Split(images[is_test], labels[is_test])
+    address = "sklearn.datasets.load_digits"
+
+    def part(chosen: NDArray[np.bool_]) -> Part:
+        return Part(address, lambda: iter([(images[chosen], labels[chosen])]))
+
+    return Form("scikit-learn", address, {"train": part(~is_test), "test": part(is_test)})
 
 
 def _enlarged(images: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -1,103 +1,196 @@
 """Extra labelled images from the object store, merged into the training part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from components.common.data.dataset import Split, checked_split
+from components.common.data.dataset import checked_split
+from components.common.data.digests import image_digests
+from components.common.data.raw_data import (
+    PixelFile,
+    PixelWriter,
+    has_part,
+    open_part,
+    raw_files,
+    write_labels,
+)
 from components.common.data.source import LabelledBatch
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
-from components.ingest.npz import read_npz
+from components.ingest.labels import as_labels
+from components.ingest.npz import Archive
+from components.ingest.pixels import PixelReader
+
+# Batches lie in the object store as `labelled/DATASET_NAME/*.npz`.
+PREFIX = "labelled"
 
 
-class Example(NamedTuple):
-    """The label of an image, and the place where the image was seen first."""
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """A batch of labelled images on this machine."""
 
-    label: int
+    key: str
     place: str
-    number: int
-    in_test: bool = False
-
-    def __str__(self) -> str:
-        return f"image {self.number} of {self.place} is labelled {self.label}"
+    path: Path
+    labels: NDArray[np.int64]
+    digests: NDArray[np.bytes_]
 
 
 def merge_labelled(
-    store: ObjectStore, dataset_name: str, train: Split, test: Split
-) -> tuple[Split, tuple[LabelledBatch, ...]]:
-    """Append the images of every object `labelled/DATASET_NAME/*.npz` to `train`, in the order of the keys.
+    store: ObjectStore, dataset_name: str, directory: Path, spec: ImageSpec, scratch: Path
+) -> tuple[LabelledBatch, ...]:
+    """Append the images of every object `labelled/DATASET_NAME/*.npz` to the training part, in the order of the keys.
 
-    A batch holds `images` (uint8, N x 28 x 28) and `labels` (N integers from 0 to 9). An image is left out if it is
-    in `train`, in `test` or in an earlier batch already.
+    A batch holds `images` (uint8, N x height x width, or N x height x width x channels) and `labels` (N places in the
+    list of classes, or N names of classes). An image is left out if it is in another part or in an earlier batch
+    already.
 
     Args:
         store: The object store with the batches.
         dataset_name: Name of the data set.
-        train: The training part.
-        test: The test part; its images are never added to the training part.
+        directory: The raw data; its training part is replaced where there are new images.
+        spec: Description of the images.
+        scratch: Existing directory for the batches.
 
     Returns:
-        The extended training part, and a record of each batch.
+        A record of each batch.
 
     Raises:
         PipelineError: A batch breaks a rule, or an image has different labels in two places.
     """
-    keys = [key for key in store.keys(f"labelled/{dataset_name}/") if key.endswith(".npz")]
+    keys = [key for key in store.keys(f"{PREFIX}/{dataset_name}/") if key.endswith(".npz")]
     if not keys:
-        return train, ()
-    known = {
-        content: Example(label, "the training part", index) for index, content, label in _examples(train)
-    }
-    known |= {
-        content: Example(label, "the test part", index, True) for index, content, label in _examples(test)
-    }
-    additions, batches = [], []
-    for key in keys:
-        addition, batch = _new_examples(store, key, known)
-        additions.append(addition)
-        batches.append(batch)
-    images = np.concatenate([train.images, *(addition.images for addition in additions)])
-    labels = np.concatenate([train.labels, *(addition.labels for addition in additions)])
-    return Split(images, labels), tuple(batches)
+        return ()
+    batches = [_fetch(store, key, spec, scratch / f"{number}.npz") for number, key in enumerate(keys)]
+    # An image of several parts counts as one of the first of them: the training part comes last.
+    parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
+    known = [open_part(directory, part, spec).labels for part in parts]
+    labels = np.concatenate([*known, *(batch.labels for batch in batches)])
+    digests = np.concatenate(
+        [
+            *(image_digests(PixelFile(directory, part, spec).chunks()) for part in parts),
+            *(batch.digests for batch in batches),
+        ]
+    )
+    first = _first_places(digests)
+    _refuse_contradictions(labels, first, parts, known, batches, spec)
+    starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
+    held_out = starts[len(parts) - 1]
+    chosen, records = [], []
+    for number, batch in enumerate(batches, start=len(parts)):
+        places = np.arange(starts[number], starts[number + 1])
+        new = first[places] == places
+        of_test = first[places] < held_out
+        chosen.append(new)
+        duplicates = int((~new & ~of_test).sum())
+        records.append(
+            LabelledBatch(batch.key, sha256_file(batch.path), int(new.sum()), duplicates, int(of_test.sum()))
+        )
+    if any(record.used for record in records):
+        _append(directory, spec, known[-1], batches, chosen)
+    return tuple(records)
 
 
-def _new_examples(store: ObjectStore, key: str, known: dict[bytes, Example]) -> tuple[Split, LabelledBatch]:
-    """Return the part of a batch that is not in `known`, and add it to `known`."""
+def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batch:
     place = store.uri(key)
-    batch, sha256 = _download(store, key)
-    used, in_test = [], 0
-    for index, content, label in _examples(batch):
-        example = Example(label, place, index)
-        first = known.setdefault(content, example)
-        if first.label != label:
+    if not store.download(key, target):
+        raise PipelineError(f"{place} must exist until it is read but was deleted: run again.")
+    labels = _places(as_labels(Archive(target, place).array("labels"), f"{place}: labels"), spec, place)
+    digests = image_digests(_images(target, place, spec))
+    if len(digests) != len(labels):
+        raise PipelineError(
+            f"{place}: each image must have a label but there are {len(digests)} images and {len(labels)} labels: "
+            "correct it."
+        )
+    return _Batch(key, place, target, labels, digests)
+
+
+def _images(path: Path, place: str, spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
+    reader = PixelReader(f"{place}: images")
+    for given in Archive(path, place).chunks("images"):
+        images = reader.pixels(given)
+        yield checked_split(
+            images, np.zeros(len(images), np.uint8), spec, (f"{place}: images", f"{place}: labels")
+        ).images
+
+
+def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int64]:
+    """Return labels as places in the list of classes, which they may name."""
+    if labels.dtype.kind == "U":
+        by_name = {name: number for number, name in enumerate(spec.classes)}
+        if unknown := sorted({str(label) for label in labels} - by_name.keys()):
             raise PipelineError(
-                f"the same image must have one label but {example} and {first}: correct {place}."
+                f"{place}: labels must be classes of the data set but {unknown[0]!r} is none: "
+                "add the class to the data set first."
             )
-        if first is example:
-            used.append(index)
-        in_test += first.in_test
-    duplicates = len(batch.labels) - len(used) - in_test
-    return (
-        Split(batch.images[used], batch.labels[used]),
-        LabelledBatch(key, sha256, len(used), duplicates, in_test),
+        return np.array([by_name[str(label)] for label in labels], np.int64)
+    last = len(spec.classes) - 1
+    outside = np.flatnonzero((labels < 0) | (labels > last))
+    if len(outside):
+        raise PipelineError(
+            f"{place}: labels must be 0 to {last} but number {outside[0]} is {labels[outside[0]]}: correct it."
+        )
+    return labels.astype(np.int64)
+
+
+def _first_places(digests: NDArray[np.bytes_]) -> NDArray[np.intp]:
+    """Return for each digest the place of the first one that is equal to it."""
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
+def _refuse_contradictions(
+    labels: NDArray[np.integer],
+    first: NDArray[np.intp],
+    parts: Sequence[str],
+    known: Sequence[NDArray[np.integer]],
+    batches: Sequence[_Batch],
+    spec: ImageSpec,
+) -> None:
+    """Refuse an image of a batch that has another label where it was seen first."""
+    own = sum(len(part) for part in known)
+    wrong = own + np.flatnonzero(labels[own:] != labels[first[own:]])
+    if not len(wrong):
+        return
+    names = [*(f"the {part}ing part" if part == "train" else f"the {part} part" for part in parts)]
+    names += [batch.place for batch in batches]
+    starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
+
+    def described(place: int) -> str:
+        number = int(np.searchsorted(starts, place, side="right")) - 1
+        return f"image {place - starts[number]} of {names[number]} is labelled {spec.classes[labels[place]]}"
+
+    second = int(wrong[0])
+    number = int(np.searchsorted(starts, second, side="right")) - 1
+    raise PipelineError(
+        f"the same image must have one label but {described(second)} and {described(int(first[second]))}: "
+        f"correct {names[number]}."
     )
 
 
-def _download(store: ObjectStore, key: str) -> tuple[Split, str]:
-    name = store.uri(key)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch, "batch.npz")
-        if not store.download(key, path):
-            raise PipelineError(f"{name} must exist until it is read but was deleted: run again.")
-        images, labels = read_npz(path, ("images", "labels"), name)
-        return checked_split(images, labels, (f"{name}: images", f"{name}: labels")), sha256_file(path)
-
-
-def _examples(split: Split) -> Iterator[tuple[int, bytes, int]]:
-    for index, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):
-        yield index, image.tobytes(), label
+def _append(
+    directory: Path,
+    spec: ImageSpec,
+    labels: NDArray[np.integer],
+    batches: Sequence[_Batch],
+    chosen: Sequence[NDArray[np.bool_]],
+) -> None:
+    images_file, labels_file = raw_files("train", spec)
+    larger = directory / f"{images_file}.larger"
+    with PixelWriter(larger, spec.shape) as writer:
+        for images in PixelFile(directory, "train", spec).chunks():
+            writer.add(images)
+        for batch, new in zip(batches, chosen, strict=True):
+            done = 0
+            for images in _images(batch.path, batch.place, spec):
+                writer.add(images[new[done : done + len(images)]])
+                done += len(images)
+    larger.replace(directory / images_file)
+    added = [batch.labels[new] for batch, new in zip(batches, chosen, strict=True)]
+    write_labels(directory / labels_file, np.concatenate([labels, *added]), spec)

@@ -96,7 +96,9 @@ class PixelReader:
         if good.all():
             return
         first = int(np.flatnonzero(~good)[0])
-        values = "" if images is None else f" with values from {images[first].min():g} to {images[first].max():g}"
+        values = (
+            "" if images is None else f" with values from {images[first].min():g} to {images[first].max():g}"
+        )
         raise PipelineError(
             f"{self._place}: {rule} but image {self._done + first} is not one{values}: {way_out}."
         )

@@ -2,20 +2,21 @@
 
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+import urllib.request
+from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryDirectory
+from urllib.parse import unquote, urlsplit
 
-from components.common.data.dataset import Split, checked_split
-from components.common.data.idx import read_idx
-from components.common.data.raw_data import RAW_FILES, read_part
+from components.common.data.raw_data import raw_files
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.narration import say
+from components.common.plan.run import DataPlan
 from components.common.storage.address import GIVE_AN_ADDRESS, absolute_uri, fetch, without_query
 from components.common.storage.object_store import ObjectStore
-from components.ingest.digits import load_digits
-from components.ingest.npz import read_npz
+from components.ingest.detect import recognize
+from components.ingest.digits import digits_form
+from components.ingest.form import Form, Place
 
 # Digests of the decompressed files.
 MNIST_SHA256 = {
@@ -28,34 +29,29 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+# Images and labels of the training part, then of the test part.
+MNIST_FILES = (*raw_files("train", MNIST_SPEC), *raw_files("test", MNIST_SPEC))
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Training part, test part, and their address."""
-
-    train: Split
-    test: Split
-    uri: str
-
-
-def load_source(data: str, store: ObjectStore | None) -> Source:
-    """Load MNIST, the bundled digits, or the data at an address.
+def open_source(data: DataPlan, store: ObjectStore | None, scratch: Path) -> Form:
+    """Recognize MNIST, the bundled digits, or the data at an address.
 
     Args:
-        data: `mnist`, `digits`, or an address: a path or a URI (file, http, https or s3). An address leads to one npz
-            file with the arrays of Keras's `mnist.npz`, or to a directory with MNIST's four files. The files may be
-            plain or gzip-compressed, and may be spelled like `train-images.idx3-ubyte`.
+        data: The plan's data section. Its source is `mnist`, `digits`, or an address: a path or a URI (file, http,
+            https or s3) of a data set in a form of `components.ingest.detect`.
         store: The object store that may hold MNIST; None without one.
+        scratch: Empty directory for files that are fetched or unpacked; the form reads from there.
 
     Raises:
-        PipelineError: There is nothing at the address, no mirror answers, or the data breaks a rule.
+        PipelineError: There is nothing at the address, no mirror answers, or the data is of no known form.
     """
-    if data == "digits":
-        return Source(*load_digits(), uri="sklearn.datasets.load_digits")
-    if data == "mnist":
-        return (store and _load_stored(store)) or _load_mirrored()
-    return _load_address(data)
+    if data.source == "digits":
+        return digits_form()
+    if data.source == "mnist":
+        place = (store and _stored(store, scratch / "mnist")) or _mirrored(scratch)
+    else:
+        place = acquire(data.source, scratch / "fetched")
+    return recognize(place, data, scratch)
 
 
 def mnist_available(store: ObjectStore | None, seconds: float = 3) -> str | None:
@@ -92,68 +88,102 @@ def _probe(mirror: str, seconds: float, answers: SimpleQueue[str | None]) -> Non
     import requests
 
     try:
-        response = requests.head(f"{mirror}{RAW_FILES['train'][0]}.gz", timeout=seconds, allow_redirects=True)
+        response = requests.head(f"{mirror}{MNIST_FILES[0]}.gz", timeout=seconds, allow_redirects=True)
         answers.put(mirror if response.ok else None)
     except requests.RequestException:
         answers.put(None)
 
 
-def _load_stored(store: ObjectStore) -> Source | None:
-    with TemporaryDirectory() as scratch:
-        for file, digest in MNIST_SHA256.items():
-            if not store.get_content(digest, Path(scratch, file)):
-                return None
-        train, test = (read_part(Path(scratch), part) for part in RAW_FILES)
-    return Source(train, test, store.uri("objects/sha256"))
+def _stored(store: ObjectStore, target: Path) -> Place | None:
+    target.mkdir()
+    for file, digest in MNIST_SHA256.items():
+        if not store.get_content(digest, target / file):
+            return None
+    return Place(target, store.uri("objects/sha256"))
 
 
-def _load_mirrored() -> Source:
+def _mirrored(scratch: Path) -> Place:
     refusals = []
-    for mirror in MIRRORS:
+    for number, mirror in enumerate(MIRRORS):
         say("ingest", f"fetching MNIST from {mirror}")
         try:
-            return _load_address(mirror)
+            return acquire(mirror, scratch / f"mirror-{number}")
         except PipelineError as error:
             refusals.append(str(error).removesuffix("."))
     raise PipelineError(f"a mirror must give MNIST but none does ({'; '.join(refusals)}): {GIVE_AN_ADDRESS}.")
 
 
-def _load_address(address: str) -> Source:
+def acquire(address: str, target: Path) -> Place:
+    """Return the place of the file or directory at an address; what lies elsewhere is fetched into `target`.
+
+    From a web server comes one file, or a directory with MNIST's four files: it does not list its directories.
+
+    Raises:
+        PipelineError: There is nothing at the address, or it cannot be fetched.
+    """
+    if place := local_place(address):
+        return place
+    target.mkdir(parents=True)
+    return _from_store(address, target) if address.startswith("s3://") else _from_web(address, target)
+
+
+def local_place(address: str) -> Place | None:
+    """Return the place of a file or directory on this machine; None for one that is elsewhere.
+
+    Raises:
+        PipelineError: There is nothing at the address.
+    """
     uri = absolute_uri(address)
-    with TemporaryDirectory() as scratch:
-        if without_query(uri).endswith(".npz"):
-            train, test = _load_npz(uri, Path(scratch, "data.npz"))
-        else:
-            train, test = (_load_part(uri.rstrip("/"), part, Path(scratch)) for part in RAW_FILES)
-    return Source(train, test, without_query(uri))
+    if not uri.startswith("file://"):
+        return None
+    path = Path(urllib.request.url2pathname(urlsplit(uri).path))
+    if not path.exists():
+        raise PipelineError(f"{path} must exist but does not: {GIVE_AN_ADDRESS}.")
+    return Place(path, uri)
 
 
-def _load_npz(uri: str, scratch: Path) -> tuple[Split, Split]:
+def _from_store(uri: str, target: Path) -> Place:
+    store, key = ObjectStore.for_uri(uri)
+    file = target / f"data{PurePosixPath(key).suffix}"
+    if not key.endswith("/") and store.download(key, file):
+        return Place(file, uri)
+    prefix = key.rstrip("/") + "/"
+    for found in store.keys(prefix):
+        name = PurePosixPath(found.removeprefix(prefix))
+        if found.endswith("/") or name.is_absolute() or ".." in name.parts:
+            continue
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download(found, path)
+    if not any(target.iterdir()):
+        raise PipelineError(f"{uri} must be an object or a prefix of objects but is none: {GIVE_AN_ADDRESS}.")
+    return Place(target, uri)
+
+
+def _from_web(uri: str, target: Path) -> Place:
     name = without_query(uri)
-    if not fetch(uri, scratch):
-        raise PipelineError(f"{name} must exist but does not: {GIVE_AN_ADDRESS}.")
-    x_train, y_train, x_test, y_test = read_npz(scratch, ("x_train", "y_train", "x_test", "y_test"), name)
-    return (
-        checked_split(x_train, y_train, (f"{name}: x_train", f"{name}: y_train")),
-        checked_split(x_test, y_test, (f"{name}: x_test", f"{name}: y_test")),
+    last = PurePosixPath(unquote(urlsplit(uri).path))
+    file = target / f"data{last.suffix}"
+    if last.suffix and fetch(uri, file):
+        return Place(file, name)
+    base = name.rstrip("/")
+    found = [_fetch_spelled(base, known, target) for known in MNIST_FILES]
+    if all(found):
+        return Place(target, name)
+    if any(found):
+        missing = next(known for known, is_there in zip(MNIST_FILES, found, strict=True) if not is_there)
+        raise PipelineError(f"{name} must hold {missing}, plain or .gz, but does not: {GIVE_AN_ADDRESS}.")
+    if not last.suffix and fetch(uri, file):
+        return Place(file, name)
+    raise PipelineError(
+        f"{name} must be a file, or hold {', '.join(MNIST_FILES)}, but does not: {GIVE_AN_ADDRESS}."
     )
 
 
-def _load_part(base: str, part: str, scratch: Path) -> Split:
-    images_file, labels_file = RAW_FILES[part]
-    images_uri = _fetch_spelled(base, images_file, scratch)
-    labels_uri = _fetch_spelled(base, labels_file, scratch)
-    return checked_split(
-        read_idx(scratch / images_file, 3, images_uri),
-        read_idx(scratch / labels_file, 1, labels_uri),
-        (images_uri, labels_uri),
+def _fetch_spelled(base: str, file: str, target: Path) -> bool:
+    """Fetch a file from `base` under the first of its possible names that exists."""
+    return any(
+        fetch(f"{base}/{spelling}{packed}", target / f"{file}{packed}")
+        for spelling in (file, file.replace("-idx", ".idx"))
+        for packed in (".gz", "")
     )
-
-
-def _fetch_spelled(base: str, file: str, scratch: Path) -> str:
-    """Fetch a file from `base` under the first of its possible names that exists, and return its URI."""
-    for spelling in (file, file.replace("-idx", ".idx")):
-        for uri in (f"{base}/{spelling}.gz", f"{base}/{spelling}"):
-            if fetch(uri, scratch / file):
-                return uri
-    raise PipelineError(f"{base} must hold {file}, plain or .gz, but does not: {GIVE_AN_ADDRESS}.")

@@ -4,26 +4,20 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.common.data.source import SourceInfo
-from components.common.errors import PipelineError
-from components.common.model.lineage import stored_lineage
 from components.common.narration import exit_on_user_error
+from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.provenance import git_sha
-from components.common.settings import settings
 from components.common.tracking import tags
-from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import open_pipeline_run
 from components.ingest.collect import collect_data
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+from components.ingest.foreign import refuse_foreign_model
 
 STEP = "ingest"
 
@@ -57,8 +51,10 @@ def ingest_step(
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
         info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
+        check_network(plan.training, info.spec)
+        derived = plan.data.name is None
         plan = plan.named(info.name, version)
-        refuse_foreign_model(plan.model_name, info.name)
+        refuse_foreign_model(plan.model_name, info, derived=derived)
         plan_target.mkdir(parents=True, exist_ok=True)
         plan.save(plan_target)
         run.parent.set_tags(
@@ -77,33 +73,3 @@ def ingest_step(
         run.parent.log_file(plan_target / RunPlan.FILE)
         run.log_file(raw_target / SourceInfo.FILE)
         return info
-
-
-def refuse_foreign_model(model_name: str, dataset_name: str) -> None:
-    """Refuse to put models of two data sets under one registered name, where one would judge the other.
-
-    Raises:
-        PipelineError: The registered model holds a version of another data set, or MLflow does not answer.
-    """
-    if not settings().mlflow_tracking_uri:
-        return
-    from mlflow import MlflowClient
-
-    client = MlflowClient()
-    with mlflow_must_answer():
-        versions = client.search_model_versions(f"name = '{model_name}'", max_results=1)
-        held = _dataset_of(client, versions[0]) if versions else None
-    if held and held != dataset_name:
-        raise PipelineError(
-            f"a registered model must hold one data set's models but {model_name!r} holds those of {held!r} "
-            f"and this run is on {dataset_name!r}: choose another registry.model."
-        )
-
-
-def _dataset_of(client: "MlflowClient", version: "ModelVersion") -> str | None:
-    """Return the name of the data set of a version, None where it is not known."""
-    if lineage := stored_lineage(client, version.name, str(version.version)):
-        return lineage.training.dataset.name
-    # A version that was registered before records were kept has only a tag.
-    dataset: str | None = version.tags.get("dataset")
-    return dataset

@@ -1,18 +1,22 @@
 """Checks of the data before training: a report of its properties, and errors for unusable data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from components.common.data.dataset import Split, class_counts
+from components.common.data.dataset import SplitSource, class_counts
+from components.common.data.digests import image_digests
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.record import Record
 
 MOST_IMBALANCE = 3.0
+# Classes that a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -49,71 +53,106 @@ class ValidationReport(Record):
     warnings: tuple[str, ...]
 
 
-def validate(splits: Mapping[str, Split]) -> ValidationReport:
-    """Describe the splits `train`, `validation` and `test`.
+class Observed:
+    """A split that is looked at while its images are read once.
+
+    Attributes:
+        digests: Digest of each image that was read.
+
+    Args:
+        split: The split.
+    """
+
+    def __init__(self, split: SplitSource) -> None:
+        self._split = split
+        self._digests: list[NDArray[np.bytes_]] = []
+        self.least, self.most, self._sum = 255, 0, 0
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Labels of the split."""
+        return self._split.labels
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Description of the images."""
+        return self._split.spec
+
+    @property
+    def digests(self) -> NDArray[np.bytes_]:
+        """Digest of each image that was read."""
+        return np.concatenate(self._digests)
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images of the split."""
+        for images in self._split.chunks():
+            self._digests.append(image_digests([images]))
+            self.least, self.most = min(self.least, int(images.min())), max(self.most, int(images.max()))
+            self._sum += int(images.sum(dtype=np.int64))
+            yield images
+
+    def report(self) -> SplitReport:
+        """Return the properties of the split, all of whose images were read."""
+        counts = class_counts(self.labels, self.spec)
+        shape = self.spec.shape[:2] if self.spec.channels == 1 else self.spec.shape
+        return SplitReport(
+            shape=(len(self.labels), *shape),
+            dtype="uint8",
+            pixel_min=self.least,
+            pixel_max=self.most,
+            pixel_mean=round(self._sum / (len(self.labels) * self.spec.pixels), 3),
+            class_counts=counts,
+            imbalance=round(max(counts) / min(counts), 3) if min(counts) else 0.0,
+            duplicates=len(self.labels) - len(np.unique(self.digests)),
+        )
+
+
+def validate(splits: Mapping[str, Observed]) -> ValidationReport:
+    """Describe the splits `train`, `validation` and `test`, all of whose images were read.
 
     Raises:
         PipelineError: All pixels of a split are equal, or `train` has no examples of a class.
     """
-    hashes = {name: _hashes(split) for name, split in splits.items()}
-    reports = {name: _report(split, hashes[name]) for name, split in splits.items()}
+    reports = {name: split.report() for name, split in splits.items()}
     for name, report in reports.items():
         if report.pixel_min == report.pixel_max:
             raise PipelineError(
                 f"images must differ in their pixels but every pixel of the {name} split is {report.pixel_min}: "
                 "check the source."
             )
-    if missing := _missing_classes(reports["train"]):
+    classes = splits["train"].spec.classes
+    if missing := _missing_classes(reports["train"], classes):
         raise PipelineError(
-            f"the train split must have examples of all ten classes but has none of {missing}: "
+            f"the train split must have examples of all {len(classes)} classes but has none of {missing}: "
             "use more data, or stratify the split."
         )
     shared = {
-        f"{first}+{second}": _shared(hashes[first], hashes[second])
+        f"{first}+{second}": int(np.isin(splits[second].digests, splits[first].digests).sum())
         for first, second in combinations(splits, 2)
     }
-    return ValidationReport(splits=reports, shared=shared, warnings=tuple(_warnings(reports, shared)))
-
-
-def _hashes(split: Split) -> list[bytes]:
-    return [blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(split.images)]
-
-
-def _shared(first: list[bytes], second: list[bytes]) -> int:
-    known = set(first)
-    return sum(image in known for image in second)
-
-
-def _report(split: Split, hashes: list[bytes]) -> SplitReport:
-    counts = class_counts(split.labels)
-    return SplitReport(
-        shape=split.images.shape,
-        dtype=str(split.images.dtype),
-        pixel_min=int(split.images.min()),
-        pixel_max=int(split.images.max()),
-        pixel_mean=round(float(split.images.mean()), 3),
-        class_counts=counts,
-        imbalance=round(max(counts) / min(counts), 3) if min(counts) else 0.0,
-        duplicates=len(hashes) - len(set(hashes)),
+    return ValidationReport(
+        splits=reports, shared=shared, warnings=tuple(_warnings(reports, shared, classes))
     )
 
 
-def _warnings(reports: Mapping[str, SplitReport], shared: Mapping[str, int]) -> list[str]:
-    found = []
+def _warnings(
+    reports: Mapping[str, SplitReport], shared: Mapping[str, int], classes: tuple[str, ...]
+) -> Iterator[str]:
     for name, report in reports.items():
-        if missing := _missing_classes(report):
-            found.append(f"{name} has no examples of class {missing}")
+        if missing := _missing_classes(report, classes):
+            yield f"{name} has no examples of class {missing}"
         if report.imbalance > MOST_IMBALANCE:
-            found.append(f"{name} has {report.imbalance:g} times as many examples of one class as of another")
+            yield f"{name} has {report.imbalance:g} times as many examples of one class as of another"
         if report.pixel_max < 128:
-            found.append(f"{name} has no pixel brighter than {report.pixel_max}, where 255 is white")
+            yield f"{name} has no pixel brighter than {report.pixel_max}, where 255 is white"
         if report.duplicates:
-            found.append(f"{name} repeats {report.duplicates} of its images")
+            yield f"{name} repeats {report.duplicates} of its images"
     for pair, count in shared.items():
         if count:
-            found.append(f"{pair.replace('+', ' and ')} share {count} images")
-    return found
+            yield f"{pair.replace('+', ' and ')} share {count} images"
 
 
-def _missing_classes(report: SplitReport) -> str:
-    return ", ".join(str(label) for label, count in enumerate(report.class_counts) if count == 0)
+def _missing_classes(report: SplitReport, classes: tuple[str, ...]) -> str:
+    missing = [name for name, count in zip(classes, report.class_counts, strict=True) if count == 0]
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    return ", ".join(missing[:MOST_NAMED]) + more

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.data.picture import resized
+from components.common.data.spec import DIGITS, MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model import served_model
 from components.common.model.classifier import Classifier
+from components.common.model.samples import load_samples
 from components.common.storage.files import sha256_file
 
 if TYPE_CHECKING:
@@ -30,16 +32,18 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
 
     The directory has two of MLflow's flavors. `mlflow.keras.load_model` gives the Keras model.
     `mlflow.pyfunc.load_model` gives the compiled function of `components.common.model.served_model`, of which the
-    directory holds a copy.
+    directory holds a copy. The metadata in `MLmodel` has the names of the classes, in the order of the probabilities,
+    and the way to make an image of a picture.
 
     Args:
-        candidate: Directory of the trained model.
+        candidate: Directory of the trained model, with its training.json and its sample images.
         directory: New directory to write.
         logged: MLflow's entry of the model.
         run_id: MLflow run that the model comes from.
 
     Raises:
-        PipelineError: The candidate cannot be loaded, or its answers are no probabilities.
+        PipelineError: The candidate cannot be loaded, is not what its records say, or its answers are no
+            probabilities.
     """
     import mlflow
     from mlflow.models import Model
@@ -50,12 +54,13 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
         model_uuid=logged.model_id,
         model_id=logged.model_id,
         run_id=run_id,
+        metadata={"classes": list(classifier.spec.classes), "pictures": classifier.spec.pictures},
     )
     mlflow.keras.save_model(
         classifier.model,
         str(directory),
         mlflow_model=description,
-        signature=signature(),
+        signature=signature(classifier),
         pip_requirements=requirements(),
     )
     source = Path(served_model.__file__)
@@ -63,11 +68,10 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     shutil.copyfile(source, directory / "code" / source.name)
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
-    _write_known_answers(classifier, directory / KNOWN_ANSWERS)
+    _write_known_answers(classifier, sample_images(candidate, classifier.spec), directory / KNOWN_ANSWERS)
 
 
-def _write_known_answers(classifier: Classifier, path: Path) -> None:
-    images = sample_images()
+def _write_known_answers(classifier: Classifier, images: NDArray[np.uint8], path: Path) -> None:
     np.savez(
         path,
         images=images,
@@ -78,16 +82,24 @@ def _write_known_answers(classifier: Classifier, path: Path) -> None:
     )
 
 
-def sample_images() -> NDArray[np.uint8]:
-    """Return ten images, uint8 10 x 28 x 28, one of each class, made from scikit-learn's handwritten digits."""
+def sample_images(candidate: Path, spec: ImageSpec) -> NDArray[np.uint8]:
+    """Return the candidate's sample images, uint8 N x height x width x channels.
+
+    A candidate of an evaluation that kept none gets ten that are made from scikit-learn's handwritten digits.
+    """
+    samples = load_samples(candidate)
+    return _digits(spec) if samples is None else samples
+
+
+def _digits(spec: ImageSpec) -> NDArray[np.uint8]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    first = [int(np.argmax(digits.target == label)) for label in range(CLASSES)]
-    images = np.zeros((CLASSES, *IMAGE_SHAPE), np.uint8)
+    first = [int(np.argmax(digits.target == label)) for label in range(len(DIGITS))]
+    images = np.zeros((len(DIGITS), *MNIST_SPEC.shape), np.uint8)
     enlarged = np.kron(digits.images[first] / 16 * 255, np.ones((1, 3, 3)))
-    images[:, 2:26, 2:26] = enlarged.round().astype(np.uint8)
-    return images
+    images[:, 2:26, 2:26, 0] = enlarged.round().astype(np.uint8)
+    return np.stack([resized(image, *spec.shape) for image in images])
 
 
 def file_digests(directory: Path) -> dict[str, str]:
@@ -96,14 +108,15 @@ def file_digests(directory: Path) -> dict[str, str]:
     return {path.relative_to(directory).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
-def signature() -> Any:
-    """Return the served schema: uint8 images as input, class probabilities as output."""
+def signature(classifier: Classifier) -> Any:
+    """Return the schema that the model is served with: uint8 images as input, class probabilities as output."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    image = classifier.model.inputs[0].shape[1:]
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *IMAGE_SHAPE), served_model.INPUT)]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, CLASSES))]),
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image), served_model.INPUT)]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(classifier.spec.classes)))]),
     )
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
+IMAGE_SIZE_TAG, CLASSES_TAG = "image_size", "classes"
+# Of the names of the classes; older servers of MLflow refuse a longer value.
+LONGEST_TAG = 5000
+
+
 @dataclass(frozen=True)
 class Registration:
     """A registered model version."""
@@ -103,7 +108,14 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
         "model_card": f"runs:/{run_id}/model_card.md",
         "model_digest": combined_digest(files),
         FILES_TAG: json.dumps(files),
+        **_spec_tags(lineage),
     }
     return client.create_model_version(
         name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
     )
+
+
+def _spec_tags(lineage: Lineage) -> dict[str, str]:
+    spec = lineage.training.dataset.spec
+    names = json.dumps(spec.classes, ensure_ascii=False)
+    return {IMAGE_SIZE_TAG: spec.size, **({CLASSES_TAG: names} if len(names) <= LONGEST_TAG else {})}

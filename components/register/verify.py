@@ -99,11 +99,14 @@ def _listed(paths: Any) -> str:
 def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
     from mlflow.models import Model
 
-    if Model.load(str(directory / "MLmodel")).signature != signature():
-        return None, ("its schema is not uint8 images to class probabilities",)
     try:
+        classifier = Classifier(directory)
+        if Model.load(str(directory / "MLmodel")).signature != signature(classifier):
+            return None, (
+                "its schema is not uint8 images to class probabilities, as the model takes and gives them",
+            )
         with np.load(directory / KNOWN_ANSWERS, allow_pickle=False) as known:
-            answers = Classifier(directory).probabilities(known["images"])
+            answers = classifier.probabilities(known["images"])
             difference = float(np.abs(answers - known["probabilities"]).max())
             tolerance = float(known["tolerance"])
     except PipelineError as error:

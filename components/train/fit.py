@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.data.dataset import DatasetInfo, open_split
+from components.common.data.spec import ImageSpec
 from components.common.model.training_record import MODEL_FILE, Training
+from components.common.plan import network
 from components.common.plan.training import TrainConfig
 from components.common.provenance import code_provenance, compute_environment
 from components.train.autosave import Autosave
@@ -55,7 +57,7 @@ def fit_model(
         session.run(on_epoch, autosave)
     training = _record(session, config, recipe, info, environment)
     target.mkdir(parents=True, exist_ok=True)
-    _save(session.model, config, target / MODEL_FILE)
+    _save(session.model, config, info.spec, target / MODEL_FILE)
     training.save(target)
     if checkpoint:
         checkpoint.delete()
@@ -96,14 +98,14 @@ def weights_digest(model: "keras.Model") -> str:
 
 def _code_digest() -> str:
     """Return the SHA-256 of the code that trains; a checkpoint of other code is not restored."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(network.__file__)]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _save(model: "keras.Model", config: TrainConfig, path: Path) -> None:
+def _save(model: "keras.Model", config: TrainConfig, spec: ImageSpec, path: Path) -> None:
     """Save architecture and weights alone: layers for training would keep other programs from loading the file."""
     from components.train.model import build_model
 
-    bare = build_model(config)
+    bare = build_model(config, spec)
     bare.set_weights(model.get_weights())
     bare.save(path)

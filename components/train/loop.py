@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from components.common.data.dataset import CLASSES, IMAGE_SHAPE
 from components.common.plan.training import TrainConfig
 from components.train.augment import augment
+from components.train.class_weights import class_weights
 from components.train.devices import shards_of, visible_gpus
 from components.train.order import BatchOrder
 from components.train.scoring import right_answers
@@ -35,6 +35,7 @@ class KerasLoop:
 
     def __init__(self, model: keras.Model, order: BatchOrder, config: TrainConfig) -> None:
         self._model, self._order, self._config = model, order, config
+        self._weights = class_weights(order.split) if config.class_weights else None
 
     def run(self, first: int, last: int) -> tuple[float, float]:
         batches = tf.data.Dataset.range(first, last).map(self._augmented_batch).prefetch(4)
@@ -42,11 +43,17 @@ class KerasLoop:
         images = (last - first) * self._config.batch_size
         return history["loss"][0] * images, history["accuracy"][0] * images
 
-    def _augmented_batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = tf.numpy_function(self._read, [step], [tf.uint8, tf.uint8], stateful=False)
-        images = tf.ensure_shape(images, (self._config.batch_size, *IMAGE_SHAPE))
-        labels = tf.one_hot(tf.ensure_shape(labels, (self._config.batch_size,)), CLASSES)
-        return augment(images, self._config.augmentation, tf.stack([step, self._config.seed])), labels
+    def _augmented_batch(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        spec, size = self._order.split.spec, self._config.batch_size
+        types = [tf.uint8, tf.as_dtype(spec.label_type)]
+        images, labels = tf.numpy_function(self._read, [step], types, stateful=False)
+        images, labels = tf.ensure_shape(images, (size, *spec.shape)), tf.ensure_shape(labels, (size,))
+        seed = tf.stack([step, self._config.seed])
+        augmented = augment(images, self._config.augmentation, spec, seed)
+        targets = tf.one_hot(labels, len(spec.classes))
+        if self._weights is None:
+            return augmented, targets
+        return augmented, targets, tf.gather(self._weights, tf.cast(labels, tf.int32))
 
     def _read(self, step: int) -> tuple[Any, Any]:
         images, labels = self._order.batches(step, step + 1)
@@ -70,6 +77,8 @@ class CompiledLoop:
         self, model: keras.Model, order: BatchOrder, config: TrainConfig, strategy: tf.distribute.Strategy
     ) -> None:
         self._model, self._order, self._config, self._strategy = model, order, config, strategy
+        self._spec = spec = order.split.spec
+        self._weights = class_weights(order.split) if config.class_weights else None
         self._shards = 1 if visible_gpus() else shards_of(config.batch_size)
         self._variables = [variable.value for variable in model.trainable_variables]
         # XLA pays on a GPU; on a processor it halves the speed.
@@ -81,8 +90,8 @@ class CompiledLoop:
             self._chunk,
             autograph=False,
             input_signature=[
-                tf.TensorSpec((None, config.batch_size, *IMAGE_SHAPE), tf.uint8),
-                tf.TensorSpec((None, config.batch_size), tf.uint8),
+                tf.TensorSpec((None, config.batch_size, *spec.shape), tf.uint8),
+                tf.TensorSpec((None, config.batch_size), tf.as_dtype(spec.label_type)),
                 tf.TensorSpec((), tf.int64),
             ],
         )
@@ -122,13 +131,14 @@ class CompiledLoop:
         return losses * size * replica.num_replicas_in_sync, hits
 
     def _augment(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return augment(images, self._config.augmentation, seed)
+        return augment(images, self._config.augmentation, self._spec, seed)
 
     def _gradients(self, images: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
         """Return the mean loss, the number of right answers, and the gradient of each trainable variable."""
+        weights = None if self._weights is None else tf.gather(self._weights, tf.cast(labels, tf.int32))
         with tf.GradientTape() as tape:
             probabilities = self._model(images, training=True)
-            loss = self._model.loss(tf.one_hot(labels, CLASSES), probabilities)
+            loss = self._model.loss(tf.one_hot(labels, len(self._spec.classes)), probabilities, weights)
         hits = tf.reduce_sum(right_answers(probabilities, labels))
         return [loss, hits, *tape.gradient(loss, self._variables)]
 

@@ -5,52 +5,57 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.data.spec import ImageSpec
+from components.common.plan.network import network_of, reach
 from components.common.plan.training import TrainConfig
 from components.train.devices import dtype_policy
 from components.train.normalization import FusedBatchNormalization
 
-# Pixels down and right that each view is moved by.
+# Steps down and right that each view is moved by.
 VIEWS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 
 
-def build_model(config: TrainConfig, *, for_training: bool = False) -> keras.Model:
+def build_model(config: TrainConfig, spec: ImageSpec, *, for_training: bool = False) -> keras.Model:
     """Build the untrained model.
 
-    It takes uint8 images (N x 28 x 28), scales them, and returns float32 class probabilities (N x 10). It is made of
-    Keras's layers only, so it loads wherever Keras is installed.
+    It takes uint8 images (N x height x width x channels), scales them, and returns float32 class probabilities (N x
+    classes). It is made of Keras's layers only, so it loads wherever Keras is installed.
 
     Args:
         config: Options of the training.
+        spec: Description of the images.
         for_training: Build the same model, with the same weights, from layers that train faster, and with one view.
+
+    Raises:
+        PipelineError: The images are too small for the configuration.
     """
     keras.config.set_dtype_policy(dtype_policy(config.precision))
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE, dtype="uint8", name="image")], name="cnn")
+    network = network_of(config, spec)
+    model = keras.Sequential([keras.Input(spec.shape, dtype="uint8", name="image")], name="cnn")
     model.add(layers.Rescaling(1 / 255))
-    model.add(layers.Reshape((*IMAGE_SHAPE, 1)))
-    if config.crop:
-        model.add(layers.Cropping2D(config.crop))
-    for number, block in enumerate(config.filters, start=1):
-        for position, filters in enumerate(block, start=1):
-            model.add(layers.Conv2D(filters, 3, **_kernel(config)))
-            # ReLU commutes with max pooling: the same function, of a quarter of the values.
-            if position == len(block) and number < len(config.filters):
-                model.add(layers.MaxPooling2D(2))
-            _activate(model, config, for_training=for_training)
+    if network.crop:
+        model.add(layers.Cropping2D(network.crop))
+    for convolution in network.convolutions:
+        model.add(layers.Conv2D(convolution.filters, 3, padding=convolution.padding, **_kernel(config)))
+        # ReLU commutes with max pooling: the same function, of a quarter of the values.
+        if convolution.pool != (1, 1):
+            model.add(layers.MaxPooling2D(convolution.pool))
+        _activate(model, config, for_training=for_training)
     model.add(layers.Flatten())
     model.add(layers.Dense(config.dense_units, **_kernel(config)))
     _activate(model, config, for_training=for_training)
     if config.dropout:
         model.add(layers.Dropout(config.dropout))
     averaged = config.views > 1 and not for_training
-    model.add(layers.Dense(CLASSES, activation=None if averaged else "softmax", dtype="float32"))
-    return _averaged(model) if averaged else model
+    model.add(layers.Dense(len(spec.classes), activation=None if averaged else "softmax", dtype="float32"))
+    return _averaged(model, spec) if averaged else model
 
 
-def _averaged(model: keras.Model) -> keras.Model:
+def _averaged(model: keras.Model, spec: ImageSpec) -> keras.Model:
     """Average the logits of the views; pixels that leave a view enter it again at the opposite border."""
-    image = keras.Input(IMAGE_SHAPE, dtype="uint8", name="image")
-    logits = [model(keras.ops.roll(image, move, (1, 2))) for move in VIEWS]
+    image = keras.Input(spec.shape, dtype="uint8", name="image")
+    step = reach(spec)
+    logits = [model(keras.ops.roll(image, (step * down, step * right), (1, 2))) for down, right in VIEWS]
     mean = layers.Average(dtype="float32")(logits)
     return keras.Model(image, layers.Softmax(dtype="float32")(mean), name="cnn_views")
 

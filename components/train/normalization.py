@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras import layers
 
 PRECISE_IMAGES = 8192
-PRECISE_BATCH = 1024
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
@@ -32,7 +31,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
         return tf.reshape(outputs, (-1, *inputs.shape[1:]))
 
 
-def set_precise_statistics(model: keras.Model, images: Any) -> None:
+def set_precise_statistics(model: keras.Model, images: Any, batch_size: int) -> None:
     """Give every batch normalization the mean and variance of its inputs over these images.
 
     The moving averages of a training follow its last batches, whose images are distorted. See Wu and Johnson,
@@ -40,11 +39,12 @@ def set_precise_statistics(model: keras.Model, images: Any) -> None:
 
     Args:
         model: A trained model whose normalizations are `FusedBatchNormalization`s. Nothing else in it changes.
-        images: uint8, N x 28 x 28, not distorted.
+        images: uint8, N x height x width x channels, not distorted.
+        batch_size: Images that are computed at a time.
     """
     normalizations = [layer for layer in model.layers if isinstance(layer, FusedBatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
-    for number, batch in enumerate(np.array_split(images, math.ceil(len(images) / PRECISE_BATCH))):
+    for number, batch in enumerate(np.array_split(images, math.ceil(len(images) / batch_size))):
         for layer in normalizations:
             # With this momentum the moving average is the mean over all batches so far.
             layer.momentum = number / (number + 1)

@@ -15,6 +15,9 @@ class BatchOrder:
     The order depends on the seed alone, so a training can be resumed at any step. A batch may hold the end of one
     pass and the beginning of the next.
 
+    Attributes:
+        split: Images and labels.
+
     Args:
         split: Images and labels.
         batch_size: Images a batch.
@@ -22,19 +25,19 @@ class BatchOrder:
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int) -> None:
-        self._split = split
+        self.split = split
         self._batch_size = batch_size
         self._seed = seed
         self._permutation = lru_cache(maxsize=1)(self._new_permutation)
 
     def _new_permutation(self, number: int) -> NDArray[np.uint32]:
-        rows = np.arange(len(self._split.labels), dtype=np.uint32)
+        rows = np.arange(len(self.split.labels), dtype=np.uint32)
         np.random.default_rng([self._seed, number]).shuffle(rows)
         return rows
 
     def rows(self, first: int, last: int) -> NDArray[np.uint32]:
         """Return the places in the split of the images of the steps from `first` up to `last`, exclusive."""
-        count = len(self._split.labels)
+        count = len(self.split.labels)
         begin, end = first * self._batch_size, last * self._batch_size
         passes = range(begin // count, (end - 1) // count + 1)
         parts = [
@@ -47,9 +50,9 @@ class BatchOrder:
         """Read the images and labels of the steps from `first` up to `last`, exclusive.
 
         Returns:
-            Images (uint8, steps x B x 28 x 28) and labels (uint8, steps x B).
+            Images (uint8, steps x B x height x width x channels) and labels (steps x B).
         """
         rows = self.rows(first, last)
         shape = (last - first, self._batch_size)
-        images = self._split.images[rows]
-        return images.reshape(*shape, *images.shape[1:]), self._split.labels[rows].reshape(shape)
+        images = self.split.images[rows]
+        return images.reshape(*shape, *images.shape[1:]), self.split.labels[rows].reshape(shape)

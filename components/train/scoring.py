@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.common.data.dataset import IMAGE_SHAPE
+from components.common.data.spec import ImageSpec
 
 
 class Scorer:
@@ -14,24 +14,28 @@ class Scorer:
 
     Args:
         model: The model to score; later changes of its weights count.
+        spec: Description of the images.
         shards: Equal parts of the images that are scored side by side.
     """
 
-    def __init__(self, model: keras.Model, shards: int) -> None:
+    def __init__(self, model: keras.Model, spec: ImageSpec, shards: int) -> None:
         self._model, self._shards = model, shards
         self._part = tf.function(self._sums_of_part, autograph=False, reduce_retracing=True)
         self._whole = tf.function(
             self._sums_of_whole,
             autograph=False,
-            input_signature=[tf.TensorSpec((None, *IMAGE_SHAPE), tf.uint8), tf.TensorSpec((None,), tf.uint8)],
+            input_signature=[
+                tf.TensorSpec((None, *spec.shape), tf.uint8),
+                tf.TensorSpec((None,), tf.as_dtype(spec.label_type)),
+            ],
         )
 
     def sums(self, images: Any, labels: Any) -> tuple[float, float]:
         """Return the sums of cross-entropy, without label smoothing, and of right answers.
 
         Args:
-            images: uint8, N x 28 x 28.
-            labels: uint8, N.
+            images: uint8, N x height x width x channels.
+            labels: Places in `spec.classes`, N, of `spec.label_type`.
         """
         loss, hits = self._whole(images, labels)
         return float(loss), float(hits)
@@ -53,6 +57,6 @@ def right_answers(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
     Args:
         probabilities: N x classes.
-        labels: uint8, N.
+        labels: Places of classes, N.
     """
     return tf.cast(tf.argmax(probabilities, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)

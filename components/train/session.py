@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch
+from components.common.plan.network import check_network
 from components.common.plan.training import TrainConfig
 from components.train.autosave import Autosave
 from components.train.devices import describe, shards_of, strategy, visible_gpus
@@ -20,8 +22,10 @@ from components.train.runtime import start_tensorflow
 if TYPE_CHECKING:
     from components.train.loop import Loop
 
-# Images that one call of the loop, or one scoring, takes at most: about a second on two cores.
+# Images of MNIST's size that one call of the loop, or one scoring, takes at most: about a second on two cores.
 CHUNK_IMAGES = 8192
+# The same for statistics of batch normalization, but never fewer than a batch.
+PRECISE_BATCH = 1024
 # Enough images to rank paused trainings: their true scores differ by more than the error of such a score.
 PREVIEW_IMAGES = 4096
 
@@ -43,13 +47,16 @@ class Session:
         config: Options of the training.
 
     Raises:
-        PipelineError: The batch is larger than the training split, or cannot be divided among the GPUs.
+        PipelineError: The batch is larger than the training split, or cannot be divided among the GPUs; or the
+            configuration does not fit the images.
     """
 
     def __init__(self, train: Split, validation: Split, config: TrainConfig) -> None:
         images = len(train.labels)
         config.check_images(images)
+        check_network(config, train.spec)
         self._config, self._train, self._validation = config, train, validation
+        self._chunk = _images_within(CHUNK_IMAGES, train.spec)
         self.milestones = config.milestones(images)
         self.steps, self.step = self.milestones[-1], 0
         self.history: list[Epoch] = []
@@ -78,7 +85,7 @@ class Session:
                 f"but is {config.batch_size}: change it or gpu_count."
             )
         with devices.scope():
-            self.model: keras.Model = build_model(config, for_training=True)
+            self.model: keras.Model = build_model(config, self._train.spec, for_training=True)
             self._landing = compile_model(self.model, config, self.steps)
             self.model.optimizer.build(self.model.trainable_variables)
         self.runtime = describe(shards)
@@ -89,7 +96,7 @@ class Session:
             else KerasLoop(self.model, order, config)
         )
         on_processor = config.compiled_loop and not visible_gpus()
-        self._scorer = Scorer(self.model, shards_of(CHUNK_IMAGES) if on_processor else 1)
+        self._scorer = Scorer(self.model, self._train.spec, shards_of(CHUNK_IMAGES) if on_processor else 1)
 
     def run(self, on_epoch: OnEpoch, autosave: Autosave | None = None) -> None:
         """Train to the end, and score at each milestone.
@@ -125,17 +132,20 @@ class Session:
                 autosave.check(self)
 
     def _run_chunk(self, step: int) -> None:
-        """Train up to that step or the next milestone; the compiled loop stops after `CHUNK_IMAGES` at the latest."""
+        """Train up to that step or the next milestone; the compiled loop stops after a chunk at the latest."""
         ends = [step, *(milestone for milestone in self.milestones if milestone > self.step)]
         if self._config.compiled_loop:
-            ends.append(self.step + max(1, CHUNK_IMAGES // self._config.batch_size))
+            ends.append(self.step + max(1, self._chunk // self._config.batch_size))
         until = min(ends)
         started = time.perf_counter()
         loss, hits = self._loop.run(self.step, until)
         if until == self.steps and self._config.precise_batch_norm:
             from components.train.normalization import PRECISE_IMAGES, set_precise_statistics
 
-            set_precise_statistics(self.model, self._train.images[:PRECISE_IMAGES])
+            batch = min(
+                PRECISE_BATCH, max(_images_within(PRECISE_BATCH, self._train.spec), self._config.batch_size)
+            )
+            set_precise_statistics(self.model, self._train.images[:PRECISE_IMAGES], batch)
         self._seconds += time.perf_counter() - started
         self._require_finite(loss, until)
         self._loss, self._hits = self._loss + loss, self._hits + hits
@@ -156,8 +166,8 @@ class Session:
         """
         images, labels = self._validation.images[:count], self._validation.labels[:count]
         loss = hits = 0.0
-        for begin in range(0, len(labels), CHUNK_IMAGES):
-            part = slice(begin, begin + CHUNK_IMAGES)
+        for begin in range(0, len(labels), self._chunk):
+            part = slice(begin, begin + self._chunk)
             more = self._scorer.sums(images[part], labels[part])
             loss, hits = loss + more[0], hits + more[1]
         self._require_finite(loss, self.step)
@@ -219,3 +229,8 @@ class Session:
                 f"the loss must stay finite but was {np.float32(loss)} before step {step} of {self.steps}: "
                 f"lower learning_rate ({self._config.learning_rate:g})."
             )
+
+
+def _images_within(count: int, spec: ImageSpec) -> int:
+    """Return how many images, at most `count` and at least 1, have the pixels of that many images of MNIST."""
+    return max(1, min(count, count * MNIST_SPEC.pixels // spec.pixels))

@@ -13,6 +13,7 @@ from components.common.errors import PipelineError
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
+from pipelines.cli.data import app as data_commands
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cluster_commands)
+app.add_typer(data_commands, name="data")
 app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")

@@ -12,7 +12,7 @@ DataFlag = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="auto, mnist, digits, or the path or URI of other 28x28 data. auto, the default, takes $MNIST_DATA_URI, "
+        help="auto, mnist, digits, or the path or URI of other images. auto, the default, takes $MNIST_DATA_URI, "
         "the stored copy or the public mirrors, and without a network the bundled digits.",
     ),
 ]

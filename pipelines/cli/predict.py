@@ -57,7 +57,7 @@ def _loaded(
 @app.command()
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="png, jpg, npy, directory or s3://prefix.")
+        list[str], typer.Argument(metavar="PATH...", help="Picture, npy, directory or s3://prefix.")
     ],
     model: ModelOption = "",
     version: VersionOption = "champion",
@@ -74,7 +74,7 @@ def predict(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Say which digit each picture shows."""
+    """Say what each picture shows, in the words of the data set that the model was trained on."""
     from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
 
     if output not in WRITERS:
@@ -83,7 +83,7 @@ def predict(
     with _loaded(directory, home, model, version) as (classifier, threshold):
         limit = threshold if reject_below is None else reject_below
         found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
-        WRITERS[output](counted(found, answered), sys.stdout)
+        WRITERS[output](counted(found, answered), classifier.spec.classes, sys.stdout)
     if answered[False] and not answered[True]:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""Conversion of pictures of digits to images in MNIST's form, and refusal of other pictures."""
+"""Conversion of pictures to the images of a model, and refusal of those without a digit for a model of digits."""
 
 import io
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import IMAGE_SHAPE
+from components.common.data.picture import decode_picture, resized
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, first_line
 
 # MNIST scales the longer side of a digit to this length, and puts the centre of mass into the middle of the image.
@@ -28,40 +29,47 @@ LEAST_MAIN_PART = 0.5
 MOST_HALF_TONES = 0.75
 # Side in pixels from which a picture is large.
 LARGE = 64
-MOST_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The reason why a picture is no picture of a digit."""
+    """The reason why a picture is not classified."""
 
     reason: str
 
 
-def read_picture(content: bytes) -> NDArray[np.uint8] | Refusal:
-    """Decode an image file to grey, uint8 H x W; transparent pixels become white."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
+def read_picture(content: bytes, spec: ImageSpec) -> NDArray[np.uint8] | Refusal:
+    """Decode an image file, and make it an image as `spec` describes it."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                return Refusal(f"it has {picture.width} x {picture.height} pixels, too many for one digit")
-            turned = ImageOps.exif_transpose(picture).convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        return Refusal(f"it is no readable picture ({str(error).partition(': ')[0]})")
-    paper = Image.new("RGBA", turned.size, "white")
-    return np.asarray(Image.alpha_composite(paper, turned).convert("L"))
+        picture = decode_picture(content, "it")
+    except PipelineError as error:
+        return Refusal(str(error).removesuffix("."))
+    return prepare_picture(picture, spec)
 
 
-def read_arrays(content: bytes, name: str) -> NDArray[np.uint8]:
+def prepare_picture(picture: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8] | Refusal:
+    """Turn a picture, uint8 H x W x 1 or H x W x 3, into an image as `spec` describes it.
+
+    A picture for a model of digits is brought into MNIST's form, or refused. Any other is resized, and converted to
+    grey or to colour.
+    """
+    if spec.pictures == "any":
+        return resized(picture, *spec.shape)
+    height, width, _ = picture.shape
+    digit = as_mnist(resized(picture, height, width, 1)[..., 0])
+    return digit if isinstance(digit, Refusal) else resized(digit[..., None], *spec.shape)
+
+
+def read_arrays(content: bytes, name: str, spec: ImageSpec) -> NDArray[np.uint8]:
     """Decode an `.npy` file of one image or of several.
 
     Args:
         content: Content of the file.
         name: Name of the file in error messages.
+        spec: Description of the images of the model.
 
     Returns:
-        uint8, N x H x W.
+        uint8, N x H x W x 1 or N x H x W x 3.
 
     Raises:
         PipelineError: The file holds no such array, or no image.
@@ -73,15 +81,27 @@ def read_arrays(content: bytes, name: str) -> NDArray[np.uint8]:
         raise PipelineError(
             f"{name} must be an npy array but cannot be read ({reason}): write it with numpy.save."
         ) from error
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in {2, 3}:
-        found = f"{images.shape} of {images.dtype}" if isinstance(images, np.ndarray) else "an archive"
-        raise PipelineError(f"{name} must be uint8 images, H x W or N x H x W, but is {found}: convert it.")
-    stack = images if images.ndim == 3 else images[None]
+    found = f"{images.shape} of {images.dtype}" if isinstance(images, np.ndarray) else "an archive"
+    stack = _stacked(images, spec) if isinstance(images, np.ndarray) and images.dtype == np.uint8 else None
+    if stack is None:
+        raise PipelineError(
+            f"{name} must be uint8 images, H x W or N x H x W, with a last axis of 1 or 3 channels or none, but is "
+            f"{found}: convert it."
+        )
     if 0 in stack.shape:
         raise PipelineError(
             f"{name} must hold at least one image but has the shape {images.shape}: leave it out."
         )
     return stack
+
+
+def _stacked(images: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8] | None:
+    """Return the images with axes for number and channels; None where they are no images."""
+    has_channels = images.ndim >= 3 and images.shape[-1] in {1, 3}
+    if images.ndim == 3 and spec.channels == 1 and images.shape[1:] == (spec.height, spec.width):
+        has_channels = False
+    stack = images if has_channels else images[..., None]
+    return {3: stack[None], 4: stack}.get(stack.ndim)
 
 
 def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
@@ -152,9 +172,9 @@ def _into_box(ink: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _centred(digit: NDArray[np.float32]) -> NDArray[np.uint8]:
-    image = np.zeros(IMAGE_SHAPE, np.uint8)
+    image = np.zeros((MNIST_SPEC.height, MNIST_SPEC.width), np.uint8)
     corner = []
-    for axis, room in enumerate(IMAGE_SHAPE):
+    for axis, room in enumerate(image.shape):
         weights = digit.sum(axis=1 - axis)
         centre = float((weights * np.arange(len(weights))).sum() / weights.sum())
         corner.append(min(max(round((room - 1) / 2 - centre), 0), room - digit.shape[axis]))

@@ -5,7 +5,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,16 +14,18 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CLASSES, IMAGE_SHAPE
+from components.common.data.picture import PICTURE_SUFFIXES
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.storage.object_store import ObjectStore
-from pipelines.models.pictures import Refusal, as_mnist, read_arrays, read_picture
+from pipelines.models.pictures import Refusal, prepare_picture, read_arrays, read_picture
 
-PICTURES = {".png", ".jpg", ".jpeg"}
 ARRAYS = ".npy"
 BATCH = 256
 PROGRESS_SECONDS = 2.0
+# Column of the table; a longer name moves the rest of its line.
+WIDEST_LABEL = 24
 
 Source = tuple[str, NDArray[np.uint8] | Refusal]
 
@@ -34,18 +36,18 @@ class Prediction:
 
     Attributes:
         name: Path or URI of the picture, with its number where the file holds several.
-        digit: The most probable digit; None where the picture was refused.
-        probability: Probability of that digit; 0 where the picture was refused.
+        label: Name of the most probable class; None where the picture was refused.
+        probability: Probability of that class; 0 where the picture was refused.
         rejected: Whether the probability lies below the limit, so that a person should look at the picture.
-        probabilities: Probabilities of the classes 0 to 9; empty where the picture was refused.
+        probabilities: Probabilities by the names of the classes; empty where the picture was refused.
         refused: Reason why the picture was refused; "" where it was not.
     """
 
     name: str
-    digit: int | None
+    label: str | None
     probability: float
     rejected: bool
-    probabilities: tuple[float, ...]
+    probabilities: Mapping[str, float]
     refused: str = ""
 
 
@@ -64,7 +66,8 @@ def predictions(
         PipelineError: A path does not exist, holds no pictures, or is an array of another kind.
     """
     done = 0
-    sources = (source for path in paths for source in _sources(path))
+    spec = classifier.spec
+    sources = (source for path in paths for source in _sources(path, spec))
     while batch := list(itertools.islice(sources, BATCH)):
         images = [image for _, image in batch if not isinstance(image, Refusal)]
         answers: Iterator[NDArray[np.float32]] = iter(
@@ -72,33 +75,33 @@ def predictions(
         )
         for name, image in batch:
             if isinstance(image, Refusal):
-                yield Prediction(name, None, 0.0, True, (), image.reason)
+                yield Prediction(name, None, 0.0, True, {}, image.reason)
                 continue
             row: NDArray[np.float32] = next(answers)
             best = int(row.argmax())
+            by_class = dict(zip(spec.classes, map(float, row), strict=True))
             yield Prediction(
-                name, best, float(row[best]), bool(row[best] < reject_below), tuple(map(float, row))
+                name, spec.classes[best], float(row[best]), bool(row[best] < reject_below), by_class
             )
         done += len(batch)
         progress(done)
 
 
-def _sources(path: str) -> Iterator[Source]:
+def _sources(path: str, spec: ImageSpec) -> Iterator[Source]:
     found = False
     for name, content in _files(path):
         found = True
         if name.lower().endswith(ARRAYS):
-            images = read_arrays(content, name)
+            images = read_arrays(content, name, spec)
             for number, image in enumerate(images):
-                # An array of this size counts as an image in MNIST's form.
-                converted = image if image.shape == IMAGE_SHAPE else as_mnist(image)
+                # An array of the model's size counts as an image of the model.
+                converted = image if image.shape == spec.shape else prepare_picture(image, spec)
                 yield (f"{name}[{number}]" if len(images) > 1 else name), converted
         else:
-            picture = read_picture(content)
-            yield name, picture if isinstance(picture, Refusal) else as_mnist(picture)
+            yield name, read_picture(content, spec)
     if not found:
         raise PipelineError(
-            f"{path} must be or hold {', '.join(sorted(PICTURES))} or {ARRAYS} files but there are none: "
+            f"{path} must be or hold {', '.join(sorted(PICTURE_SUFFIXES))} or {ARRAYS} files but there are none: "
             "give another path."
         )
 
@@ -130,7 +133,7 @@ def _objects(uri: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _readable(name: str) -> bool:
-    return Path(name).suffix.lower() in {*PICTURES, ARRAYS}
+    return Path(name).suffix.lower() in {*PICTURE_SUFFIXES, ARRAYS}
 
 
 def counted(found: Iterable[Prediction], answered: Counter[bool]) -> Iterator[Prediction]:
@@ -154,47 +157,47 @@ def progress_printer(stream: TextIO) -> Callable[[int], None]:
     return progress
 
 
-def write_table(found: Iterable[Prediction], stream: TextIO) -> None:
+def write_table(found: Iterable[Prediction], classes: Sequence[str], stream: TextIO) -> None:
     """Write one line of text per picture."""
+    width = min(max(map(len, classes)), WIDEST_LABEL)
     for prediction in found:
-        verdict = f"refused: {prediction.refused}" if prediction.refused else _verdict(prediction)
+        verdict = f"refused: {prediction.refused}" if prediction.refused else _verdict(prediction, width)
         print(f"{verdict}  {prediction.name}", file=stream, flush=True)
 
 
-def _verdict(prediction: Prediction) -> str:
-    return f"{prediction.digit}  {prediction.probability:6.1%}{'  unsure' if prediction.rejected else ''}"
+def _verdict(prediction: Prediction, width: int) -> str:
+    unsure = "  unsure" if prediction.rejected else ""
+    return f"{prediction.label:{width}}  {prediction.probability:6.1%}{unsure}"
 
 
-def write_json(found: Iterable[Prediction], stream: TextIO) -> None:
+def write_json(found: Iterable[Prediction], classes: Sequence[str], stream: TextIO) -> None:
     """Write one JSON object per line, each as soon as its picture is classified."""
+    del classes  # each object has their names
     for prediction in found:
         about: dict[str, Any] = {
             "image": prediction.name,
-            "digit": prediction.digit,
+            "label": prediction.label,
             "rejected": prediction.rejected,
         }
         if prediction.refused:
             about["refused"] = prediction.refused
         else:
-            about["probabilities"] = [round(value, 6) for value in prediction.probabilities]
+            about["probabilities"] = {
+                name: round(value, 6) for name, value in prediction.probabilities.items()
+            }
         print(json.dumps(about), file=stream, flush=True)
 
 
-def write_csv(found: Iterable[Prediction], stream: TextIO) -> None:
-    """Write a header and one row per picture."""
+def write_csv(found: Iterable[Prediction], classes: Sequence[str], stream: TextIO) -> None:
+    """Write a header and one row per picture; the columns `p:NAME` hold the probabilities of the classes."""
     writer = csv.writer(stream, lineterminator="\n")
-    classes = range(CLASSES)
-    writer.writerow(["image", "digit", "rejected", "refused", *(f"p{label}" for label in classes)])
+    writer.writerow(["image", "label", "rejected", "refused", *(f"p:{name}" for name in classes)])
     for prediction in found:
-        digit = "" if prediction.digit is None else prediction.digit
-        values = [f"{value:.6f}" for value in prediction.probabilities] or [""] * CLASSES
+        values = [f"{value:.6f}" for value in prediction.probabilities.values()] or [""] * len(classes)
         writer.writerow(
-            [prediction.name, digit, str(prediction.rejected).lower(), prediction.refused, *values]
+            [prediction.name, prediction.label, str(prediction.rejected).lower(), prediction.refused, *values]
         )
 
 
-WRITERS: dict[str, Callable[[Iterable[Prediction], TextIO], None]] = {
-    "table": write_table,
-    "json": write_json,
-    "csv": write_csv,
-}
+Writer = Callable[[Iterable[Prediction], Sequence[str], TextIO], None]
+WRITERS: dict[str, Writer] = {"table": write_table, "json": write_json, "csv": write_csv}

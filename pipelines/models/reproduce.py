@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from components.common.data.dataset import SplitOptions
-from components.common.data.raw_data import read_part
+from components.common.data.raw_data import PARTS, has_part, open_part
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
 from components.common.model.lineage import stored_lineage
@@ -40,10 +40,7 @@ class Recorded:
     """A version's data, configuration and outcome.
 
     Attributes:
-        name: The data set.
-        source: Address that the data came from.
-        version: Version of the data; "" for none.
-        raw_files: SHA-256 of each raw file by name.
+        raw: Description of the raw data.
         split: Options of the split into training and validation examples.
         recipe: Recipe of the training.
         config: Configuration of the training.
@@ -53,10 +50,7 @@ class Recorded:
         circumstances: Digests of code and packages, and tags that describe the machine.
     """
 
-    name: str
-    source: str
-    version: str
-    raw_files: dict[str, str]
+    raw: SourceInfo
     split: SplitOptions
     recipe: str
     config: TrainConfig
@@ -81,10 +75,7 @@ class Recorded:
         """Take the data, the configuration and the outcome from the record of a training."""
         data = training.dataset
         return cls(
-            name=data.name,
-            source=data.raw.source,
-            version=data.raw.version,
-            raw_files=data.raw.files,
+            raw=data.raw,
             split=data.split,
             recipe=training.recipe,
             config=TrainConfig.model_validate(training.config),
@@ -106,11 +97,18 @@ class Recorded:
                 f"a version must carry its lineage to be reproduced but lacks {', '.join(missing)}: "
                 "register a new version."
             )
-        return cls(
+        files = json.loads(tags["raw_files"])
+        raw = SourceInfo(
             name=tags["dataset"],
             source=tags.get("data_source", ""),
             version=tags.get("data_version", ""),
-            raw_files=json.loads(tags["raw_files"]),
+            files=files,
+            counts={},
+            batches=(),
+            digest=combined_digest(files),
+        )
+        return cls(
+            raw=raw,
             split=SplitOptions(int(tags["split_seed"]), tags["stratify"] == "True", float(tags["fraction"])),
             recipe=tags["recipe"],
             config=TrainConfig.model_validate(json.loads(tags["config"])),
@@ -202,20 +200,15 @@ def _fetch(recorded: Recorded, raw: Path) -> None:
             "set S3_ENDPOINT_URL and S3_BUCKET."
         )
     raw.mkdir()
-    for name, digest in recorded.raw_files.items():
+    for name, digest in recorded.raw.files.items():
         if not store.get_content(digest, raw / name):
             raise PipelineError(
                 f"the object store must hold {name} with sha256 {digest} but does not: restore the object."
             )
-    SourceInfo(
-        name=recorded.name,
-        source=recorded.source,
-        version=recorded.version,
-        files=recorded.raw_files,
-        counts={part: len(read_part(raw, part).labels) for part in ("train", "test")},
-        batches=(),
-        digest=combined_digest(recorded.raw_files),
-    ).save(raw)
+    spec = recorded.raw.spec
+    # Tags do not hold the counts.
+    counts = {part: len(open_part(raw, part, spec).labels) for part in PARTS if has_part(raw, part, spec)}
+    recorded.raw.model_copy(update={"counts": counts}).save(raw)
 
 
 def _differences(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -1,11 +1,15 @@
 """MLflow's scoring server for a model in a directory, with short error messages."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from components.common.errors import PipelineError
+from components.common.model.served_model import INPUT
 
 LONGEST_ERROR = 300
 
@@ -17,12 +21,16 @@ def load_app(directory: Path) -> Any:
     from fastapi.responses import StreamingResponse
     from mlflow.pyfunc import scoring_server
 
-    application = scoring_server.init(mlflow.pyfunc.load_model(str(directory)))
+    model = mlflow.pyfunc.load_model(str(directory))
+    shape = tuple(model.metadata.get_input_schema().inputs[0].shape[1:])
+    application = scoring_server.init(_Channelled(model, shape))
 
     async def explain(
         request: Request, answer: Callable[[Request], Awaitable[StreamingResponse]]
     ) -> Response:
-        if request.url.path == "/invocations" and (fault := _fault(request.headers, await request.body())):
+        if request.url.path == "/invocations" and (
+            fault := _fault(request.headers, await request.body(), shape)
+        ):
             return Response(_error(fault), 400, media_type="application/json")
         response = await answer(request)
         if response.status_code < 400:
@@ -55,8 +63,21 @@ def listen(application: Any, host: str, port: int) -> None:
     uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
 
 
-def _fault(headers: Any, body: bytes) -> str:
+class _Channelled:
+    """The model as the scoring server calls it; it takes grey images with and without the axis of their channel."""
+
+    def __init__(self, model: Any, shape: tuple[int, ...]) -> None:
+        self._model, self._shape = model, shape
+        self.metadata = model.metadata
+
+    def predict(self, data: Mapping[str, NDArray[np.uint8]], params: object = None) -> Any:
+        images = data[INPUT]
+        return self._model.predict({**data, INPUT: images.reshape(len(images), *self._shape)}, params)
+
+
+def _fault(headers: Any, body: bytes, shape: tuple[int, ...]) -> str:
     """Return the error in a request, "" for none; MLflow itself casts all images to uint8 without a check."""
+    size = " x ".join(map(str, ("N", *shape)))
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/json":
         return f"Content-Type must be application/json but is {kind or 'missing'}."
@@ -65,22 +86,19 @@ def _fault(headers: Any, body: bytes) -> str:
     except ValueError:
         return "the body must be JSON but cannot be parsed."
     if not isinstance(document, dict) or not {"inputs", "instances"} & document.keys():
-        return (
-            'the body must be a JSON object with "inputs": images, N x 28 x 28, whole numbers from 0 to 255.'
-        )
+        return f'the body must be a JSON object with "inputs": images, {size}, whole numbers from 0 to 255.'
     images = document.get("inputs", document.get("instances"))
-    return _image_fault(images.get("image") if isinstance(images, dict) else images)
+    return _image_fault(images.get(INPUT) if isinstance(images, dict) else images, shape, size)
 
 
-def _image_fault(images: Any) -> str:
-    import numpy as np
-
+def _image_fault(images: Any, shape: tuple[int, ...], size: str) -> str:
     try:
         array = np.array(images)
     except ValueError:
-        return "images must be N x 28 x 28 but the lists differ in length."
-    if array.dtype.kind not in "iu" or array.ndim != 3 or array.shape[1:] != (28, 28):
-        return f"images must be N x 28 x 28 whole numbers but are {_described(array)}."
+        return f"images must be {size} but the lists differ in length."
+    taken = {shape} if shape[2:] == (3,) else {shape[:2], (*shape[:2], 1)}
+    if array.dtype.kind not in "iu" or array.shape[1:] not in taken:
+        return f"images must be {size} whole numbers but are {_described(array)}."
     if array.size and (array.min() < 0 or array.max() > 255):
         return f"pixels must be 0 to 255 but are {array.min()} to {array.max()}."
     return ""

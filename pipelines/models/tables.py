@@ -13,6 +13,8 @@ VERSION_HEAD = [
     "version",
     "aliases",
     "test accuracy",
+    "images",
+    "classes",
     "recipe",
     "seed",
     "registered (UTC)",
@@ -24,6 +26,8 @@ MOVE_HEAD = ["move", "when (UTC)", "action", "from", "to", "who", "why"]
 IDENTITY = {"version", "aliases"}
 # Digits of a digest that are shown.
 SHORT_DIGEST = 8
+# Names of classes in a table; JSON has them all.
+MOST_LISTED = 20
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -44,7 +48,7 @@ def _version_row(version: Description) -> list[str]:
         version["version"],
         ", ".join(version["aliases"]),
         f"{accuracy:.4f}" if accuracy is not None else "",
-        *(version.get(key, "") for key in ("recipe", "seed", "registered")),
+        *(str(version.get(key, "")) for key in ("images", "class count", "recipe", "seed", "registered")),
         *(version.get(key, "")[:SHORT_DIGEST] for key in ("git_sha", "weights_digest")),
     ]
 
@@ -91,4 +95,7 @@ def utc_time(milliseconds: int) -> str:
 def _text(value: object) -> str:
     if value is None or value == []:
         return "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    more = f" and {len(value) - MOST_LISTED} more" if len(value) > MOST_LISTED else ""
+    return ", ".join(map(str, value[:MOST_LISTED])) + more

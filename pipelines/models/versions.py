@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.lineage import stored_lineage
 from components.common.settings import export, export_defaults, settings, withdraw
 from components.common.tracking.client import configure_mlflow
+from components.register.publish import CLASSES_TAG, IMAGE_SIZE_TAG
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
@@ -26,6 +28,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+# Tags of digests, and those that other entries of a description say.
+HIDDEN = ("model_files", "raw_files", IMAGE_SIZE_TAG, CLASSES_TAG)
 METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
 
 
@@ -77,8 +81,8 @@ def operator() -> str:
 def describe_versions(client: "MlflowClient", name: str, *given: str) -> list[dict[str, Any]]:
     """Return descriptions of the versions that are given by number or alias; without any, of all, newest first.
 
-    A description is flat: metrics of the version's run, configuration, lineage. The lineage comes from the records
-    kept with the version; a version that was registered without records has only tags.
+    A description is flat: images and classes, metrics of the version's run, configuration, lineage. The lineage comes
+    from the records kept with the version; a version that was registered without records has only tags.
 
     Raises:
         PipelineError: There is no such version.
@@ -104,11 +108,15 @@ def _describe(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]
     lineage = stored_lineage(client, version.name, str(version.version))
     tags = {**version.tags, **(lineage.tags() if lineage else {})}
     config = json.loads(tags.pop("config", "{}"))
-    tags.pop("model_files", None)
-    tags.pop("raw_files", None)
+    for name in HIDDEN:
+        tags.pop(name, None)
+    spec = lineage.training.dataset.spec if lineage else MNIST_SPEC
     return {
         "version": str(version.version),
         "aliases": list(version.aliases),
+        "images": spec.size,
+        "class count": len(spec.classes),
+        "classes": list(spec.classes),
         "registered": utc_time(version.creation_timestamp),
         "stored at": client.get_model_version_download_uri(version.name, version.version),
         **_run_metrics(client, version),

@@ -63,7 +63,7 @@ def test_the_champion_reads_drawings_and_refuses_what_is_no_digit(
     found = [json.loads(line) for line in printed]
     assert len(found) == 22
     *answers, blank, photograph = found
-    right = [answer["digit"] == digit for answer, (digit, _) in zip(answers, drawn, strict=True)]
+    right = [answer["label"] == str(digit) for answer, (digit, _) in zip(answers, drawn, strict=True)]
     assert sum(right) >= 17
     assert "it is blank" in blank["refused"]
     assert "no even background" in photograph["refused"]

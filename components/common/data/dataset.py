@@ -1,10 +1,10 @@
 """Prepared data: a directory of `.npy` arrays, described by its dataset.json."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,24 @@ from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
 from components.common.record import Record
 from components.common.storage.files import combined_digest, sha256_file, written_directory
+
+# Images that are written at a time.
+CHUNK_BYTES = 8 * 2**20
+
+
+class SplitSource(Protocol):
+    """A split that can be written: its labels, and its images chunk by chunk."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Places in `spec.classes`, N."""
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Description of the images."""
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield all images in order, N x height x width x channels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +47,12 @@ class Split:
     images: NDArray[np.uint8]
     labels: NDArray[Any]
     spec: ImageSpec
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield all images in order, some MiB at a time."""
+        rows = max(1, CHUNK_BYTES // self.spec.pixels)
+        for start in range(0, len(self.labels), rows):
+            yield self.images[start : start + rows]
 
 
 @dataclass(frozen=True)
@@ -122,7 +146,7 @@ def described(array: NDArray[Any]) -> str:
 
 def write_splits(
     directory: Path,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, SplitSource],
     *,
     raw: SourceInfo,
     split: SplitOptions,
@@ -142,8 +166,7 @@ def write_splits(
     with written_directory(directory) as partial:
         for split_name, part in splits.items():
             images_file, labels_file = _array_files(split_name)
-            images = part.images[..., 0] if part.spec.channels == 1 else part.images
-            np.save(partial / images_file, images, allow_pickle=False)
+            _write_images(partial / images_file, part)
             np.save(partial / labels_file, part.labels, allow_pickle=False)
         files = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
         digest = combined_digest(files)
@@ -160,6 +183,16 @@ def write_splits(
         )
         info.save(partial)
     return info
+
+
+def _write_images(path: Path, split: SplitSource) -> None:
+    """Write an npy file as `numpy.save` does, chunk by chunk."""
+    shape = split.spec.shape[:2] if split.spec.channels == 1 else split.spec.shape
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(split.labels), *shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for images in split.chunks():
+            file.write(np.ascontiguousarray(images).data)
 
 
 def open_split(directory: Path, name: str) -> Split:

@@ -1,5 +1,7 @@
 """Raw data: a directory of idx files, two for each part, beside its source.json."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +15,12 @@ from components.common.data.spec import ImageSpec
 
 # Beginning of the names of a part's files, as MNIST names them; a data set may be without a validation part.
 PARTS = {"train": "train", "validation": "validation", "test": "t10k"}
+# Images that are read or written at a time.
+CHUNK_BYTES = 8 * 2**20
+# A part up to this size is read as a whole where many single rows are wanted: that is faster.
+WHOLE_BYTES = 64 * 2**20
+# Share of the rows from which on that is done.
+MANY = 8
 
 
 def raw_files(part: str, spec: ImageSpec) -> tuple[str, str]:
@@ -23,7 +31,7 @@ def raw_files(part: str, spec: ImageSpec) -> tuple[str, str]:
 
 
 class PixelWriter:
-    """An idx file of images that is written chunk by chunk; its header is right at the end of the `with` block.
+    """An idx file of images that is written chunk by chunk, and has its header right when it is closed.
 
     Args:
         path: File to write.
@@ -33,7 +41,7 @@ class PixelWriter:
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
         self._file = path.open("wb")
         self._shape = shape[:2] if shape[2] == 1 else shape
-        self.count = 0
+        self.count = self.size = 0
         self._write_header()
 
     def __enter__(self) -> Self:
@@ -42,23 +50,71 @@ class PixelWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file:
-            self._file.seek(0)
-            self._write_header()
+        self.close()
 
     def add(self, images: NDArray[np.uint8]) -> None:
         """Append images, N x height x width x channels."""
         self._file.write(np.ascontiguousarray(images).data)
         self.count += len(images)
+        self.size += images.nbytes
+
+    def close(self) -> None:
+        """End the file."""
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
 
     def _write_header(self) -> None:
         self._file.write(idx_header(np.dtype(np.uint8), (self.count, *self._shape)))
 
 
+class PixelFile:
+    """The images of a part, read chunk by chunk or row by row, so that only these are in memory.
+
+    Args:
+        directory: Directory of raw data.
+        part: "train", "validation" or "test".
+        spec: Description of the images.
+    """
+
+    def __init__(self, directory: Path, part: str, spec: ImageSpec) -> None:
+        path = directory / raw_files(part, spec)[0]
+        self._file, self._spec = IdxFile(path, str(path)), spec
+        self._whole: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield all images in order, N x height x width x channels."""
+        rows = max(1, CHUNK_BYTES // self._spec.pixels)
+        for images in self._file.chunks(rows):
+            yield images.reshape(-1, *self._spec.shape)
+
+    def take(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the images of these rows, in their order, N x height x width x channels."""
+        size = self._spec.pixels
+        if len(rows) > len(self) // MANY and len(self) * size <= WHOLE_BYTES:
+            if self._whole is None:
+                self._whole = self._file.array().reshape(-1, *self._spec.shape)
+            chosen: NDArray[np.uint8] = self._whole[rows]
+            return chosen
+        images = np.empty((len(rows), *self._spec.shape), np.uint8)
+        buffers = images.reshape(-1).data
+        # Not mapped: pages that were touched would count as memory until the kernel needs it.
+        with self._file.path.open("rb", buffering=0) as file:
+            start = self._file.path.stat().st_size - len(self) * size
+            for number, row in enumerate(rows.tolist()):
+                os.preadv(file.fileno(), [buffers[number * size : (number + 1) * size]], start + row * size)
+        return images
+
+
 def write_labels(path: Path, labels: NDArray[Any], spec: ImageSpec) -> None:
     """Write labels, places in `spec.classes`, as an idx file."""
     array = labels.astype(spec.label_type)
-    path.write_bytes(idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes())
+    path.write_bytes(
+        idx_header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    )
 
 
 def write_part(directory: Path, part: str, split: Split) -> None:

@@ -1,14 +1,17 @@
 """Class probabilities from a trained or a registered model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CLASSES
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, first_line
+from components.common.model.lineage import stored_judgement
 from components.common.model.served_model import ServedModel
+from components.common.model.training_record import Training
 
 if TYPE_CHECKING:
     from keras import Model
@@ -21,39 +24,65 @@ class Classifier:
     >>> classifier = Classifier(directory)
     >>> probabilities = classifier.probabilities(images)
 
+    Attributes:
+        spec: Description of the images: sizes as the model has them, names as its record has them. Without a record,
+            the classes are called "0", "1", ...
+
     Args:
         directory: A trained model, or a registered one as MLflow stores it.
 
     Raises:
-        PipelineError: The directory does not hold exactly one Keras model, or it does not load.
+        PipelineError: The directory does not hold exactly one Keras model, it does not load, it is no classifier of
+            images, or its record describes another model.
     """
 
     def __init__(self, directory: Path) -> None:
         self.path = model_file(directory)
         self.model = _load(self.path)
+        self.spec = _described(self.path, self.model, _recorded_spec(directory, self.path))
         try:
             self._served = ServedModel(self.model)
         except (ValueError, TypeError) as error:
-            raise _refused(self.path, error) from error
+            raise self._refused(error) from error
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the class probabilities of images.
 
         Args:
-            images: uint8, N x 28 x 28, 0 is background; may be memory-mapped, as one batch is read at a time.
+            images: As `inputs` takes them.
 
         Returns:
-            Probabilities, float32, N x 10; each row sums to 1.
+            Probabilities, float32, N x classes; each row sums to 1.
 
         Raises:
-            PipelineError: The model does not take such images, or does not return ten probabilities per image.
+            PipelineError: The model does not take such images, or does not return probabilities.
         """
         try:
-            probabilities = self._served.predict(images)
+            probabilities = self._served.predict(self.inputs(images))
         except (ValueError, TypeError) as error:
-            raise _refused(self.path, error) from error
-        _check(probabilities, len(images), self.path)
+            raise self._refused(error) from error
+        _check(probabilities, (len(images), len(self.spec.classes)), self.path)
         return probabilities
+
+    def inputs(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return images in the shape that the model takes; those of another size are returned as they are.
+
+        Args:
+            images: uint8, N x height x width x channels; grey ones may lack the last axis. They may be memory-mapped,
+                as one batch is read at a time.
+        """
+        spec = self.spec
+        taken = (spec.shape, spec.shape[:2]) if spec.channels == 1 else (spec.shape,)
+        if images.shape[1:] not in taken:
+            return images
+        return images.reshape(len(images), *self.model.inputs[0].shape[1:])
+
+    def _refused(self, error: Exception) -> PipelineError:
+        reason = first_line(error).removesuffix(".")
+        return PipelineError(
+            f"{self.path} must take uint8 images N x {self.spec.size} but does not ({reason}): choose a model for "
+            "such images."
+        )
 
     @property
     def chain(self) -> "list[Layer]":
@@ -123,18 +152,40 @@ def _load(path: Path) -> "Model":
         ) from error
 
 
-def _refused(path: Path, error: Exception) -> PipelineError:
-    reason = first_line(error).removesuffix(".")
-    return PipelineError(
-        f"{path} must take uint8 images N x 28 x 28 but does not ({reason}): choose a model for such images."
-    )
+def _recorded_spec(directory: Path, path: Path) -> ImageSpec | None:
+    """Return the description of the images that the records of a trained or a registered model hold."""
+    if (path.parent / Training.FILE).exists():
+        return Training.load(path.parent).dataset.spec
+    judgement = stored_judgement(directory)
+    return judgement.training.dataset.spec if judgement else None
 
 
-def _check(probabilities: NDArray[Any], examples: int, path: Path) -> None:
-    if probabilities.shape != (examples, CLASSES):
+def _described(path: Path, model: "Model", recorded: ImageSpec | None) -> ImageSpec:
+    """Describe the images of a model; one that was registered before images had channels takes N x height x width."""
+    taken, returned = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
+    if len(taken) not in {2, 3} or len(returned) != 1 or None in {*taken, *returned}:
         raise PipelineError(
-            f"{path} must return {CLASSES} probabilities per image but returns an array of shape "
-            f"{probabilities.shape} for {examples} images: choose a classifier with {CLASSES} classes."
+            f"{path} must take images, N x height x width x channels, and return N x classes but takes N x {taken} and "
+            f"returns N x {returned}: choose a classifier of images of one size."
+        )
+    height, width, channels = taken if len(taken) == 3 else (*taken, 1)
+    spec = ImageSpec(height, width, channels, tuple(map(str, range(returned[0]))))
+    if recorded is None:
+        return replace(spec, pictures="digit") if spec == replace(MNIST_SPEC, pictures="any") else spec
+    if (recorded.shape, len(recorded.classes)) != (spec.shape, len(spec.classes)):
+        raise PipelineError(
+            f"{path} must be the model of its record, of images {recorded.size} in {len(recorded.classes)} classes, "
+            f"but takes images {spec.size} in {len(spec.classes)} classes: restore it or train it again."
+        )
+    return recorded
+
+
+def _check(probabilities: NDArray[Any], shape: tuple[int, int], path: Path) -> None:
+    examples, classes = shape
+    if probabilities.shape != shape:
+        raise PipelineError(
+            f"{path} must return {classes} probabilities per image but returns an array of shape "
+            f"{probabilities.shape} for {examples} images: choose a classifier with {classes} classes."
         )
     if not np.isfinite(probabilities).all():
         raise PipelineError(

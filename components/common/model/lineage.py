@@ -73,6 +73,16 @@ class Lineage:
         return {name: value for name, value in tags.items() if value}
 
 
+def stored_judgement(directory: Path) -> Judgement | None:
+    """Return the judgement kept with a version whose files lie in `directory`; None where no records were kept.
+
+    Raises:
+        PipelineError: The record breaks a rule.
+    """
+    records = directory / LINEAGE
+    return Judgement.load(records) if (records / Judgement.FILE).exists() else None
+
+
 def stored_lineage(client: "MlflowClient", name: str, version: str) -> Lineage | None:
     """Fetch the records kept with a version; None for one that was registered before records were kept.
 

@@ -3,6 +3,7 @@
 Stands alone: MLflow keeps a copy of this file with every registered model and serves through it, wherever that is.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BATCH_SIZE = 256
+# Values of the images of one batch, which bounds the memory that a model of large images needs.
+BATCH_VALUES = 2**21
 INPUT = "image"
 
 
@@ -24,6 +27,7 @@ class ServedModel:
         import tensorflow as tf
 
         self.shape = tuple(model.inputs[0].shape[1:])
+        self.batch_size = max(1, min(BATCH_SIZE, BATCH_VALUES // math.prod(self.shape)))
         weights = [
             [variable.numpy() for variable in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
@@ -40,7 +44,7 @@ class ServedModel:
     def predict(
         self, images: NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]], params: object = None
     ) -> NDArray[np.float32]:
-        """Return the probabilities, float32 N x 10, of N images, which may come by the input's name.
+        """Return the probabilities, float32 N x classes, of N images, which may come by the input's name.
 
         Raises:
             ValueError: They are not uint8 of the shape that the model takes.
@@ -54,9 +58,9 @@ class ServedModel:
             size = " x ".join(map(str, ("N", *self.shape)))
             raise ValueError(f"images must be {size} of type uint8 but are {images.shape} of {images.dtype}")
         # No images are one empty batch, whose answer has the right shape.
-        starts = range(0, max(1, len(images)), BATCH_SIZE)
+        starts = range(0, max(1, len(images)), self.batch_size)
         batches = [
-            self._compiled(tf.constant(images[start : start + BATCH_SIZE])).numpy() for start in starts
+            self._compiled(tf.constant(images[start : start + self.batch_size])).numpy() for start in starts
         ]
         return np.concatenate(batches).astype(np.float32, copy=False)
 

@@ -12,6 +12,40 @@ LONGEST_DATASET = 40
 LONGEST_MODEL = 200
 LONGEST_EXPERIMENT = 500
 HISTORY_SUFFIX = ".history"
+# Endings of files that hold a data set.
+PACKED = (".npz", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".parquet", ".csv", ".arrow")
+# Names of files and directories that many data sets have.
+SAYS_NOTHING = frozenset(
+    {"archive", "content", "contents", "data", "dataset", "datasets", "default", "download", "downloads"}
+    | {
+        "extracted",
+        "files",
+        "home",
+        "images",
+        "img",
+        "imgs",
+        "input",
+        "main",
+        "media",
+        "mnt",
+        "opt",
+        "pictures",
+    }
+    | {
+        "processed",
+        "raw",
+        "root",
+        "src",
+        "srv",
+        "test",
+        "tmp",
+        "train",
+        "training",
+        "unpacked",
+        "unzipped",
+        "var",
+    }
+)
 
 
 def _dataset(name: str) -> str:
@@ -48,6 +82,19 @@ def default_model_name(dataset: str) -> str:
 
 
 def dataset_slug(address: str) -> str:
-    """Return a data set's name made of the last part of its address; empty where nothing of it can be used."""
-    last = PurePosixPath(unquote(urlsplit(address).path)).name.removesuffix(".npz")
-    return re.sub(r"[^a-z0-9]+", "-", last.lower())[:LONGEST_DATASET].strip("-")
+    """Return a data set's name made of the last part of its address, or of the one before where that says nothing.
+
+    Empty where neither does; "raw" in `FashionMNIST/raw` says nothing.
+    """
+    path = PurePosixPath(unquote(urlsplit(address).path))
+    for part in reversed(path.parts[-2:]):
+        name = re.sub(r"[^a-z0-9]+", "-", _stem(part.lower()))[:LONGEST_DATASET].strip("-")
+        if name and name not in SAYS_NOTHING and not name.isdecimal():
+            return name
+    return ""
+
+
+def _stem(name: str) -> str:
+    while (suffix := PurePosixPath(name).suffix) in PACKED:
+        name = name.removesuffix(suffix)
+    return name

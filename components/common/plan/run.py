@@ -105,8 +105,10 @@ class SearchPlan(Section):
 class GatePlan(Section):
     """Conditions for training and for registration."""
 
-    min_accuracy: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
-        default=0.95, description="Test accuracy below which nothing is registered."
+    min_accuracy: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Test accuracy below which nothing is registered; where it is not set, 0.95 for images of ten "
+        "digits, and more than the share of the most frequent class for other data.",
     )
     skip_if_unchanged: bool = Field(
         default=False, description="End early where the champion was made of the same data, code and plan."

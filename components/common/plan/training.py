@@ -21,7 +21,8 @@ class TrainConfig(Section):
 
     filters: Annotated[tuple[Block, ...], Field(min_length=1, max_length=3, strict=False)] = Field(
         default=((32,), (64,), (64,)),
-        description="Filters of each 3x3 convolution, block by block; 2x2 max pooling stands between the blocks.",
+        description="Filters of each 3x3 convolution, block by block; 2x2 max pooling stands between the blocks. "
+        "Large images get further blocks like the last.",
     )
     dense_units: Positive = Field(default=64, description="Units of the hidden dense layer.")
     dropout: Fraction = Field(default=0.0, description="Rate of the dropout before the output layer.")
@@ -32,20 +33,27 @@ class TrainConfig(Section):
         "images as they are, in place of moving averages over a few distorted batches.",
     )
     crop: Annotated[int, Field(ge=0, le=2), WHOLE] = Field(
-        default=0, description="Pixels cut from each side of the image before the first convolution."
+        default=0,
+        description="Pixels cut from each side of an image of MNIST's size before the first convolution; "
+        "more or fewer in proportion to the size of others.",
     )
     views: Annotated[Literal[1, 5], WHOLE] = Field(
         default=1,
-        description="With 5 the finished model averages the logits of the image and of its copies moved by a pixel to "
-        "each side (test-time augmentation). Training and its scoring use one view.",
+        description="With 5 the finished model averages the logits of the image and of its copies moved by a pixel, in "
+        "large images more, to each side (test-time augmentation). Training and its scoring use one view.",
     )
     augmentation: Literal["none", "shift", "affine"] = Field(
         default="none",
-        description='"shift" moves each image by up to one pixel; "affine" rotates, zooms, shears and shifts each '
-        'image a little; "none" leaves the images as they are.',
+        description='"shift" moves each image by up to one pixel, large ones by more; "affine" rotates, zooms, shears '
+        'and shifts each image a little; "none" leaves the images as they are.',
     )
     label_smoothing: Fraction = Field(
         default=0.0, description="Probability mass spread over all classes in the training targets."
+    )
+    class_weights: bool = Field(
+        default=False,
+        description="Weight each image in the loss by the inverse share of its class in the training split, for data "
+        "in which some classes are rare. The mean weight is 1.",
     )
     optimizer: Literal["adam", "sgd", "muon"] = Field(
         default="adam", description="Adam, SGD with Nesterov momentum 0.9, or Muon."

@@ -9,7 +9,7 @@ from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
 
 CONNECT_SECONDS, READ_SECONDS = 3, 30
-GIVE_AN_ADDRESS = "set MNIST_DATA_URI or give --data a directory or address that holds the four idx files"
+GIVE_AN_ADDRESS = "give --data another address, or set MNIST_DATA_URI (docs/your-data.md)"
 
 
 def absolute_uri(address: str) -> str:

@@ -1,21 +1,19 @@
 """Figures of single images: mistakes, explanations, predictions."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from components.common.figures import drawn_names, show_image, shrunk
 from components.evaluate.explain import convolutions, explain_predictions, first_features
 from components.evaluate.report.panel import Panel, ReportData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Number of hits, and of mistakes, that are explained.
 EXPLAINED = 5
 # Number of images, the input included, in a row of feature maps.
 FEATURE_COLUMNS = 11
+# Characters of a class's name above an image.
+LONGEST = 11
 ARROW = "\N{RIGHTWARDS ARROW}"
 
 
@@ -24,9 +22,14 @@ def mistakes(data: ReportData) -> Panel | None:
     found = data.mistakes
     if not found:
         return None
-    captions = [f"{mistake.truth} {ARROW} {mistake.predicted}  {mistake.confidence:.3f}" for mistake in found]
+    names = drawn_names(data.evaluation.spec, LONGEST)
+    captions = [
+        f"{_taken(names[mistake.truth], names[mistake.predicted])}  {mistake.confidence:.3f}"
+        for mistake in found
+    ]
     listed = [
-        f"{mistake.truth} taken for {mistake.predicted} ({mistake.confidence:.3f})" for mistake in found
+        f"{data.names[mistake.truth]} taken for {data.names[mistake.predicted]} ({mistake.confidence:.3f})"
+        for mistake in found
     ]
     images = data.split.images[[mistake.index for mistake in found]]
     return Panel(
@@ -47,20 +50,26 @@ def attributions(data: ReportData) -> Panel | None:
     hits = np.flatnonzero(predicted == labels)[:EXPLAINED]
     rows = [*hits, *(mistake.index for mistake in data.mistakes[:EXPLAINED])]
     explanation = explain_predictions(data.classifier, data.split.images[rows])
+    names = drawn_names(data.evaluation.spec, LONGEST)
+    pairs = list(zip(labels[rows].tolist(), predicted[rows].tolist(), strict=True))
     captions = [
-        str(truth) if truth == guess else f"{truth} {ARROW} {guess}"
-        for truth, guess in zip(labels[rows], predicted[rows], strict=True)
+        names[truth] if truth == guess else _taken(names[truth], names[guess]) for truth, guess in pairs
+    ]
+    listed = [
+        data.names[truth] if truth == guess else f"{data.names[truth]} {ARROW} {data.names[guess]}"
+        for truth, guess in pairs
     ]
 
     def draw() -> Figure:
-        figure = Figure(figsize=(1.12 * len(rows), 3.9))
+        height = 0.3 + 1.12 * 3 * _aspect(explanation.images) + _lines(captions) * 0.24
+        figure = Figure(figsize=(1.12 * len(rows), height))
         grid = figure.subplots(3, len(rows), squeeze=False)
         for column, caption in enumerate(captions):
-            image, overlay = explanation.images[column], explanation.grad_cam[column]
-            for axes, shown in zip(
-                grid[:, column], (image, image, explanation.saliency[column] * 255), strict=True
-            ):
-                _show_grey(axes, shown)
+            image, overlay = explanation.images[column], shrunk(explanation.grad_cam[column])
+            # Without its own colours, which the overlay's would mix with.
+            grey, saliency = image.mean(axis=2, keepdims=True), explanation.saliency[column, ..., None] * 255
+            for axes, shown in zip(grid[:, column], (image, grey, saliency), strict=True):
+                show_image(axes, shown)
                 axes.set_xticks([])
                 axes.set_yticks([])
                 axes.spines[:].set_visible(False)
@@ -77,7 +86,7 @@ def attributions(data: ReportData) -> Panel | None:
         "Grad-CAM (HiResCAM) colours the places whose features support the predicted class; saliency (SmoothGrad) "
         "shows the pixels to which that class's score reacts most.",
         alt=f"Grad-CAM and saliency maps of {len(hits)} hits and {len(rows) - len(hits)} mistakes: "
-        f"{', '.join(captions)}.",
+        f"{', '.join(listed)}.",
         draw=draw,
     )
 
@@ -91,13 +100,13 @@ def feature_maps(data: ReportData) -> Panel | None:
 
     def draw() -> Figure:
         rows = -(-(len(maps) + 1) // FEATURE_COLUMNS)
-        figure = Figure(figsize=(0.82 * FEATURE_COLUMNS, 0.85 * rows))
+        figure = Figure(figsize=(0.82 * FEATURE_COLUMNS, (0.03 + 0.82 * _aspect(image[None])) * rows))
         reach = float(np.abs(maps).max()) or 1.0
         for axes in figure.subplots(rows, FEATURE_COLUMNS, squeeze=False).flat:
             axes.axis("off")
-        _show_grey(figure.axes[0], image)
+        show_image(figure.axes[0], image)
         for axes, feature in zip(figure.axes[1:], maps, strict=False):
-            axes.imshow(feature, cmap="PuOr_r", vmin=-reach, vmax=reach, interpolation="none")
+            axes.imshow(shrunk(feature), cmap="PuOr_r", vmin=-reach, vmax=reach, interpolation="none")
         return figure
 
     return Panel(
@@ -105,7 +114,8 @@ def feature_maps(data: ReportData) -> Panel | None:
         title="First-layer features",
         caption="The first test image, and the output of each filter of the first convolution before its activation: "
         "positive values orange, negative values violet.",
-        alt=f"{len(maps)} feature maps of the first convolution for an image of class {data.split.labels[0]}.",
+        alt=f"{len(maps)} feature maps of the first convolution for an image of class "
+        f"{data.names[data.split.labels[0]]}.",
         draw=draw,
     )
 
@@ -113,30 +123,50 @@ def feature_maps(data: ReportData) -> Panel | None:
 def first_predictions(data: ReportData) -> Panel:
     """Show the first six test images with the predicted classes."""
     images, guesses = data.split.images[:6], data.probabilities[:6].argmax(axis=1).tolist()
+    names = drawn_names(data.evaluation.spec, LONGEST)
+    captions = [f"Predicted:{_space(names[guess])}{names[guess]}" for guess in guesses]
     listed = [
-        f"class {truth} predicted as {guess}"
+        f"class {data.names[truth]} predicted as {data.names[guess]}"
         for truth, guess in zip(data.split.labels, guesses, strict=False)
     ]
     return Panel(
         name="predictions",
         title="The first six test images",
-        caption="With the class that the candidate predicts, as in the tutorial.",
+        caption="With the class that the candidate predicts"
+        + (", as in the tutorial." if data.evaluation.dataset.name == "mnist" else "."),
         alt=f"The first test images; {', '.join(listed)}.",
-        draw=lambda: image_grid(images, [f"Predicted: {guess}" for guess in guesses], columns=3),
+        draw=lambda: image_grid(images, captions, columns=3),
     )
 
 
 def image_grid(images: NDArray[np.uint8], captions: list[str], columns: int) -> Figure:
-    """Draw grey images, N x height x width, each below its caption."""
+    """Draw images, N x height x width x channels, each below its caption."""
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.4 * columns, 1.75 * rows))
+    height = 1.4 * _aspect(images) + 0.18 + 0.17 * _lines(captions)
+    figure = Figure(figsize=(1.4 * columns, height * rows))
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.axis("off")
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
-        _show_grey(axes, image)
-        axes.set_title(caption, fontsize=10, fontweight="normal", loc="center")
+        show_image(axes, image)
+        axes.set_title(
+            caption, fontsize=10 if _lines(captions) == 1 else 9, fontweight="normal", loc="center"
+        )
     return figure
 
 
-def _show_grey(axes: "Axes", image: NDArray[np.number]) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+def _aspect(images: NDArray[np.uint8]) -> float:
+    """Return the height of an image's place, as a multiple of its width, between a half and two."""
+    return float(np.clip(images.shape[1] / images.shape[2], 0.5, 2))
+
+
+def _lines(captions: list[str]) -> int:
+    return max(caption.count("\n") for caption in captions) + 1
+
+
+def _taken(truth: str, predicted: str) -> str:
+    """Return the caption of a mistake, in two lines where the names are long."""
+    return f"{truth} {ARROW}{_space(truth, predicted)}{predicted}"
+
+
+def _space(*names: str) -> str:
+    return " " if max(map(len, names)) <= 3 else "\n"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
+from components.common.figures import drawn_names
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import Training
 from components.evaluate.mistakes import Mistake, most_confident_mistakes
@@ -55,6 +56,15 @@ class ReportData:
     @property
     def candidate_training(self) -> Training:
         return self.tuned if self.evaluation.candidate == "tuned" else self.baseline
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        return self.evaluation.spec.classes
+
+    def titles(self) -> list[str]:
+        """Return the classes' names as figures write them beside other text: "class 3", but "ankle boot"."""
+        return [name if len(name) > 3 else f"class {name}" for name in drawn_names(self.evaluation.spec, 24)]
 
     @property
     def mistakes(self) -> list[Mistake]:

@@ -12,10 +12,17 @@ from components.evaluate.report.tables import (
     configuration_rows,
     metric_rows,
     profile_rows,
+    shown_classes,
     training_rows,
 )
 from components.evaluate.report.theme import Rendered
-from components.evaluate.report.tiles import certainty, headline, headline_tiles
+from components.evaluate.report.tiles import (
+    certainty,
+    class_order,
+    headline,
+    headline_tiles,
+    images_in_words,
+)
 from components.evaluate.result import Evaluation
 
 
@@ -29,6 +36,9 @@ def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
         tiles=headline_tiles(evaluation),
         comparisons=comparison_rows(evaluation),
         profiles=profile_rows(evaluation),
+        classes=shown_classes(evaluation.candidate_metrics),
+        # Beside names, the numbers that labels have.
+        numbered=evaluation.spec.classes != tuple(map(str, range(len(evaluation.spec.classes)))),
         trainings=training_rows(data.baseline, data.tuned),
         development_digest=data.baseline.dataset.digest,
     )
@@ -45,6 +55,8 @@ def render_model_card(evaluation: Evaluation, training: Training) -> str:
         "model_card.md",
         evaluation,
         training=training,
+        digits=evaluation.spec.pictures == "digit",
+        order=class_order(evaluation.spec.classes),
         profiles=profile_rows(evaluation),
         configuration=configuration_rows(training),
     )
@@ -65,6 +77,8 @@ def _fill(template: str, evaluation: Evaluation, **values: object) -> str:
     return templates.get_template(template).render(
         evaluation=evaluation,
         candidate=evaluation.candidate_metrics,
+        names=evaluation.spec.classes,
+        images=images_in_words(evaluation.spec),
         headline=headline(evaluation),
         certainty=certainty(evaluation),
         models=["baseline", "tuned"] + (["champion"] if evaluation.champion else []),

@@ -5,10 +5,15 @@ from typing import Any
 
 from components.common.model.training_record import Training
 from components.common.plan.training import TUTORIAL_ACCURACY
+from components.evaluate.metrics import ClassMetrics, Metrics
 from components.evaluate.profile import Profile
 from components.evaluate.report.tiles import MINUS, interval
 from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
+
+# Number of classes that are listed by number, and number of those that are listed of more.
+MOST_BY_NUMBER = 20
+MOST_LISTED = 50
 
 # A row's name, and its values by column.
 Row = tuple[str, list[str]]
@@ -33,6 +38,7 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
         ("Test loss (negative log likelihood)", [f"{model.loss:.4f}" for model in models]),
         ("Brier score", [f"{model.reliability.brier:.5f}" for model in models]),
         ("Expected calibration error", [f"{model.reliability.ece:.4f}" for model in models]),
+        ("Balanced accuracy", [f"{model.balanced_accuracy:.4f}" for model in models]),
         ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
         ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
     ]
@@ -70,6 +76,13 @@ def profile_rows(evaluation: Evaluation) -> list[Row]:
         row("Latency, batch of 256", lambda one: f"{one.cost.latency_256:.1f} ms"),
         row("Images per second", lambda one: f"{256_000 / one.cost.latency_256:,.0f}"),
     ]
+
+
+def shown_classes(metrics: Metrics) -> list[ClassMetrics]:
+    """Return the classes that the report lists: all by number, or of many those with the lowest F1, lowest first."""
+    if len(metrics.classes) <= MOST_BY_NUMBER:
+        return metrics.classes
+    return sorted(metrics.classes, key=lambda entry: entry.f1)[:MOST_LISTED]
 
 
 def comparison_rows(evaluation: Evaluation) -> list[Row]:
@@ -115,10 +128,15 @@ def _plain(value: object) -> str:
 
 def candidate_tables(evaluation: Evaluation) -> dict[str, Table]:
     """Return the tables for MLflow by name, in columns; a table without rows is left out."""
-    metrics = evaluation.candidate_metrics
+    metrics, names = evaluation.candidate_metrics, evaluation.spec.classes
     found = {
         "classes": _columns([_class_row(evaluation, label) for label in range(len(metrics.classes))]),
-        "confused_pairs": _columns([vars(pair) for pair in metrics.confused_pairs()]),
+        "confused_pairs": _columns(
+            [
+                vars(pair) | {"truth": names[pair.truth], "predicted": names[pair.predicted]}
+                for pair in metrics.confused_pairs()
+            ]
+        ),
         "reliability": _columns([vars(entry) for entry in metrics.reliability.bins]),
         "robustness": _columns(
             [
@@ -141,7 +159,8 @@ def _class_row(evaluation: Evaluation, label: int) -> dict[str, Any]:
     entry, roc, pr = metrics.classes[label], metrics.class_roc[label], metrics.class_pr[label]
     low, high = entry.recall_interval or (None, None)
     return {
-        "class": label,
+        "class": evaluation.spec.classes[label],
+        "label": label,
         "precision": entry.precision,
         "recall": entry.recall,
         "recall_low": low,

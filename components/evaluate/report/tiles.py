@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from components.common.data.spec import ImageSpec
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
 
 MINUS = "\N{MINUS SIGN}"
+MOST_IN_A_ROW = 50
+# Number of times that the largest class is larger than the smallest from which the balanced accuracy is a headline.
+IMBALANCED = 3
 RELATIONS = {"better": "better than", "equivalent": "equivalent to", "worse": "worse than"}
 
 
@@ -47,6 +51,18 @@ def certainty(evaluation: Evaluation) -> str:
     return f"The difference of {points(paired.difference)} points is unlikely to be chance: {bounds} ({p})."
 
 
+def images_in_words(spec: ImageSpec) -> str:
+    """Return kind, type and shape of the images."""
+    return f"{'grey' if spec.channels == 1 else 'colour'} images, uint8, N x {spec.size}"
+
+
+def class_order(names: tuple[str, ...]) -> str:
+    """Return the names of the classes in a row; of many, the first and the last."""
+    if len(names) > MOST_IN_A_ROW:
+        names = (*names[: MOST_IN_A_ROW // 2], f"... ({len(names):,} in all)", names[-1])
+    return ", ".join(names)
+
+
 def points(fraction: float) -> str:
     """Return a difference of accuracies in percentage points."""
     return f"{fraction * 100:+.2f}".replace("-", MINUS)
@@ -72,6 +88,7 @@ def headline_tiles(evaluation: Evaluation) -> list[Tile]:
             + (f"; champion {reference.accuracy:.4f}" if reference else "")
             + (f"; {seeds.stated('test')} over {len(seeds.seeds)} seeds" if seeds else ""),
         ),
+        *([_balanced(candidate, reference)] if _imbalanced(candidate) else []),
         Tile(
             "Mistakes",
             f"{candidate.errors:,}",
@@ -96,6 +113,19 @@ def headline_tiles(evaluation: Evaluation) -> list[Tile]:
             + (f"; champion {mean_robustness(champion_profile.robustness):.3f}" if champion_profile else ""),
         ),
     ]
+
+
+def _imbalanced(metrics: Metrics) -> bool:
+    sizes = [entry.support for entry in metrics.classes]
+    return max(sizes) > IMBALANCED * min(sizes)
+
+
+def _balanced(metrics: Metrics, reference: Metrics | None) -> Tile:
+    return Tile(
+        "Balanced accuracy",
+        f"{metrics.balanced_accuracy:.4f}",
+        "mean recall of the classes" + (f"; champion {reference.balanced_accuracy:.4f}" if reference else ""),
+    )
 
 
 def _gain(paired: Comparison) -> Tile:

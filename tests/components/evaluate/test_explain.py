@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.classifier import Classifier
 from components.common.plan.training import TrainConfig
 from components.evaluate.explain import convolutions, explain_predictions, first_features
@@ -54,7 +55,7 @@ def test_a_model_that_is_no_chain_with_convolutions_has_none(tmp_path: Path) -> 
 
 def test_a_model_of_several_views_is_explained_by_one_of_them(split: Split, tmp_path: Path) -> None:
     config = TrainConfig(filters=((4,),), dense_units=8)
-    one, five = build_model(config), build_model(config.differing(views=5))
+    one, five = build_model(config, MNIST_SPEC), build_model(config.differing(views=5), MNIST_SPEC)
     five.set_weights(one.get_weights())
     found = []
     for name, model in (("one", one), ("five", five)):

@@ -214,7 +214,7 @@ def test_a_failed_evaluation_leaves_nothing(judge: Judge, make_model: MakeModel,
 
 
 def test_a_tiny_test_split(judge: Judge, split: Split, make_model: MakeModel, tmp_path: Path) -> None:
-    few = Split(split.images[:2], split.labels[:2])
+    few = Split(split.images[:2], split.labels[:2], split.spec)
     prepared(tmp_path / "few", {"test": few}, "bands")
 
     evaluation = judge(make_model(1.0), make_model(0.0), tmp_path, test=tmp_path / "few", min_accuracy=0)
@@ -272,7 +272,7 @@ def test_calibration_reads_validation_not_test(
     model, temperatures = make_model(0.9), []
     for name, labels in {"right": split.labels, "wrong": (split.labels + 1) % 10}.items():
         data = tmp_path / name
-        prepared(data, {"test": Split(split.images, labels)}, "bands")
+        prepared(data, {"test": Split(split.images, labels, split.spec)}, "bands")
         evaluation = judge(model, model, data, test=data, min_accuracy=0)
         temperatures.append((evaluation.calibration.temperature, evaluation.selective.threshold))
 

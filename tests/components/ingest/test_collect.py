@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
-from components.common.data.idx import write_idx
-from components.common.data.raw_data import RAW_FILES, read_part
+from components.common.data.idx import idx_header
+from components.common.data.raw_data import open_part, raw_files
 from components.common.data.source import SourceInfo
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.common.storage.files import combined_digest, sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
-from components.ingest.collect import collect_data, dataset_name
+from components.ingest.collect import collect_data
 from components.ingest.sources import MNIST_SHA256
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-FILES = {file for pair in RAW_FILES.values() for file in pair}
+FILES = {file for part in ("train", "test") for file in raw_files(part, MNIST_SPEC)}
 
 
 def _data(source: str, name: str = "", version: str = "") -> DataPlan:
@@ -72,60 +73,6 @@ def test_false_mnist_is_refused_and_nothing_written(raw: Path, tmp_path: Path) -
     assert not (tmp_path / "target").exists()
 
 
-OTHER = dict.fromkeys(MNIST_SHA256, "00" * 32)
-ONE_FILE_OTHER = MNIST_SHA256 | {"t10k-labels-idx1-ubyte": "00" * 32}
-
-
-@pytest.mark.parametrize(
-    ("data", "requested", "uri", "files", "name"),
-    [
-        ("x", "", "file:///data/anything", MNIST_SHA256, "mnist"),
-        ("x", "mnist", "file:///data/anything", MNIST_SHA256, "mnist"),
-        ("digits", "", "sklearn", OTHER, "digits"),
-        ("digits", "digits", "sklearn", OTHER, "digits"),
-        ("x", "", "file:///data/Fashion%20MNIST", OTHER, "fashion-mnist"),
-        ("x", "", "https://host/data/kuzushiji.npz", OTHER, "kuzushiji"),
-        ("x", "", "s3://bucket/data/my_own/", OTHER, "my-own"),
-        ("x", "mine", "file:///data/mnist", OTHER, "mine"),
-        ("x", "", f"file:///{'long-' * 20}", OTHER, "long-long-long-long-long-long-long-long"),
-    ],
-)
-def test_how_a_data_set_is_named(
-    data: str, requested: str, uri: str, files: dict[str, str], name: str
-) -> None:
-    assert dataset_name(_data(data, requested), uri, files) == name
-
-
-@pytest.mark.parametrize(
-    ("data", "requested", "uri", "files", "message"),
-    [
-        (
-            "mnist",
-            "",
-            "https://mirror/mnist",
-            OTHER,
-            "but in .* the sha256 of train-images-idx3-ubyte is 00",
-        ),
-        (
-            "x",
-            "",
-            "file:///mnist",
-            ONE_FILE_OTHER,
-            "but in .* the sha256 of t10k-labels-idx1-ubyte is 00",
-        ),
-        ("x", "", "file:///digits", OTHER, "the name 'digits' must belong to scikit-learn's"),
-        ("x", "other", "file:///data", MNIST_SHA256, "must be 'mnist' for this data but is 'other'"),
-        ("digits", "mnist", "sklearn", OTHER, "must be 'digits' for this data but is 'mnist'"),
-        ("x", "", "https://host/", OTHER, "must be set for https://host/ because no name can be made of it"),
-    ],
-)
-def test_names_that_are_refused(
-    data: str, requested: str, uri: str, files: dict[str, str], message: str
-) -> None:
-    with pytest.raises(PipelineError, match=message):
-        dataset_name(_data(data, requested), uri, files)
-
-
 @pytest.mark.usefixtures("raw_is_mnist")
 def test_what_the_store_keeps_needs_no_source_again(
     raw: Path, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,9 +99,11 @@ def test_labelled_batches_join_the_training_part(
     assert [(batch.key, batch.used) for batch in info.batches] == [("labelled/mnist/a.npz", 30)]
     assert info.digest != plain.digest
     assert info.files == {file: sha256_file(tmp_path / "merged" / file) for file in FILES}
-    np.testing.assert_array_equal(read_part(tmp_path / "merged", "train").images[40:], extra.images)
     np.testing.assert_array_equal(
-        read_part(tmp_path / "merged", "test").images, make_split(20, seed=1).images
+        open_part(tmp_path / "merged", "train", MNIST_SPEC).images[40:], extra.images
+    )
+    np.testing.assert_array_equal(
+        open_part(tmp_path / "merged", "test", MNIST_SPEC).images, make_split(20, seed=1).images
     )
     assert SourceInfo.load(tmp_path / "merged") == info
 
@@ -165,8 +114,11 @@ def test_another_data_set_of_the_same_form(tmp_path: Path, make_split: Callable[
     directory.mkdir()
     for part, count in (("train", 30), ("test", 10)):
         split = make_split(count)
-        for file, array in zip(RAW_FILES[part], (split.images, split.labels), strict=True):
-            write_idx(directory / file.replace("-idx", ".idx"), array)
+        for file, array in zip(
+            raw_files(part, MNIST_SPEC), (split.images[..., 0], split.labels), strict=True
+        ):
+            header = idx_header(array.dtype, array.shape)
+            (directory / file.replace("-idx", ".idx")).write_bytes(header + array.tobytes())
     assert collect_data(_data(str(directory)), tmp_path / "target").name == "fashion"
 
 

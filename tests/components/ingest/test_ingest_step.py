@@ -7,51 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.common.data.source import SourceInfo
-from components.common.errors import PipelineError
 from components.common.plan.run import RunPlan
 from components.common.tracking.tree import find_pipeline_run
-from components.ingest.step import ingest_step, refuse_foreign_model
+from components.ingest.step import ingest_step
+from tests.components.ingest.test_foreign import register_tagged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-def _register_stripes(client: "MlflowClient", tags: dict[str, str]) -> str:
-    name = f"model-{uuid.uuid4().hex}"
-    client.create_registered_model(name)
-    run = client.create_run("0")
-    client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
-    return name
-
-
-def test_a_model_of_another_data_set_is_refused(mlflow_client: "MlflowClient") -> None:
-    name = _register_stripes(mlflow_client, {"dataset": "stripes"})
-    with pytest.raises(
-        PipelineError, match=rf"'{name}' holds those of 'stripes' and this run is on 'dots': choose"
-    ):
-        refuse_foreign_model(name, "dots")
-
-
-@pytest.mark.parametrize("tags", [{"dataset": "stripes"}, {}])
-def test_a_model_of_the_same_data_set_is_not(mlflow_client: "MlflowClient", tags: dict[str, str]) -> None:
-    refuse_foreign_model(_register_stripes(mlflow_client, tags), "stripes")
-
-
-def test_a_model_yet_to_be_made_is_not(mlflow_client: "MlflowClient") -> None:
-    assert mlflow_client is not None
-    refuse_foreign_model("never-registered", "stripes")
-
-
-def test_without_a_registry_there_is_nothing_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    refuse_foreign_model("model", "stripes")
-
-
-def test_a_registry_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(PipelineError, match=r"needs MLflow at http://127\.0\.0\.1:9"):
-        refuse_foreign_model("model", "stripes")
 
 
 def _ingest(target: Path, run_id: str, form: dict[str, Any] | None = None, **options: Any) -> SourceInfo:
@@ -115,7 +77,7 @@ def test_the_time_of_the_run_is_a_version_of_the_data(
 def test_data_for_another_data_sets_model_fails_the_step(
     mlflow_client: "MlflowClient", tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = _register_stripes(mlflow_client, {"dataset": "stripes"})
+    name = register_tagged(mlflow_client, {"dataset": "stripes"})
     with pytest.raises(SystemExit):
         _ingest(tmp_path, uuid.uuid4().hex, model_name=name)
     last = capsys.readouterr().out.splitlines()[-1]

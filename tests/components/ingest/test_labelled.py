@@ -1,6 +1,7 @@
-from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from numpy.typing import ArrayLike
 
 from components.common.data.dataset import Split
+from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import LabelledBatch
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled
+from tests.records import COLOUR, random_split
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,9 +27,16 @@ class Case:
 
     store: ObjectStore
     client: "S3Client"
-    train: Split
-    test: Split
+    raw: Path
     new: Split
+
+    @property
+    def train(self) -> Split:
+        return make_part(20, 0)
+
+    @property
+    def test(self) -> Split:
+        return make_part(10, 1)
 
     def put(self, key: str, images: ArrayLike, labels: ArrayLike) -> None:
         self.put_arrays(key, {"images": images, "labels": labels})
@@ -36,12 +47,20 @@ class Case:
         self.client.put_object(Bucket=self.store.bucket, Key=key, Body=content.getvalue())
 
     def merge(self) -> tuple[Split, tuple[LabelledBatch, ...]]:
-        return merge_labelled(self.store, "small", self.train, self.test)
+        with TemporaryDirectory() as scratch:
+            batches = merge_labelled(self.store, "small", self.raw, self.new.spec, Path(scratch))
+        return open_part(self.raw, "train", self.new.spec), batches
+
+
+def make_part(count: int, seed: int, spec: ImageSpec = MNIST_SPEC) -> Split:
+    return random_split(count, seed, spec)
 
 
 @pytest.fixture
-def case(store: ObjectStore, s3_client: "S3Client", make_split: Callable[..., Split]) -> Case:
-    return Case(store, s3_client, make_split(20), make_split(10, seed=1), make_split(10, seed=2))
+def case(store: ObjectStore, s3_client: "S3Client", tmp_path: Path) -> Case:
+    write_part(tmp_path, "train", make_part(20, 0))
+    write_part(tmp_path, "test", make_part(10, 1))
+    return Case(store, s3_client, tmp_path, make_part(10, 2))
 
 
 def counts(batches: tuple[LabelledBatch, ...]) -> list[tuple[str, int, int, int]]:
@@ -51,7 +70,9 @@ def counts(batches: tuple[LabelledBatch, ...]) -> list[tuple[str, int, int, int]
 def test_other_objects_than_batches_of_the_data_set_change_nothing(case: Case) -> None:
     for key in ("labelled/other/a.npz", "labelled/small-2/a.npz", "labelled/small/a.npz.partial"):
         case.put(key, case.new.images, case.new.labels)
-    assert case.merge() == (case.train, ())
+    merged, batches = case.merge()
+    assert batches == ()
+    np.testing.assert_array_equal(merged.images, case.train.images)
 
 
 def test_batches_are_appended_in_the_order_of_their_keys(case: Case) -> None:
@@ -79,7 +100,8 @@ def test_known_images_and_test_images_are_left_out(case: Case) -> None:
 
 def test_an_image_of_both_parts_counts_as_one_of_the_test_part(case: Case) -> None:
     case.put("labelled/small/a.npz", case.train.images[:1], case.train.labels[:1])
-    _, batches = merge_labelled(case.store, "small", case.train, case.train)
+    write_part(case.raw, "test", case.train)
+    _, batches = case.merge()
     assert counts(batches) == [("labelled/small/a.npz", 0, 0, 1)]
 
 
@@ -96,17 +118,41 @@ def test_conflicting_labels_are_refused(case: Case, where: str, place: str) -> N
         case.merge()
 
 
+def test_labels_may_name_classes_and_images_may_have_colours(case: Case, tmp_path: Path) -> None:
+    raw = tmp_path / "colour"
+    raw.mkdir()
+    for part, seed in (("train", 0), ("validation", 1), ("test", 2)):
+        write_part(raw, part, random_split(6, seed, COLOUR))
+    validation, new = random_split(6, 1, COLOUR), random_split(3, 3, COLOUR)
+    images = np.concatenate([new.images, validation.images[:1]])
+    case.put("labelled/boots/a.npz", images, ["coat", "bag", "ankle boot", "ankle boot"])
+    batches = merge_labelled(case.store, "boots", raw, COLOUR, tmp_path)
+    assert counts(batches) == [("labelled/boots/a.npz", 3, 0, 1)]
+    merged = open_part(raw, "train", COLOUR)
+    np.testing.assert_array_equal(merged.images[6:], new.images)
+    assert merged.labels[6:].tolist() == [2, 1, 0]
+    case.put("labelled/boots/b.npz", new.images, ["coat", "bag", "shoe"])
+    with pytest.raises(PipelineError, match="labels must be classes of the data set but 'shoe' is none"):
+        merge_labelled(case.store, "boots", raw, COLOUR, tmp_path)
+
+
 BLACK = np.zeros((2, 28, 28), np.uint8)
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": BLACK}, " must hold the arrays images, labels but lacks labels"),
-        ({"images": BLACK[:0], "labels": []}, ": images: there must be at least one"),
-        ({"images": BLACK / 255, "labels": [0, 1]}, ": images: .* of type float64"),
-        ({"images": BLACK, "labels": [0, 10]}, ": labels: .* number 1 is 10"),
-        ({"images": BLACK, "labels": [0]}, ": labels: .* 2 images .* 1 labels"),
+        ({"images": BLACK}, " must hold the array labels but holds images"),
+        ({"images": BLACK + 0.3, "labels": [0, 1]}, ": images: fractional pixels must be"),
+        (
+            {"images": BLACK[:, 1:], "labels": [0, 1]},
+            ": images: images must be N x 28 x 28 x 1 .* 2 x 27 x 28 x 1",
+        ),
+        ({"images": BLACK, "labels": [0, 10]}, ": labels must be 0 to 9 but number 1 is 10"),
+        (
+            {"images": BLACK, "labels": [0]},
+            ": each image must have a label but there are 2 images and 1 labels",
+        ),
     ],
 )
 def test_a_bad_batch_is_refused_by_key(case: Case, arrays: dict[str, ArrayLike], message: str) -> None:

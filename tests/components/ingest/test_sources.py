@@ -1,23 +1,50 @@
 import gzip
-import os
-import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
-from components.common.data.idx import write_idx
-from components.common.data.raw_data import read_part
+from components.common.data.idx import idx_header
+from components.common.data.raw_data import open_part
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
+from components.common.plan.run import DataPlan
 from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
-from components.ingest.sources import Source, load_source, mnist_available
+from components.ingest.intake import take_in
+from components.ingest.sources import mnist_available, open_source
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Training part, test part, and their address."""
+
+    train: Split
+    test: Split
+    uri: str
+
+
+def load_source(data: str, store: ObjectStore | None) -> Source:
+    """Take data in, as the ingest step does."""
+    with TemporaryDirectory() as directory, TemporaryDirectory() as scratch:
+        plan, raw = DataPlan(source=data), Path(directory)
+        form = open_source(plan, store, Path(scratch))
+        spec = take_in(form, plan, raw).spec
+        train, test = (open_part(raw, part, spec) for part in ("train", "test"))
+        return Source(*(Split(np.array(part.images), part.labels, spec) for part in (train, test)), form.uri)
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    path.write_bytes(idx_header(array.dtype, array.shape) + array.tobytes())
 
 
 def assert_small(source: Source, make_split: Callable[..., Split]) -> None:
@@ -38,9 +65,15 @@ def respell(directory: Path) -> None:
 
 
 def as_npz(directory: Path) -> Path:
-    train, test = read_part(directory, "train"), read_part(directory, "test")
+    train, test = open_part(directory, "train", MNIST_SPEC), open_part(directory, "test", MNIST_SPEC)
     path = directory.with_suffix(".npz")
-    np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
+    np.savez(
+        path,
+        x_train=train.images[..., 0],
+        y_train=train.labels,
+        x_test=test.images[..., 0],
+        y_test=test.labels,
+    )
     return path
 
 
@@ -116,8 +149,8 @@ def test_the_bundled_digits_are_a_source() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("file:///no-such-directory", "must hold train-images-idx3-ubyte, plain or .gz, but does not"),
-        ("file:///no-such-file.npz", "file:///no-such-file.npz must exist but does not: "),
+        ("file:///no-such-directory", "/no-such-directory must exist but does not: "),
+        ("file:///no-such-file.npz", "/no-such-file.npz must exist but does not: "),
     ],
 )
 def test_an_address_without_data_is_an_error(data: str, message: str) -> None:
@@ -128,66 +161,8 @@ def test_an_address_without_data_is_an_error(data: str, message: str) -> None:
 def test_a_missing_file_is_named(raw: Path, web_server: str) -> None:
     (raw / "t10k-labels-idx1-ubyte").unlink()
     for data in (str(raw), f"{web_server}/small"):
-        with pytest.raises(
-            PipelineError, match=r"small must hold t10k-labels-idx1-ubyte, .*set MNIST_DATA_URI"
-        ):
+        with pytest.raises(PipelineError, match=r"small must hold t10k-labels-idx1-ubyte"):
             load_source(data, None)
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "message"),
-    [
-        (
-            "train-images-idx3-ubyte",
-            lambda path: path.write_bytes(b""),
-            "train-images-idx3-ubyte must start with an idx header",
-        ),
-        (
-            "train-images-idx3-ubyte",
-            lambda path: os.truncate(path, path.stat().st_size - 1),
-            "train-images-idx3-ubyte must hold 31360 bytes after its header but holds 31359",
-        ),
-        (
-            "train-images-idx3-ubyte",
-            lambda path: write_idx(path, np.zeros((40, 32, 32), np.uint8)),
-            "train-images-idx3-ubyte: images must be N x 28 x 28 of type uint8 but are 40 x 32 x 32",
-        ),
-        (
-            "train-labels-idx1-ubyte",
-            lambda path: write_idx(path, np.full(40, 10, np.uint8)),
-            "train-labels-idx1-ubyte: labels must be 0 to 9 but number 0 is 10",
-        ),
-        (
-            "t10k-labels-idx1-ubyte",
-            lambda path: write_idx(path, np.zeros(19, np.uint8)),
-            "t10k-labels-idx1-ubyte: each image must have a label but there are 20 images .* 19 labels",
-        ),
-        (
-            "t10k-images-idx3-ubyte",
-            lambda path: write_idx(path, np.zeros((0, 28, 28), np.uint8)),
-            "t10k-images-idx3-ubyte: there must be at least one image but there are 0",
-        ),
-        (
-            "t10k-images-idx3-ubyte",
-            lambda path: shutil.copy(path.with_name("t10k-labels-idx1-ubyte"), path),
-            "t10k-images-idx3-ubyte must start with 0x00000803, .* but starts with 0x00000801",
-        ),
-    ],
-)
-def test_a_bad_file_is_named_with_its_address(
-    raw: Path, file: str, change: Callable[[Path], None], message: str
-) -> None:
-    change(raw / file)
-    with pytest.raises(PipelineError, match=f"^{raw.as_uri()}/{message}"):
-        load_source(str(raw), None)
-
-
-def test_a_bad_npz_array_is_named(raw: Path) -> None:
-    train = read_part(raw, "train")
-    path = raw.with_suffix(".npz")
-    np.savez(path, x_train=train.images, y_train=train.labels, x_test=train.images / 255, y_test=train.labels)
-    with pytest.raises(PipelineError, match=r"small.npz: x_test: images must be .* of type float64"):
-        load_source(str(path), None)
 
 
 @pytest.mark.usefixtures("raw_is_mnist")
@@ -232,7 +207,7 @@ def test_an_error_names_all_mirrors_when_none_answers(
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
     with pytest.raises(
         PipelineError,
-        match=r"a mirror must give MNIST but none does \(http://127.0.0.1:1/.*; http.*/nothing .*--data",
+        match=r"a mirror must give MNIST but none does \(http://127.0.0.1:1/.*; http.*/nothing/ must .*--data",
     ):
         load_source("mnist", None)
 

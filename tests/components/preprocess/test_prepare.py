@@ -8,12 +8,14 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from components.common.data.dataset import DatasetInfo, Split, open_split
-from components.common.data.raw_data import read_part, write_part
+from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import SourceInfo
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
+from tests.records import COLOUR, random_split, source_info
 
 
 @pytest.fixture
@@ -22,16 +24,7 @@ def raw(tmp_path: Path, make_split: Callable[..., Split]) -> Path:
     directory.mkdir()
     write_part(directory, "train", make_split(200))
     write_part(directory, "test", make_split(50, seed=1))
-    counts = {"train": 200, "test": 50}
-    SourceInfo(
-        name="small",
-        source="file:///small",
-        version="week 1",
-        files={},
-        counts=counts,
-        batches=(),
-        digest="00",
-    ).save(directory)
+    source_info().save(directory)
     return directory
 
 
@@ -53,7 +46,7 @@ def test_the_splits_lie_in_two_directories(raw: Path, tmp_path: Path) -> None:
     for info in (result.development, result.test):
         assert info.raw == SourceInfo.load(raw)
         assert (info.split.seed, info.test_digest) == (23, result.test.digest)
-    np.testing.assert_array_equal(open_split(test, "test").images, read_part(raw, "test").images)
+    np.testing.assert_array_equal(open_split(test, "test").images, open_part(raw, "test", MNIST_SPEC).images)
 
 
 def test_the_report_is_written(raw: Path, tmp_path: Path) -> None:
@@ -77,7 +70,7 @@ def test_the_test_split_depends_on_the_raw_data_alone(raw: Path, tmp_path: Path)
 
 
 def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_part(raw, "test", read_part(raw, "train"))
+    write_part(raw, "test", random_split(200))
     prepare_splits(raw, DataPlan(stratify=True), development=tmp_path / "development", test=tmp_path / "test")
     assert capsys.readouterr().out.splitlines() == [
         "[preprocess] warning: train and test share 160 images",
@@ -87,11 +80,31 @@ def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_broken_data_leaves_nothing(raw: Path, tmp_path: Path) -> None:
-    train = read_part(raw, "train")
-    write_part(raw, "train", Split(train.images, train.labels // 2))
+    train = open_part(raw, "train", MNIST_SPEC)
+    write_part(raw, "train", Split(np.array(train.images), train.labels // 2, MNIST_SPEC))
     with pytest.raises(PipelineError, match="has none of 5, 6, 7, 8, 9"):
         prepare_splits(raw, DataPlan(), development=tmp_path / "development", test=tmp_path / "test")
     assert list(tmp_path.iterdir()) == [raw]
+
+
+@pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR])
+def test_a_validation_part_of_the_datas_own_is_used(tmp_path: Path, spec: ImageSpec) -> None:
+    raw = tmp_path / "own"
+    raw.mkdir()
+    source_info(spec=spec).save(raw)
+    parts = {part: random_split(60, seed, spec) for seed, part in enumerate(("train", "validation", "test"))}
+    for part, split in parts.items():
+        write_part(raw, part, split)
+    plan, development = DataPlan(fraction=0.5), tmp_path / "development"
+    result = prepare_splits(raw, plan, development=development, test=tmp_path / "test")
+    assert result.development.counts == {"train": 30, "validation": 60}
+    found = open_split(development, "validation")
+    np.testing.assert_array_equal(found.images, parts["validation"].images)
+    np.testing.assert_array_equal(found.labels, parts["validation"].labels)
+    train = open_split(development, "train")
+    pairs = {(image.tobytes(), int(label)) for image, label in zip(train.images, train.labels, strict=True)}
+    own = zip(parts["train"].images, parts["train"].labels, strict=True)
+    assert pairs < {(image.tobytes(), int(label)) for image, label in own}
 
 
 @pytest.mark.parametrize("file", ["source.json", "t10k-labels-idx1-ubyte"])
@@ -115,7 +128,7 @@ def test_mnist_is_split_as_in_the_tutorial(tmp_path: Path) -> None:
         "validation": 12_000,
         "test": 10_000,
     }
-    part = read_part(raw, "train")
+    part = open_part(raw, "train", MNIST_SPEC)
     expected = train_test_split(part.images, part.labels, test_size=0.2, random_state=23)
     train, validation = open_split(development, "train"), open_split(development, "validation")
     found = train.images, validation.images, train.labels, validation.labels

@@ -6,9 +6,18 @@ import pytest
 
 from components.common.data.dataset import Split
 from components.common.errors import PipelineError
-from components.preprocess.validation import SplitReport, validate
+from components.preprocess.validation import Observed, SplitReport, ValidationReport, validate
+from tests.records import COLOUR, random_split
 
 Splits = dict[str, Split]
+
+
+def examine(splits: Splits) -> ValidationReport:
+    observed = {name: Observed(split) for name, split in splits.items()}
+    for split in observed.values():
+        for _ in split.chunks():
+            pass
+    return validate(observed)
 
 
 @pytest.fixture
@@ -18,8 +27,8 @@ def splits(make_split: Callable[..., Split]) -> Splits:
 
 def test_sound_data_is_described_without_warnings(splits: Splits) -> None:
     images = splits["train"].images
-    images[0, 0, :2] = 0, 255
-    report = validate(splits)
+    images[0, 0, :2, 0] = 0, 255
+    report = examine(splits)
     assert report.splits["train"] == SplitReport(
         shape=(20, 28, 28),
         dtype="uint8",
@@ -51,7 +60,8 @@ def darken(splits: Splits) -> None:
 
 
 def drop_class_from_test(splits: Splits) -> None:
-    splits["test"] = Split(splits["test"].images[:19], splits["test"].labels[:19] % 9)
+    test = splits["test"]
+    splits["test"] = Split(test.images[:19], test.labels[:19] % 9, test.spec)
 
 
 def unbalance(splits: Splits) -> None:
@@ -71,13 +81,13 @@ def unbalance(splits: Splits) -> None:
 )
 def test_unusual_data_gives_a_warning(splits: Splits, change: Callable[[Splits], None], warning: str) -> None:
     change(splits)
-    assert validate(splits).warnings == (warning,)
+    assert examine(splits).warnings == (warning,)
 
 
 def test_duplicates_are_counted(splits: Splits) -> None:
     repeat_images(splits)
     leak_into_test(splits)
-    report = validate(splits)
+    report = examine(splits)
     assert [split.duplicates for split in report.splits.values()] == [2, 0, 0]
     assert report.shared == {"train+validation": 0, "train+test": 2, "validation+test": 0}
 
@@ -87,11 +97,30 @@ def test_duplicates_are_counted(splits: Splits) -> None:
 def test_blank_images_stop_the_run(splits: Splits, name: str, value: int) -> None:
     splits[name].images[:] = value
     with pytest.raises(PipelineError, match=f"every pixel of the {name} split is {value}:"):
-        validate(splits)
+        examine(splits)
 
 
 def test_a_class_that_cannot_be_learnt_stops_the_run(splits: Splits) -> None:
     labels = np.where(splits["train"].labels % 4 == 3, np.uint8(0), splits["train"].labels)
     splits["train"] = replace(splits["train"], labels=labels)
-    with pytest.raises(PipelineError, match="examples of all ten classes but has none of 3, 7:"):
-        validate(splits)
+    with pytest.raises(PipelineError, match="examples of all 10 classes but has none of 3, 7:"):
+        examine(splits)
+
+
+def test_classes_are_named_and_colour_images_are_described() -> None:
+    splits = {
+        name: random_split(9, seed, COLOUR) for seed, name in enumerate(("train", "validation", "test"))
+    }
+    assert examine(splits).splits["train"].shape == (9, 32, 32, 3)
+    splits["test"].labels[:] = 0
+    assert "test has no examples of class bag, coat" in examine(splits).warnings
+    splits["train"].labels[:] = 1
+    with pytest.raises(PipelineError, match="of all 3 classes but has none of ankle boot, coat:"):
+        examine(splits)
+
+
+def test_chunks_do_not_change_the_report(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    leak_into_test(splits)
+    whole = examine(splits)
+    monkeypatch.setattr("components.common.data.dataset.CHUNK_BYTES", 3 * 784)
+    assert examine(splits) == whole

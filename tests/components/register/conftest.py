@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.model.training_record import MODEL_FILE
-from components.common.plan.training import TrainConfig
-from components.train.model import build_model
-from tests.records import judgement, training_record
+from components.common.data.spec import MNIST_SPEC
+from tests.linear_models import save_candidate
+from tests.records import judgement
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,10 +20,9 @@ ON_EITHER_DATABASE = pytest.mark.parametrize(
 
 @pytest.fixture(scope="session")
 def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest model of the `train` step, untrained."""
+    """A model of images in MNIST's form."""
     directory = tmp_path_factory.mktemp("candidate")
-    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
-    training_record().save(directory)
+    save_candidate(directory, MNIST_SPEC)
     return directory
 
 

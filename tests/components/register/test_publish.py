@@ -1,3 +1,4 @@
+import json
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,10 +7,13 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
+from components.common.model.classifier import Classifier
 from components.common.model.lineage import stored_lineage
 from components.register.publish import Registration, publish
-from tests.records import lineage
+from tests.linear_models import BINARY, save_candidate
+from tests.records import COLOUR, lineage
 from tests.servers import Platform
 
 if TYPE_CHECKING:
@@ -48,7 +52,7 @@ def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", fir
 
     assert mlflow_client is not None
     served = mlflow.pyfunc.load_model(first.uri)
-    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     probabilities = served.predict(images)
     assert (probabilities.shape, probabilities.dtype) == ((3, 10), np.float32)
     assert np.allclose(probabilities.sum(axis=1), 1)
@@ -65,12 +69,45 @@ def test_a_version_names_schema_and_pinned_requirements(
 
     assert mlflow_client is not None
     described = get_model_info(first.uri).signature.to_dict()
-    assert '"dtype": "uint8", "shape": [-1, 28, 28]' in described["inputs"]
+    assert '"dtype": "uint8", "shape": [-1, 28, 28, 1]' in described["inputs"]
     assert '"dtype": "float32", "shape": [-1, 10]' in described["outputs"]
     lines = Path(get_model_dependencies(first.uri)).read_text().splitlines()
     required = {requirement.name: requirement for requirement in map(Requirement, lines)}
     assert required.keys() - {"tensorflow", "tensorflow-cpu"} == {"mlflow", "keras", "numpy"}
     assert all(str(requirement.specifier).startswith("==") for requirement in required.values())
+
+
+@pytest.mark.parametrize("spec", [COLOUR, BINARY], ids=["colour", "binary"])
+def test_a_version_of_any_images_names_its_classes_and_answers_on_images_of_its_data(
+    mlflow_client: "MlflowClient", name: str, mlflow_run_id: str, spec: ImageSpec, tmp_path: Path
+) -> None:
+    import mlflow
+    from mlflow.models import get_model_info
+
+    split = save_candidate(tmp_path, spec)
+    published = publish(tmp_path, lineage(name, "run", spec=spec), run_id=mlflow_run_id)
+
+    about = get_model_info(published.uri)
+    assert about.metadata == {"classes": list(spec.classes), "pictures": "any"}
+    assert about.signature.inputs.inputs[0].shape == (-1, *spec.shape)
+    tags = mlflow_client.get_model_version(name, "1").tags
+    assert (tags["image_size"], json.loads(tags["classes"])) == (spec.size, list(spec.classes))
+    directory = Path(mlflow.artifacts.download_artifacts(published.uri))
+    with np.load(directory / "known_answers.npz") as known:
+        np.testing.assert_array_equal(known["images"], split.images)
+        assert known["probabilities"].argmax(axis=1).tolist() == split.labels.tolist()
+    assert Classifier(directory).spec == spec
+
+
+def test_a_list_of_classes_that_is_too_long_for_a_tag_is_left_out(
+    mlflow_client: "MlflowClient", name: str, mlflow_run_id: str, tmp_path: Path
+) -> None:
+    spec = ImageSpec(30, 30, 1, tuple(f"class number {number}" for number in range(400)))
+    save_candidate(tmp_path, spec)
+    publish(tmp_path, lineage(name, "run", spec=spec), run_id=mlflow_run_id)
+    tags = mlflow_client.get_model_version(name, "1").tags
+    assert tags["image_size"] == "30 x 30 x 1"
+    assert "classes" not in tags
 
 
 def test_the_model_lies_in_the_object_store(

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
+from components.common.model.classifier import Classifier
 from components.register import package
 from components.register.journal import alias_champion, read_moves
 from components.register.publish import publish
 from components.register.steer import find_model, find_version, promote, rollback
 from components.register.verify import verify
 from tests.components.register.conftest import ON_EITHER_DATABASE
+from tests.linear_models import save_candidate
 from tests.records import lineage
 from tests.servers import Platform
 
@@ -62,6 +65,21 @@ def test_a_flipped_byte_is_found_and_such_a_version_is_not_promoted(
         ):
             attempt()
     assert alias_champion(mlflow_client, name) == "2"
+
+
+def test_a_version_that_takes_grey_images_without_the_channel_is_sound(
+    mlflow_client: "MlflowClient", mlflow_run_id: str, tmp_path: Path
+) -> None:
+    name = f"bare-{uuid.uuid4().hex}"
+    (tmp_path / "candidate").mkdir()
+    save_candidate(tmp_path / "candidate", MNIST_SPEC, bare=True)
+    for number, before in ((1, None), (2, "1")):
+        records = lineage(name, f"run {number}", champion_version=before, spec=MNIST_SPEC)
+        publish(tmp_path / "candidate", records, run_id=mlflow_run_id)
+    sound = verify(mlflow_client, name, "1", tmp_path / "model")
+    assert (sound.problems, sound.difference) == ((), 0)
+    assert Classifier(sound.directory).spec == MNIST_SPEC
+    assert rollback(mlflow_client, name, "me", "") == ("2", "1")
 
 
 def test_missing_and_added_files_are_found(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
 from components.train.fit import weights_digest
@@ -20,7 +21,7 @@ def _bands(count: int, seed: int) -> Split:
     images = generator.integers(0, 128, (count, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label : 2 * label + 2] += 127
-    return Split(images, labels)
+    return Split(images[..., None], labels, MNIST_SPEC)
 
 
 @pytest.fixture(scope="session")

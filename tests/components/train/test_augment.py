@@ -3,14 +3,24 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.train.augment import augment
 
+OBLONG = ImageSpec(96, 64, 3, ("ring", "disc"))
 
-def _augmented(images: NDArray[np.uint8], augmentation: str, seed: tuple[int, int] = (1, 2)) -> NDArray[Any]:
-    return np.asarray(augment(tf.constant(images), augmentation, tf.constant(seed)))
+
+def _augmented(
+    images: NDArray[np.uint8], augmentation: str, seed: tuple[int, int] = (1, 2), spec: ImageSpec = MNIST_SPEC
+) -> NDArray[Any]:
+    """Return what becomes of images; grey ones are N x height x width."""
+    grey = images.ndim == 3
+    batch = tf.constant(images[..., None] if grey else images)
+    distorted = np.asarray(augment(batch, augmentation, spec, tf.constant(seed)))
+    return distorted[..., 0] if grey else distorted
 
 
 def test_the_amounts_depend_on_the_seed_alone() -> None:
@@ -98,3 +108,37 @@ def test_affine_shears_up_to_a_tenth() -> None:
     shear = np.tan(np.radians(leaning + rotation))
     # Zoom stretches the shear by up to 1.1 / 0.9.
     assert 0.08 < np.abs(shear).max() < 0.14
+
+
+def _coloured_blobs(count: int) -> NDArray[np.uint8]:
+    """A rectangle in the middle of every image, of another brightness in each channel."""
+    images = np.zeros((count, *OBLONG.shape), np.uint8)
+    images[:, 32:64, 20:44] = 60, 120, 240
+    return images
+
+
+def test_shift_moves_a_larger_image_further_and_its_channels_together() -> None:
+    images = _augmented(_coloured_blobs(18), "shift", spec=OBLONG)
+
+    # 64 pixels are 2.3 times 28.
+    moves = Counter(
+        (int(rows.min()) - 32, int(columns.min()) - 20)
+        for rows, columns in (np.nonzero(image[..., 0]) for image in images)
+    )
+    assert moves.keys() == {(down, right) for down in (-2, 0, 2) for right in (-2, 0, 2)}
+    assert {tuple(colour) for colour in images.reshape(-1, 3).tolist()} == {(0, 0, 0), (60, 120, 240)}
+
+
+def test_affine_keeps_oblong_colour_images_in_place_and_in_colour() -> None:
+    images = _augmented(_coloured_blobs(200), "affine", spec=OBLONG).astype(float)
+
+    assert images.shape == (200, *OBLONG.shape)
+    weights = images.sum(axis=3) / images.sum(axis=(1, 2, 3))[:, None, None]
+    down = weights.sum(axis=2) @ (np.arange(96) - 47.5)
+    right = weights.sum(axis=1) @ (np.arange(64) - 31.5)
+    # 1.5 pixels of 28 are 3.4 of 64, zoomed by up to 1 / 0.9.
+    for centre in (down, right):
+        assert 2 < np.abs(centre).max() < 3.43 / 0.9 + 0.3
+        assert abs(centre.mean()) < 0.6
+    red, green, blue = images.mean(axis=(0, 1, 2))
+    assert (green / red, blue / red) == pytest.approx((2, 4), rel=0.05)

@@ -40,6 +40,6 @@ def test_batches_are_read_from_what_is_mapped_from_disk(make_split: MakeSplit, t
     images, labels = BatchOrder(mapped, 5, seed=3).batches(2, 6)
 
     rows = BatchOrder(split, 5, seed=3).rows(2, 6)
-    assert (images.shape, str(images.dtype), labels.shape) == ((4, 5, 28, 28), "uint8", (4, 5))
-    np.testing.assert_array_equal(images.reshape(-1, 28, 28), split.images[rows])
+    assert (images.shape, str(images.dtype), labels.shape) == ((4, 5, *split.spec.shape), "uint8", (4, 5))
+    np.testing.assert_array_equal(images.reshape(-1, *split.spec.shape), split.images[rows])
     np.testing.assert_array_equal(labels.ravel(), split.labels[rows])

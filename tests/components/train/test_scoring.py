@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.plan.training import TrainConfig
 from components.train.model import build_model
 from components.train.scoring import Scorer, right_answers
@@ -10,12 +11,12 @@ from components.train.scoring import Scorer, right_answers
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_sums_of_loss_and_right_answers_do_not_depend_on_shards(shards: int) -> None:
     keras.utils.set_random_seed(0)
-    model = build_model(TrainConfig(filters=((4,),), dense_units=8))
-    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
+    model = build_model(TrainConfig(filters=((4,),), dense_units=8), MNIST_SPEC)
+    images = np.random.default_rng(0).integers(0, 256, (50, *MNIST_SPEC.shape), dtype=np.uint8)
     labels = (np.arange(50) % 10).astype(np.uint8)
     probabilities = np.asarray(model(images))
 
-    loss, hits = Scorer(model, shards).sums(images, labels)
+    loss, hits = Scorer(model, MNIST_SPEC, shards).sums(images, labels)
 
     assert loss == pytest.approx(-np.log(probabilities[np.arange(50), labels]).sum(), rel=1e-5)
     assert hits == (probabilities.argmax(axis=1) == labels).sum()

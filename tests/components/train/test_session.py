@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
@@ -95,7 +96,9 @@ def test_the_seed_decides_where_a_training_starts(splits: Splits, small: TrainCo
     session.run(lambda _: None)
 
     keras.utils.set_random_seed(5)
-    for found, expected in zip(session.model.get_weights(), build_model(small).get_weights(), strict=True):
+    for found, expected in zip(
+        session.model.get_weights(), build_model(small, MNIST_SPEC).get_weights(), strict=True
+    ):
         np.testing.assert_allclose(found, expected, atol=1e-20)
 
 
@@ -124,7 +127,7 @@ def test_learns_an_easy_problem_and_reports_every_epoch(
 
 
 def test_a_batch_may_be_all_the_data(splits: Splits, small: TrainConfig) -> None:
-    one = Split(splits[0].images[:1], splits[0].labels[:1])
+    one = Split(splits[0].images[:1], splits[0].labels[:1], splits[0].spec)
 
     session = Session(one, one, small.differing(batch_size=1, epochs=1))
     session.run(lambda _: None)

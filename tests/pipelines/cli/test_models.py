@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
-from components.common.model.training_record import MODEL_FILE
-from components.common.plan.training import TrainConfig
 from components.register.publish import publish
-from components.train.model import build_model
 from pipelines.cli.main import app
 from pipelines.local.platform import Platform
 from pipelines.models.tables import VERSION_HEAD
+from tests.linear_models import save_candidate
 from tests.records import lineage
 
 NAME = "looked-at"
@@ -29,7 +28,7 @@ def two_versions(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as environment:
         for name, value in platform.environment.items():
             environment.setenv(name, value)
-        build_model(TrainConfig(filters=((1,),), dense_units=1)).save(directory / MODEL_FILE)
+        save_candidate(directory, MNIST_SPEC)
         run_id = MlflowClient().create_run("0").info.run_id
         for number, before in ((1, None), (2, "1")):
             publish(directory, lineage(NAME, f"run {number}", champion_version=before), run_id=run_id)
@@ -65,6 +64,8 @@ def test_show_finds_a_version_by_number_and_by_alias() -> None:
     name, *lines = _models("show", "1").stdout.splitlines()
     assert name == NAME
     assert ["version", "1"] in [line.split() for line in lines]
+    assert ["images", "28", "x", "28", "x", "1"] in [line.split() for line in lines]
+    assert by_number["classes"] == list(MNIST_SPEC.classes)
 
 
 def test_diff_shows_only_what_differs() -> None:

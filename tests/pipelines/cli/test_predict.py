@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 import requests
 
+from components.common.data.picture import PICTURE_SUFFIXES
+from components.common.data.spec import MNIST_SPEC
 from components.common.model.lineage import Lineage
-from components.common.model.training_record import MODEL_FILE, Training
-from components.common.plan.training import TrainConfig
+from components.common.model.training_record import Training
 from components.common.storage.object_store import ObjectStore
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
 from components.register.publish import publish
-from components.train.model import build_model
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
 from pipelines.local.store import accepts_connections
+from tests.linear_models import save_candidate
 from tests.pipelines.models.drawings import handwritten, landscape
 from tests.records import judgement, lineage, run_plan
 
@@ -110,21 +111,22 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
 
     assert found.returncode == 0, found.stderr
     lake, seven = csv.DictReader(found.stdout.splitlines())
-    assert (lake["image"], lake["digit"]) == (f"{prefix}/lake.png", "")
+    assert (lake["image"], lake["label"]) == (f"{prefix}/lake.png", "")
     assert "no even background" in lake["refused"]
     assert (seven["image"], seven["rejected"], seven["refused"]) == (f"{prefix}/seven.png", "false", "")
-    assert sum(float(seven[f"p{digit}"]) for digit in range(10)) == pytest.approx(1, abs=1e-4)
+    assert sum(float(seven[f"p:{digit}"]) for digit in range(10)) == pytest.approx(1, abs=1e-4)
 
     empty = _run("predict", f"{prefix}-none", model=TRAINED)
     assert empty.returncode == 1
     assert empty.stderr.splitlines()[-1] == (
-        f"error: {prefix}-none must be or hold .jpeg, .jpg, .png or .npy files but there are none: give another path."
+        f"error: {prefix}-none must be or hold {', '.join(sorted(PICTURE_SUFFIXES))} or .npy files but there are none: "
+        "give another path."
     )
 
 
-def test_the_champion_is_served_until_the_server_is_stopped(trained: Training) -> None:
+def test_the_champion_is_served_until_the_server_is_stopped(trained: Training, tmp_path: Path) -> None:
     del trained
-    images = sample_images()
+    images = sample_images(tmp_path, MNIST_SPEC)
     port = free_port()
     server = subprocess.Popen(
         _command("serve", "--port", str(port), model=TRAINED), cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -158,7 +160,7 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
 
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    build_model(TrainConfig(filters=((1,),), dense_units=1)).save(tmp_path / MODEL_FILE)
+    save_candidate(tmp_path, MNIST_SPEC)
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
     publish(tmp_path, lineage(NAME, "run"), run_id=run_id)

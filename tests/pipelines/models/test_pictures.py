@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
-from pipelines.models.pictures import Refusal, as_mnist, read_arrays, read_picture
+from pipelines.models.pictures import Refusal, read_arrays, read_picture
 from tests.pipelines.models.drawings import encoded, handwritten, landscape, twenty
+
+COLOUR = ImageSpec(20, 30, 3, ("lake", "town"))
 
 
 def _mnist(picture: Image.Image, kind: str = "PNG") -> np.ndarray:
-    grey = read_picture(encoded(picture, kind))
-    assert not isinstance(grey, Refusal)
-    image = as_mnist(grey)
+    image = read_picture(encoded(picture, kind), MNIST_SPEC)
     assert not isinstance(image, Refusal), image
-    return image
+    assert image.shape == MNIST_SPEC.shape
+    return image[..., 0]
 
 
 def _refusal(picture: Image.Image) -> str:
-    grey = read_picture(encoded(picture))
-    assert not isinstance(grey, Refusal)
-    refused = as_mnist(grey)
+    refused = read_picture(encoded(picture), MNIST_SPEC)
     assert isinstance(refused, Refusal)
     return refused.reason
 
@@ -85,23 +85,60 @@ def test_several_digits_are_refused() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no picture", encoded(landscape())[:200]])
 def test_content_that_is_no_picture_is_refused(content: bytes) -> None:
-    refused = read_picture(content)
-    assert isinstance(refused, Refusal)
-    assert "no readable picture" in refused.reason
+    for spec in (MNIST_SPEC, COLOUR):
+        refused = read_picture(content, spec)
+        assert isinstance(refused, Refusal)
+        assert refused.reason.startswith("it must be a PNG, JPEG")
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (2, 28, 28), (1, 40, 30)])
-def test_arrays_are_one_image_or_many(shape: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mode", "spec", "shape"),
+    [
+        ("RGB", COLOUR, (20, 30, 3)),
+        ("L", COLOUR, (20, 30, 3)),
+        ("RGB", ImageSpec(8, 8, 1, ("a", "b")), (8, 8, 1)),
+    ],
+)
+def test_a_picture_for_other_models_is_resized_and_converted_only(
+    mode: str, spec: ImageSpec, shape: tuple[int, ...]
+) -> None:
+    picture = landscape().convert(mode)
+    image = read_picture(encoded(picture), spec)
+    assert not isinstance(image, Refusal)
+    assert image.shape == shape
+    small = picture.convert("RGB" if shape[2] == 3 else "L").resize(
+        (shape[1], shape[0]), Image.Resampling.BILINEAR
+    )
+    np.testing.assert_array_equal(image, np.asarray(small).reshape(shape))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec", "expected"),
+    [
+        ((28, 28), MNIST_SPEC, (1, 28, 28, 1)),
+        ((2, 28, 28), MNIST_SPEC, (2, 28, 28, 1)),
+        ((1, 40, 30), MNIST_SPEC, (1, 40, 30, 1)),
+        ((2, 28, 28, 1), MNIST_SPEC, (2, 28, 28, 1)),
+        ((2, 50, 40, 3), MNIST_SPEC, (2, 50, 40, 3)),
+        ((50, 40, 3), MNIST_SPEC, (1, 50, 40, 3)),
+        ((20, 30, 3), COLOUR, (1, 20, 30, 3)),
+        ((20, 30), COLOUR, (1, 20, 30, 1)),
+        ((4, 5, 3), ImageSpec(5, 3, 1, ("a", "b")), (4, 5, 3, 1)),
+    ],
+)
+def test_arrays_are_one_image_or_many(
+    shape: tuple[int, ...], spec: ImageSpec, expected: tuple[int, ...], tmp_path: Path
+) -> None:
     np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
-    stack = read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")
-    assert stack.shape == (shape if len(shape) == 3 else (1, *shape))
+    assert read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy", spec).shape == expected
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros((28, 28)), r"but is \(28, 28\) of float64"),
-        (np.zeros((28, 28, 3, 1), np.uint8), r"but is \(28, 28, 3, 1\) of uint8"),
+        (np.zeros((28, 28, 3, 2), np.uint8), r"but is \(28, 28, 3, 2\) of uint8"),
+        (np.zeros(28, np.uint8), r"but is \(28,\) of uint8"),
         (np.zeros((0, 28, 28), np.uint8), "at least one image"),
     ],
 )
@@ -110,4 +147,4 @@ def test_arrays_of_something_else_are_refused(
 ) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(PipelineError, match=message):
-        read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy")
+        read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy", MNIST_SPEC)

@@ -11,7 +11,9 @@ from PIL import Image
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from pipelines.models.predict import WRITERS, Prediction, counted, predictions, progress_printer
+from tests.linear_models import BINARY, blobs, save_candidate
 from tests.pipelines.models.drawings import landscape
+from tests.records import COLOUR
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +49,48 @@ def _found(classifier: Classifier, *paths: object) -> list[Prediction]:
     return list(predictions(classifier, map(str, paths), 0.6, lambda _: None))
 
 
+@pytest.fixture(scope="module", params=[COLOUR, BINARY], ids=["colour", "binary"])
+def other(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A model of blobs."""
+    directory = tmp_path_factory.mktemp("other")
+    save_candidate(directory, request.param)
+    return Classifier(directory)
+
+
+def test_pictures_and_arrays_are_answered_with_the_names_of_the_classes(
+    other: Classifier, tmp_path: Path
+) -> None:
+    split = blobs(other.spec)
+    np.save(tmp_path / "all.npy", split.images)
+    for image, name in zip(split.images, other.spec.classes, strict=True):
+        picture = Image.fromarray(image[..., 0] if other.spec.channels == 1 else image)
+        for ending in ("png", "jpg", "bmp", "webp", "tif"):
+            picture.resize((100, 80)).save(tmp_path / f"{name}.{ending}")
+
+    found = _found(other, tmp_path)
+
+    count = len(other.spec.classes)
+    assert [prediction.label for prediction in found[:count]] == list(other.spec.classes)
+    assert len(found) == 6 * count
+    for prediction in found[count:]:
+        assert prediction.label == Path(prediction.name).stem
+        assert list(prediction.probabilities) == list(other.spec.classes)
+        assert prediction.probability == max(prediction.probabilities.values()) > 0.6
+
+
+def test_an_array_of_the_models_size_is_taken_as_it_is(other: Classifier, tmp_path: Path) -> None:
+    split = blobs(other.spec)
+    np.save(tmp_path / "all.npy", split.images)
+    answers = [list(prediction.probabilities.values()) for prediction in _found(other, tmp_path)]
+    np.testing.assert_allclose(answers, other.probabilities(split.images), atol=1e-6)
+
+
 def test_a_directory_is_read_whole_and_in_order(classifier: Classifier, pictures: Path) -> None:
     first, second, third = _found(classifier, pictures)
-    assert (first.name, first.digit, first.rejected) == (f"{pictures}/a.npy[0]", 0, False)
-    assert first.probability == max(first.probabilities) > 0.9
+    assert (first.name, first.label, first.rejected) == (f"{pictures}/a.npy[0]", "0", False)
+    assert first.probability == max(first.probabilities.values()) > 0.9
     assert (second.name, second.rejected, second.refused) == (f"{pictures}/a.npy[1]", True, "")
-    assert (third.digit, third.rejected, third.probabilities) == (None, True, ())
+    assert (third.label, third.rejected, third.probabilities) == (None, True, {})
     assert "no even background" in third.refused
 
 
@@ -63,7 +101,7 @@ def test_batches_keep_the_order(classifier: Classifier, tmp_path: Path, count: i
     np.save(tmp_path / "many.npy", stack)
     done: list[int] = []
     found = list(predictions(classifier, [str(tmp_path / "many.npy")], 0.5, done.append))
-    assert [prediction.digit for prediction in found] == [number % 2 for number in range(count)]
+    assert [prediction.label for prediction in found] == [str(number % 2) for number in range(count)]
     assert done[-1] == count
 
 
@@ -79,7 +117,7 @@ def test_every_format_has_the_same_content(classifier: Classifier, pictures: Pat
 
     def written(kind: str) -> str:
         stream = io.StringIO()
-        WRITERS[kind](iter(found), stream)
+        WRITERS[kind](iter(found), classifier.spec.classes, stream)
         return stream.getvalue()
 
     documents = [json.loads(line) for line in written("json").splitlines()]
@@ -89,17 +127,25 @@ def test_every_format_has_the_same_content(classifier: Classifier, pictures: Pat
     for prediction, document, row, line in zip(found, documents, rows, lines, strict=True):
         assert document["image"] == row["image"] == prediction.name
         assert line.endswith(prediction.name)
-        assert document["digit"] == prediction.digit
+        assert document["label"] == prediction.label
         assert row["rejected"] == str(document["rejected"]).lower() == str(prediction.rejected).lower()
         if prediction.refused:
             assert document["refused"] == row["refused"] == prediction.refused
             assert line.startswith(f"refused: {prediction.refused}")
         else:
-            assert row["digit"] == str(prediction.digit)
+            assert row["label"] == prediction.label
             assert document["probabilities"] == pytest.approx(
-                [float(row[f"p{label}"]) for label in range(10)]
+                {name: float(row[f"p:{name}"]) for name in classifier.spec.classes}
             )
+            assert line.startswith(f"{prediction.label}  ")
             assert ("unsure" in line) == prediction.rejected
+
+
+def test_the_column_of_labels_is_as_wide_as_the_longest_name_of_a_class() -> None:
+    stream = io.StringIO()
+    found = [Prediction("a.png", "hat", 0.9, False, {"hat": 0.9, "ankle boot": 0.1})]
+    WRITERS["table"](found, ("hat", "ankle boot"), stream)
+    assert stream.getvalue() == "hat          90.0%  a.png\n"
 
 
 def test_progress_is_printed_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,14 +166,14 @@ def test_an_enlarged_negative_of_an_image_is_read_as_the_image(
     bar[40:60, 60:220] = 0
     Image.fromarray(bar).save(tmp_path / "t.png")
     (found,) = _found(classifier, tmp_path / "t.png")
-    assert found.digit == 0
+    assert found.label == "0"
 
 
 def test_answers_and_refusals_are_counted_while_predictions_pass() -> None:
     found = [
-        Prediction("a", 1, 0.9, False, (0.1, 0.9)),
-        Prediction("b", None, 0.0, True, (), "it is blank"),
-        Prediction("c", 0, 0.4, True, (0.4, 0.3)),
+        Prediction("a", "1", 0.9, False, {"0": 0.1, "1": 0.9}),
+        Prediction("b", None, 0.0, True, {}, "it is blank"),
+        Prediction("c", "0", 0.4, True, {"0": 0.4, "1": 0.3}),
     ]
     answered: Counter[bool] = Counter()
     assert list(counted(found, answered)) == found

@@ -7,14 +7,21 @@ from typing import Any
 import pytest
 
 from components.common.data.dataset import SplitOptions
+from components.common.data.raw_data import write_part
+from components.common.data.source import SourceInfo
+from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
+from components.common.storage.files import combined_digest, sha256_file
+from components.common.storage.object_store import ObjectStore
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.train.fit import fit_model
 from pipelines.local.platform import Platform
 from pipelines.models.reproduce import Recorded, reproduce
+from tests.linear_models import BINARY
+from tests.records import COLOUR, random_split, source_info
 
 CONFIG = TrainConfig(filters=((2,),), dense_units=8, epochs=1)
 
@@ -73,6 +80,46 @@ def test_another_seed_gives_other_weights_and_a_negative_verdict(recorded: Recor
     )
 
 
+@pytest.mark.parametrize("spec", [COLOUR, BINARY], ids=["colour", "binary"])
+@pytest.mark.parametrize("own_validation", [False, True], ids=["split", "own validation"])
+def test_a_version_of_any_images_is_reproduced(
+    platform: Platform,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: ImageSpec,
+    own_validation: bool,
+) -> None:
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    parts = ("train", "validation", "test") if own_validation else ("train", "test")
+    for seed, part in enumerate(parts):
+        write_part(raw, part, random_split(60, seed, spec))
+    store = ObjectStore.from_environment()
+    assert store
+    files = {path.name: sha256_file(path) for path in raw.iterdir()}
+    for name in files:
+        store.put_content(raw / name)
+    counts = dict.fromkeys(parts, 60)
+    info = source_info(spec=spec).model_copy(
+        update={"files": files, "counts": counts, "notes": ("resized",), "digest": combined_digest(files)}
+    )
+    info.save(raw)
+    prepare_splits(raw, DataPlan(), development=tmp_path / "dev", test=tmp_path / "test")
+    config = CONFIG.differing(batch_size=16)
+    training = fit_model(
+        tmp_path / "dev", config, recipe="seed", target=tmp_path / "model", on_epoch=lambda _: None
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    outcome = reproduce(Recorded.from_training(training), scratch, None, lambda _: None)
+
+    assert outcome.identical
+    assert SourceInfo.load(scratch / "raw") == info
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -81,7 +128,7 @@ def test_another_seed_gives_other_weights_and_a_negative_verdict(recorded: Recor
             "must have the digest .* but this code",
         ),
         (
-            {"raw_files": {"train-images-idx3-ubyte": "e" * 64}},
+            {"raw": source_info().model_copy(update={"files": {"train-images-idx3-ubyte": "e" * 64}})},
             "must hold train-images-idx3-ubyte",
         ),
     ],
@@ -97,9 +144,9 @@ def test_data_that_is_gone_or_different_is_an_error(
 
 def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> None:
     tags = {
-        "dataset": recorded.name,
-        "data_source": recorded.source,
-        "raw_files": json.dumps(recorded.raw_files),
+        "dataset": recorded.raw.name,
+        "data_source": recorded.raw.source,
+        "raw_files": json.dumps(recorded.raw.files),
         "split_seed": "5",
         "stratify": "True",
         "fraction": "0.5",
@@ -109,7 +156,8 @@ def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> Non
         "weights_digest": recorded.weights_digest,
         "git_sha": recorded.git_sha,
     }
-    assert Recorded.from_tags(tags) == replace(recorded, circumstances=tags)
+    raw = recorded.raw.model_copy(update={"counts": {}})
+    assert Recorded.from_tags(tags) == replace(recorded, raw=raw, circumstances=tags)
 
 
 def test_tags_that_lack_the_lineage_are_refused() -> None:

@@ -2,6 +2,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,28 +13,42 @@ import pytest
 import requests
 import uvicorn
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import MODEL_FILE
 from components.register.package import package
 from pipelines.local.process import free_port
 from pipelines.models.serve import LONGEST_ERROR, load_app
+from tests.linear_models import BINARY, save_candidate
+from tests.records import COLOUR
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("served")
-    layers = [keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    keras.Sequential(layers).save(directory / MODEL_FILE)
+def _pack(directory: Path) -> Path:
     logged: Any = SimpleNamespace(artifact_location="s3://bucket/model", model_id="m-1")
     package(directory, directory / "packed", logged, "run")
     return directory / "packed"
 
 
 @pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of before, which takes grey images without the channel."""
+    directory = tmp_path_factory.mktemp("served")
+    layers = [keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    keras.Sequential(layers).save(directory / MODEL_FILE)
+    return _pack(directory)
+
+
+@pytest.fixture(scope="module")
 def server(packed: Path) -> Iterator[str]:
-    """The address of the server, which runs in a thread."""
+    with _serving(packed) as address:
+        yield address
+
+
+@contextmanager
+def _serving(packed: Path) -> Iterator[str]:
+    """Yield the address of a server, which runs in a thread."""
     port = free_port(0)
     running = uvicorn.Server(uvicorn.Config(load_app(packed), port=port, log_level="warning"))
     thread = threading.Thread(target=running.run)
@@ -47,6 +62,30 @@ def server(packed: Path) -> Iterator[str]:
 
 def _post(server: str, body: str, kind: str = "application/json") -> requests.Response:
     return requests.post(f"{server}/invocations", body, headers={"Content-Type": kind}, timeout=30)
+
+
+@pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR, BINARY], ids=["mnist", "colour", "binary"])
+def test_a_model_is_served_by_its_own_sizes(spec: ImageSpec, tmp_path: Path) -> None:
+    split = save_candidate(tmp_path, spec)
+    size = f"images must be N x {spec.size} whole numbers but are "
+    with _serving(_pack(tmp_path)) as server:
+        answer = _post(server, json.dumps({"inputs": split.images.tolist()}))
+        assert np.array(answer.json()["predictions"]).argmax(axis=1).tolist() == split.labels.tolist()
+        bare = _post(server, json.dumps({"inputs": split.images[..., 0].tolist()}))
+        if spec.channels == 1:
+            assert bare.json() == answer.json()
+        else:
+            assert bare.status_code == 400
+            assert bare.json()["error"].startswith(size)
+        narrow = _post(server, json.dumps({"inputs": split.images[:, :5].tolist()}))
+        assert narrow.status_code == 400
+        assert narrow.json()["error"].startswith(f"{size}{len(split.images)} x 5 x ")
+
+
+def test_grey_images_with_the_channel_are_taken_by_a_model_of_before(server: str) -> None:
+    without = _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+    assert without.status_code == 200
+    assert _post(server, json.dumps({"inputs": IMAGES[..., None].tolist()})).json() == without.json()
 
 
 @pytest.mark.parametrize("wrapped", [{"inputs": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}])

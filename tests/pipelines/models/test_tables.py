@@ -16,6 +16,8 @@ from pipelines.models.tables import (
 FIRST: dict[str, Any] = {
     "version": "1",
     "aliases": [],
+    "images": "32 x 32 x 3",
+    "class count": 3,
     "registered": "2026-03-01 12:00:00",
     "test_accuracy": 0.98765,
     "git_sha": "abcdef" * 7,
@@ -38,18 +40,20 @@ def test_columns_are_as_wide_as_their_longest_cell_and_lines_do_not_end_in_space
 def test_a_version_is_a_row_with_short_digests_and_empty_cells_for_what_it_lacks() -> None:
     assert version_rows([SECOND, FIRST]) == [
         VERSION_HEAD,
-        ["2", "champion, challenger", "", "fast", "8", "", "", ""],
-        ["1", "", "0.9877", "fast", "7", "2026-03-01 12:00:00", "abcdefab", "01234567"],
+        ["2", "champion, challenger", "", "", "", "fast", "8", "", "", ""],
+        ["1", "", "0.9877", "32 x 32 x 3", "3", "fast", "7", "2026-03-01 12:00:00", "abcdefab", "01234567"],
     ]
 
 
 def test_details_are_shown_as_text_with_a_dash_for_nothing() -> None:
-    details = {"aliases": [], "test_errors": 12, "git_sha": None, "names": ["a", "b"]}
+    many = [f"class {number}" for number in range(22)]
+    details = {"aliases": [], "test_errors": 12, "git_sha": None, "names": ["a", "b"], "classes": many}
     assert detail_rows(details) == [
         ["aliases", "-"],
         ["test_errors", "12"],
         ["git_sha", "-"],
         ["names", "a, b"],
+        ["classes", f"{', '.join(many[:20])} and 2 more"],
     ]
 
 

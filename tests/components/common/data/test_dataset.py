@@ -13,9 +13,10 @@ from components.common.data.dataset import (
     checked_split,
     open_split,
 )
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import combined_digest, sha256_file
-from tests.records import SPLIT, prepared, source_info
+from tests.records import COLOUR, SPLIT, prepared, random_split, source_info
 
 
 @pytest.fixture
@@ -58,6 +59,29 @@ def test_the_digest_depends_on_the_arrays_alone(tmp_path: Path, make_split: Call
     assert one.test_digest == one.digest
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [COLOUR, ImageSpec(5, 9, 1, ("a", "b")), ImageSpec(6, 4, 3, tuple(map(str, range(300))))],
+)
+def test_images_of_any_size_come_back(tmp_path: Path, spec: ImageSpec) -> None:
+    expected = random_split(700, spec=spec)
+    info = prepared(tmp_path / "data", {"test": expected})
+    split = open_split(tmp_path / "data", "test")
+    assert (split.spec, info.spec) == (spec, spec)
+    assert isinstance(split.images, np.memmap)
+    np.testing.assert_array_equal(split.images, expected.images)
+    np.testing.assert_array_equal(split.labels, expected.labels)
+    assert split.labels.dtype == (np.uint8 if len(spec.classes) <= 256 else np.int32)
+    assert sum(info.class_counts["test"]) == 700
+
+
+def test_the_files_are_as_numpy_writes_them(tmp_path: Path, make_split: Callable[..., Split]) -> None:
+    split = make_split(25)
+    prepared(tmp_path / "data", {"test": split})
+    np.save(tmp_path / "expected.npy", split.images[..., 0])
+    assert (tmp_path / "data" / "test_images.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
+
+
 def test_an_unknown_split_is_refused(written: tuple[Path, DatasetInfo]) -> None:
     with pytest.raises(PipelineError, match="must hold the split 'test' but holds only train, validation"):
         open_split(written[0], "test")
@@ -72,7 +96,7 @@ def test_an_unknown_split_is_refused(written: tuple[Path, DatasetInfo]) -> None:
         (lambda path: np.save(path, np.array([{}])), "train_images.npy must be an npy array"),
         (
             lambda path: np.save(path, np.zeros((25, 28, 28))),
-            "train_images.npy: .* 25 x 28 x 28 of type float64",
+            "train_images.npy: .* 25 x 28 x 28 x 1 of type float64",
         ),
         (
             lambda path: np.save(path, np.zeros((24, 28, 28), np.uint8)),
@@ -106,20 +130,24 @@ def test_a_false_dataset_json_is_refused(
         open_split(written[0], "train")
 
 
-IMAGES = np.zeros((3, 28, 28), np.uint8)
+IMAGES = np.zeros((3, 28, 28, 1), np.uint8)
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
         (
-            np.zeros((3, 28, 28, 1), np.uint8),
+            np.zeros((3, 28, 28), np.uint8),
             [0, 1, 2],
-            "^I: images must be .* but are 3 x 28 x 28 x 1 of type uint8",
+            "^I: images must be .* but are 3 x 28 x 28 of type uint8",
         ),
-        (np.zeros((3, 32, 32), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 .* 3 x 32 x 32"),
-        (np.zeros((3, 784), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 .* 3 x 784"),
-        (np.array(0, np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 .* a single value"),
+        (
+            np.zeros((3, 32, 32, 1), np.uint8),
+            [0, 1, 2],
+            "^I: images must be N x 28 x 28 x 1 .* 3 x 32 x 32 x 1",
+        ),
+        (np.zeros((3, 784), np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* 3 x 784"),
+        (np.array(0, np.uint8), [0, 1, 2], "^I: images must be N x 28 x 28 x 1 .* a single value"),
         (IMAGES.astype(np.float32), [0, 1, 2], "^I: images must be .* of type uint8 but .* float32"),
         (IMAGES[:0], [], "^I: there must be at least one image but there are 0"),
         (IMAGES, [0, 1], "^L: each image must have a label but there are 3 images in I and 2 labels"),
@@ -132,10 +160,10 @@ IMAGES = np.zeros((3, 28, 28), np.uint8)
 )
 def test_the_rules_of_a_split(images: NDArray[Any], labels: list[Any], message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        checked_split(images, np.array(labels), ("I", "L"))
+        checked_split(images, np.array(labels), MNIST_SPEC, ("I", "L"))
 
 
 def test_labels_of_any_integer_type_become_uint8() -> None:
-    split = checked_split(IMAGES, np.array([0, 9, 5]), ("I", "L"))
+    split = checked_split(IMAGES, np.array([0, 9, 5]), MNIST_SPEC, ("I", "L"))
     assert split.labels.dtype == np.uint8
     assert split.labels.tolist() == [0, 9, 5]

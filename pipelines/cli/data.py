@@ -1,0 +1,48 @@
+"""`mnist-pipeline data`: commands that look at data before anything is trained."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import JsonOption
+from pipelines.cli.plan import PlanFlag, RecipeFlag, SetFlag
+
+app = typer.Typer(help="Look at data before a run.", no_args_is_help=True)
+
+
+@app.command()
+def inspect(
+    data: Annotated[
+        str, typer.Argument(metavar="PATH", help="mnist, digits, or a path or URI of other data.")
+    ],
+    recipe: RecipeFlag = None,
+    settings: SetFlag = None,
+    plan_file: PlanFlag = None,
+    sheet: Annotated[Path, typer.Option(help="PNG file to draw examples of each class into.")] = Path(
+        "contact-sheet.png"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a run would see of the data; nothing is trained and no server is started.
+
+    Reads the data as a run does: form, size, classes, parts, duplicates, and what looks suspicious. Exits with 1 where
+    a run would refuse the data.
+    """
+    from pipelines.data.inspect import inspect_data
+    from pipelines.local.data import absolute_address
+    from pipelines.parameters import request
+
+    flags = {"data.source": absolute_address(data), "recipe": recipe}
+    found = inspect_data(
+        request(settings or [], plan_file=plan_file, flags=flags, local=True).resolved().plan, sheet
+    )
+    if as_json:
+        typer.echo(json.dumps({**found.as_json(), "sheet": str(sheet)}))
+    else:
+        for line in found.lines():
+            typer.echo(line)
+        typer.echo(f"sheet     {sheet}")
+    if found.refusal:
+        raise typer.Exit(1)

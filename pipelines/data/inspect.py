@@ -1,0 +1,179 @@
+"""Inspection of data as a run would take it: form, images, classes, parts, and what looks suspicious."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part, raw_files
+from components.common.data.spec import ImageSpec
+from components.common.errors import PipelineError
+from components.common.plan.names import default_model_name
+from components.common.plan.network import check_network
+from components.common.plan.run import RunPlan
+from components.common.storage.files import sha256_file
+from components.common.storage.object_store import ObjectStore
+from components.ingest.intake import take_in
+from components.ingest.naming import dataset_name
+from components.ingest.sources import open_source
+from components.preprocess.split import RARE, VALIDATION_SHARE
+from components.preprocess.validation import Observed, validate
+from pipelines.data.sheet import draw_sheet
+
+# Classes whose counts are listed.
+MOST_LISTED = 30
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a run would see of the data.
+
+    Attributes:
+        form: Name of the form that was recognized.
+        source: Address, without credentials.
+        name: Name of the data set in a run.
+        model: Name of the registered model.
+        spec: Description of the images.
+        counts: Number of images by part.
+        class_counts: Number of images of each class by part.
+        notes: What was decided on the way in.
+        warnings: What looks suspicious.
+        refusal: Why the plan would not train on it; "" where it would.
+    """
+
+    form: str
+    source: str
+    name: str
+    model: str
+    spec: ImageSpec
+    counts: dict[str, int]
+    class_counts: dict[str, dict[str, int]]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    refusal: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the inspection as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the inspection as lines of text."""
+        spec = self.spec
+        kind = "grey" if spec.channels == 1 else "colour"
+        digits = ", one handwritten digit each, as MNIST's" if spec.pictures == "digit" else ""
+        yield f"form      {self.form}, {self.source}"
+        yield f"name      {self.name}, registered model {self.model}"
+        yield f"images    {spec.height} x {spec.width}, {kind}{digits}"
+        yield f"parts     {', '.join(f'{count:,} {part}' for part, count in self.counts.items())}{self._validation()}"
+        yield f"classes   {len(spec.classes)}, training images of each:"
+        train = self.class_counts["train"]
+        for start in range(0, min(len(train), MOST_LISTED), 5):
+            listed = list(train.items())[start : start + 5]
+            yield "          " + ", ".join(f"{name} {count:,}" for name, count in listed)
+        if len(train) > MOST_LISTED:
+            yield f"          and {len(train) - MOST_LISTED} more"
+        yield from (f"note      {note}" for note in self.notes)
+        yield from (f"warning   {warning}" for warning in self.warnings)
+        if self.refusal:
+            yield f"refused   {self.refusal}"
+
+    def _validation(self) -> str:
+        if "validation" in self.counts:
+            return ""
+        return (
+            f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
+        )
+
+
+def inspect_data(plan: RunPlan, sheet: Path | None) -> Inspection:
+    """Take the data in as a run does, train nothing, and say what it is.
+
+    Args:
+        plan: The plan that a run would have.
+        sheet: PNG file to draw examples of each class into; None for no such file.
+
+    Raises:
+        PipelineError: The data is refused, as a run would refuse it.
+    """
+    with TemporaryDirectory() as directory, TemporaryDirectory() as scratch:
+        raw = Path(directory)
+        form = open_source(plan.data, ObjectStore.from_environment(), Path(scratch))
+        taken = take_in(form, plan.data, raw)
+        spec = taken.spec
+        parts = [part for part in PARTS if has_part(raw, part, spec)]
+        files = {file: sha256_file(raw / file) for part in parts for file in raw_files(part, spec)}
+        name = dataset_name(plan.data, form.uri, files)
+        observed = {part: Observed(_Whole(raw, part, spec)) for part in parts}
+        constant = {part: _constant(images) for part, images in observed.items()}
+        if sheet:
+            draw_sheet(raw, spec, sheet)
+        return Inspection(
+            form=form.kind,
+            source=form.uri,
+            name=name,
+            model=plan.registry.model or default_model_name(name),
+            spec=spec,
+            counts={part: len(images.labels) for part, images in observed.items()},
+            class_counts={part: _named(images.labels, spec) for part, images in observed.items()},
+            notes=taken.notes,
+            warnings=tuple(_warnings(observed, constant)),
+            refusal=_refusal(plan, spec, len(observed["train"].labels)),
+        )
+
+
+class _Whole:
+    """A whole part of raw data."""
+
+    def __init__(self, raw: Path, part: str, spec: ImageSpec) -> None:
+        self._pixels, self.spec = PixelFile(raw, part, spec), spec
+        self.labels = open_part(raw, part, spec).labels
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        return self._pixels.chunks()
+
+
+def _constant(images: Observed) -> int:
+    """Read all images; return how many have one value in all their pixels."""
+    return sum(
+        int((chunk.reshape(len(chunk), -1) == chunk.reshape(len(chunk), -1)[:, :1]).all(axis=1).sum())
+        for chunk in images.chunks()
+    )
+
+
+def _named(labels: NDArray[np.integer], spec: ImageSpec) -> dict[str, int]:
+    return dict(zip(spec.classes, np.bincount(labels, minlength=len(spec.classes)).tolist(), strict=True))
+
+
+def _warnings(observed: Mapping[str, Observed], constant: Mapping[str, int]) -> Iterator[str]:
+    yield from validate(observed).warnings
+    for part, count in constant.items():
+        if count:
+            yield f"{part} has {count} images of one even colour"
+    if contradictions := _contradictions(observed):
+        yield f"{contradictions} images occur with different labels"
+    train = observed["train"]
+    rare = [name for name, count in _named(train.labels, train.spec).items() if count < RARE]
+    if rare:
+        listed = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+        yield f"fewer than {RARE} training images have {listed}: the split keeps each class's share"
+
+
+def _contradictions(observed: Mapping[str, Observed]) -> int:
+    """Return the number of images, of all parts, that are equal to one with another label."""
+    digests = np.concatenate([images.digests for images in observed.values()])
+    labels = np.concatenate([images.labels for images in observed.values()])
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    return int((labels != labels[first[inverse]]).sum())
+
+
+def _refusal(plan: RunPlan, spec: ImageSpec, images: int) -> str:
+    try:
+        check_network(plan.training, spec)
+        plan.training.check_images(round(images * plan.data.fraction * (1 - VALIDATION_SHARE)))
+    except PipelineError as error:
+        return str(error)
+    return ""
