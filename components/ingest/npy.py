@@ -124,6 +124,19 @@ class NpyFile:
         )
 
 
+def npz_members(path: Path) -> list[str]:
+    """Return the names of the arrays in an npz archive; none for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    # On damaged bytes zipfile raises errors without a common base class.
+    except Exception:
+        return []
+    return (
+        [name.removesuffix(".npy") for name in names] if all(name.endswith(".npy") for name in names) else []
+    )
+
+
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, whether the order is Fortran's, and type; leave the file at the first value."""
     version = np.lib.format.read_magic(file)
