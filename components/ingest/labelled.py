@@ -23,8 +23,9 @@ from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
+from components.ingest.form import rows_of
 from components.ingest.labels import as_labels
-from components.ingest.npz import Archive
+from components.ingest.npy import npz_array
 from components.ingest.pixels import PixelReader
 
 # Batches lie in the object store as `labelled/DATASET_NAME/*.npz`.
@@ -101,7 +102,7 @@ def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batc
     place = store.uri(key)
     if not store.download(key, target):
         raise PipelineError(f"{place} must exist until it is read but was deleted: run again.")
-    labels = _places(as_labels(Archive(target, place).array("labels"), f"{place}: labels"), spec, place)
+    labels = _places(as_labels(npz_array(target, place, "labels").array(), f"{place}: labels"), spec, place)
     digests = image_digests(_images(target, place, spec))
     if len(digests) != len(labels):
         raise PipelineError(
@@ -113,7 +114,8 @@ def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batc
 
 def _images(path: Path, place: str, spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
     reader = PixelReader(f"{place}: images")
-    for given in Archive(path, place).chunks("images"):
+    array = npz_array(path, place, "images")
+    for given in array.chunks(rows_of(array.row_bytes)):
         images = reader.pixels(given)
         yield checked_split(
             images, np.zeros(len(images), np.uint8), spec, (f"{place}: images", f"{place}: labels")
