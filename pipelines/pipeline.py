@@ -98,10 +98,10 @@ def mnist_pipeline(
     node_selector: dict = {},  # noqa: B006
     tolerations: list = [],  # noqa: B006
 ) -> None:
-    """Train and tune a digit classifier; register it when it is good enough and not worse than the champion.
+    """Train and tune an image classifier; register it when it is good enough and not worse than the champion.
 
     Args:
-        data: "mnist", "digits" (scikit-learn's), or the path or URI of other 28x28 grey images in 10 classes.
+        data: "mnist", "digits" (scikit-learn's), or the path or URI of other images (docs/your-data.md).
         recipe: "fast", "best", or "seed" for the tutorial's training.
         trials: Configurations to try in tuning, the baseline included; 1 searches nothing.
         options: Any other option of a run by its dotted name, as JSON, such as {"training.epochs": 2,

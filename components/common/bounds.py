@@ -7,7 +7,7 @@ LARGEST_DOWNLOAD = 64 * 2**30
 # All pixels of one part of a data set, as uint8.
 LARGEST_PART = 64 * 2**30
 # An array that has to be in memory as a whole, such as labels.
-LARGEST_IN_MEMORY = 2**28
+LARGEST_IN_MEMORY = 256 * 2**20
 MOST_FILES = 2_000_000
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000

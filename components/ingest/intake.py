@@ -20,7 +20,7 @@ from components.common.data.raw_data import (
     raw_files,
     write_labels,
 )
-from components.common.data.spec import ImageSpec
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Part
@@ -149,7 +149,7 @@ def _turn(directory: Path, spec: ImageSpec, asked: bool | None, form: Form) -> t
         notes.append(f"the digits look {found.position}: turn them in the source, or set data.transpose")
     if found and found.inverted:
         notes.append("the digits are dark on bright, other than MNIST's")
-    if found and found.position == "upright" and not found.inverted and spec.shape == (28, 28, 1):
+    if found and found.position == "upright" and not found.inverted and spec.shape == MNIST_SPEC.shape:
         spec = replace(spec, pictures="digit")
     return spec, notes
 

@@ -25,7 +25,7 @@ from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.ingest.form import rows_of
 from components.ingest.labels import as_labels
-from components.ingest.npy import npz_array
+from components.ingest.npy import NpyFile, npz_members
 from components.ingest.pixels import PixelReader
 
 # Batches lie in the object store as `labelled/DATASET_NAME/*.npz`.
@@ -102,7 +102,14 @@ def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batc
     place = store.uri(key)
     if not store.download(key, target):
         raise PipelineError(f"{place} must exist until it is read but was deleted: run again.")
-    labels = _places(as_labels(npz_array(target, place, "labels").array(), f"{place}: labels"), spec, place)
+    held = npz_members(target)
+    if missing := [name for name in ("images", "labels") if name not in held]:
+        raise PipelineError(
+            f"{place} must be an npz archive with images and labels but lacks {' and '.join(missing)}: "
+            "write it again with both."
+        )
+    given = NpyFile(target, f"{place}: labels", "labels.npy").array()
+    labels = _places(as_labels(given, f"{place}: labels"), spec, place)
     digests = image_digests(_images(target, place, spec))
     if len(digests) != len(labels):
         raise PipelineError(
@@ -114,8 +121,7 @@ def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batc
 
 def _images(path: Path, place: str, spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
     reader = PixelReader(f"{place}: images")
-    array = npz_array(path, place, "images")
-    for given in array.chunks(rows_of(array.row_bytes)):
+    for given in NpyFile(path, reader.place, "images.npy").chunks(rows_of(spec.pixels)):
         images = reader.pixels(given)
         yield checked_split(
             images, np.zeros(len(images), np.uint8), spec, (f"{place}: images", f"{place}: labels")

@@ -13,37 +13,9 @@ from numpy.typing import NDArray
 from components.common.bounds import LARGEST_IN_MEMORY, LARGEST_PART, require_within
 from components.common.errors import PipelineError, first_line
 
-SUFFIX = ".npy"
 NPY_MAGIC = b"\x93NUMPY"
 # Numbers, truth values and texts. Objects are Python's pickles, which can run code.
 KINDS = "biufUS"
-
-
-def npz_array(path: Path, name: str, key: str) -> "NpyFile":
-    """Return an array of an npz archive.
-
-    Args:
-        path: The archive.
-        name: Name of the archive in error messages.
-        key: Name of the array.
-
-    Raises:
-        PipelineError: It is no npz archive, lacks the array, or the array breaks a rule of `NpyFile`.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = [member.removesuffix(SUFFIX) for member in archive.namelist()]
-    # On damaged bytes zipfile raises errors without a common base class.
-    except Exception as error:
-        raise PipelineError(
-            f"{name} must be an intact npz archive but is not ({first_line(error).removesuffix('.')}): "
-            "fetch or write it again."
-        ) from error
-    if key not in held:
-        raise PipelineError(
-            f"{name} must hold the array {key} but holds {', '.join(sorted(held)) or 'none'}: write it again with all."
-        )
-    return NpyFile(path, f"{name}: {key}", key + SUFFIX)
 
 
 class NpyFile:
@@ -85,11 +57,6 @@ class NpyFile:
                 "fetch or write it again."
             )
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return math.prod(self.shape[1:]) * self.dtype.itemsize
-
     def chunks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Yield the rows as arrays of at most `rows` rows, in the machine's byte order; one chunk is in memory.
 
@@ -101,12 +68,13 @@ class NpyFile:
             for start in range(0, len(array), rows):
                 yield array[start : start + rows]
             return
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         try:
             with self._opened() as (file, _):
                 file.read(self._offset)
                 for start in range(0, self.shape[0], rows):
                     count = min(rows, self.shape[0] - start)
-                    yield self._native(file.read(count * self.row_bytes), (count, *self.shape[1:]))
+                    yield self._native(file.read(count * row_bytes), (count, *self.shape[1:]))
                 # The archive's checksum is compared at its end.
                 file.read(1)
         except Exception as error:
@@ -154,6 +122,19 @@ class NpyFile:
         return PipelineError(
             f"{self.name} must be an intact array but is not ({reason}): fetch or write it again."
         )
+
+
+def npz_members(path: Path) -> list[str]:
+    """Return the names of the arrays in an npz archive; none for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    # On damaged bytes zipfile raises errors without a common base class.
+    except Exception:
+        return []
+    return (
+        [name.removesuffix(".npy") for name in names] if all(name.endswith(".npy") for name in names) else []
+    )
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

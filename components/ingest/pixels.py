@@ -17,12 +17,12 @@ WAY_OUT = "write them as uint8, 0 to 255"
 class PixelReader:
     """Converts the chunks of one part, which must all be of one kind.
 
-    Args:
+    Attributes:
         place: What to call the part in an error.
     """
 
     def __init__(self, place: str) -> None:
-        self._place = place
+        self.place = place
         self._scale = 0
         self._done = 0
 
@@ -56,7 +56,7 @@ class PixelReader:
             images = np.moveaxis(images, 1, 3)
         if images.ndim != 4 or images.shape[3] not in {1, 3, 4} or 0 in images.shape[1:]:
             raise PipelineError(
-                f"{self._place}: images must be N x height x width, grey or with 3 channels, but are "
+                f"{self.place}: images must be N x height x width, grey or with 3 channels, but are "
                 f"{described(images)}: write them so."
             )
         return images
@@ -69,7 +69,7 @@ class PixelReader:
             return images.astype(np.uint8) * np.uint8(255)
         if kind not in "iuf":
             raise PipelineError(
-                f"{self._place}: pixels must be numbers but are of type {images.dtype}: {WAY_OUT}."
+                f"{self.place}: pixels must be numbers but are of type {images.dtype}: {WAY_OUT}."
             )
         if kind == "f":
             self._require(
@@ -90,9 +90,7 @@ class PixelReader:
         self._require(near.reshape(len(images), -1).all(axis=1), rule, WAY_OUT, images)
         return whole
 
-    def _require(
-        self, good: NDArray[np.bool_], rule: str, way_out: str, images: NDArray[Any] | None = None
-    ) -> None:
+    def _require(self, good: Any, rule: str, way_out: str, images: NDArray[Any] | None = None) -> None:
         if good.all():
             return
         first = int(np.flatnonzero(~good)[0])
@@ -100,5 +98,5 @@ class PixelReader:
             "" if images is None else f" with values from {images[first].min():g} to {images[first].max():g}"
         )
         raise PipelineError(
-            f"{self._place}: {rule} but image {self._done + first} is not one{values}: {way_out}."
+            f"{self.place}: {rule} but image {self._done + first} is not one{values}: {way_out}."
         )

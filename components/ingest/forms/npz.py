@@ -2,7 +2,6 @@
 
 import csv
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
 from components.ingest.arrays import array_part
 from components.ingest.form import Form, Place
-from components.ingest.npy import NPY_MAGIC, NpyFile
+from components.ingest.npy import NPY_MAGIC, NpyFile, npz_members
 from components.ingest.subsets import PART_WORDS, PLAIN, chosen_subset
 
 _WORDS = "|".join(sorted(PART_WORDS, key=len, reverse=True))
@@ -58,26 +57,13 @@ def _recognize_file(place: Place) -> Form | None:
             f"{place.uri} must be a data set but is a single array: give the directory that holds images and labels "
             "as x_train.npy, y_train.npy, x_test.npy and y_test.npy."
         )
-    members = _members(place.path)
+    members = npz_members(place.path)
     if place.uri.endswith(".npz") and not members:
         raise PipelineError(
             f"{place.uri} must be an npz archive but is {place.path.stat().st_size} other bytes: "
             "fetch or write it again."
         )
     return _archive_form(place) if members else None
-
-
-def _members(path: Path) -> list[str]:
-    """Return the names of the arrays in an npz archive; none for any other file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    # On damaged bytes zipfile raises errors without a common base class.
-    except Exception:
-        return []
-    return (
-        [name.removesuffix(".npy") for name in names] if all(name.endswith(".npy") for name in names) else []
-    )
 
 
 def _parsed(name: str) -> tuple[str, str, str] | None:
@@ -92,7 +78,7 @@ def _parts_of_archive(archive: Place) -> tuple[Parts, list[str]]:
     """Return the images and labels in an archive, and the names of its other arrays."""
     parts: Parts = {}
     others = []
-    for name in _members(archive.path):
+    for name in npz_members(archive.path):
         parsed = _parsed(name)
         if not parsed or parsed[0] != PLAIN:
             others.append(name)
@@ -107,7 +93,7 @@ def _sets_of_files(directory: Place) -> dict[str, Parts]:
     sets: dict[str, Parts] = {}
     for path in sorted(directory.path.iterdir()):
         parsed = _parsed(path.stem) if path.suffix in {".npy", ".npz"} else None
-        members = _members(path) if parsed and path.suffix == ".npz" else []
+        members = npz_members(path) if parsed and path.suffix == ".npz" else []
         if parsed and (path.suffix == ".npy" or len(members) == 1):
             data_set, part, kind = parsed
             array = directory.child(path.name), members[0] if members else None
@@ -137,7 +123,7 @@ def _opened(array: Array) -> NpyFile:
 def _archive_form(archive: Place) -> Form:
     parts, others = _parts_of_archive(archive)
     if set(parts.get("train", {})) != {"images", "labels"}:
-        listed = "; ".join(_described((archive, name)) for name in _members(archive.path)[:10])
+        listed = "; ".join(_described((archive, name)) for name in npz_members(archive.path)[:10])
         raise PipelineError(f"{archive.uri} must hold {NAMES} but holds {listed}: rename the arrays.")
     names: tuple[str, ...] = ()
     for name in [name for name in others if _CLASS_NAMES.fullmatch(name)]:

@@ -10,6 +10,7 @@ from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.judgement import Judgement
+from components.common.model.samples import load_samples
 from components.common.model.training_record import Training, repeat_directory
 from components.evaluate import judge as module
 from components.evaluate.calibration import apply_temperature, measure_reliability
@@ -264,6 +265,16 @@ def test_the_candidate_is_left_calibrated(
         evaluation.calibration.uncalibrated.nll, abs=1e-4
     )
     assert (best / "training.json").read_bytes() == (model / "training.json").read_bytes()
+
+
+def test_the_candidate_has_a_sample_of_each_class(
+    judge: Judge, make_model: MakeModel, tmp_path: Path
+) -> None:
+    model = make_model(0.9)
+    evaluation = judge(model, model, tmp_path)
+    samples = load_samples(tmp_path / "best")
+    assert samples is not None
+    assert samples.shape == (len(evaluation.spec.classes), *evaluation.spec.shape)
 
 
 def test_calibration_reads_validation_not_test(

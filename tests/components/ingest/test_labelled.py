@@ -142,7 +142,7 @@ BLACK = np.zeros((2, 28, 28), np.uint8)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": BLACK}, " must hold the array labels but holds images"),
+        ({"images": BLACK}, " must be an npz archive with images and labels but lacks labels: "),
         ({"images": BLACK + 0.3, "labels": [0, 1]}, ": images: fractional pixels must be"),
         (
             {"images": BLACK[:, 1:], "labels": [0, 1]},

@@ -80,8 +80,9 @@ def test_another_seed_gives_other_weights_and_a_negative_verdict(recorded: Recor
     )
 
 
-@pytest.mark.parametrize("spec", [COLOUR, BINARY], ids=["colour", "binary"])
-@pytest.mark.parametrize("own_validation", [False, True], ids=["split", "own validation"])
+@pytest.mark.parametrize(
+    ("spec", "own_validation"), [(COLOUR, True), (BINARY, False)], ids=["colour", "binary"]
+)
 def test_a_version_of_any_images_is_reproduced(
     platform: Platform,
     tmp_path: Path,
@@ -156,7 +157,7 @@ def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> Non
         "weights_digest": recorded.weights_digest,
         "git_sha": recorded.git_sha,
     }
-    raw = recorded.raw.model_copy(update={"counts": {}})
+    raw = recorded.raw.model_copy(update={"counts": {}, "form": "idx"})
     assert Recorded.from_tags(tags) == replace(recorded, raw=raw, circumstances=tags)
 
 
