@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +88,12 @@ def common_shape(shapes: NDArray[np.int64], size: int | None) -> tuple[tuple[int
 
 
 def decoded_pictures(
-    contents: Sequence[bytes], names: Sequence[str], shape: tuple[int, int, int]
+    contents: Iterable[bytes], names: Sequence[str], shape: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
     """Decode pictures; those of another size or number of channels are resized and converted.
 
     Args:
-        contents: Contents of the files.
+        contents: Contents of the files, of which one is needed at a time.
         names: Their names in error messages.
         shape: Height, width and channels.
 
@@ -103,8 +103,8 @@ def decoded_pictures(
     Raises:
         PipelineError: One is no picture, or a damaged one.
     """
-    images = np.empty((len(contents), *shape), np.uint8)
-    plain = np.zeros(len(contents), np.bool_)
+    images = np.empty((len(names), *shape), np.uint8)
+    plain = np.zeros(len(names), np.bool_)
     batch = PngBatch(shape)
     for at, content in enumerate(contents):
         plain[at] = batch.add(content)

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
-from components.common.data.picture import decode_picture, resized
-from components.common.data.png import PngBatch, png_shape
+from components.common.data.png import png_shape
 from components.common.errors import PipelineError
-from components.ingest.sizes import picture_shape
+from components.ingest.sizes import decoded_pictures, picture_shape
 
 # A longer first read would cost more than a second one: small pictures are shorter.
 FIRST_READ = 4096
@@ -69,15 +68,8 @@ def picture_pixels(files: Files, shape: tuple[int, int, int]) -> NDArray[np.uint
     Raises:
         PipelineError: A file cannot be read.
     """
-    images = np.empty((len(files.names), *shape), np.uint8)
-    plain = np.zeros(len(files.names), np.bool_)
-    batch = PngBatch(shape)
-    for at, content in enumerate(_contents(files, LARGEST_IN_MEMORY)):
-        plain[at] = batch.add(content)
-        if not plain[at]:
-            images[at] = resized(decode_picture(content, f"{files.uri}/{files.names[at]}"), *shape)
-    images[plain] = batch.images()
-    return images
+    names = [f"{files.uri}/{name}" for name in files.names]
+    return decoded_pictures(_contents(files, LARGEST_IN_MEMORY), names, shape)
 
 
 def in_order(
