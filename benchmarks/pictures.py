@@ -84,7 +84,7 @@ def read_by_project(directory: str, _size: list[int]) -> dict[str, Any]:
 
     path = Path(directory)
     started = time.perf_counter()
-    form = recognize(Place(path, directory), DataPlan(), path)
+    form = recognize(Place(path, directory), DataPlan(), path.with_name("scratch"))
     if not form:
         raise RuntimeError("the directory must hold pictures but holds none")
     images, labels = zip(*form.parts["train"].chunks(), strict=True)

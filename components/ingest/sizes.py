@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,10 @@ def common_shape(shapes: NDArray[np.int64], size: int | None) -> tuple[tuple[int
 
 
 def decoded_pictures(
-    contents: Iterable[bytes], names: Sequence[str], shape: tuple[int, int, int]
+    contents: Iterable[bytes],
+    names: Sequence[str],
+    shape: tuple[int, int, int],
+    check: Callable[[int, bytes], None] | None = None,
 ) -> NDArray[np.uint8]:
     """Decode pictures; those of another size or number of channels are resized and converted.
 
@@ -96,6 +99,7 @@ def decoded_pictures(
         contents: Contents of the files, of which one is needed at a time.
         names: Their names in error messages.
         shape: Height, width and channels.
+        check: Called with place and content of each picture that is not known to have this shape.
 
     Returns:
         uint8, N x height x width x channels.
@@ -109,6 +113,8 @@ def decoded_pictures(
     for at, content in enumerate(contents):
         plain[at] = batch.add(content)
         if not plain[at]:
+            if check:
+                check(at, content)
             images[at] = resized(decode_picture(content, names[at]), *shape)
     images[plain] = batch.images()
     return images

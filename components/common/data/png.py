@@ -10,6 +10,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">4x4sIIBBBBBI")
 # Where the chunk after the header begins.
 AFTER_HEADER = len(SIGNATURE) + HEADER.size
+# Where the pixels begin when they follow at once.
+DATA = AFTER_HEADER + 8
+END = b"\0\0\0\0IEND\xaeB`\x82"
+# Length of a file without pixels: their chunk has a checksum too.
+SHORTEST = DATA + 4 + len(END)
 # Color types of the format, and the channels that its pictures have on a white background; a palette's are unknown.
 CHANNELS = {0: 1, 2: 3, 4: 1, 6: 3}
 WITH_ALPHA = {4, 6}
@@ -89,6 +94,14 @@ class PngBatch:
 
 def _data(content: bytes) -> bytes:
     """Return the compressed pixels; nothing where anything but harmless chunks stands before or after them."""
+    # Most files have one chunk of pixels and no other.
+    length = int.from_bytes(content[AFTER_HEADER : AFTER_HEADER + 4])
+    if (
+        len(content) == length + SHORTEST
+        and content[AFTER_HEADER + 4 : DATA] == b"IDAT"
+        and content.endswith(END)
+    ):
+        return content[DATA : DATA + length]
     at = _data_at(content)
     parts = []
     while at and content[at + 4 : at + 8] == b"IDAT":

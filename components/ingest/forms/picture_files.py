@@ -1,11 +1,12 @@
-"""Files of pictures: their sizes, and their pixels in one size, read by several processes where there are many."""
+"""Files of pictures: their shapes, and their pixels in one shape, read by several processes where there are many."""
 
+import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
 from components.common.data.png import png_shape
 from components.common.errors import PipelineError
-from components.ingest.sizes import decoded_pictures, picture_shape
+from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
 
 # A longer first read would cost more than a second one: small pictures are shorter.
 FIRST_READ = 4096
 NEXT_READ = 2**20
-# Starting processes takes as long as decoding about so many pixels.
-MANY_PIXELS = 20_000_000
+# Starting a process takes as long as decoding about so many pixels.
+MANY_PIXELS = 10_000_000
 # Each process takes some 50 MiB.
 MOST_PROCESSES = 8
 Result = TypeVar("Result")
@@ -35,12 +36,62 @@ class Files:
     Attributes:
         directory: The directory.
         uri: Its address for people.
-        names: Names of the files in it.
+        names: Names of the files in it, at least one.
+        place: Place of the first picture among those of all directories.
     """
 
     directory: Path
     uri: str
     names: list[str]
+    place: int = 0
+
+
+class _OtherShapeError(Exception):
+    """A picture has another shape than those before it."""
+
+
+def take_pictures(
+    jobs: Sequence[Files], size: int | None, target: Path
+) -> tuple[tuple[int, int, int], list[str]]:
+    """Write all pictures in one shape, one after the other in the order of their places.
+
+    Where a sample is of one shape that need not be changed, the pictures are read once, as if all were. Else their
+    headers are read before.
+
+    Args:
+        jobs: The files, so many of a directory as are in memory at a time.
+        size: Value of `data.size`.
+        target: File to write: uint8, N x height x width x channels.
+
+    Returns:
+        Height, width and channels; and notes of what was changed.
+
+    Raises:
+        PipelineError: A picture is damaged, or a file cannot be read.
+    """
+    sample = np.concatenate([picture_shapes(replace(job, names=job.names[:1])) for job in jobs])
+    pixels = int(sample[:, :2].prod(axis=1).mean() * sum(len(job.names) for job in jobs))
+    target.touch()
+    shape, _ = common_shape(sample, size)
+    if alike := bool((sample[:, :3] == shape).all()):
+        _require_room(jobs, shape, target)
+        shapes = np.concatenate(_results(partial(_write_alike, shape=shape, target=target), jobs, pixels))
+        alike = bool((shapes[:, :3] == shape).all())
+    else:
+        shapes = np.concatenate(_results(picture_shapes, jobs, pixels))
+    shape, notes = common_shape(shapes, size)
+    if not alike:
+        _require_room(jobs, shape, target)
+        _results(partial(_write, shape=shape, target=target), jobs, pixels)
+    return shape, notes
+
+
+def _require_room(jobs: Sequence[Files], shape: tuple[int, int, int], target: Path) -> None:
+    count = jobs[-1].place + len(jobs[-1].names)
+    free = shutil.disk_usage(target.parent).free
+    require_within(
+        count * math.prod(shape), free, f"the bytes of {count} decoded pictures", "make room on the disk"
+    )
 
 
 def picture_shapes(files: Files) -> NDArray[np.int64]:
@@ -55,52 +106,57 @@ def picture_shapes(files: Files) -> NDArray[np.int64]:
     return shapes
 
 
-def picture_pixels(files: Files, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the pictures, resized and converted where they have another size or number of channels.
+def _write_alike(files: Files, shape: tuple[int, int, int], target: Path) -> NDArray[np.int64]:
+    """Write pictures that all have the shape, and return their shapes; write none where one has another."""
+    shapes = np.tile(np.array([*shape, 0], np.int64), (len(files.names), 1))
 
-    Args:
-        files: The files.
-        shape: Height, width and channels.
+    def check(at: int, content: bytes) -> None:
+        shapes[at] = picture_shape(content, f"{files.uri}/{files.names[at]}")
+        if tuple(shapes[at, :3]) != shape:
+            raise _OtherShapeError
 
-    Returns:
-        uint8, N x height x width x channels.
+    try:
+        _write(files, shape, target, check)
+    except _OtherShapeError:
+        return picture_shapes(files)
+    return shapes
 
-    Raises:
-        PipelineError: A file cannot be read.
-    """
+
+def _write(
+    files: Files,
+    shape: tuple[int, int, int],
+    target: Path,
+    check: Callable[[int, bytes], None] | None = None,
+) -> None:
     names = [f"{files.uri}/{name}" for name in files.names]
-    return decoded_pictures(_contents(files, LARGEST_IN_MEMORY), names, shape)
+    images = decoded_pictures(_contents(files, LARGEST_IN_MEMORY), names, shape, check)
+    with target.open("r+b") as file:
+        file.seek(files.place * images[0].size)
+        file.write(images.data)
 
 
-def in_order(
-    function: Callable[[Files], Result], jobs: Iterable[Files], pixels: int
-) -> Iterator[tuple[Files, Result]]:
-    """Call a function for each job, in several processes where there is enough to do; a few results wait at a time.
-
-    Args:
-        function: What to call; it and its results are passed between processes.
-        jobs: Its arguments.
-        pixels: Pixels of all pictures, which say how long this takes.
-    """
-    processes = min(_processors(), MOST_PROCESSES) if pixels > MANY_PIXELS else 1
-    if processes == 1:
-        for job in jobs:
-            yield job, function(job)
-        return
-    waiting: deque[tuple[Files, Future[Result]]] = deque()
-    pool = _pool(processes)
-    for job in jobs:
-        waiting.append((job, pool.submit(function, job)))
-        if len(waiting) > 2 * processes:
-            done, result = waiting.popleft()
-            yield done, result.result()
-    for done, result in waiting:
-        yield done, result.result()
+def _results(function: Callable[[Files], Result], jobs: Sequence[Files], pixels: int) -> list[Result]:
+    """Call a function for each job, in this and other processes where there are pixels enough to do so."""
+    others = min(_processors(), MOST_PROCESSES) - 1
+    if not others or pixels < MANY_PIXELS:
+        return [function(job) for job in jobs]
+    futures = [_pool(others).submit(function, job) for job in jobs]
+    own = {}
+    try:
+        # The others, which start meanwhile, begin with the first.
+        for at in reversed(range(len(jobs))):
+            if not futures[at].cancel():
+                break
+            own[at] = function(jobs[at])
+        return [own[at] if at in own else future.result() for at, future in enumerate(futures)]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 @cache
 def _pool(processes: int) -> ProcessPoolExecutor:
-    """Return the processes, which wait for the next part's pictures, and end with this process."""
+    """Return the other processes, which wait for more work until this one ends."""
     # A fork would copy the locks of TensorFlow's threads.
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
 

@@ -1,10 +1,10 @@
 """Pictures in a directory for each class, with or without a directory for each part around them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Chunk, Form, Part, Place, rows_of
-from components.ingest.forms.picture_files import Files, in_order, picture_pixels, picture_shapes
-from components.ingest.sizes import common_shape
+from components.ingest.forms.picture_files import Files, take_pictures
+from components.ingest.sizes import LARGEST_SIDE
 
 # Names of the parts' directories, in lower case.
 PARTS = {
@@ -31,8 +31,6 @@ PARTS = {
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 # Files of one job.
 MOST_TOGETHER = 512
-# Reading a header takes as long as decoding about so many pixels.
-HEADER_PIXELS = 1000
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,20 @@ class _Classes:
     others: list[str]
     empty: list[str]
 
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+        return sum(len(files.names) for files in self.files.values())
+
 
 def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
     """Recognize a directory with a directory of pictures for each class, or with such directories for the parts.
 
-    Every picture's header is read, to know what size and how many channels they have.
+    The pictures are decoded into `scratch`, since all of them decide what size and how many channels each has.
 
     Raises:
         PipelineError: A class's directory holds directories, a picture is damaged, or two directories hold one part.
     """
-    del scratch
     if not place.path.is_dir():
         return None
     root = _listed(place.path)
@@ -72,16 +74,19 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
         parts = {"train": classes}
     if "train" not in parts:
         return None
-    shapes = np.concatenate([_shapes(classes) for classes in parts.values()])
-    shape, decided = common_shape(shapes, data.size)
+    scratch.mkdir(parents=True, exist_ok=True)
+    pixels = Path(mkdtemp(dir=scratch), "pixels")
+    side = data.size or LARGEST_SIDE
+    jobs = _jobs(parts.values(), min(MOST_TOGETHER, rows_of(3 * side**2)))
+    shape, decided = take_pictures(jobs, data.size, pixels)
     notes += [*_left_out(list(parts.values())), *decided]
-    pixels = int((shapes[:, 0] * shapes[:, 1]).sum())
-    return Form(
-        "pictures",
-        place.uri,
-        {part: Part(classes.place.uri, _chunks(classes, shape, pixels)) for part, classes in parts.items()},
-        notes=tuple(notes),
-    )
+    count = jobs[-1].place + len(jobs[-1].names)
+    images = np.memmap(pixels, np.uint8, "r", shape=(count, *shape))
+    found, place_ = {}, 0
+    for part, classes in parts.items():
+        found[part] = Part(classes.place.uri, _chunks(classes, images[place_ : place_ + classes.count]))
+        place_ += classes.count
+    return Form("pictures", place.uri, found, notes=tuple(notes))
 
 
 def _listed(path: Path) -> _Listing:
@@ -106,14 +111,14 @@ def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]
     notes = []
     for name in root.directories:
         part, child = PARTS.get(name.lower()), place.child(name)
+        if not part:
+            notes.append(f"{child.uri} is left out")
+            continue
         listing = _listed(child.path)
-        classes = _classes(child, listing) if part else None
-        if not part or not classes:
-            notes.append(
-                f"{child.uri} is left out: its pictures lie in no directories of classes"
-                if part and listing.pictures
-                else f"{child.uri} is left out"
-            )
+        classes = _classes(child, listing)
+        if not classes:
+            pictures = ": its pictures lie in no directories of classes" if listing.pictures else ""
+            notes.append(f"{child.uri} is left out{pictures}")
             continue
         if part in parts:
             raise PipelineError(
@@ -137,12 +142,12 @@ def _classes(place: Place, root: _Listing) -> _Classes | None:
             f"{place.uri}/{name} must hold the pictures of one class but holds the directory {below!r}: "
             "give each class one directory, without others in it."
         )
-    count = sum(len(listing.pictures) for listing in filled.values())
-    require_within(count, MOST_FILES, f"{place.uri}: the number of pictures", "give a part of them")
     others = [*root.pictures, *root.others]
     others += [f"{name}/{other}" for name, listing in listings.items() for other in listing.others]
     files = {name: Files(place.path / name, f"{place.uri}/{name}", filled[name].pictures) for name in filled}
-    return _Classes(place, files, others, [name for name in listings if name not in filled])
+    classes = _Classes(place, files, others, [name for name in listings if name not in filled])
+    require_within(classes.count, MOST_FILES, f"{place.uri}: the number of pictures", "give a part of them")
+    return classes
 
 
 def _require_classes(classes: _Classes) -> None:
@@ -169,23 +174,25 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _jobs(files: Files, most: int) -> Iterator[Files]:
-    for start in range(0, len(files.names), most):
-        yield replace(files, names=files.names[start : start + most])
+def _jobs(parts: Iterable[_Classes], most: int) -> list[Files]:
+    """Return the files of all parts in order, at most so many at a time."""
+    jobs, place = [], 0
+    for files in (files for classes in parts for files in classes.files.values()):
+        for start in range(0, len(files.names), most):
+            names = files.names[start : start + most]
+            jobs.append(Files(files.directory, files.uri, names, place))
+            place += len(names)
+    return jobs
 
 
-def _shapes(classes: _Classes) -> NDArray[np.int64]:
-    """Return what `picture_shapes` does, of all pictures of a part."""
-    jobs = [job for files in classes.files.values() for job in _jobs(files, MOST_TOGETHER)]
-    pixels = sum(len(job.names) for job in jobs) * HEADER_PIXELS
-    return np.concatenate([shapes for _, shapes in in_order(picture_shapes, jobs, pixels)])
-
-
-def _chunks(classes: _Classes, shape: tuple[int, int, int], pixels: int) -> Callable[[], Iterator[Chunk]]:
+def _chunks(classes: _Classes, images: NDArray[np.uint8]) -> Callable[[], Iterator[Chunk]]:
     def chunks() -> Iterator[Chunk]:
-        most = min(MOST_TOGETHER, rows_of(int(np.prod(shape))))
-        jobs = (job for files in classes.files.values() for job in _jobs(files, most))
-        for job, images in in_order(partial(picture_pixels, shape=shape), jobs, pixels):
-            yield images, np.full(len(images), job.directory.name)
+        most, done = rows_of(images[0].size), 0
+        for name, files in classes.files.items():
+            end = done + len(files.names)
+            for start in range(done, end, most):
+                chunk = images[start : min(start + most, end)]
+                yield chunk, np.full(len(chunk), name)
+            done = end
 
     return chunks

@@ -1,8 +1,8 @@
 """Directories of pictures that real writers made, in every layout; damaged and odd ones."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.common.data.picture import decode_picture
+from components.common.data.picture import decode_picture, resized
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
+from components.ingest import form as form_module
 from components.ingest.detect import recognize as detected
 from components.ingest.form import Form, Place
 from components.ingest.forms import picture_files, pictures
-from components.ingest.forms.picture_files import Files, in_order, picture_pixels, picture_shapes
 
 RNG = np.random.default_rng(5)
 
@@ -31,7 +31,7 @@ def save(path: Path, *, size: tuple[int, int] = (8, 8), mode: str = "L", **optio
 
 
 def recognized(path: Path, **options: Any) -> Form:
-    form = pictures.recognize(Place(path, "it"), DataPlan(**options), path / "scratch")
+    form = pictures.recognize(Place(path, "it"), DataPlan(**options), path.with_name(f"{path.name}-scratch"))
     assert form is not None
     return form
 
@@ -247,9 +247,9 @@ def test_a_class_may_have_a_parts_name(tmp_path: Path) -> None:
 def test_other_directories_are_none_of_pictures(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         save(tmp_path / name) if name.endswith(".png") else (tmp_path / name).parent.mkdir(parents=True)
-    assert pictures.recognize(Place(tmp_path, "it"), DataPlan(), tmp_path) is None
+    assert pictures.recognize(Place(tmp_path, "it"), DataPlan(), tmp_path / "scratch") is None
     (tmp_path / "file").write_bytes(b"x")
-    assert pictures.recognize(Place(tmp_path / "file", "it"), DataPlan(), tmp_path) is None
+    assert pictures.recognize(Place(tmp_path / "file", "it"), DataPlan(), tmp_path / "scratch") is None
 
 
 def test_parts_without_classes_are_refused(tmp_path: Path) -> None:
@@ -305,35 +305,67 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_large_files_are_read_whole(tmp_path: Path) -> None:
-    expected = [save(tmp_path / name / "1.png", size=(150, 140)) for name in "ab"]
-    images, _ = read(recognized(tmp_path, size=150))
-    assert images.shape == (2, 150, 150, 1)
-    assert decode_picture((tmp_path / "a/1.png").read_bytes(), "").shape == expected[0].shape
-    files = Files(tmp_path / "a", "it", ["1.png"])
-    np.testing.assert_array_equal(picture_pixels(files, (150, 140, 1)), expected[:1])
+    expected = [save(tmp_path / name / "1.png", size=(150, 150)) for name in "ab"]
+    assert (tmp_path / "a" / "1.png").stat().st_size > 2 * picture_files.FIRST_READ
+    np.testing.assert_array_equal(read(recognized(tmp_path, size=150))[0], expected)
 
 
-@pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
-    """Let two processes read pictures; return what tells their ids."""
+@pytest.mark.parametrize("last", ["size", "colour", "format"])
+def test_one_picture_of_another_kind_among_many_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """The sample, which is the first of each job, is alike; so all are read anew."""
+    monkeypatch.setattr(pictures, "MOST_TOGETHER", 7)
+    expected = [save(tmp_path / "ab"[number // 20] / f"{number:03}.png") for number in range(40)]
+    odd = tmp_path / "b" / "038.png"
+    expected[38] = save(
+        odd,
+        size=(9, 9) if last == "size" else (8, 8),
+        mode="RGB" if last == "colour" else "L",
+        format="BMP" if last == "format" else "PNG",
+    )
+    form = recognized(tmp_path)
+    images, labels = read(form)
+    assert labels == ["a"] * 20 + ["b"] * 20
+    target = (8, 8, 3 if last == "colour" else 1)
+    np.testing.assert_array_equal(images, [resized(image, *target) for image in expected])
+    assert len(form.notes) == (last != "format")
+
+
+def test_chunks_hold_one_class_and_a_few_mebibytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(form_module, "CHUNK_BYTES", 3 * 64)
+    expected = [save(tmp_path / "ab"[number // 5] / f"{number}.png") for number in range(9)]
+    chunks = list(recognized(tmp_path).parts["train"].chunks())
+    assert [labels.tolist() for _, labels in chunks] == [["a"] * 3, ["a"] * 2, ["b"] * 3, ["b"]]
+    np.testing.assert_array_equal(np.concatenate([images for images, _ in chunks]), expected)
+
+
+def test_too_little_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat/1.png", "dog/1.png"):
+        save(tmp_path / name)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(
+        PipelineError, match=r"^the bytes of 2 decoded pictures must be at most 100 but is 128: "
+    ):
+        recognized(tmp_path)
+
+
+@pytest.mark.parametrize("size", [None, 5])
+def test_processes_share_the_work_and_report_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int | None
+) -> None:
+    expected = [save(tmp_path / f"{number // 100}" / f"{number:03}.png") for number in range(300)]
+    alone = read(recognized(tmp_path, size=size))
+    monkeypatch.setattr(pictures, "MOST_TOGETHER", 2)
     monkeypatch.setattr(picture_files, "MANY_PIXELS", 0)
     monkeypatch.setattr(picture_files, "_processors", lambda: 2)
-    return lambda: list(picture_files._pool(2)._processes)
-
-
-def test_processes_read_in_order_and_report_damage(tmp_path: Path, many: Callable[[], list[int]]) -> None:
-    expected = [save(tmp_path / f"{number % 3}" / f"{number:03}.png") for number in range(60)]
-    jobs = [
-        Files(tmp_path / name, f"it/{name}", [f"{at:03}.png"])
-        for name in "012"
-        for at in range(int(name), 60, 3)
-    ]
-    done = list(in_order(picture_shapes, jobs, 1))
-    assert [job for job, _ in done] == jobs
-    assert len(many()) == 2
-    images, labels = read(recognized(tmp_path))
-    np.testing.assert_array_equal(images, expected[0::3] + expected[1::3] + expected[2::3])
-    assert labels == ["0"] * 20 + ["1"] * 20 + ["2"] * 20
-    (tmp_path / "1" / "031.png").write_bytes(b"no picture")
-    with pytest.raises(PipelineError, match=r"^it/1/031.png must be a PNG"):
-        recognized(tmp_path)
+    # Wait until it has started, so that both have a share.
+    assert picture_files._pool(1).submit(abs, -1).result() == 1
+    images, labels = read(recognized(tmp_path, size=size))
+    np.testing.assert_array_equal(images, alone[0])
+    assert labels == alone[1]
+    if not size:
+        np.testing.assert_array_equal(images, expected)
+    (tmp_path / "1" / "131.png").write_bytes(b"no picture")
+    with pytest.raises(PipelineError, match=r"^it/1/131.png must be a PNG"):
+        recognized(tmp_path, size=size)
