@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     data_size,
     inference,
+    ingest,
     search_economics,
     search_workers,
     step_overhead,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "inference": inference.measure,
     "tracking_cost": tracking_cost.measure,
     "data_size": data_size.measure,
+    "ingest": ingest.measure,
     "throughput": throughput.measure,
     "step_overhead": step_overhead.measure,
     "search_workers": search_workers.measure,

@@ -9,7 +9,12 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 # Where a module is not called like its package.
-PACKAGES = {"mlflow": "mlflow-skinny", "pydantic_settings": "pydantic-settings", "sklearn": "scikit-learn"}
+PACKAGES = {
+    "PIL": "pillow",
+    "mlflow": "mlflow-skinny",
+    "pydantic_settings": "pydantic-settings",
+    "sklearn": "scikit-learn",
+}
 # Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
 # MLflow needs pandas, and botocore is boto3's. `mypy_boto3_s3` is for type checks alone.
 UNSEEN = {"kfp", "pandas", "psycopg2-binary"}

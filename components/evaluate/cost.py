@@ -54,7 +54,7 @@ def _latency(classifier: Classifier, batch: int, calls: int) -> float:
     images = np.zeros((batch, *classifier.spec.shape), np.uint8)
     classifier.probabilities(images)
     seconds: list[float] = []
-    while len(seconds) < calls and sum(seconds) < ENOUGH:
+    while not seconds or (len(seconds) < calls and sum(seconds) < ENOUGH):
         started = time.perf_counter()
         classifier.probabilities(images)
         seconds.append(time.perf_counter() - started)

@@ -6,12 +6,19 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Place
-from components.ingest.forms import archives, idx, npz, pictures, tables
+from components.ingest.forms import archives, delimited, idx, npz, parquet, pictures, saved
 
 # A reader returns None for content of another form, and raises PipelineError for damaged or unclear content of its own.
 # It is given a scratch directory, which lives as long as the form is read.
 Reader = Callable[[Place, DataPlan, Path], Form | None]
-READERS: tuple[Reader, ...] = (npz.recognize, idx.recognize, tables.recognize, pictures.recognize)
+READERS: tuple[Reader, ...] = (
+    npz.recognize,
+    idx.recognize,
+    saved.recognize,
+    parquet.recognize,
+    delimited.recognize,
+    pictures.recognize,
+)
 FORMS = (
     "idx files as MNIST's, an npz archive, pictures in a directory for each class, parquet, a data set saved by "
     "Hugging Face's datasets, or CSV; also packed as zip or tar"
@@ -36,6 +43,8 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form:
     level = [unpacked]
     for _ in range(DEEPEST):
         level = [place_.child(path.name) for place_ in level for path in _directories(place_.path)]
+        if chosen := [place_ for place_ in level if place_.path.name == data.subset]:
+            level, data = chosen, data.model_copy(update={"subset": None})
         found = [(place_, form) for place_ in level if (form := _read(place_, data, scratch))]
         if len(found) > 1:
             listed = ", ".join(place_.uri for place_, _ in found[:5])

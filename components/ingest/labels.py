@@ -12,6 +12,7 @@ from components.common.bounds import MOST_CLASSES, require_within
 from components.common.data.dataset import described
 from components.common.errors import PipelineError
 
+LONGEST_NAME = 100
 LABEL_IT = "label them, or leave them out"
 
 
@@ -76,7 +77,8 @@ def _present(labels: NDArray[Any], missing: NDArray[np.bool_], place: str) -> ND
 
 def _of_one_hot(labels: NDArray[Any], place: str) -> NDArray[Any]:
     if labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
-        return labels.argmax(axis=1)
+        places: NDArray[np.int64] = labels.argmax(axis=1)
+        return places
     raise PipelineError(
         f"{place}: labels must be one class for each image, or one-hot rows, but are {described(labels)}: "
         "images with several labels cannot be learned; keep one column."
@@ -107,14 +109,17 @@ def resolve_classes(labels: Mapping[str, NDArray[Any]], names: Sequence[str], pl
 
     Args:
         labels: Labels of each part, as `as_labels` returns them; there is a training part.
-        names: Names of the classes where labels are places in this list; empty where they are not known.
+        names: Names of the classes where labels are places in this list, empty for a label that no image has; none
+            where they are not known.
         place: What to call the data set in an error.
 
     Raises:
-        PipelineError: There is one class only, a label is outside the list, or a part has a class that the training
-            part lacks.
+        PipelineError: There is one class only, a label is outside the list, a class has no name to print, or a part has
+            a class that the training part lacks.
     """
     values = np.unique(labels["train"])
+    if not len(values):
+        raise PipelineError(f"{place}: the training part must hold images but holds none: add some.")
     if values.dtype.kind != "U" and names and (values.min() < 0 or values.max() >= len(names)):
         raise PipelineError(
             f"{place}: labels must be places in the list of {len(names)} class names, 0 to {len(names) - 1}, "
@@ -131,12 +136,21 @@ def resolve_classes(labels: Mapping[str, NDArray[Any]], names: Sequence[str], pl
     if values.dtype.kind == "U":
         values = np.array(sorted(values.tolist(), key=_natural))
     classes = tuple(names[value] if names and values.dtype.kind != "U" else str(value) for value in values)
+    if unprintable := [
+        name for name in classes if not (name.isprintable() and 0 < len(name) <= LONGEST_NAME)
+    ]:
+        label = values[classes.index(unprintable[0])]
+        raise PipelineError(
+            f"{place}: each class must have a printable name of at most {LONGEST_NAME} characters but that of label "
+            f"{label!s:.20} is {unprintable[0]!r:.120}: rename it."
+        )
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if classes.count(name) > 1)
         raise PipelineError(f"{place}: class names must differ but {twice!r} occurs twice: rename one.")
-    notes = []
+    notes, unused = [], []
     if names and values.dtype.kind != "U" and len(values) < len(names):
-        unused = [name for place_, name in enumerate(names) if place_ not in set(values.tolist())]
+        unused = [name for place_, name in enumerate(names) if name and place_ not in set(values.tolist())]
+    if unused:
         notes.append(f"left out are the classes without a training image: {', '.join(unused)}")
     found = {part: _places(part, given, values, place) for part, given in labels.items()}
     return Labelled(classes, found, tuple(notes))

@@ -121,15 +121,25 @@ def acquire(address: str, target: Path) -> Place:
     Raises:
         PipelineError: There is nothing at the address, or it cannot be fetched.
     """
-    uri = absolute_uri(address)
-    scheme, _, _ = uri.partition("://")
-    if scheme == "file":
-        path = Path(urllib.request.url2pathname(urlsplit(uri).path))
-        if not path.exists():
-            raise PipelineError(f"{path} must exist but does not: {GIVE_AN_ADDRESS}.")
-        return Place(path, uri)
+    if place := local_place(address):
+        return place
     target.mkdir(parents=True)
-    return _from_store(uri, target) if scheme == "s3" else _from_web(uri, target)
+    return _from_store(address, target) if address.startswith("s3://") else _from_web(address, target)
+
+
+def local_place(address: str) -> Place | None:
+    """Return the place of a file or directory on this machine; None for one that is elsewhere.
+
+    Raises:
+        PipelineError: There is nothing at the address.
+    """
+    uri = absolute_uri(address)
+    if not uri.startswith("file://"):
+        return None
+    path = Path(urllib.request.url2pathname(urlsplit(uri).path))
+    if not path.exists():
+        raise PipelineError(f"{path} must exist but does not: {GIVE_AN_ADDRESS}.")
+    return Place(path, uri)
 
 
 def _from_store(uri: str, target: Path) -> Place:

@@ -15,7 +15,7 @@ from components.common.model.training_record import Epoch
 from components.common.plan.network import check_network
 from components.common.plan.training import TrainConfig
 from components.train.autosave import Autosave
-from components.train.devices import describe, shards_of, strategy, visible_gpus
+from components.train.devices import SMALLEST_SHARD, describe, shards_of, strategy, visible_gpus
 from components.train.order import BatchOrder
 from components.train.runtime import start_tensorflow
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Images of MNIST's size that one call of the loop, or one scoring, takes at most: about a second on two cores.
 CHUNK_IMAGES = 8192
-# The same for statistics of batch normalization, but never fewer than a batch.
+# The same for statistics of batch normalization; a batch has at least the images that a shard of a training has.
 PRECISE_BATCH = 1024
 # Enough images to rank paused trainings: their true scores differ by more than the error of such a score.
 PREVIEW_IMAGES = 4096
@@ -142,9 +142,8 @@ class Session:
         if until == self.steps and self._config.precise_batch_norm:
             from components.train.normalization import PRECISE_IMAGES, set_precise_statistics
 
-            batch = min(
-                PRECISE_BATCH, max(_images_within(PRECISE_BATCH, self._train.spec), self._config.batch_size)
-            )
+            least = min(SMALLEST_SHARD, self._config.batch_size)
+            batch = max(least, _images_within(PRECISE_BATCH, self._train.spec))
             set_precise_statistics(self.model, self._train.images[:PRECISE_IMAGES], batch)
         self._seconds += time.perf_counter() - started
         self._require_finite(loss, until)

@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from components.common.plan.run import DataPlan
 from components.common.settings import settings
 from components.common.storage.object_store import ObjectStore
-from components.ingest.sources import mnist_available
+from components.ingest.detect import recognize
+from components.ingest.forms.archives import may_be_archive
+from components.ingest.sources import local_place, mnist_available
 from pipelines.parameters import AUTO
 
 FALLBACK = (
@@ -13,6 +18,24 @@ FALLBACK = (
     "This run uses scikit-learn's bundled digits instead, under the data set name 'digits' and a registered model "
     "of its own. Give --data mnist to insist on MNIST."
 )
+
+
+def refuse_missing(data: DataPlan) -> None:
+    """Refuse data on this machine that is not there or of no known form, before any server is started.
+
+    What is packed or elsewhere is looked at by the first task.
+
+    Raises:
+        PipelineError: There is no such file or directory, or no data set in it.
+    """
+    named = settings().mnist_data_uri
+    source = named if named and data.source in {AUTO, "mnist"} else data.source
+    if source in {AUTO, "mnist", "digits"}:
+        return
+    place = local_place(source)
+    if place and (place.path.is_dir() or not may_be_archive(place.path)):
+        with TemporaryDirectory() as scratch:
+            recognize(place, data, Path(scratch))
 
 
 def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]:

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.common.settings import environment, export
-from components.common.storage.address import absolute_uri
 from pipelines.local.containers import check_engine
-from pipelines.local.data import local_data
+from pipelines.local.data import local_data, refuse_missing
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import close_run_tree
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import SupervisedProcess
 from pipelines.local.progress import Progress
 from pipelines.local.summary import Summary, find_parent, summarize
-from pipelines.parameters import AUTO, Request
+from pipelines.parameters import Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
@@ -37,15 +36,14 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     Raises:
         PipelineError: An argument breaks a rule, the platform does not start, or the engine has no such image.
     """
-    data = request.resolved().plan.data.source
-    if data not in {AUTO, "mnist", "digits"}:
-        absolute_uri(data)
+    plan = request.resolved().plan.data
+    refuse_missing(plan)
     if image:
         check_engine(image)
     started = time.monotonic()
     with embedded_platform(home) as platform:
         export(platform.environment)
-        request = request.on(*local_data(data, show))
+        request = request.on(*local_data(plan.source, show))
         name = request.run_name()
         log = home.logs / f"{name}.log"
         show(f"run {name}")

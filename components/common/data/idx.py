@@ -16,7 +16,7 @@ from components.common.errors import PipelineError, first_line
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Code of each type in the third byte; numbers are big-endian.
-TYPES = {
+TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
     0x0B: np.dtype(">i2"),
@@ -25,6 +25,7 @@ TYPES = {
     0x0E: np.dtype(">f8"),
 }
 MOST_DIMENSIONS = 4
+ByteFile = IO[bytes] | gzip.GzipFile
 
 
 def idx_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
@@ -36,6 +37,13 @@ def idx_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """
     code = next(code for code, known in TYPES.items() if known == dtype.newbyteorder(">"))
     return struct.pack(f">HBB{len(shape)}I", 0, code, len(shape), *shape)
+
+
+def open_decompressed(path: Path) -> ByteFile:
+    """Open a file for reading, decompressed where it is gzip."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == GZIP_MAGIC
+    return gzip.open(path) if compressed else path.open("rb")
 
 
 class IdxFile:
@@ -55,7 +63,7 @@ class IdxFile:
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
-        with self._opened() as file:
+        with open_decompressed(self.path) as file:
             self.dtype, self.shape = self._header(file)
 
     def __len__(self) -> int:
@@ -69,7 +77,7 @@ class IdxFile:
         """
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         announced = self.shape[0] * row_bytes
-        with self._opened() as file:
+        with open_decompressed(self.path) as file:
             self._header(file)
             for start in range(0, self.shape[0], rows):
                 count = min(rows, self.shape[0] - start)
@@ -87,7 +95,9 @@ class IdxFile:
         Raises:
             PipelineError: As `chunks`.
         """
-        return next(self.chunks(max(1, self.shape[0])), np.empty(self.shape, self.dtype.newbyteorder("=")))
+        # To the end, where the length and gzip's checksum are compared.
+        chunks = list(self.chunks(max(1, self.shape[0])))
+        return chunks[0] if chunks else np.empty(self.shape, self.dtype.newbyteorder("="))
 
     def mapped(self) -> NDArray[Any]:
         """Return the rows of a file that is not compressed as a read-only memory map.
@@ -104,12 +114,7 @@ class IdxFile:
         mapped: NDArray[Any] = np.memmap(self.path, self.dtype, "r", offset, self.shape)
         return mapped
 
-    def _opened(self) -> IO[bytes]:
-        with self.path.open("rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
-        return gzip.open(self.path) if compressed else self.path.open("rb")
-
-    def _header(self, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    def _header(self, file: ByteFile) -> tuple[np.dtype[Any], tuple[int, ...]]:
         start = self._read(file, 4)
         zeros, code, dimensions = struct.unpack(">HBB", start) if len(start) == 4 else (1, 0, 0)
         if zeros or code not in TYPES or not 1 <= dimensions <= MOST_DIMENSIONS:
@@ -128,7 +133,7 @@ class IdxFile:
         require_within(announced, LARGEST_PART, f"{self.name}: announced bytes", "give a smaller file")
         return TYPES[code], shape
 
-    def _read(self, file: IO[bytes], count: int) -> bytes:
+    def _read(self, file: ByteFile, count: int) -> bytes:
         try:
             return file.read(count)
         except (EOFError, OSError, zlib.error) as error:

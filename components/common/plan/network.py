@@ -51,14 +51,12 @@ class Network:
         crop: Pixels cut from each side of the image.
         convolutions: All convolutions in order.
         dense_units: Units of the hidden dense layer.
-        batch_norm: Whether each activation is normalized before.
     """
 
     spec: ImageSpec
     crop: int
     convolutions: tuple[Convolution, ...]
     dense_units: int
-    batch_norm: bool
 
     @property
     def weights(self) -> int:
@@ -73,14 +71,15 @@ class Network:
     def step_memory(self, batch_size: int) -> int:
         """Return about the bytes that a training step takes: activations, their gradients, and the optimizer's state.
 
+        In float32 the recipes take 0.6 to 1.15 times as much at 224 x 224 x 3.
+
         Args:
             batch_size: Images a step.
         """
         values = 0
         for convolution in self.convolutions:
             height, width = convolution.pooled
-            behind = height * width * (2 if self.batch_norm else 1)
-            values += convolution.filters * (convolution.height * convolution.width + behind)
+            values += convolution.filters * (convolution.height * convolution.width + height * width)
         return 4 * (batch_size * (2 * values + 2 * self.spec.pixels) + 4 * self.weights)
 
 
@@ -116,7 +115,7 @@ def network_of(config: TrainConfig, spec: ImageSpec) -> Network:
     convolutions = _blocks(config, height, width, padding)
     while max(convolutions[-1].pooled) > most:
         convolutions = _with_further_block(config, convolutions, most)
-    return Network(spec, crop, tuple(convolutions), config.dense_units, config.batch_norm)
+    return Network(spec, crop, tuple(convolutions), config.dense_units)
 
 
 def check_network(config: TrainConfig, spec: ImageSpec) -> None:
@@ -130,10 +129,11 @@ def check_network(config: TrainConfig, spec: ImageSpec) -> None:
     if found > LARGEST_STEP:
         fixed = network.step_memory(0)
         fits = (LARGEST_STEP - fixed) * config.batch_size // (found - fixed)
+        smaller = f"training.batch_size to at most {fits}" if fits > 0 else "fewer training.dense_units"
         raise PipelineError(
             f"a training step must take at most {LARGEST_STEP / 2**30:g} GiB of memory but takes about "
             f"{found / 2**30:.1f} GiB for {config.batch_size} images of {spec.size}: "
-            f"set training.batch_size to at most {fits}, or a smaller data.size."
+            f"set {smaller}, or a smaller data.size."
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from components.common.figures import drawn_names, show_image
+from components.common.figures import drawn_names, show_image, shrunk
 from components.evaluate.explain import convolutions, explain_predictions, first_features
 from components.evaluate.report.panel import Panel, ReportData
 
@@ -13,7 +13,7 @@ EXPLAINED = 5
 # Number of images, the input included, in a row of feature maps.
 FEATURE_COLUMNS = 11
 # Characters of a class's name above an image.
-LONGEST = 13
+LONGEST = 11
 ARROW = "\N{RIGHTWARDS ARROW}"
 
 
@@ -65,9 +65,10 @@ def attributions(data: ReportData) -> Panel | None:
         figure = Figure(figsize=(1.12 * len(rows), height))
         grid = figure.subplots(3, len(rows), squeeze=False)
         for column, caption in enumerate(captions):
-            image, overlay = explanation.images[column], explanation.grad_cam[column]
-            saliency = explanation.saliency[column, ..., None] * 255
-            for axes, shown in zip(grid[:, column], (image, image, saliency), strict=True):
+            image, overlay = explanation.images[column], shrunk(explanation.grad_cam[column])
+            # Without its own colours, which the overlay's would mix with.
+            grey, saliency = image.mean(axis=2, keepdims=True), explanation.saliency[column, ..., None] * 255
+            for axes, shown in zip(grid[:, column], (image, grey, saliency), strict=True):
                 show_image(axes, shown)
                 axes.set_xticks([])
                 axes.set_yticks([])
@@ -105,7 +106,7 @@ def feature_maps(data: ReportData) -> Panel | None:
             axes.axis("off")
         show_image(figure.axes[0], image)
         for axes, feature in zip(figure.axes[1:], maps, strict=False):
-            axes.imshow(feature, cmap="PuOr_r", vmin=-reach, vmax=reach, interpolation="none")
+            axes.imshow(shrunk(feature), cmap="PuOr_r", vmin=-reach, vmax=reach, interpolation="none")
         return figure
 
     return Panel(

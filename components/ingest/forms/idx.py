@@ -1,64 +1,90 @@
 """idx files, as MNIST, Fashion-MNIST, KMNIST, EMNIST and QMNIST are published."""
 
-from collections.abc import Callable, Iterator
+import re
+import zlib
 from pathlib import Path
+from typing import Any
 
-from components.common.data.idx import IdxFile
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.idx import TYPES, IdxFile, open_decompressed
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.ingest.form import Chunk, Form, Part, Place, rows_of
+from components.ingest.arrays import array_part
+from components.ingest.emnist import emnist_classes, is_emnist
+from components.ingest.form import Form, Part, Place
+from components.ingest.subsets import chosen_subset, set_and_part
 
-# Files of each part: beginnings of their names without the data set's prefix.
-PARTS = {"train": "train", "test": "t10k"}
+# Such as emnist-letters-train-images-idx3-ubyte.gz and train-images.idx3-ubyte.
+_NAME = re.compile(r"(?P<start>.+)-(?P<kind>images|labels)[-.]idx\d-\w+?(\.gz)?")
+# QMNIST's labels are rows of the class, the writer and more.
+QMNIST_COLUMNS = 8
+# The usual name of the other file of a part.
+DIMENSIONS = {"images": ("idx3", "idx1"), "labels": ("idx1", "idx3")}
+# The files of a part by kind: images and labels.
+Files = dict[str, Place]
 
 
 def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
-    """Recognize a directory with MNIST's four files, plain or gzip-compressed."""
-    del data, scratch
-    if not place.path.is_dir():
+    """Recognize a directory of idx files with their published names, plain or gzip-compressed."""
+    del scratch
+    if place.path.is_file():
+        _refuse_one_file(place)
         return None
-    found = {}
-    for part, start in PARTS.items():
-        images = _spelled(place, f"{start}-images-idx3-ubyte")
-        labels = _spelled(place, f"{start}-labels-idx1-ubyte")
-        if images and labels:
-            found[part] = idx_part(images, labels)
-    if not found:
+    sets: dict[str, dict[str, Files]] = {}
+    # Sorted backwards and overwritten: of several spellings "-idx" comes before ".idx".
+    for path in sorted(place.path.iterdir(), reverse=True, key=_preference):
+        match = _NAME.fullmatch(path.name)
+        data_set, part = set_and_part(match["start"]) if match else ("", None)
+        if match and part and path.is_file():
+            sets.setdefault(data_set, {}).setdefault(part, {})[match["kind"]] = place.child(path.name)
+    if not sets:
         return None
-    if "train" not in found:
+    data_set, parts = chosen_subset(sets, data.subset, place.uri)
+    if "train" not in parts:
+        held = ", ".join(sorted(parts))
+        raise PipelineError(f"{place.uri} must hold the training part too but holds only {held}: add it.")
+    notes: list[str] = []
+    found = {part: _part(files, place, notes) for part, files in parts.items()}
+    turned = is_emnist(data_set)
+    names = emnist_classes(place.path, data_set) if turned else ()
+    return Form("idx", place.uri, found, names, turned, tuple(dict.fromkeys(notes)))
+
+
+def _preference(path: Path) -> tuple[bool, bool, str]:
+    """Sort the spelling of MNIST's own site first: compressed, with a hyphen."""
+    return ".idx" in path.name, not path.name.endswith(".gz"), path.name
+
+
+def _refuse_one_file(place: Place) -> None:
+    try:
+        with open_decompressed(place.path) as file:
+            start = file.read(4)
+    except (EOFError, OSError, zlib.error):
+        return
+    if len(start) == 4 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4:
+        directory = place.uri.rpartition("/")[0]
         raise PipelineError(
-            f"{place.uri} must hold the training part too but holds only the test part: add it."
+            f"{place.uri} must be the directory of a data set's idx files but is one of these files: "
+            f"give {directory}."
         )
-    return Form("idx", place.uri, found)
 
 
-def idx_part(images: Place, labels: Place) -> Part:
-    """Return the part in two idx files."""
-    return Part(images.uri, _chunks(images, labels))
-
-
-def _chunks(images: Place, labels: Place) -> Callable[[], Iterator[Chunk]]:
-    def chunks() -> Iterator[Chunk]:
-        pixels, all_labels = IdxFile(images.path, images.uri), IdxFile(labels.path, labels.uri).array()
-        if len(all_labels) != len(pixels):
+def _part(files: Files, place: Place, notes: list[str]) -> Part:
+    for kind, other in (("images", "labels"), ("labels", "images")):
+        if kind not in files:
+            missing = files[other].path.name.replace(other, kind).replace(*DIMENSIONS[other])
             raise PipelineError(
-                f"{labels.uri}: each image must have a label but there are {len(pixels)} images in "
-                f"{images.uri} and {len(all_labels)} labels."
+                f"{place.uri} must hold {missing} for {files[other].path.name} but does not: add it, plain or .gz."
             )
-        done = 0
-        size = 1
-        for length in pixels.shape[1:]:
-            size *= length
-        for chunk in pixels.chunks(rows_of(size * pixels.dtype.itemsize)):
-            yield chunk, all_labels[done : done + len(chunk)]
-            done += len(chunk)
-
-    return chunks
+    images = IdxFile(files["images"].path, files["images"].uri)
+    labels = IdxFile(files["labels"].path, files["labels"].uri)
+    if labels.dtype == np.dtype(">i4") and labels.shape[1:] == (QMNIST_COLUMNS,):
+        notes.append("labels are the first of QMNIST's 8 columns")
+        return array_part(images, labels, _first_column)
+    return array_part(images, labels)
 
 
-def _spelled(place: Place, file: str) -> Place | None:
-    for spelling in (file, file.replace("-idx", ".idx")):
-        for name in (f"{spelling}.gz", spelling):
-            if (place.path / name).is_file():
-                return place.child(name)
-    return None
+def _first_column(labels: NDArray[Any]) -> NDArray[Any]:
+    return labels[:, 0]

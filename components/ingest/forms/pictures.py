@@ -1,12 +1,221 @@
-"""Pictures in a directory for each class."""
+"""Pictures in a directory for each class, with or without a directory for each part around them."""
 
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.bounds import MOST_FILES, require_within
+from components.common.data.picture import PICTURE_SUFFIXES
+from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.ingest.form import Form, Place
+from components.ingest.form import Chunk, Form, Part, Place, rows_of
+from components.ingest.forms.picture_files import Files, in_order, picture_pixels, picture_shapes
+
+# Names of the parts' directories, in lower case.
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+# Of Windows and macOS; names that start with a dot are left out too.
+IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+LARGEST_SIDE = 64
+# Files of one job.
+MOST_TOGETHER = 512
+# Reading a header takes as long as decoding about so many pixels.
+HEADER_PIXELS = 1000
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Names in a directory, sorted."""
+
+    directories: list[str]
+    pictures: list[str]
+    others: list[str]
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Pictures of a part by class, and what is left out."""
+
+    place: Place
+    files: dict[str, Files]
+    others: list[str]
+    empty: list[str]
 
 
 def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
-    """Recognize."""
-    del place, data, scratch
-    return None
+    """Recognize a directory with a directory of pictures for each class, or with such directories for the parts.
+
+    Every picture's header is read, to know what size and how many channels they have.
+
+    Raises:
+        PipelineError: A class's directory holds directories, a picture is damaged, or two directories hold one part.
+    """
+    del scratch
+    if not place.path.is_dir():
+        return None
+    root = _listed(place.path)
+    parts, notes = _parts(place, root)
+    if not parts and (classes := _classes(place, root)):
+        _require_classes(classes)
+        parts = {"train": classes}
+    if "train" not in parts:
+        return None
+    shapes = np.concatenate([_shapes(classes) for classes in parts.values()])
+    shape, decided = _shape(shapes, data.size)
+    notes += [*_left_out(list(parts.values())), *decided]
+    pixels = int((shapes[:, 0] * shapes[:, 1]).sum())
+    return Form(
+        "pictures",
+        place.uri,
+        {part: Part(classes.place.uri, _chunks(classes, shape, pixels)) for part, classes in parts.items()},
+        notes=tuple(notes),
+    )
+
+
+def _listed(path: Path) -> _Listing:
+    directories, pictures, others = [], [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name in IGNORED:
+                continue
+            if entry.is_dir():
+                directories.append(name)
+            elif name[name.rfind(".") :].lower() in PICTURE_SUFFIXES:
+                pictures.append(name)
+            else:
+                others.append(name)
+    return _Listing(sorted(directories), sorted(pictures), sorted(others))
+
+
+def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]]:
+    """Return the parts by name where the directory holds one for each part; else none of them."""
+    parts: dict[str, _Classes] = {}
+    notes = []
+    for name in root.directories:
+        part, child = PARTS.get(name.lower()), place.child(name)
+        listing = _listed(child.path)
+        classes = _classes(child, listing) if part else None
+        if not part or not classes:
+            notes.append(
+                f"{child.uri} is left out: its pictures lie in no directories of classes"
+                if part and listing.pictures
+                else f"{child.uri} is left out"
+            )
+            continue
+        if part in parts:
+            raise PipelineError(
+                f"{place.uri} must hold one directory for each part but {parts[part].place.path.name} and {name} are "
+                "the same: join them."
+            )
+        parts[part] = classes
+    return (parts, notes) if "train" in parts else ({}, [])
+
+
+def _classes(place: Place, root: _Listing) -> _Classes | None:
+    """Return the pictures by class where the directory holds a directory for each."""
+    listings = {name: _listed(place.path / name) for name in root.directories}
+    filled = {name: listing for name, listing in listings.items() if listing.pictures}
+    deep = {name: listing.directories[0] for name, listing in listings.items() if listing.directories}
+    # Pictures beside a data set, such as those of its documentation, do not make it one.
+    if not filled or (deep and len(filled) == 1):
+        return None
+    for name, below in deep.items():
+        raise PipelineError(
+            f"{place.uri}/{name} must hold the pictures of one class but holds the directory {below!r}: "
+            "give each class one directory, without others in it."
+        )
+    count = sum(len(listing.pictures) for listing in filled.values())
+    require_within(count, MOST_FILES, f"{place.uri}: the number of pictures", "give a part of them")
+    others = [*root.pictures, *root.others]
+    others += [f"{name}/{other}" for name, listing in listings.items() for other in listing.others]
+    files = {name: Files(place.path / name, f"{place.uri}/{name}", filled[name].pictures) for name in filled}
+    return _Classes(place, files, others, [name for name in listings if name not in filled])
+
+
+def _require_classes(classes: _Classes) -> None:
+    """Refuse pictures in directories of parts; a class may have a part's name beside others."""
+    if {name.lower() for name in classes.files} <= PARTS.keys():
+        raise PipelineError(
+            f"{classes.place.uri} must hold a directory for each class but holds only {' and '.join(classes.files)}, "
+            "with pictures in them: sort these into directories of classes."
+        )
+
+
+def _left_out(parts: Sequence[_Classes]) -> list[str]:
+    notes = []
+    empty = [f"{classes.place.uri}/{name}" for classes in parts for name in classes.empty]
+    if empty:
+        notes.append(f"left out are the directories without a picture: {_some(empty)}")
+    others = [f"{classes.place.uri}/{name}" for classes in parts for name in classes.others]
+    if others:
+        notes.append(f"left out are the files that are no pictures in a class's directory: {_some(others)}")
+    return notes
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _jobs(files: Files, most: int) -> Iterator[Files]:
+    for start in range(0, len(files.names), most):
+        yield replace(files, names=files.names[start : start + most])
+
+
+def _shapes(classes: _Classes) -> NDArray[np.int64]:
+    """Return what `picture_shapes` does, of all pictures of a part."""
+    jobs = [job for files in classes.files.values() for job in _jobs(files, MOST_TOGETHER)]
+    pixels = sum(len(job.names) for job in jobs) * HEADER_PIXELS
+    return np.concatenate([shapes for _, shapes in in_order(picture_shapes, jobs, pixels)])
+
+
+def _shape(shapes: NDArray[np.int64], size: int | None) -> tuple[tuple[int, int, int], list[str]]:
+    """Decide height, width and channels of all images; return what to say of it too."""
+    notes = []
+    counts = Counter(zip(shapes[:, 0].tolist(), shapes[:, 1].tolist(), strict=True))
+    (height, width), count = min(
+        counts.items(), key=lambda item: (-item[1], item[0][0] * item[0][1], item[0])
+    )
+    common = f"{height} x {width}"
+    if size:
+        height = width = size
+    elif (side := max(height, width)) > LARGEST_SIDE:
+        height, width = (max(1, round(length * LARGEST_SIDE / side)) for length in (height, width))
+    if len(counts) > 1:
+        notes.append(
+            f"the pictures have {len(counts)} sizes, of which {common} is the most common, with {count} of "
+            f"{len(shapes)}: all are resized to {height} x {width}"
+        )
+    elif common != f"{height} x {width}":
+        notes.append(f"the pictures of {common} are resized to {height} x {width}")
+    if notes and not size:
+        notes[-1] += f", at most {LARGEST_SIDE} a side; data.size decides otherwise"
+    colour = int((shapes[:, 2] == 3).sum())
+    if 0 < colour < len(shapes):
+        notes.append(f"{colour} of {len(shapes)} pictures are in colour: all are taken as such")
+    if transparent := int(shapes[:, 3].sum()):
+        notes.append(f"{transparent} of {len(shapes)} pictures can be transparent: they are laid on white")
+    return (height, width, 3 if colour else 1), notes
+
+
+def _chunks(classes: _Classes, shape: tuple[int, int, int], pixels: int) -> Callable[[], Iterator[Chunk]]:
+    def chunks() -> Iterator[Chunk]:
+        most = min(MOST_TOGETHER, rows_of(int(np.prod(shape))))
+        jobs = (job for files in classes.files.values() for job in _jobs(files, most))
+        for job, images in in_order(partial(picture_pixels, shape=shape), jobs, pixels):
+            yield images, np.full(len(images), job.directory.name)
+
+    return chunks

@@ -8,8 +8,10 @@ from scipy.special import softmax
 from components.common.data.dataset import Split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.evaluate import calibration
 from components.evaluate.calibration import (
     TEMPERATURES,
+    Reliability,
     apply_temperature,
     fit_temperature,
     measure_reliability,
@@ -108,3 +110,22 @@ def test_a_separate_softmax_layer_is_calibrated_too(split: Split, tmp_path: Path
     np.testing.assert_allclose(
         classifier.probabilities(split.images), apply_temperature(before, 2.0), atol=1e-5
     )
+
+
+def test_many_rows_are_taken_part_by_part(
+    logits: NDArray[np.float64], labels: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bits stay those of all rows at once."""
+    probabilities = _probabilities(logits[:1000])
+
+    def all_results() -> tuple[Reliability, float, bytes]:
+        return (
+            measure_reliability(labels[:1000], probabilities),
+            fit_temperature(labels[:1000], probabilities),
+            apply_temperature(probabilities, 1.7).tobytes(),
+        )
+
+    at_once = all_results()
+    monkeypatch.setattr(calibration, "CHUNK_VALUES", 70)
+
+    assert all_results() == at_once

@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from components.common.data.dataset import Split
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import mcnemar
-from components.evaluate.gate import decide
+from components.evaluate.gate import decide, required_accuracy
 from components.evaluate.metrics import Metrics, measure_predictions
 
 
@@ -97,3 +99,37 @@ def test_the_first_champion(metrics: Metrics) -> None:
 def test_a_minimum_that_is_no_fraction_is_refused(metrics: Metrics, min_accuracy: float) -> None:
     with pytest.raises(PipelineError, match="min_accuracy must lie between 0 and 1 but got"):
         decide(metrics, None, min_accuracy)
+
+
+def _test_split(spec: ImageSpec, labels: list[int]) -> Split:
+    return Split(np.zeros((len(labels), *spec.shape), np.uint8), np.array(labels, spec.label_type), spec)
+
+
+def test_digits_must_reach_95_percent_where_the_plan_says_nothing() -> None:
+    digits = _test_split(MNIST_SPEC, [0, 1, 1, 2])
+
+    assert required_accuracy(None, digits) == (0.95, "")
+    assert required_accuracy(0.2, digits) == (0.2, "")
+
+
+def test_other_data_must_be_told_apart_better_than_by_guessing(metrics: Metrics) -> None:
+    test = _test_split(ImageSpec(8, 8, 3, ("benign", "malignant")), [0, 0, 0, 1])
+
+    required, origin = required_accuracy(None, test)
+
+    assert required == 1.0
+    guessed = decide(replace(metrics, accuracy=0.75), None, required, origin)
+    assert guessed.action == "keep"
+    assert guessed.reasons[0].endswith(
+        "is below the minimum accuracy 1, one image more than the answer 'benign' to all would get right"
+    )
+
+
+def test_a_champion_of_other_test_data_is_named_as_such(metrics: Metrics) -> None:
+    champion = ScoredChampion("mnist-cnn", "3", metrics, mcnemar(4, 4, 10_000), other_test_data=True)
+
+    assert (
+        "registered on other test data; both are scored on this run's"
+        in decide(metrics, champion, 0).reasons[-1]
+    )
+    assert len(decide(metrics, replace(champion, other_test_data=False), 0).reasons) == 2

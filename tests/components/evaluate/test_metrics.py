@@ -6,6 +6,7 @@ from scipy.special import softmax
 from sklearn import metrics as reference
 
 from components.common.errors import PipelineError
+from components.evaluate import metrics as module
 from components.evaluate.metrics import Metrics, measure_predictions, wilson_interval
 
 
@@ -35,7 +36,10 @@ def test_agrees_with_scikit_learn(labels: NDArray[np.uint8], probabilities: NDAr
         ),
         abs=1e-6,
     )
-    assert measured.confusion == reference.confusion_matrix(labels, predicted).tolist()
+    assert measured.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
+    expected = reference.confusion_matrix(labels, predicted)
+    assert (measured.confusion_matrix(range(10)) == expected).all()
+    assert (measured.confusion_matrix([7, 2]) == expected[np.ix_([7, 2], [7, 2])]).all()
     by_class = reference.precision_recall_fscore_support(labels, predicted)
     for column, name in zip(by_class, ("precision", "recall", "f1", "support"), strict=True):
         assert [getattr(entry, name) for entry in measured.classes] == pytest.approx(column.tolist())
@@ -130,3 +134,50 @@ def test_confused_pairs_are_ranked_by_count() -> None:
 
     pairs = [(pair.truth, pair.predicted, pair.count, pair.share) for pair in measured.confused_pairs()]
     assert pairs == [(0, 1, 2, 0.5), (0, 2, 1, 0.25), (1, 0, 1, 0.5)]
+
+
+def test_two_classes_of_unequal_size() -> None:
+    labels = np.repeat([0, 1], [90, 10]).astype(np.uint8)
+    scores = np.random.default_rng(2).random(100) * 0.6 + 0.4 * (labels == 1)
+    probabilities = np.stack([1 - scores, scores], axis=1).astype(np.float32)
+    predicted = probabilities.argmax(axis=1)
+
+    measured = measure_predictions(labels, probabilities)
+
+    assert measured.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(labels, predicted))
+    assert measured.macro_f1 == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+    for curve in measured.class_roc:
+        assert curve is not None
+        assert curve.auc == pytest.approx(reference.roc_auc_score(labels, scores))
+
+
+def _answers(classes: int, count: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, classes, count).astype(np.int32)
+    scores = generator.normal(size=(count, classes)) + 5 * np.eye(classes)[labels]
+    return labels, softmax(scores, axis=1).astype(np.float32)
+
+
+def test_hundreds_of_classes_stay_small() -> None:
+    labels, probabilities = _answers(300, 3000)
+
+    measured = measure_predictions(labels, probabilities)
+
+    predicted = probabilities.argmax(axis=1)
+    assert measured.accuracy == reference.accuracy_score(labels, predicted)
+    assert measured.macro_f1 == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+    assert len(measured.confusion) < 3000
+    assert max(len(curve.recall) for curve in measured.class_pr if curve) == 5000 // 300
+    assert len(TypeAdapter(Metrics).dump_json(measured)) < 1_000_000
+
+
+def test_very_many_decisions_are_counted_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, probabilities = _answers(50, 2500)
+    ranked = measure_predictions(labels, probabilities).pooled_roc
+
+    monkeypatch.setattr(module, "EXACT_DECISIONS", 0)
+    counted = measure_predictions(labels, probabilities).pooled_roc
+
+    assert counted.auc == pytest.approx(ranked.auc, abs=1e-5)
+    assert counted.auc != ranked.auc
+    assert (counted.false_positive_rate[0], counted.true_positive_rate[-1]) == (0, 1)

@@ -39,7 +39,8 @@ def poor(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One epoch on one hundredth of the data."""
     directory = tmp_path_factory.mktemp("poor")
     whole = open_split(development, "train")
-    few = Split(whole.images[: len(whole.labels) // 100], whole.labels[: len(whole.labels) // 100])
+    count = len(whole.labels) // 100
+    few = Split(whole.images[:count], whole.labels[:count], whole.spec)
     splits = {"train": few, "validation": open_split(development, "validation")}
     prepared(directory / "data", splits, "bands")
     return _trained(directory / "data", directory / "model", epochs=1, batch_size=len(few.labels))

@@ -29,12 +29,12 @@ def test_every_class_weighs_alike_and_an_image_1_on_average() -> None:
 
 @pytest.mark.parametrize("compiled_loop", [False, True])
 def test_class_weights_raise_the_recall_of_a_rare_class(compiled_loop: bool) -> None:
-    train, validation = _noisy((570, 30), seed=1), _noisy((200, 200), seed=2)
+    train, validation = _noisy((1900, 100), seed=1), _noisy((200, 200), seed=2)
     config = TrainConfig(
         filters=((8,),),
         dense_units=16,
-        epochs=6,
-        batch_size=50,
+        epochs=8,
+        batch_size=100,
         learning_rate=0.003,
         compiled_loop=compiled_loop,
     )
@@ -47,5 +47,4 @@ def test_class_weights_raise_the_recall_of_a_rare_class(compiled_loop: bool) -> 
         recalls.append(float((answers == 1)[validation.labels == 1].mean()))
 
     plain, weighted_recall = recalls
-    assert plain < 0.2
-    assert weighted_recall > 0.5
+    assert weighted_recall > plain + 0.25

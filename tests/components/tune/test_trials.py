@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split, open_split
+from components.common.data.spec import ImageSpec
 from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
 from components.common.tracking.outbox import Outbox
@@ -23,6 +24,7 @@ from components.tune import trials
 from components.tune.halving import Leg
 from components.tune.study import SearchRecord, claims, create_study, load_study
 from components.tune.trials import Worker
+from tests.records import prepared, random_split
 
 SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
 PROCESS = """
@@ -99,6 +101,22 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert record.known()[1].scores[1] == undisturbed.val_accuracy
     assert record.repeats().keys() == {(1, 1)}
     assert not Path(states, "trial-1.npz").exists()
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_search_varies_the_weights_of_classes_on_oblong_colour_images(
+    baseline: Training, tmp_path: Path
+) -> None:
+    spec = ImageSpec(12, 20, 3, ("cat", "dog"))
+    splits = {"train": random_split(64, spec=spec), "validation": random_split(30, seed=1, spec=spec)}
+    prepared(tmp_path / "pets", splits)
+    create_study("run", baseline, {"class_weights": [True]}, trials=2, seeds=1, seed=0)
+    run = RecordedRun()
+
+    assert _worker(baseline, tmp_path / "pets", run, None).work() == 3
+
+    recorded = run.runs["trial 1"].recorded
+    assert (recorded["outcome"], recorded["config.class_weights"]) == ("complete", True)
 
 
 @pytest.mark.usefixtures("journal")

@@ -6,30 +6,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.served_model import BATCH_SIZE, ServedModel
+from tests.records import COLOUR, dataset_info, lineage, training_record
 
 if TYPE_CHECKING:
     import keras
 
 MakeModel = Callable[..., "keras.Model"]
-IMAGES = np.random.default_rng(0).integers(0, 256, (2 * BATCH_SIZE + 3, 28, 28), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (2 * BATCH_SIZE + 3, 28, 28, 1), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def make_model() -> MakeModel:
-    """A linear model of fixed weights, of any kind of output and size of image."""
+    """A linear model of fixed weights, of any kind of output and size of image; the shape may lack the channels."""
 
     def make(
-        units: int = 10, activation: str = "softmax", bias: float = 0.0, size: int = 28
+        units: int = 10, activation: str = "softmax", bias: float = 0.0, shape: tuple[int, ...] = (28, 28, 1)
     ) -> "keras.Model":
         import keras
 
         keras.utils.set_random_seed(1)
         layers = keras.layers
         dense = layers.Dense(units, activation, bias_initializer=keras.initializers.Constant(bias))
-        inputs = keras.Input((size, size), dtype="uint8")
+        inputs = keras.Input(shape, dtype="uint8")
         return keras.Sequential([inputs, layers.Rescaling(1 / 255), layers.Flatten(), dense])
 
     return make
@@ -79,15 +81,15 @@ def test_one_image_is_not_worth_an_input_pipeline(make_model: MakeModel) -> None
 @pytest.mark.parametrize(
     ("images", "ending"),
     [
-        (IMAGES.astype(np.float32), rf"but are \({len(IMAGES)}, 28, 28\) of float32"),
-        (IMAGES[:, :14], rf"but are \({len(IMAGES)}, 14, 28\) of uint8"),
-        ({"image": IMAGES[0]}, r"but are \(28, 28\) of uint8"),
+        (IMAGES.astype(np.float32), rf"but are \({len(IMAGES)}, 28, 28, 1\) of float32"),
+        (IMAGES[:, :14], rf"but are \({len(IMAGES)}, 14, 28, 1\) of uint8"),
+        ({"image": IMAGES[0]}, r"but are \(28, 28, 1\) of uint8"),
     ],
 )
 def test_other_images_are_refused_in_one_short_line(
     make_model: MakeModel, images: object, ending: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 of type uint8 {ending}$"):
+    with pytest.raises(ValueError, match=rf"^images must be N x 28 x 28 x 1 of type uint8 {ending}$"):
         ServedModel(make_model()).predict(images)  # type: ignore[arg-type]
 
 
@@ -108,12 +110,6 @@ def test_a_damaged_model_is_refused(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("units", "activation", "bias", "rule"),
     [
-        (
-            3,
-            "softmax",
-            0.0,
-            r"10 probabilities per image but returns an array of shape \(4, 3\) for 4 images",
-        ),
         (10, "softmax", np.nan, "finite probabilities but returns NaN"),
         (10, "linear", 5.0, "must return probabilities but its outputs are none: end the model in a softmax"),
     ],
@@ -127,6 +123,62 @@ def test_answers_that_are_no_probabilities_are_refused(
 
 
 def test_a_model_of_other_images_is_refused(make_model: MakeModel, tmp_path: Path) -> None:
-    make_model(size=32).save(tmp_path / "model.keras")
-    with pytest.raises(PipelineError, match="must take uint8 images N x 28 x 28"):
+    make_model(shape=(32, 32, 3)).save(tmp_path / "model.keras")
+    with pytest.raises(PipelineError, match="must take uint8 images N x 32 x 32 x 3 but does not"):
         Classifier(tmp_path).probabilities(IMAGES[:4])
+
+
+def test_a_model_without_a_record_numbers_its_classes(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model(3, shape=(16, 8, 3)).save(tmp_path / "model.keras")
+    assert Classifier(tmp_path).spec == ImageSpec(16, 8, 3, ("0", "1", "2"))
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (28, 28)])
+def test_a_model_of_ten_classes_of_mnists_size_takes_digits(
+    make_model: MakeModel, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    make_model(shape=shape).save(tmp_path / "model.keras")
+    assert Classifier(tmp_path).spec == MNIST_SPEC
+
+
+def test_the_record_of_a_training_names_the_classes(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model(3, shape=COLOUR.shape).save(tmp_path / "model.keras")
+    training_record(dataset=dataset_info(spec=COLOUR)).save(tmp_path)
+    assert Classifier(tmp_path).spec == COLOUR
+
+
+def test_the_lineage_of_a_version_names_the_classes(make_model: MakeModel, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    make_model(3, shape=COLOUR.shape).save(tmp_path / "data" / "model.keras")
+    lineage("colours-cnn", "run", spec=COLOUR).save(tmp_path / "lineage")
+    assert Classifier(tmp_path).spec == COLOUR
+
+
+def test_a_record_of_another_model_is_refused(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model(4, shape=COLOUR.shape).save(tmp_path / "model.keras")
+    training_record(dataset=dataset_info(spec=COLOUR)).save(tmp_path)
+    with pytest.raises(PipelineError, match=r"of its record, .* in 3 classes, but takes .* in 4 classes"):
+        Classifier(tmp_path)
+
+
+def test_a_model_of_images_without_channels_takes_them_with_and_without(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    make_model(shape=(28, 28)).save(tmp_path / "model.keras")
+    classifier = Classifier(tmp_path)
+    with_channels = classifier.probabilities(IMAGES[:5])
+    np.testing.assert_array_equal(classifier.probabilities(IMAGES[:5, ..., 0]), with_channels)
+    np.testing.assert_allclose(with_channels, make_model().predict(IMAGES[:5], verbose=0), atol=1e-6)
+
+
+def test_a_model_of_no_images_is_refused(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model(shape=(5,)).save(tmp_path / "model.keras")
+    with pytest.raises(PipelineError, match="must take images, N x height x width x channels"):
+        Classifier(tmp_path)
+
+
+def test_a_batch_of_large_images_is_small(make_model: MakeModel) -> None:
+    sizes = {
+        shape: ServedModel(make_model(2, shape=shape)).batch_size for shape in ((28, 28, 1), (224, 224, 3))
+    }
+    assert sizes == {(28, 28, 1): BATCH_SIZE, (224, 224, 3): 13}

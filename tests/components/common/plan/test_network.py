@@ -97,6 +97,12 @@ def test_a_step_that_takes_too_much_memory_is_refused_and_the_batch_that_it_name
     )
     assert found
     fits = int(found[1])
+    assert fits > 0
     check_network(config.differing(batch_size=fits), spec)
     with pytest.raises(PipelineError, match="to at most"):
         check_network(config.differing(batch_size=fits + 1), spec)
+
+
+def test_weights_that_take_too_much_memory_are_refused() -> None:
+    with pytest.raises(PipelineError, match=r"set fewer training\.dense_units, or a smaller data\.size\.$"):
+        check_network(TrainConfig(dense_units=10_000_000), MNIST_SPEC)

@@ -6,9 +6,22 @@ from components.evaluate.report.explanations import image_grid
 
 @pytest.mark.parametrize(("count", "cells"), [(1, 6), (6, 6), (7, 12), (12, 12)])
 def test_image_grid_leaves_the_last_row_open(count: int, cells: int) -> None:
-    images = np.zeros((count, 28, 28), np.uint8)
+    images = np.zeros((count, 28, 28, 1), np.uint8)
 
     axes = image_grid(images, [str(number) for number in range(count)], columns=6).axes
 
     assert len(axes) == cells
     assert [len(panel.get_images()) for panel in axes] == [1] * count + [0] * (cells - count)
+
+
+def test_images_keep_their_shape_and_colours() -> None:
+    images = np.zeros((2, 64, 32, 3), np.uint8)
+    images[:, :, :, 0] = 200
+
+    figure = image_grid(images, ["ankle boot \N{RIGHTWARDS ARROW}\nsandal", "bag"], columns=2)
+
+    width, height = figure.get_size_inches()
+    assert height > width / 2 * 2
+    (shown,) = figure.axes[0].get_images()
+    assert np.asarray(shown.get_array()).shape == (64, 32, 3)
+    assert (np.asarray(shown.get_array())[..., 0] == 200).all()

@@ -1,0 +1,138 @@
+"""Arrays in numpy's format, in a file of their own or in an npz archive."""
+
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.bounds import LARGEST_IN_MEMORY, LARGEST_PART, require_within
+from components.common.errors import PipelineError, first_line
+
+NPY_MAGIC = b"\x93NUMPY"
+# Numbers, truth values and texts. Objects are Python's pickles, which can run code.
+KINDS = "biufUS"
+
+
+class NpyFile:
+    """An array whose rows are read in order.
+
+    Attributes:
+        name: Name of the array in error messages.
+        dtype: Type of the values.
+        shape: Shape that the header announces.
+
+    Args:
+        path: The npy file, or the npz archive.
+        name: Name of the array in error messages.
+        member: Name of the array's file in the archive; None for an npy file.
+
+    Raises:
+        PipelineError: It is no array of numbers or texts, is not as long as announced, or exceeds the bound.
+    """
+
+    def __init__(self, path: Path, name: str, member: str | None = None) -> None:
+        self.path, self.name, self.member = path, name, member
+        try:
+            with self._opened() as (file, length):
+                self.shape, self._fortran, self.dtype = _header(file)
+                self._offset = file.tell()
+        # On damaged bytes zipfile, zlib and numpy's header parser raise errors without a common base class.
+        except Exception as error:
+            raise self._damaged(error) from error
+        if self.dtype.kind not in KINDS:
+            held = "Python objects" if self.dtype.hasobject else f"values of type {self.dtype}"
+            raise PipelineError(
+                f"{name} must hold numbers or texts but holds {held}: write it with a type such as uint8."
+            )
+        announced = math.prod(self.shape) * self.dtype.itemsize
+        require_within(announced, LARGEST_PART, f"{name}: announced bytes", "give a smaller array")
+        if length - self._offset != announced:
+            raise PipelineError(
+                f"{name} must hold {announced} bytes after its header but holds {length - self._offset}: "
+                "fetch or write it again."
+            )
+
+    def chunks(self, rows: int) -> Iterator[NDArray[Any]]:
+        """Yield the rows as arrays of at most `rows` rows, in the machine's byte order; one chunk is in memory.
+
+        Raises:
+            PipelineError: The file is damaged, or its rows do not lie one after another and it is large.
+        """
+        if self._fortran:
+            array = self.array()
+            for start in range(0, len(array), rows):
+                yield array[start : start + rows]
+            return
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        try:
+            with self._opened() as (file, _):
+                file.read(self._offset)
+                for start in range(0, self.shape[0], rows):
+                    count = min(rows, self.shape[0] - start)
+                    yield self._native(file.read(count * row_bytes), (count, *self.shape[1:]))
+                # The archive's checksum is compared at its end.
+                file.read(1)
+        except Exception as error:
+            raise self._damaged(error) from error
+
+    def array(self) -> NDArray[Any]:
+        """Return all rows as one array.
+
+        Raises:
+            PipelineError: The file is damaged, or too large to be in memory as a whole.
+        """
+        announced = math.prod(self.shape) * self.dtype.itemsize
+        require_within(
+            announced,
+            LARGEST_IN_MEMORY,
+            f"{self.name}: bytes to read at once",
+            "write it in C order, in parts",
+        )
+        try:
+            with self._opened() as (file, _):
+                file.read(self._offset)
+                content = file.read()
+        except Exception as error:
+            raise self._damaged(error) from error
+        if self._fortran:
+            return self._native(content, self.shape[::-1]).T
+        return self._native(content, self.shape)
+
+    def _native(self, content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
+        array = np.frombuffer(content, self.dtype).reshape(shape)
+        return array.astype(self.dtype.newbyteorder("="), copy=False)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[IO[bytes], int]]:
+        """Open the array's file; yield it and its length in bytes."""
+        if self.member is None:
+            with self.path.open("rb") as file:
+                yield file, self.path.stat().st_size
+            return
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as member:
+            yield member, archive.getinfo(self.member).file_size
+
+    def _damaged(self, error: Exception) -> PipelineError:
+        reason = first_line(error).removesuffix(".")
+        return PipelineError(
+            f"{self.name} must be an intact array but is not ({reason}): fetch or write it again."
+        )
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether the order is Fortran's, and type; leave the file at the first value."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"version {version} of the format")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
+    return shape, fortran, dtype

@@ -1,0 +1,367 @@
+"""Data sets in tables: columns of images and labels, read batch by batch."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.picture import decode_picture, resized
+from components.common.errors import PipelineError, first_line
+from components.common.plan.run import DataPlan
+from components.ingest.form import Chunk, Form, Part, Place, rows_of
+from components.ingest.sizes import common_size, measured
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGE_NAMES = ("image", "images", "img", "pixels", "picture", "x")
+LABEL_NAMES = ("label", "labels", "class", "fine_label", "target", "y", "category", "digit")
+# Columns that only number the rows.
+INDEX_NAMES = ("", "id", "index", "unnamed: 0", "__index_level_0__")
+# Types of columns by which Hugging Face's datasets mark images.
+IMAGE_FEATURES = {"Image", "Array2D", "Array3D"}
+FEWEST_PIXELS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The rows of one part, in one file or several.
+
+    Attributes:
+        name: What to call the part in an error.
+        schema: Names and types of the columns.
+        batches: Begins to read the columns of these names, and yields record batches of a few MiB.
+    """
+
+    name: str
+    schema: "pa.Schema"
+    batches: Callable[[Sequence[str]], Iterator["pa.RecordBatch"]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where images and labels stand.
+
+    Attributes:
+        images: The column of images, or the columns of pixels.
+        label: The column of labels; None where there is none.
+        names: Names of the classes where the labels are numbers and the file has them.
+        left_out: Columns that only number the rows.
+    """
+
+    images: tuple[str, ...]
+    label: str | None
+    names: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def table_form(
+    kind: str, place: Place, tables: Mapping[str, Table], data: DataPlan, notes: Sequence[str] = ()
+) -> Form | None:
+    """Return the data set in tables, or None where the training table has no images.
+
+    Args:
+        kind: Name of the form.
+        place: What holds them.
+        tables: By part.
+        data: The plan's data section.
+        notes: What was decided before.
+
+    Raises:
+        PipelineError: There is no training part, labels are missing, or it is not clear which columns count.
+    """
+    if "train" not in tables:
+        raise PipelineError(
+            f"{place.uri} must hold the training part too but holds only {', '.join(tables)}: add it."
+        )
+    train = tables["train"]
+    columns = find_columns(train.schema, train.name)
+    if columns is None:
+        return None
+    if columns.label is None:
+        raise PipelineError(
+            f"{train.name} must have a column of labels, such as label, but has only "
+            f"{_listed(train.schema.names)}: name it so."
+        )
+    noted = [*notes, *(f"left out is the column {name or 'without a name'}" for name in columns.left_out)]
+    kept = {}
+    for part, table in tables.items():
+        if part != "train" and _unlabelled(table, columns.label):
+            noted.append(f"{part} has no labels: left out")
+        else:
+            _require_columns(table, columns)
+            kept[part] = table
+    if _is_encoded(train.schema.field(columns.images[0]).type):
+        measures = (measure for table in kept.values() for measure in _measures(table, columns.images[0]))
+        shape, changes = common_size(measures, data.size, place.uri)
+        noted += changes
+    else:
+        shape = None
+    parts = {part: Part(table.name, _chunks(table, columns, shape)) for part, table in kept.items()}
+    return Form(kind, place.uri, parts, columns.names, notes=tuple(noted))
+
+
+def find_columns(schema: "pa.Schema", name: str) -> Columns | None:
+    """Find the columns of images and labels: by their declared types first, then by their names.
+
+    Args:
+        schema: Names and types of the columns.
+        name: What to call the table in an error.
+
+    Returns:
+        The columns; None where there are no images.
+
+    Raises:
+        PipelineError: Several columns may be meant, or the pixels' columns are no square image in order.
+    """
+    features = _features(schema, name)
+    images = [column for column, feature in features.items() if feature.get("_type") in IMAGE_FEATURES]
+    images = images or [field.name for field in schema if _is_encoded(field.type)]
+    images = images or [
+        field.name for field in schema if _is_list(field.type) and field.name.lower() in IMAGE_NAMES
+    ]
+    labels = [column for column, feature in features.items() if feature.get("_type") == "ClassLabel"]
+    labels = labels or [
+        column for column in schema.names if column.lower() in LABEL_NAMES and column not in images
+    ]
+    label = _only(labels, LABEL_NAMES, "labels", name) if labels else None
+    if images:
+        names = features.get(label or "", {}).get("names") or ()
+        return Columns((_only(images, IMAGE_NAMES, "images", name),), label, tuple(map(str, names)))
+    return _pixel_columns(schema.names, label, name)
+
+
+def _pixel_columns(columns: Sequence[str], label: str | None, name: str) -> Columns | None:
+    """Return the columns of one pixel each."""
+    left_out = tuple(column for column in columns if column.lower() in INDEX_NAMES and column != label)
+    pixels = [column for column in columns if column != label and column not in left_out]
+    others = [column for column in pixels if not column[-1].isdecimal()]
+    if len(others) == 1 and label is None:
+        label = others[0]
+        pixels.remove(label)
+    elif others or len(pixels) < FEWEST_PIXELS:
+        return None
+    count = len(pixels)
+    if math.isqrt(count) ** 2 != count:
+        colour = count % 3 == 0 and math.isqrt(count // 3) ** 2 == count // 3
+        reason = ", which may be colours in any order" if colour else ""
+        raise PipelineError(
+            f"{name}: a row of pixels must be a square grey image but there are {count} columns of pixels{reason}: "
+            "write the images as an npz archive of N x height x width or N x height x width x 3."
+        )
+    numbers = [[int(number) for number in re.findall(r"\d+", column)] for column in pixels]
+    if wrong := next((place for place in range(1, count) if numbers[place] <= numbers[place - 1]), 0):
+        raise PipelineError(
+            f"{name}: columns of pixels must be in order but {pixels[wrong]} follows {pixels[wrong - 1]}: sort them."
+        )
+    return Columns(tuple(pixels), label, left_out=left_out)
+
+
+def _features(schema: "pa.Schema", name: str) -> dict[str, dict[str, Any]]:
+    """Return Hugging Face's description of each column; empty where the file has none."""
+    try:
+        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = described.get("info", {}).get("features", {})
+        return {column: feature for column, feature in features.items() if isinstance(feature, dict)}
+    except (AttributeError, ValueError) as error:
+        raise PipelineError(
+            f"{name} must describe its columns under the key huggingface as JSON but does not: write it again."
+        ) from error
+
+
+def _only(candidates: Sequence[str], preferred: Sequence[str], what: str, name: str) -> str:
+    if len(candidates) > 1:
+        candidates = [column for column in candidates if column.lower() in preferred] or candidates
+    if len(candidates) > 1:
+        raise PipelineError(
+            f"{name} must have one column of {what} but has {', '.join(candidates)}: leave the others out, or name "
+            f"the right one {preferred[0]}."
+        )
+    return candidates[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _is_encoded(kind: "pa.DataType") -> bool:
+    """Return whether a column holds files of pictures."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("bytes") >= 0)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_list(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _require_columns(table: Table, columns: Columns) -> None:
+    needed = [*columns.images, columns.label or ""]
+    if missing := [name for name in needed if name not in table.schema.names]:
+        raise PipelineError(
+            f"{table.name} must have the columns of the training part but lacks {_listed(missing)}: add them."
+        )
+
+
+def _unlabelled(table: Table, label: str) -> bool:
+    """Return whether every label is missing or -1; reading stops at the first other one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if label not in table.schema.names:
+        return True
+    for batch in table.batches([label]):
+        column = batch.column(0)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            column = pc.if_else(pc.equal(column, -1), pa.scalar(None, column.type), column)
+        if column.null_count < len(column):
+            return False
+    return True
+
+
+def _chunks(
+    table: Table, columns: Columns, shape: tuple[int, int, int] | None
+) -> Callable[[], Iterator[Chunk]]:
+    """Return what reads images and labels; pictures are brought to `shape`."""
+
+    def chunks() -> Iterator[Chunk]:
+        done = 0
+        for whole in table.batches([*columns.images, str(columns.label)]):
+            step = rows_of(math.prod(shape)) if shape else max(1, len(whole))
+            for start in range(0, len(whole), step):
+                batch = whole.slice(start, step)
+                place = f"{table.name}: row {done}"
+                if shape:
+                    images = _decoded(batch.column(columns.images[0]), shape, table.name, done)
+                elif len(columns.images) == 1:
+                    images = _nested(batch.column(columns.images[0]), place)
+                else:
+                    images = _pixels(batch.select(list(columns.images)), table.name, done)
+                yield images, _labels(batch.column(columns.label), place)
+                done += len(batch)
+
+    return chunks
+
+
+def _measures(table: Table, column: str) -> Iterator[tuple[int, int, int]]:
+    done = 0
+    for batch in table.batches([column]):
+        for place, content in enumerate(_contents(batch.column(0), table.name, done)):
+            yield measured(content, f"{table.name}: the picture in row {done + place}")
+        done += len(batch)
+
+
+def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
+    """Return the files of pictures in a column whose first row is number `done`."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_struct(column.type):
+        column = column.field("bytes")
+    if column.null_count:
+        row = done + column.is_valid().to_pylist().index(False)
+        raise PipelineError(
+            f"{name}: each row must hold its picture but row {row} holds none, or a path alone: write the data set "
+            "with the pictures in it."
+        )
+    contents: list[bytes] = column.to_pylist()
+    return contents
+
+
+def _decoded(column: "pa.Array", shape: tuple[int, int, int], name: str, done: int) -> NDArray[np.uint8]:
+    images = np.empty((len(column), *shape), np.uint8)
+    for place, content in enumerate(_contents(column, name, done)):
+        image = decode_picture(content, f"{name}: the picture in row {done + place}")
+        images[place] = image if image.shape == shape else resized(image, *shape)
+    return images
+
+
+def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
+    """Return lists of numbers, or lists of such lists, as one array."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    shape = [len(column)]
+    while _is_list(column.type) and not column.null_count:
+        lengths = pc.list_value_length(column).unique().to_pylist()
+        if len(lengths) != 1:
+            raise PipelineError(
+                f"{place} and those after it must be of one size but have lists of {_listed(list(map(str, lengths)))}: "
+                "write them in one size."
+            )
+        shape.append(lengths[0])
+        column = column.flatten()
+    if column.null_count:
+        raise PipelineError(
+            f"{place} and those after it must hold every value but lack some: leave them out."
+        )
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values.reshape(shape)
+
+
+def _pixels(batch: "pa.RecordBatch", name: str, done: int) -> NDArray[Any]:
+    """Return columns of one pixel each as N x pixels."""
+    import pyarrow as pa
+
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if column.null_count:
+            row = done + column.is_valid().to_pylist().index(False)
+            raise PipelineError(
+                f"{name}: each pixel must have a value but {field.name} in row {row} has none: leave the row out."
+            )
+        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            raise PipelineError(
+                f"{name}: pixels must be numbers but {field.name} is of type {field.type}: correct it."
+            )
+    values: NDArray[Any] = batch.to_tensor().to_numpy()
+    return values
+
+
+def _labels(column: "pa.Array", place: str) -> NDArray[Any]:
+    """Return labels as numbers or, where they are texts, as objects; what is missing is NaN or None."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if _is_list(column.type):
+        return _nested(column, place)
+    if (
+        pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+        or pa.types.is_boolean(column.type)
+    ):
+        numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return numbers
+    return np.array(column.to_pylist(), dtype=object)
+
+
+@contextmanager
+def intact(name: str) -> Iterator[None]:
+    """Turn what Arrow finds damaged in a file into an error of ours.
+
+    Raises:
+        PipelineError: The file is damaged.
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    # Arrow's errors derive from OSError, ValueError, KeyError and others.
+    except Exception as error:
+        reason = first_line(error).removesuffix(".")
+        raise PipelineError(
+            f"{name} must be intact but is not ({reason}): fetch or write it again."
+        ) from error

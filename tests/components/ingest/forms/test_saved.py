@@ -1,0 +1,85 @@
+"""Directories that `save_to_disk` of Hugging Face's datasets writes."""
+
+import json
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.common.errors import PipelineError
+from tests.forms import read_classes, read_part, recognized
+
+NAMES = ["cat", "dog"]
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 6), dtype=np.uint8)
+LABELS = np.arange(40) % 2
+
+
+def pictures(count: int = 40) -> datasets.Dataset:
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
+    columns = {"image": [Image.fromarray(image) for image in IMAGES[:count]], "label": LABELS[:count]}
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_parts_of_several_shards_come_back(tmp_path: Path) -> None:
+    saved = datasets.DatasetDict({"train": pictures(), "test": pictures(4), "unsupervised": pictures(2)})
+    saved.save_to_disk(tmp_path / "saved", num_shards={"train": 3, "test": 1, "unsupervised": 1})
+    form = recognized(tmp_path / "saved")
+    assert (form.kind, form.notes, set(form.parts)) == (
+        "saved",
+        ("not read: unsupervised",),
+        {"train", "test"},
+    )
+    assert read_classes(form) == tuple(NAMES)
+    pixels, labels = read_part(form, "train")
+    np.testing.assert_array_equal(pixels[..., 0], IMAGES)
+    assert labels.tolist() == LABELS.tolist()
+
+
+def test_one_data_set_is_the_training_part_in_the_order_that_it_was_given(tmp_path: Path) -> None:
+    pictures().select([5, 3, 8]).save_to_disk(tmp_path / "saved")
+    form = recognized(tmp_path / "saved")
+    assert set(form.parts) == {"train"}
+    np.testing.assert_array_equal(read_part(form, "train")[0][..., 0], IMAGES[[5, 3, 8]])
+
+
+def test_rows_are_read_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    monkeypatch.setattr("components.ingest.form.CHUNK_BYTES", 1000)
+    chunks = recognized(tmp_path / "saved").parts["train"].chunks()
+    assert max(len(labels) for _, labels in chunks) < 40
+
+
+def test_a_test_part_alone_is_refused(tmp_path: Path) -> None:
+    datasets.DatasetDict({"test": pictures(4)}).save_to_disk(tmp_path / "saved")
+    with pytest.raises(PipelineError, match="must hold the training part too but holds only test: "):
+        recognized(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"_data_files": [{"name": "a"}]}'])
+def test_a_damaged_description_is_refused(tmp_path: Path, content: str) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "state.json").write_text(content)
+    with pytest.raises(PipelineError, match=r"state.json must be what save_to_disk writes but is not"):
+        recognized(tmp_path / "saved")
+
+
+def test_files_elsewhere_are_not_read(tmp_path: Path) -> None:
+    pictures().save_to_disk(tmp_path / "other")
+    pictures().save_to_disk(tmp_path / "saved")
+    state = {"_data_files": [{"filename": "../other/data-00000-of-00001.arrow"}]}
+    (tmp_path / "saved" / "state.json").write_text(json.dumps(state))
+    with pytest.raises(PipelineError, match=r"must name what lies in its directory but names \['\.\./other"):
+        recognized(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damage_is_an_error_of_one_line(tmp_path: Path, seed: int) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    path = next((tmp_path / "saved").glob("*.arrow"))
+    content, chance = np.fromfile(path, np.uint8), np.random.default_rng(seed)
+    content[chance.integers(len(content), size=len(content) // 20)] += 1
+    content.tofile(path)
+    with pytest.raises(PipelineError, match=r"^[^\n]* must [^\n]*\.$"):
+        read_part(recognized(tmp_path / "saved"), "train")
