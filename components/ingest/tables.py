@@ -6,16 +6,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.picture import decode_picture, resized
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
 from components.ingest.form import Chunk, Form, Part, Place, rows_of
-from components.ingest.sizes import common_size, measured
+from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,8 +98,11 @@ def table_form(
             _require_columns(table, columns)
             kept[part] = table
     if _is_encoded(train.schema.field(columns.images[0]).type):
-        measures = (measure for table in kept.values() for measure in _measures(table, columns.images[0]))
-        shape, changes = common_size(measures, data.size, place.uri)
+        shapes = (shape for table in kept.values() for shape in _shapes(table, columns.images[0]))
+        found = np.fromiter(chain.from_iterable(shapes), np.int64).reshape(-1, 4)
+        if not len(found):
+            raise PipelineError(f"{place.uri} must hold pictures but holds none: add some.")
+        shape, changes = common_shape(found, data.size)
         noted += changes
     else:
         shape = None
@@ -242,7 +245,9 @@ def _chunks(
                 batch = whole.slice(start, step)
                 place = f"{table.name}: row {done}"
                 if shape:
-                    images = _decoded(batch.column(columns.images[0]), shape, table.name, done)
+                    contents = _contents(batch.column(columns.images[0]), table.name, done)
+                    names = [_named(table.name, done + place) for place in range(len(contents))]
+                    images = decoded_pictures(contents, names, shape)
                 elif len(columns.images) == 1:
                     images = _nested(batch.column(columns.images[0]), place)
                 else:
@@ -253,12 +258,17 @@ def _chunks(
     return chunks
 
 
-def _measures(table: Table, column: str) -> Iterator[tuple[int, int, int]]:
+def _shapes(table: Table, column: str) -> Iterator[tuple[int, int, int, bool]]:
+    """Yield what `picture_shape` returns of each picture."""
     done = 0
     for batch in table.batches([column]):
         for place, content in enumerate(_contents(batch.column(0), table.name, done)):
-            yield measured(content, f"{table.name}: the picture in row {done + place}")
+            yield picture_shape(content, _named(table.name, done + place))
         done += len(batch)
+
+
+def _named(name: str, row: int) -> str:
+    return f"{name}: the picture in row {row}"
 
 
 def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
@@ -277,14 +287,6 @@ def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
         )
     contents: list[bytes] = column.to_pylist()
     return contents
-
-
-def _decoded(column: "pa.Array", shape: tuple[int, int, int], name: str, done: int) -> NDArray[np.uint8]:
-    images = np.empty((len(column), *shape), np.uint8)
-    for place, content in enumerate(_contents(column, name, done)):
-        image = decode_picture(content, f"{name}: the picture in row {done + place}")
-        images[place] = image if image.shape == shape else resized(image, *shape)
-    return images
 
 
 def _nested(column: "pa.Array", place: str) -> NDArray[Any]:

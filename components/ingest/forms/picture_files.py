@@ -1,6 +1,5 @@
 """Files of pictures: their sizes, and their pixels in one size, read by several processes where there are many."""
 
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
-from components.common.data.picture import FORMATS, GREY_MODES, WIDE_MODES, decode_picture, resized
-from components.common.data.png import PngBatch, png_shape
+from components.common.data.png import png_shape
 from components.common.errors import PipelineError
+from components.ingest.sizes import decoded_pictures, picture_shape
 
 # A longer first read would cost more than a second one: small pictures are shorter.
 FIRST_READ = 4096
 NEXT_READ = 2**20
-COLOUR_MODES = {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-ORIENTATION = 0x0112
-# EXIF's positions from here on exchange height and width.
-FIRST_LYING = 5
 # Starting processes takes as long as decoding about so many pixels.
 MANY_PIXELS = 20_000_000
 # Each process takes some 50 MiB.
@@ -56,7 +51,7 @@ def picture_shapes(files: Files) -> NDArray[np.int64]:
     """
     shapes = np.empty((len(files.names), 4), np.int64)
     for at, (name, start) in enumerate(zip(files.names, _contents(files, FIRST_READ), strict=True)):
-        shapes[at] = png_shape(start) or _shape(replace(files, names=[name]))
+        shapes[at] = png_shape(start) or _whole_shape(replace(files, names=[name]))
     return shapes
 
 
@@ -73,15 +68,8 @@ def picture_pixels(files: Files, shape: tuple[int, int, int]) -> NDArray[np.uint
     Raises:
         PipelineError: A file cannot be read.
     """
-    images = np.empty((len(files.names), *shape), np.uint8)
-    plain = np.zeros(len(files.names), np.bool_)
-    batch = PngBatch(shape)
-    for at, content in enumerate(_contents(files, LARGEST_IN_MEMORY)):
-        plain[at] = batch.add(content)
-        if not plain[at]:
-            images[at] = resized(decode_picture(content, f"{files.uri}/{files.names[at]}"), *shape)
-    images[plain] = batch.images()
-    return images
+    names = [f"{files.uri}/{name}" for name in files.names]
+    return decoded_pictures(_contents(files, LARGEST_IN_MEMORY), names, shape)
 
 
 def in_order(
@@ -155,24 +143,6 @@ def _rest(file: int, most: int, uri: str) -> bytes:
     return b"".join(parts)
 
 
-def _shape(file: Files) -> tuple[int, int, int, bool]:
+def _whole_shape(file: Files) -> tuple[int, int, int, bool]:
     """Return what `picture_shapes` does of one picture of any kind."""
-    from PIL import Image
-
-    content, uri = next(_contents(file, LARGEST_IN_MEMORY)), f"{file.uri}/{file.names[0]}"
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            width, height = picture.size
-            mode, alpha = picture.mode, picture.has_transparency_data
-            # Pillow decodes a PNG to find its position.
-            known = picture.format != "PNG" and mode in GREY_MODES | WIDE_MODES | COLOUR_MODES
-            # The size of a TIFF is already that of the turned picture.
-            if known and picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) >= FIRST_LYING:
-                width, height = height, width
-    # Whatever is wrong with it, decoding says it.
-    except Exception:
-        known, alpha = False, False
-    if not known:
-        height, width, channels = decode_picture(content, uri).shape
-        return height, width, channels, alpha
-    return height, width, 3 if mode in COLOUR_MODES else 1, alpha
+    return picture_shape(next(_contents(file, LARGEST_IN_MEMORY)), f"{file.uri}/{file.names[0]}")

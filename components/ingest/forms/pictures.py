@@ -1,7 +1,6 @@
 """Pictures in a directory for each class, with or without a directory for each part around them."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Chunk, Form, Part, Place, rows_of
 from components.ingest.forms.picture_files import Files, in_order, picture_pixels, picture_shapes
+from components.ingest.sizes import common_shape
 
 # Names of the parts' directories, in lower case.
 PARTS = {
@@ -29,7 +29,6 @@ PARTS = {
 }
 # Of Windows and macOS; names that start with a dot are left out too.
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
-LARGEST_SIDE = 64
 # Files of one job.
 MOST_TOGETHER = 512
 # Reading a header takes as long as decoding about so many pixels.
@@ -74,7 +73,7 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
     if "train" not in parts:
         return None
     shapes = np.concatenate([_shapes(classes) for classes in parts.values()])
-    shape, decided = _shape(shapes, data.size)
+    shape, decided = common_shape(shapes, data.size)
     notes += [*_left_out(list(parts.values())), *decided]
     pixels = int((shapes[:, 0] * shapes[:, 1]).sum())
     return Form(
@@ -180,35 +179,6 @@ def _shapes(classes: _Classes) -> NDArray[np.int64]:
     jobs = [job for files in classes.files.values() for job in _jobs(files, MOST_TOGETHER)]
     pixels = sum(len(job.names) for job in jobs) * HEADER_PIXELS
     return np.concatenate([shapes for _, shapes in in_order(picture_shapes, jobs, pixels)])
-
-
-def _shape(shapes: NDArray[np.int64], size: int | None) -> tuple[tuple[int, int, int], list[str]]:
-    """Decide height, width and channels of all images; return what to say of it too."""
-    notes = []
-    counts = Counter(zip(shapes[:, 0].tolist(), shapes[:, 1].tolist(), strict=True))
-    (height, width), count = min(
-        counts.items(), key=lambda item: (-item[1], item[0][0] * item[0][1], item[0])
-    )
-    common = f"{height} x {width}"
-    if size:
-        height = width = size
-    elif (side := max(height, width)) > LARGEST_SIDE:
-        height, width = (max(1, round(length * LARGEST_SIDE / side)) for length in (height, width))
-    if len(counts) > 1:
-        notes.append(
-            f"the pictures have {len(counts)} sizes, of which {common} is the most common, with {count} of "
-            f"{len(shapes)}: all are resized to {height} x {width}"
-        )
-    elif common != f"{height} x {width}":
-        notes.append(f"the pictures of {common} are resized to {height} x {width}")
-    if notes and not size:
-        notes[-1] += f", at most {LARGEST_SIDE} a side; data.size decides otherwise"
-    colour = int((shapes[:, 2] == 3).sum())
-    if 0 < colour < len(shapes):
-        notes.append(f"{colour} of {len(shapes)} pictures are in colour: all are taken as such")
-    if transparent := int(shapes[:, 3].sum()):
-        notes.append(f"{transparent} of {len(shapes)} pictures can be transparent: they are laid on white")
-    return (height, width, 3 if colour else 1), notes
 
 
 def _chunks(classes: _Classes, shape: tuple[int, int, int], pixels: int) -> Callable[[], Iterator[Chunk]]:

@@ -119,8 +119,9 @@ def test_pictures_of_several_sizes_get_the_most_common_one(tmp_path: Path) -> No
     path = write(tmp_path / "set.parquet", image=images, label=LABELS)
     form = recognized(path)
     assert form.notes == (
-        "10 pictures of 2 sizes were resized to 12 x 9",
-        "10 grey pictures among 30 in colour were taken as colour",
+        "the pictures have 2 sizes, of which 12 x 9 is the most common, with 30 of 40: all are resized to 12 x 9, "
+        "at most 64 a side; data.size decides otherwise",
+        "30 of 40 pictures are in colour: all are taken as such",
     )
     pixels = read_part(form, "train")[0]
     assert pixels.shape == (40, 12, 9, 3)
@@ -134,7 +135,9 @@ def test_large_pictures_are_shrunk_to_the_bound(tmp_path: Path) -> None:
         tmp_path / "set.parquet", image=[encoded(image, "JPEG") for image in large], label=[0, 1, 0, 1]
     )
     form = recognized(path)
-    assert form.notes == ("4 pictures of 100 x 200 were resized to 32 x 64",)
+    assert form.notes == (
+        "the pictures of 100 x 200 are resized to 32 x 64, at most 64 a side; data.size decides otherwise",
+    )
     assert read_part(form, "train")[0].shape == (4, 32, 64, 3)
 
 
