@@ -24,8 +24,7 @@ def split_options(labels: NDArray[Any], plan: DataPlan) -> SplitOptions:
         labels: Labels of the training part.
         plan: The plan's data section.
     """
-    counts = np.bincount(labels) * plan.fraction
-    stratify = bool(counts.min() < RARE) if plan.stratify is None else plan.stratify
+    stratify = bool(np.bincount(labels).min() < RARE) if plan.stratify is None else plan.stratify
     return SplitOptions(plan.split_seed, stratify, plan.fraction)
 
 

@@ -41,7 +41,7 @@ def build_model(config: TrainConfig, spec: ImageSpec, *, for_training: bool = Fa
         if convolution.pool != (1, 1):
             model.add(layers.MaxPooling2D(convolution.pool))
         _activate(model, config, for_training=for_training)
-    model.add(layers.Flatten())
+    model.add(layers.GlobalAveragePooling2D() if network.averaged else layers.Flatten())
     model.add(layers.Dense(config.dense_units, **_kernel(config)))
     _activate(model, config, for_training=for_training)
     if config.dropout:

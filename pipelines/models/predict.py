@@ -23,6 +23,8 @@ from pipelines.models.pictures import Refusal, prepare_picture, read_arrays, rea
 
 ARRAYS = ".npy"
 BATCH = 256
+# Values of the images of one batch, for large images.
+BATCH_VALUES = 2**25
 PROGRESS_SECONDS = 2.0
 # Column of the table; a longer name moves the rest of its line.
 WIDEST_LABEL = 24
@@ -68,7 +70,8 @@ def predictions(
     done = 0
     spec = classifier.spec
     sources = (source for path in paths for source in _sources(path, spec))
-    while batch := list(itertools.islice(sources, BATCH)):
+    size = max(1, min(BATCH, BATCH_VALUES // spec.pixels))
+    while batch := list(itertools.islice(sources, size)):
         images = [image for _, image in batch if not isinstance(image, Refusal)]
         answers: Iterator[NDArray[np.float32]] = iter(
             classifier.probabilities(np.stack(images)) if images else ()

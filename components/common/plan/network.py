@@ -50,12 +50,14 @@ class Network:
         spec: Description of the images.
         crop: Pixels cut from each side of the image.
         convolutions: All convolutions in order.
+        averaged: Whether the hidden dense layer gets the mean of each last map instead of all its values.
         dense_units: Units of the hidden dense layer.
     """
 
     spec: ImageSpec
     crop: int
     convolutions: tuple[Convolution, ...]
+    averaged: bool
     dense_units: int
 
     @property
@@ -65,7 +67,7 @@ class Network:
         for convolution in self.convolutions:
             found += 9 * channels * convolution.filters
             channels = convolution.filters
-        height, width = self.convolutions[-1].pooled
+        height, width = (1, 1) if self.averaged else self.convolutions[-1].pooled
         return found + self.dense_units * (height * width * channels + len(self.spec.classes))
 
     def step_memory(self, batch_size: int) -> int:
@@ -97,7 +99,8 @@ def network_of(config: TrainConfig, spec: ImageSpec) -> Network:
     """Return the network of a configuration for images of one kind.
 
     At the reference size it is what the options say. Larger images get further blocks, each like the last, until the
-    last map is small. Smaller images keep the size of their maps in convolutions.
+    last map is small, and the mean of it: what they show is less often in the same place. Smaller images keep the size
+    of their maps in convolutions.
 
     Raises:
         PipelineError: The images are too small.
@@ -112,10 +115,10 @@ def network_of(config: TrainConfig, spec: ImageSpec) -> Network:
     side = REFERENCE - 2 * config.crop
     most = max(WIDEST_LAST_MAP, _blocks(config, side, side)[-1].width)
     padding: Padding = "valid" if min(spec.height, spec.width) >= REFERENCE else "same"
-    convolutions = _blocks(config, height, width, padding)
+    plain = convolutions = _blocks(config, height, width, padding)
     while max(convolutions[-1].pooled) > most:
         convolutions = _with_further_block(config, convolutions, most)
-    return Network(spec, crop, tuple(convolutions), config.dense_units)
+    return Network(spec, crop, tuple(convolutions), convolutions is not plain, config.dense_units)
 
 
 def check_network(config: TrainConfig, spec: ImageSpec) -> None:

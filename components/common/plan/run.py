@@ -24,7 +24,7 @@ NOT_IN_DIGEST: dict[str, Any] = {
     "run_id": True,
     "run_name": True,
     "gpu_count": True,
-    "data": {"source", "name", "version"},
+    "data": {"source", "name", "version", "subset", "size", "transpose"},
     "gate": True,
     "registry": True,
 }

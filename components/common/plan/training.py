@@ -22,7 +22,7 @@ class TrainConfig(Section):
     filters: Annotated[tuple[Block, ...], Field(min_length=1, max_length=3, strict=False)] = Field(
         default=((32,), (64,), (64,)),
         description="Filters of each 3x3 convolution, block by block; 2x2 max pooling stands between the blocks. "
-        "Large images get further blocks like the last.",
+        "Large images get further blocks like the last, and the mean of each last map.",
     )
     dense_units: Positive = Field(default=64, description="Units of the hidden dense layer.")
     dropout: Fraction = Field(default=0.0, description="Rate of the dropout before the output layer.")

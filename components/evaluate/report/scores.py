@@ -60,7 +60,7 @@ def accuracy(data: ReportData) -> Panel:
         title="Accuracy",
         caption="Test accuracy and its 95% Wilson interval. Intervals that overlap do not settle which model is "
         "better; the paired comparison below does.",
-        alt=f"Test accuracies with 95% intervals: {'; '.join(values)}; minimum {evaluation.min_accuracy:g}.",
+        alt=f"Test accuracies with 95% intervals: {'; '.join(values)}; minimum {evaluation.min_accuracy:.4g}.",
         draw=draw,
     )
 
@@ -69,7 +69,7 @@ def _draw_marks(axes: "Axes", marks: dict[str, float], span: tuple[float, float]
     """Draw the reference values near the span of all intervals, and return the names of the others."""
     low, high = span
     reach = MARK_REACH * (high - low)
-    named = {f"{name} {value:g}": value for name, value in sorted(marks.items(), key=itemgetter(1))}
+    named = {f"{name} {value:.4g}": value for name, value in sorted(marks.items(), key=itemgetter(1))}
     near = [name for name, value in named.items() if low - reach <= value <= high + reach]
     for name in near:
         axes.axvline(named[name], color="gray", linestyle=(0, (4, 3)), linewidth=1.2)

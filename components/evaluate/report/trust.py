@@ -67,9 +67,12 @@ def coverage(data: ReportData) -> Panel:
             f"threshold {found.threshold:.3f}:\n{found.accepted:,} answered, "
             f"{found.accepted_errors} of {errors} mistakes left"
         )
-        axes.annotate(note, point, (-14, 14), textcoords="offset points", ha="right", fontsize=9)
         reached = np.flatnonzero(accuracy < 1)
-        axes.set_xlim(max(0.0, answered[reached[0]] * 100 - 5) if len(reached) else 0, 100.3)
+        first = max(0.0, answered[reached[0]] * 100 - 5) if len(reached) else 0
+        axes.set_xlim(first, 100.3)
+        # To the side that has room.
+        side, align = (1, "left") if point[0] < (first + 100) / 2 else (-1, "right")
+        axes.annotate(note, point, (14 * side, 14), textcoords="offset points", ha=align, fontsize=9)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("Images answered, %")
         axes.set_ylabel("Mistakes among them, %")

@@ -148,7 +148,7 @@ def _described(array: Array) -> str:
 def _form(place: Place, parts: Parts, names: tuple[str, ...], notes: list[str]) -> Form:
     found = {}
     for part, arrays in parts.items():
-        if part != "train" and "labels" not in arrays:
+        if part != "train" and ("labels" not in arrays or _unlabelled(_opened(arrays["labels"]))):
             notes.append(f"{part} has no labels: left out")
             continue
         if missing := {"images", "labels"} - set(arrays):
@@ -162,6 +162,15 @@ def _form(place: Place, parts: Parts, names: tuple[str, ...], notes: list[str]) 
             f"{place.uri} must hold the training part too but holds only {', '.join(parts)}: add it."
         )
     return Form("npz", place.uri, found, names, notes=tuple(notes))
+
+
+def _unlabelled(labels: NpyFile) -> bool:
+    """Return whether every label is missing: -1, NaN or an empty text."""
+    values = labels.array()
+    missing = (
+        np.isnan(values) if values.dtype.kind == "f" else values == ("" if values.dtype.kind == "U" else -1)
+    )
+    return bool(values.size and np.all(missing))
 
 
 def _classmap(path: Path) -> tuple[str, ...]:

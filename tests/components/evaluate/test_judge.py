@@ -144,7 +144,11 @@ def test_further_seeds_are_scored_and_change_nothing_else(
     assert {name: headline[name] for name in alone.headline() if "latency" not in name} == {
         name: value for name, value in alone.headline().items() if "latency" not in name
     }
-    assert {path.name for path in (tmp_path / "3/best").iterdir()} == {"training.json", "model.keras"}
+    assert {path.name for path in (tmp_path / "3/best").iterdir()} == {
+        "training.json",
+        "model.keras",
+        "samples.npz",
+    }
     stated = found.tuned_seeds.stated("test")
     for written in ("report.html", "summary.md", "model_card.md"):
         assert stated in (tmp_path / "3/out" / written).read_text(), written

@@ -83,7 +83,7 @@ def test_a_class_of_one_image_cannot_be_stratified(make_split: Callable[..., Spl
     [
         (None, 50, 1.0, False),
         (None, 49, 1.0, True),
-        (None, 99, 0.5, True),
+        (None, 50, 0.5, False),
         (False, 3, 1.0, False),
         (True, 5000, 1.0, True),
     ],

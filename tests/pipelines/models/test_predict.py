@@ -105,6 +105,16 @@ def test_batches_keep_the_order(classifier: Classifier, tmp_path: Path, count: i
     assert done[-1] == count
 
 
+def test_batches_of_large_images_are_small(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.models.predict.BATCH_VALUES", 2 * classifier.spec.pixels)
+    np.save(tmp_path / "five.npy", np.zeros((5, *classifier.spec.shape), np.uint8))
+    done: list[int] = []
+    assert len(list(predictions(classifier, [str(tmp_path / "five.npy")], 0.5, done.append))) == 5
+    assert done == [2, 4, 5]
+
+
 @pytest.mark.parametrize("path", ["missing.png", "c.txt", "empty", "missing"])
 def test_a_path_without_pictures_is_a_mistake(classifier: Classifier, pictures: Path, path: str) -> None:
     (pictures / "empty").mkdir()

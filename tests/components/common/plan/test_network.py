@@ -54,6 +54,18 @@ def test_blocks_that_leave_nothing_of_the_image_keep_its_size() -> None:
     assert [c.height for c in network_of(config, MNIST_SPEC).convolutions] == [28, 28, 14, 14, 7, 7]
 
 
+def test_the_last_maps_are_averaged_where_there_are_further_blocks() -> None:
+    config = RECIPES["seed"]
+    kernels = 9 * (1 * 32 + 32 * 64 + 64 * 64)
+
+    plain, further = network_of(config, _spec(52, 52)), network_of(config, _spec(56, 56))
+
+    assert (plain.averaged, plain.convolutions[-1].pooled) == (False, (9, 9))
+    assert plain.weights == kernels + 64 * (9 * 9 * 64 + 2)
+    assert (further.averaged, further.convolutions[-1].pooled) == (True, (5, 5))
+    assert further.weights == kernels + 9 * 64 * 64 + 64 * (64 + 2)
+
+
 def test_a_long_image_is_pooled_along_its_longer_side() -> None:
     assert [c.pool for c in network_of(RECIPES["seed"], _spec(32, 280)).convolutions] == [
         *[(2, 2)] * 2,

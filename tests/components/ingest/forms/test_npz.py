@@ -53,6 +53,19 @@ def test_medmnists_six_arrays_are_three_parts(tmp_path: Path) -> None:
     assert labels.tolist() == LABELS[30:35].tolist()
 
 
+@pytest.mark.parametrize("missing", [np.full(8, -1), np.full((8, 1), np.nan), np.full(8, "", "U3")])
+def test_a_test_part_without_labels_is_left_out(tmp_path: Path, missing: NDArray[Any]) -> None:
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:8]}
+    form = recognized(npz(tmp_path, **arrays, y_test=missing))
+    assert (set(form.parts), form.notes) == ({"train"}, ("test has no labels: left out",))
+    missing = missing.copy()
+    missing[2] = "1" if missing.dtype.kind == "U" else 1
+    with pytest.raises(
+        PipelineError, match="each image must have a label but 7 of 8 have none, number 0 first"
+    ):
+        read_part(recognized(npz(tmp_path, **arrays, y_test=missing)), "test")
+
+
 def test_several_labels_an_image_are_refused(tmp_path: Path) -> None:
     chest = CHANCE.integers(0, 2, (40, 14), dtype=np.uint8)
     form = recognized(npz(tmp_path, train_images=IMAGES, train_labels=chest))
