@@ -9,8 +9,9 @@ from components.ingest.form import Form, Place
 from components.ingest.forms import archives, delimited, idx, npz, parquet, pictures, saved
 
 # A reader returns None for content of another form, and raises PipelineError for damaged or unclear content of its own.
-# It is given a scratch directory, which lives as long as the form is read.
-Reader = Callable[[Place, DataPlan, Path], Form | None]
+# It is given a scratch directory, which lives as long as the form is read. Without one it only looks: the form that it
+# returns is not to be read.
+Reader = Callable[[Place, DataPlan, Path | None], Form | None]
 READERS: tuple[Reader, ...] = (
     npz.recognize,
     idx.recognize,
@@ -26,18 +27,18 @@ FORMS = (
 DEEPEST = 3
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form:
     """Recognize the data set at a place; an archive is unpacked, and a directory that only holds it is looked into.
 
     Args:
         place: A file or directory.
         data: The plan's data section.
-        scratch: Empty directory for what has to be unpacked.
+        scratch: Empty directory for what has to be unpacked or decoded; None to look only, at what is no archive.
 
     Raises:
         PipelineError: There is no data set of a known form, there are several, or it is damaged.
     """
-    unpacked = archives.unpack(place, scratch / "unpacked") or place
+    unpacked = (scratch and archives.unpack(place, scratch / "unpacked")) or place
     if form := _read(unpacked, data, scratch):
         return form
     level = [unpacked]
@@ -45,18 +46,18 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form:
         level = [place_.child(path.name) for place_ in level for path in _directories(place_.path)]
         if chosen := [place_ for place_ in level if place_.path.name == data.subset]:
             level, data = chosen, data.model_copy(update={"subset": None})
-        found = [(place_, form) for place_ in level if (form := _read(place_, data, scratch))]
+        found = [place_ for place_ in level if _read(place_, data, None)]
         if len(found) > 1:
-            listed = ", ".join(place_.uri for place_, _ in found[:5])
+            listed = ", ".join(place_.uri for place_ in found[:5])
             raise PipelineError(
                 f"{place.uri} must hold one data set but holds {len(found)}: give one of {listed}."
             )
-        if found:
-            return found[0][1]
+        if found and (form := _read(found[0], data, scratch)):
+            return form
     raise PipelineError(f"{place.uri} must hold {FORMS} but {_held(unpacked.path)}: give another address.")
 
 
-def _read(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def _read(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     for reader in READERS:
         if form := reader(place, data, scratch):
             return form

@@ -62,7 +62,13 @@ class Columns:
 
 
 def table_form(
-    kind: str, place: Place, tables: Mapping[str, Table], data: DataPlan, notes: Sequence[str] = ()
+    kind: str,
+    place: Place,
+    tables: Mapping[str, Table],
+    data: DataPlan,
+    notes: Sequence[str] = (),
+    *,
+    look: bool = False,
 ) -> Form | None:
     """Return the data set in tables, or None where the training table has no images.
 
@@ -72,6 +78,7 @@ def table_form(
         tables: By part.
         data: The plan's data section.
         notes: What was decided before.
+        look: Open no picture: the form is not to be read.
 
     Raises:
         PipelineError: There is no training part, labels are missing, or it is not clear which columns count.
@@ -97,7 +104,7 @@ def table_form(
         else:
             _require_columns(table, columns)
             kept[part] = table
-    if _is_encoded(train.schema.field(columns.images[0]).type):
+    if _is_encoded(train.schema.field(columns.images[0]).type) and not look:
         shapes = (shape for table in kept.values() for shape in _shapes(table, columns.images[0]))
         found = np.fromiter(chain.from_iterable(shapes), np.int64).reshape(-1, 4)
         if not len(found):

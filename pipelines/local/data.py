@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from components.common.plan.run import DataPlan
 from components.common.settings import settings
@@ -34,8 +32,7 @@ def refuse_missing(data: DataPlan) -> None:
         return
     place = local_place(source)
     if place and (place.path.is_dir() or not may_be_archive(place.path)):
-        with TemporaryDirectory() as scratch:
-            recognize(place, data, Path(scratch))
+        recognize(place, data, None)
 
 
 def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]:

@@ -53,7 +53,7 @@ class CsvFile:
     layout: Layout
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize a CSV file with a row of pixels for each image, or a directory with one such file for each part."""
     del scratch
     if place.path.is_file():

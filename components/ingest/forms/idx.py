@@ -26,7 +26,7 @@ DIMENSIONS = {"images": ("idx3", "idx1"), "labels": ("idx1", "idx3")}
 Files = dict[str, Place]
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize a directory of idx files with their published names, plain or gzip-compressed."""
     del scratch
     if place.path.is_file():

@@ -27,7 +27,7 @@ Array = tuple[Place, str | None]
 Parts = dict[str, dict[str, Array]]
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize an npz archive, or a directory of such archives or of files that hold one array each."""
     del scratch
     if not place.path.is_dir():

@@ -19,14 +19,14 @@ MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq")
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize a Parquet file, or a directory of such files: one for each part, or several shards of each."""
-    del scratch
+    look = scratch is None
     if place.path.is_file():
         with place.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
-        return table_form("parquet", place, {"train": _table([place])}, data)
+        return table_form("parquet", place, {"train": _table([place])}, data, look=look)
     sets, others = files_by_part(place.path.iterdir(), SUFFIXES)
     # As the Hub converts data sets: a directory for each part.
     for child in sorted(place.path.iterdir()):
@@ -40,7 +40,8 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
         part: _table([place.child(str(path.relative_to(place.path))) for path in paths])
         for part, paths in parts.items()
     }
-    return table_form("parquet", place, tables, data, [f"not read: {path.name}" for path in others])
+    notes = [f"not read: {path.name}" for path in others]
+    return table_form("parquet", place, tables, data, notes, look=look)
 
 
 def _table(shards: Sequence[Place]) -> Table:

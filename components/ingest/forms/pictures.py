@@ -57,10 +57,11 @@ class _Classes:
         return sum(len(files.names) for files in self.files.values())
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize a directory with a directory of pictures for each class, or with such directories for the parts.
 
-    The pictures are decoded into `scratch`, since all of them decide what size and how many channels each has.
+    The pictures are decoded into `scratch`, since all of them decide what size and how many channels each has. Without
+    it no picture is opened, and the form has no parts.
 
     Raises:
         PipelineError: A class's directory holds directories, a picture is damaged, or two directories hold one part.
@@ -74,6 +75,8 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
         parts = {"train": classes}
     if "train" not in parts:
         return None
+    if scratch is None:
+        return Form("pictures", place.uri, {}, notes=tuple(notes))
     scratch.mkdir(parents=True, exist_ok=True)
     pixels = Path(mkdtemp(dir=scratch), "pixels")
     side = data.size or LARGEST_SIDE

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 PARTS_FILE, STATE_FILE = "dataset_dict.json", "state.json"
 
 
-def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
+def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize the directory of a `DatasetDict`, or of one `Dataset`, which is taken for the training part."""
-    del scratch
+    look = scratch is None
     if (place.path / STATE_FILE).is_file():
-        return table_form("saved", place, {"train": _table(place)}, data)
+        return table_form("saved", place, {"train": _table(place)}, data, look=look)
     if not (place.path / PARTS_FILE).is_file():
         return None
     tables, notes = {}, []
@@ -32,7 +32,7 @@ def recognize(place: Place, data: DataPlan, scratch: Path) -> Form | None:
             tables[part] = _table(place.child(split))
         else:
             notes.append(f"not read: {split}")
-    return table_form("saved", place, tables, data, notes)
+    return table_form("saved", place, tables, data, notes, look=look)
 
 
 def _table(directory: Place) -> Table:
