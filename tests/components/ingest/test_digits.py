@@ -9,12 +9,11 @@ from components.ingest.digits import digits_form
 
 
 def load_digits() -> tuple[Split, Split]:
-    parts = digits_form().parts
-    train, test = (next(parts[part].chunks()) for part in ("train", "test"))
-    return tuple(
-        checked_split(images[..., None], labels, MNIST_SPEC, ("images", "labels"))
-        for images, labels in (train, test)
-    )
+    def split(part: str) -> Split:
+        images, labels = next(digits_form().parts[part].chunks())
+        return checked_split(images[..., None], labels, MNIST_SPEC, ("images", "labels"))
+
+    return split("train"), split("test")
 
 
 def test_both_parts_keep_the_rules_and_have_every_class() -> None:

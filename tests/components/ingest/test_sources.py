@@ -40,7 +40,9 @@ def load_source(data: str, store: ObjectStore | None) -> Source:
         form = open_source(plan, store, Path(scratch))
         spec = take_in(form, plan, raw).spec
         train, test = (open_part(raw, part, spec) for part in ("train", "test"))
-        return Source(*(Split(np.array(part.images), part.labels, spec) for part in (train, test)), form.uri)
+        # The files are gone when the caller reads.
+        kept = (Split(np.array(part.images), part.labels, spec) for part in (train, test))
+        return Source(next(kept), next(kept), form.uri)
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
