@@ -101,7 +101,7 @@ def _name_axes(axes: "Axes", names: list[str]) -> None:
     named = range(0, len(names), -(-len(names) // MOST_TICKS))
     texts = [names[place] for place in named]
     size = None if len(names) <= MOST_COUNTED else max(5.5, 9 - len(named) / 15)
-    angle = 90 if max(map(len, texts)) > 2 else 0
+    angle = 90 if max(map(len, texts)) > 2 or len(texts) > MOST_COUNTED else 0
     axes.set_xticks(named, texts, fontsize=size, rotation=angle)
     axes.set_yticks(named, texts, fontsize=size)
     axes.tick_params(which="both", length=0)

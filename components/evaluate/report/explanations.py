@@ -42,12 +42,24 @@ def mistakes(data: ReportData) -> Panel | None:
     )
 
 
+def of_different_classes(rows: NDArray[np.intp], labels: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the first row of each class and then further ones, at most `EXPLAINED`: a test part may be sorted.
+
+    Args:
+        rows: Some rows of the test part, in order.
+        labels: Labels of the test part.
+    """
+    firsts = np.sort(np.unique(labels[rows], return_index=True)[1])
+    order = [*firsts, *np.delete(np.arange(len(rows)), firsts)][:EXPLAINED]
+    return np.sort(rows[order])
+
+
 def attributions(data: ReportData) -> Panel | None:
     """Show Grad-CAM and saliency of hits and mistakes; None for a model without a convolution."""
     if not convolutions(data.classifier):
         return None
     labels, predicted = data.split.labels, data.probabilities.argmax(axis=1)
-    hits = np.flatnonzero(predicted == labels)[:EXPLAINED]
+    hits = of_different_classes(np.flatnonzero(predicted == labels), labels)
     rows = [*hits, *(mistake.index for mistake in data.mistakes[:EXPLAINED])]
     explanation = explain_predictions(data.classifier, data.split.images[rows])
     names = drawn_names(data.evaluation.spec, LONGEST)

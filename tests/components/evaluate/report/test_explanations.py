@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.report.explanations import image_grid
+from components.evaluate.report.explanations import image_grid, of_different_classes
 
 
 @pytest.mark.parametrize(("count", "cells"), [(1, 6), (6, 6), (7, 12), (12, 12)])
@@ -25,3 +25,17 @@ def test_images_keep_their_shape_and_colours() -> None:
     (shown,) = figure.axes[0].get_images()
     assert np.asarray(shown.get_array()).shape == (64, 32, 3)
     assert (np.asarray(shown.get_array())[..., 0] == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ([0] * 20 + [1] * 20 + [2] * 20, [0, 1, 2, 20, 40]),
+        ([7, 2, 1, 0, 4, 1, 4, 9], [0, 1, 2, 3, 4]),
+        ([5, 5, 5], [0, 1, 2]),
+        ([], []),
+    ],
+)
+def test_explained_images_are_of_different_classes(labels: list[int], shown: list[int]) -> None:
+    rows = np.arange(len(labels))
+    assert of_different_classes(rows, np.array(labels, np.uint8)).tolist() == shown
