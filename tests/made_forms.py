@@ -108,6 +108,12 @@ def write_parquet(data: MadeSet, directory: Path) -> Path:
     return directory
 
 
+def write_saved(data: MadeSet, directory: Path) -> Path:
+    """Write the directory that Hugging Face's `save_to_disk` makes."""
+    hugging_face(data).save_to_disk(directory)
+    return directory
+
+
 def write_kaggle(data: MadeSet, directory: Path) -> Path:
     """Write train.csv with a label and the pixels of an image in each row, and test.csv without labels."""
     import pandas as pd
