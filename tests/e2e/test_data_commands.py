@@ -354,7 +354,7 @@ def _command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_wrong_path_is_told_before_any_server_starts(tmp_path: Path) -> None:
+def test_a_wrong_path_or_other_content_is_told_before_any_server_starts(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for command in (("run", "--home", home, "--data"), ("data", "inspect")):
         refused = _command(*command, tmp_path / "nowhere")
@@ -362,5 +362,9 @@ def test_a_wrong_path_is_told_before_any_server_starts(tmp_path: Path) -> None:
         assert refused.stderr.startswith("error: data must be ")
         assert f"{tmp_path}/nowhere does not exist: " in refused.stderr
         assert refused.stderr.count("\n") == 1
+    for write, message in (ODD["an empty directory"], ODD["an npz of other arrays"], ODD["a text file"]):
+        refused = _command("run", "--home", home, "--data", write(tmp_path))
+        assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+        assert message in refused.stderr
     # The servers keep their settings, data and logs there from their start on.
     assert not home.exists()
