@@ -8,6 +8,7 @@ from components.common.settings import settings
 from components.common.storage.object_store import ObjectStore
 from components.ingest.detect import recognize
 from components.ingest.forms.archives import may_be_archive
+from components.ingest.npy import npz_members
 from components.ingest.sources import local_place, mnist_available
 from pipelines.parameters import AUTO
 
@@ -31,7 +32,7 @@ def refuse_missing(data: DataPlan) -> None:
     if source in {AUTO, "mnist", "digits"}:
         return
     place = local_place(source)
-    if place and (place.path.is_dir() or not may_be_archive(place.path)):
+    if place and (place.path.is_dir() or npz_members(place.path) or not may_be_archive(place.path)):
         recognize(place, data, None)
 
 
