@@ -68,4 +68,4 @@ def array_part(
             yield chunk, all_labels[done : done + len(chunk)]
             done += len(chunk)
 
-    return Part(images.name, chunks)
+    return Part(images.name, chunks, labels.name)

@@ -44,10 +44,12 @@ class Part:
         chunks: Begins to read, and yields images and labels in order. Images are N x height x width or
             N x height x width x channels of any numbers; labels are numbers or names, one for each image, or one-hot
             rows. `components.ingest.pixels` and `components.ingest.labels` check and convert both.
+        labels: What to call the labels in an error; as the part where it is empty.
     """
 
     place: str
     chunks: Callable[[], Iterator[Chunk]]
+    labels: str = ""
 
 
 @dataclass(frozen=True, eq=False)

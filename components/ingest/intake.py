@@ -90,7 +90,7 @@ def _write_pixels(part: Part, path: Path, size: int | None) -> tuple[tuple[int, 
     if writer is None or found is None or not writer.count:
         raise PipelineError(f"{part.place}: there must be at least one image but there are 0.")
     writer.close()
-    all_labels = as_labels(np.concatenate(labels), part.place)
+    all_labels = as_labels(np.concatenate(labels), part.labels or part.place)
     if len(all_labels) != writer.count:
         raise PipelineError(
             f"{part.place}: each image must have a label but there are {writer.count} images and "

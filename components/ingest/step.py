@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.common.data.source import SourceInfo
-from components.common.narration import exit_on_user_error
+from components.common.data.source import SourceInfo, training_images
+from components.common.narration import exit_on_user_error, say
 from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
-from components.common.plan.resolve import resolve_form
+from components.common.plan.resolve import fitted, resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.provenance import git_sha
 from components.common.tracking import tags
@@ -45,14 +45,18 @@ def ingest_step(
     """
     with exit_on_user_error(STEP):
         gpus = parse_gpu_count(gpu_count)
-        plan = resolve_form(form, options, run_id=run_id, run_name=run_name, gpu_count=gpus).plan
+        resolved = resolve_form(form, options, run_id=run_id, run_name=run_name, gpu_count=gpus)
+        plan = resolved.plan
         open_pipeline_run(run_id, run_name, plan.registry.experiment)
     with step_run(run_id, STEP) as run:
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
         info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
-        check_network(plan.training, info.spec)
         derived = plan.data.name is None
+        plan, note = fitted(resolved, training_images(info.counts, plan.data.fraction))
+        if note:
+            say(STEP, note)
+        check_network(plan.training, info.spec)
         plan = plan.named(info.name, version)
         refuse_foreign_model(plan.model_name, info, derived=derived)
         plan_target.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import SplitOptions
+from components.common.data.source import VALIDATION_SHARE
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
 
-VALIDATION_SHARE = 0.2
 # A class with fewer training images is rare: a split that leaves its share to chance may leave it without any.
 RARE = 50
 

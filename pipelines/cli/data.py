@@ -36,7 +36,7 @@ def inspect(
 
     flags = {"data.source": absolute_address(data), "recipe": recipe}
     found = inspect_data(
-        request(settings or [], plan_file=plan_file, flags=flags, local=True).resolved().plan, sheet
+        request(settings or [], plan_file=plan_file, flags=flags, local=True).resolved(), sheet
     )
     if as_json:
         typer.echo(json.dumps({**found.as_json(), "sheet": str(sheet)}))

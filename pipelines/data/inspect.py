@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part, raw_files
+from components.common.data.source import training_images
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.plan.names import default_model_name
 from components.common.plan.network import check_network
-from components.common.plan.run import RunPlan
+from components.common.plan.resolve import Resolved, fitted
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.ingest.intake import take_in
 from components.ingest.naming import dataset_name
 from components.ingest.sources import open_source
-from components.preprocess.split import RARE, VALIDATION_SHARE
+from components.preprocess.split import RARE
 from components.preprocess.validation import Observed, validate
 from pipelines.data.sheet import draw_sheet
 
@@ -84,21 +85,21 @@ class Inspection:
     def _validation(self) -> str:
         if "validation" in self.counts:
             return ""
-        return (
-            f"; {round(self.counts['train'] * VALIDATION_SHARE):,} of the training images become validation"
-        )
+        split_off = self.counts["train"] - training_images(self.counts, 1)
+        return f"; {split_off:,} of the training images become validation"
 
 
-def inspect_data(plan: RunPlan, sheet: Path | None) -> Inspection:
+def inspect_data(resolved: Resolved, sheet: Path | None) -> Inspection:
     """Take the data in as a run does, train nothing, and say what it is.
 
     Args:
-        plan: The plan that a run would have.
+        resolved: The plan that a run would have.
         sheet: PNG file to draw examples of each class into; None for no such file.
 
     Raises:
         PipelineError: The data is refused, as a run would refuse it.
     """
+    plan = resolved.plan
     with TemporaryDirectory() as directory, TemporaryDirectory() as scratch:
         raw = Path(directory)
         form = open_source(plan.data, ObjectStore.from_environment(), Path(scratch))
@@ -111,17 +112,19 @@ def inspect_data(plan: RunPlan, sheet: Path | None) -> Inspection:
         constant = {part: _constant(images) for part, images in observed.items()}
         if sheet:
             draw_sheet(raw, spec, sheet)
+        counts = {part: len(images.labels) for part, images in observed.items()}
+        note, refusal = _fit(resolved, spec, training_images(counts, plan.data.fraction))
         return Inspection(
             form=form.kind,
             source=form.uri,
             name=name,
             model=plan.registry.model or default_model_name(name),
             spec=spec,
-            counts={part: len(images.labels) for part, images in observed.items()},
+            counts=counts,
             class_counts={part: _named(images.labels, spec) for part, images in observed.items()},
-            notes=taken.notes,
+            notes=(*taken.notes, *([note] if note else [])),
             warnings=tuple(_warnings(observed, constant)),
-            refusal=_refusal(plan, spec, len(observed["train"].labels)),
+            refusal=refusal,
         )
 
 
@@ -170,10 +173,11 @@ def _contradictions(observed: Mapping[str, Observed]) -> int:
     return int((labels != labels[first[inverse]]).sum())
 
 
-def _refusal(plan: RunPlan, spec: ImageSpec, images: int) -> str:
+def _fit(resolved: Resolved, spec: ImageSpec, images: int) -> tuple[str, str]:
+    """Return what the plan would change for this data, and why it would refuse it; "" for nothing."""
     try:
+        plan, note = fitted(resolved, images)
         check_network(plan.training, spec)
-        plan.training.check_images(round(images * plan.data.fraction * (1 - VALIDATION_SHARE)))
     except PipelineError as error:
-        return str(error)
-    return ""
+        return "", str(error)
+    return note, ""

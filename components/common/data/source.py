@@ -1,10 +1,15 @@
 """Description of raw data: source.json."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.record import Record
+
+# Part of the training images that becomes validation where the data has no validation part.
+VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,9 @@ class SourceInfo(Record):
     notes: tuple[str, ...] = ()
 
     FILE: ClassVar[str] = "source.json"
+
+
+def training_images(counts: Mapping[str, int], fraction: float) -> int:
+    """Return the images of the training split, given those of the raw data by part and the fraction that is used."""
+    used = math.floor(counts["train"] * fraction)
+    return used if "validation" in counts else used - math.ceil(used * VALIDATION_SHARE)

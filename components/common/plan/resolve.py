@@ -154,6 +154,31 @@ def resolve(layers: Sequence[Layer], *, run_id: str = "", run_name: str = "", gp
     return Resolved(plan, {name: _origin(name, plan, given) for name in OPTIONS})
 
 
+def fitted(resolved: Resolved, images: int) -> tuple[RunPlan, str]:
+    """Return the plan with a batch that the training split can fill, and what to say of it; "" where nothing changes.
+
+    A batch that was asked for is not changed.
+
+    Args:
+        resolved: The plan, and where its values come from.
+        images: Images of the training split.
+
+    Raises:
+        PipelineError: The batch was asked for and is larger than the split, or the split is empty.
+    """
+    plan = resolved.plan
+    of_recipe = resolved.origins["training.batch_size"] in {"default", f"recipe {plan.recipe}"}
+    if plan.training.batch_size <= images or not of_recipe or not images:
+        plan.training.check_images(images)
+        return plan, ""
+    size = 2 ** (images.bit_length() - 1)
+    note = (
+        f"training.batch_size is {size} and not the recipe's {plan.training.batch_size}: the training split has "
+        f"{images} images"
+    )
+    return plan.model_copy(update={"training": plan.training.differing(batch_size=size)}), note
+
+
 def _whole_numbers(value: Any) -> Any:
     """Return a JSON value in which 64.0 is 64: Kubeflow makes fractions of all numbers within objects."""
     if isinstance(value, Mapping):

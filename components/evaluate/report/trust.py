@@ -17,7 +17,7 @@ def calibration(data: ReportData) -> Panel:
     def draw() -> Figure:
         figure = Figure(figsize=(8.6, 4.6))
         top, below = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
-        columns = (("As trained", before, "C5"), ("With temperature, as registered", after, "C0"))
+        columns = (("As trained", before, "C5"), ("Calibrated, as registered", after, "C0"))
         for axes, counts, (title, scores, colour) in zip(top, below, columns, strict=True):
             axes.plot([0, 1], [0, 1], color="gray", linestyle=":", linewidth=1)
             for entry in scores.bins:

@@ -28,7 +28,7 @@ def _arrays(train: int = 300, test: int = 60, classes: int = 3) -> dict[str, Any
 def _inspected(directory: Path, arrays: dict[str, Any], **options: Any) -> Inspection:
     np.savez(directory / "made.npz", **arrays)
     given = {"data.source": str(directory / "made.npz"), "training.batch_size": 16, **options}
-    return inspect_data(resolve([("test", given)]).plan, None)
+    return inspect_data(resolve([("test", given)]), None)
 
 
 def test_sound_data_is_described_without_a_warning(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_name_that_belongs_to_other_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_bundled_digits_are_known(tmp_path: Path) -> None:
-    found = inspect_data(resolve([("test", {"data.source": "digits"})]).plan, tmp_path / "sheet.png")
+    found = inspect_data(resolve([("test", {"data.source": "digits"})]), tmp_path / "sheet.png")
     assert (found.name, found.model) == ("digits", "digits-cnn")
     assert "one handwritten digit each" in "\n".join(found.lines())
     assert (tmp_path / "sheet.png").is_file()

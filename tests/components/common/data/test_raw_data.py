@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.model_selection import train_test_split
 
 from components.common.data.dataset import Split
 from components.common.data.raw_data import (
@@ -15,7 +16,7 @@ from components.common.data.raw_data import (
     write_labels,
     write_part,
 )
-from components.common.data.source import LabelledBatch, SourceInfo
+from components.common.data.source import LabelledBatch, SourceInfo, training_images
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from tests.records import COLOUR, random_split
@@ -98,3 +99,23 @@ def test_a_source_that_was_written_before_images_were_described_holds_digits(tmp
     )
     spec = SourceInfo.load(tmp_path).spec
     assert (spec.shape, spec.classes, spec.pictures) == ((28, 28, 1), tuple("0123456789"), "digit")
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "images"),
+    [
+        ({"train": 60_000, "test": 10_000}, 1.0, 48_000),
+        ({"train": 101, "test": 10}, 1.0, 80),
+        ({"train": 101, "test": 10}, 0.5, 40),
+        ({"train": 101, "validation": 7, "test": 10}, 0.5, 50),
+    ],
+)
+def test_the_training_split_is_what_the_split_leaves(
+    counts: dict[str, int], fraction: float, images: int
+) -> None:
+    assert training_images(counts, fraction) == images
+    if "validation" not in counts:
+        rows = np.arange(counts["train"])
+        if fraction < 1:
+            rows, _ = train_test_split(rows, train_size=fraction)
+        assert len(train_test_split(rows, test_size=0.2)[0]) == images

@@ -10,6 +10,7 @@ from components.common.plan.__main__ import page
 from components.common.plan.resolve import (
     OPTIONS,
     SHORT_FORMS,
+    fitted,
     flattened,
     option_name,
     option_rows,
@@ -253,3 +254,23 @@ def test_a_field_and_an_option_that_contradict_each_other_are_refused() -> None:
     ):
         resolve_form(form, {"search.trials": 3}, run_id="", run_name="", gpu_count=0)
     assert resolve_form(form, {"trials": 12}, run_id="", run_name="", gpu_count=0).plan.search.trials == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "images", "batch"),
+    [({}, 48000, 256), ({}, 256, 256), ({}, 255, 128), ({}, 3, 2), ({"recipe": "seed"}, 60, 32)],
+)
+def test_a_batch_of_the_recipe_becomes_one_that_the_training_split_fills(
+    options: dict[str, Any], images: int, batch: int
+) -> None:
+    resolved = resolve([("test", options)])
+    plan, note = fitted(resolved, images)
+    assert plan.training.batch_size == batch
+    assert plan.training.differing(batch_size=256) == resolved.plan.training.differing(batch_size=256)
+    assert bool(note) == (plan.training.batch_size != resolved.plan.training.batch_size)
+
+
+@pytest.mark.parametrize(("options", "images"), [({"training.batch_size": 64}, 63), ({}, 0)])
+def test_a_batch_that_was_asked_for_is_not_changed(options: dict[str, Any], images: int) -> None:
+    with pytest.raises(PipelineError, match=f"must be at most the {images} training images"):
+        fitted(resolve([("test", options)]), images)
