@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from gzip import GzipFile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from components.common.bounds import require_within
 from components.common.data.idx import open_decompressed
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
 DELIMITERS = ",;\t"
+# Bytes that the types of the columns are found in, and that one core parses at a time.
+FIRST_BYTES = 2**20
 # Lines that are looked at to tell labels from pixels, which at a corner are nearly all the same.
 SAMPLE = 1000
 NEARLY_ALL = 0.99
@@ -162,7 +165,7 @@ def _table(file: CsvFile) -> Table:
     """Return the rows; the type of all pixels is decided by the first of them."""
     import pyarrow as pa
 
-    with _rows(file, {}) as reader:
+    with _explained(file, {}), _reader(file, {}, FIRST_BYTES) as reader:
         schema = reader.schema
     columns = find_columns(schema, file.place.uri)
     pixels = columns.images if columns else ()
@@ -171,20 +174,52 @@ def _table(file: CsvFile) -> Table:
     typed = pa.schema([(field.name, types.get(field.name, field.type)) for field in schema])
 
     def batches(names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
-        with _rows(file, {name: typed.field(name).type for name in names}) as reader:
-            yield from reader
+        yield from _batches(file, {name: typed.field(name).type for name in names})
 
     return Table(file.place.uri, typed, batches)
 
 
+def _batches(file: CsvFile, types: dict[str, "pa.DataType"]) -> Iterator["pa.RecordBatch"]:
+    """Read the columns that `types` has, some MiB of lines at a time, which are parsed by all cores."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    parse, convert = _options(file, types)
+    with _explained(file, types), open_decompressed(file.place.path) as content:
+        skipped = int(file.layout.header)
+        for lines in _whole_lines(content):
+            read = pc.ReadOptions(
+                column_names=file.layout.columns,
+                skip_rows=skipped,
+                block_size=max(FIRST_BYTES, len(lines) // 2 + 1),
+            )
+            # Blank lines at the end are no rows.
+            if lines.strip():
+                yield from (
+                    pc.read_csv(pa.BufferReader(lines), read, parse, convert).combine_chunks().to_batches()
+                )
+            skipped = 0
+
+
+def _whole_lines(content: IO[bytes] | GzipFile) -> Iterator[bytes]:
+    """Yield the content in parts of some MiB that end where a line does."""
+    rest = b""
+    while part := content.read(CHUNK_BYTES):
+        lines, newline, rest = (rest + part).rpartition(b"\n")
+        if newline:
+            yield lines + newline
+    if rest:
+        yield rest
+
+
 @contextmanager
-def _rows(file: CsvFile, types: dict[str, "pa.DataType"]) -> Iterator["pc.CSVStreamingReader"]:
-    """Open the columns that `types` has, or all; what is wrong with the file is an error of ours."""
+def _explained(file: CsvFile, types: dict[str, "pa.DataType"]) -> Iterator[None]:
+    """Turn what is wrong with the file into an error of ours."""
     import pyarrow as pa
 
     try:
-        with intact(file.place.uri), _reader(file, types) as reader:
-            yield reader
+        with intact(file.place.uri):
+            yield
     except PipelineError as error:
         if not isinstance(error.__cause__, pa.ArrowInvalid):
             raise
@@ -192,21 +227,26 @@ def _rows(file: CsvFile, types: dict[str, "pa.DataType"]) -> Iterator["pc.CSVStr
 
 
 @contextmanager
-def _reader(
-    file: CsvFile, types: dict[str, "pa.DataType"], *, threads: bool = True
-) -> Iterator["pc.CSVStreamingReader"]:
+def _reader(file: CsvFile, types: dict[str, "pa.DataType"], block: int) -> Iterator["pc.CSVStreamingReader"]:
+    """Open a reader that numbers the rows in its errors."""
     import pyarrow.csv as pc
 
     read = pc.ReadOptions(
         column_names=file.layout.columns,
         skip_rows=int(file.layout.header),
-        block_size=CHUNK_BYTES,
-        use_threads=threads,
+        block_size=block,
+        use_threads=False,
     )
-    parse = pc.ParseOptions(delimiter=file.layout.delimiter)
-    convert = pc.ConvertOptions(column_types=types, include_columns=list(types))
+    parse, convert = _options(file, types)
     with open_decompressed(file.place.path) as content, pc.open_csv(content, read, parse, convert) as reader:
         yield reader
+
+
+def _options(file: CsvFile, types: dict[str, "pa.DataType"]) -> tuple["pc.ParseOptions", "pc.ConvertOptions"]:
+    import pyarrow.csv as pc
+
+    parse = pc.ParseOptions(delimiter=file.layout.delimiter)
+    return parse, pc.ConvertOptions(column_types=types, include_columns=list(types))
 
 
 def _wrong_line(file: CsvFile, types: dict[str, "pa.DataType"]) -> PipelineError:
@@ -215,7 +255,7 @@ def _wrong_line(file: CsvFile, types: dict[str, "pa.DataType"]) -> PipelineError
 
     reason = "it cannot be read"
     try:
-        with _reader(file, types, threads=False) as reader:
+        with _reader(file, types, CHUNK_BYTES) as reader:
             for _ in reader:
                 pass
     except pa.ArrowInvalid as error:
