@@ -283,7 +283,7 @@ def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> Non
     assert finished.returncode == 1, finished.stderr
     outcome = json.loads(finished.stdout.splitlines()[-1])
     assert outcome["status"] == "FAILED"
-    assert outcome["error"].startswith("step preprocess failed: training.batch_size")
+    assert outcome["error"].startswith("step ingest failed: training.batch_size")
     assert outcome["model"]["version"] is None
     assert containers() == []
 
