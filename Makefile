@@ -68,9 +68,10 @@ image: ## Build the steps' image; TARGET=gpu or mlflow-server for others, IMAGE=
 	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
 
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
-	$(LOCK) pyproject.toml --extra cpu --extra store --group dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra cpu --extra export --extra store --group dev -o requirements/dev.lock
 	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-cpu -o requirements/cpu.lock
 	$(LOCK_IMAGE) --excludes requirements/not-in-steps.txt --group steps-gpu -o requirements/gpu.lock
+	$(LOCK_IMAGE) --group predict -o requirements/predict.lock
 	$(LOCK_IMAGE) --group mlflow-server -o requirements/mlflow-server.lock
 	echo uv | $(LOCK) - -o requirements/uv.lock
 
