@@ -1,11 +1,14 @@
 """A data set in the form that it came in: parts that are read chunk by chunk."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+
+from components.ingest.picture_files import Packed
 
 # Images, n x ..., and labels, n or n x columns, as the form holds them.
 Chunk = tuple[NDArray[Any], NDArray[Any]]
@@ -18,6 +21,13 @@ def rows_of(row_bytes: int) -> int:
     return max(1, CHUNK_BYTES // max(1, row_bytes))
 
 
+def chunks_of(images: NDArray[Any], labels: NDArray[Any]) -> Iterator[Chunk]:
+    """Yield chunks of arrays, which may be memory-mapped."""
+    rows = rows_of(math.prod(images.shape[1:]))
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows], labels[start : start + rows]
+
+
 @dataclass(frozen=True)
 class Place:
     """A file or a directory on this machine, and the address that it came from.
@@ -25,14 +35,16 @@ class Place:
     Attributes:
         path: The file or directory.
         uri: Its address for people, without credentials.
+        packed: Pictures that lie there too, in the archive that the place was unpacked from; None for none.
     """
 
     path: Path
     uri: str
+    packed: Packed | None = field(default=None, compare=False)
 
     def child(self, name: str) -> "Place":
         """Return the place of a file or directory below this one, by its relative path."""
-        return Place(self.path / name, f"{self.uri.rstrip('/')}/{name}")
+        return replace(self, path=self.path / name, uri=f"{self.uri.rstrip('/')}/{name}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,8 @@ def common_shape(shapes: NDArray[np.int64], size: int | None) -> tuple[tuple[int
 
 def decoded_pictures(
     contents: Iterable[bytes],
-    names: Sequence[str],
+    count: int,
+    name: Callable[[int], str],
     shape: tuple[int, int, int],
     check: Callable[[int, bytes], None] | None = None,
 ) -> NDArray[np.uint8]:
@@ -97,7 +98,8 @@ def decoded_pictures(
 
     Args:
         contents: Contents of the files, of which one is needed at a time.
-        names: Their names in error messages.
+        count: Their number.
+        name: Returns the name in error messages of the picture at a place.
         shape: Height, width and channels.
         check: Called with place and content of each picture that is not known to have this shape.
 
@@ -107,14 +109,14 @@ def decoded_pictures(
     Raises:
         PipelineError: One is no picture, or a damaged one.
     """
-    images = np.empty((len(names), *shape), np.uint8)
-    plain = np.zeros(len(names), np.bool_)
+    images = np.empty((count, *shape), np.uint8)
+    plain = np.zeros(count, np.bool_)
     batch = PngBatch(shape)
     for at, content in enumerate(contents):
         plain[at] = batch.add(content)
         if not plain[at]:
             if check:
                 check(at, content)
-            images[at] = resized(decode_picture(content, names[at]), *shape)
+            images[at] = resized(decode_picture(content, name(at)), *shape)
     images[plain] = batch.images()
     return images

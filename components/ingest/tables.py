@@ -5,17 +5,20 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
-from components.ingest.form import Chunk, Form, Part, Place, rows_of
-from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
+from components.ingest.decoding import MOST_TOGETHER, picture_shapes, take_pictures
+from components.ingest.form import Chunk, Form, Part, Place, chunks_of
+from components.ingest.picture_files import Contents
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +30,8 @@ INDEX_NAMES = ("", "id", "index", "unnamed: 0", "__index_level_0__")
 # Types of columns by which Hugging Face's datasets mark images.
 IMAGE_FEATURES = {"Image", "Array2D", "Array3D"}
 FEWEST_PIXELS = 16
+# Pictures that are looked at before the others.
+SAMPLE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +41,13 @@ class Table:
     Attributes:
         name: What to call the part in an error.
         schema: Names and types of the columns.
-        batches: Begins to read the columns of these names, and yields record batches of a few MiB.
+        batches: Begins to read the columns of these names, and yields record batches of a few MiB. Where all of the
+            next values are whole numbers from 0 to 255, it may yield them as an array, rows x columns, too.
     """
 
     name: str
     schema: "pa.Schema"
-    batches: Callable[[Sequence[str]], Iterator["pa.RecordBatch"]]
+    batches: Callable[[Sequence[str]], Iterator["pa.RecordBatch | NDArray[np.uint8]"]]
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,7 @@ def table_form(
     tables: Mapping[str, Table],
     data: DataPlan,
     notes: Sequence[str] = (),
-    *,
-    look: bool = False,
+    scratch: Path | None = None,
 ) -> Form | None:
     """Return the data set in tables, or None where the training table has no images.
 
@@ -78,7 +83,7 @@ def table_form(
         tables: By part.
         data: The plan's data section.
         notes: What was decided before.
-        look: Open no picture: the form is not to be read.
+        scratch: Directory to decode pictures into; None opens no picture, and the form is not to be read.
 
     Raises:
         PipelineError: There is no training part, labels are missing, or it is not clear which columns count.
@@ -104,17 +109,65 @@ def table_form(
         else:
             _require_columns(table, columns)
             kept[part] = table
-    if _is_encoded(train.schema.field(columns.images[0]).type) and not look:
-        shapes = (shape for table in kept.values() for shape in _shapes(table, columns.images[0]))
-        found = np.fromiter(chain.from_iterable(shapes), np.int64).reshape(-1, 4)
-        if not len(found):
-            raise PipelineError(f"{place.uri} must hold pictures but holds none: add some.")
-        shape, changes = common_shape(found, data.size)
+    encoded = _is_encoded(train.schema.field(columns.images[0]).type)
+    if encoded and scratch:
+        parts, changes = _decoded(place, kept, columns, data.size, scratch)
         noted += changes
     else:
-        shape = None
-    parts = {part: Part(table.name, _chunks(table, columns, shape)) for part, table in kept.items()}
+        parts = {part: Part(table.name, _chunks(table, columns)) for part, table in kept.items()}
     return Form(kind, place.uri, parts, columns.names, notes=tuple(noted))
+
+
+def _decoded(
+    place: Place, tables: Mapping[str, Table], columns: Columns, size: int | None, scratch: Path
+) -> tuple[dict[str, Part], list[str]]:
+    """Decode the pictures of all parts into a file; return the parts, and notes of what was changed."""
+    labels = {part: _all_labels(table, str(columns.label)) for part, table in tables.items()}
+    count = sum(map(len, labels.values()))
+
+    def jobs() -> Iterator[Contents]:
+        done = 0
+        for table in tables.values():
+            for row, files in _files_together(table, columns.images[0]):
+                yield Contents(files, table.name, row, done)
+                done += len(files)
+
+    first = next(jobs(), None)
+    if not first:
+        raise PipelineError(f"{place.uri} must hold pictures but holds none: add some.")
+    scratch.mkdir(parents=True, exist_ok=True)
+    pixels = Path(mkdtemp(dir=scratch), "pixels")
+    sample = picture_shapes(replace(first, files=first.files[:SAMPLE]))
+    shape, notes = take_pictures(jobs, count, sample, size, pixels)
+    images = np.memmap(pixels, np.uint8, "r", shape=(count, *shape))
+    parts, done = {}, 0
+    for part, table in tables.items():
+        end = done + len(labels[part])
+        parts[part] = Part(table.name, partial(chunks_of, images[done:end], labels[part]))
+        done = end
+    return parts, notes
+
+
+def _files_together(table: Table, column: str) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the contents of pictures, as many as one job has, with the number of the first row."""
+    row, files = 0, list[bytes]()
+    for batch in cast("Iterator[pa.RecordBatch]", table.batches([column])):
+        for start in range(0, len(batch), MOST_TOGETHER):
+            files += _contents(batch.slice(start, MOST_TOGETHER).column(0), table.name, row + len(files))
+            if len(files) >= MOST_TOGETHER:
+                yield row, files
+                row, files = row + len(files), []
+    if files:
+        yield row, files
+
+
+def _all_labels(table: Table, column: str) -> NDArray[Any]:
+    """Return all labels of a part."""
+    labels, done = [np.empty(0, np.int64)], 0
+    for batch in cast("Iterator[pa.RecordBatch]", table.batches([column])):
+        labels.append(_labels(batch.column(0), f"{table.name}: row {done}"))
+        done += len(batch)
+    return np.concatenate(labels[1:] or labels)
 
 
 def find_columns(schema: "pa.Schema", name: str) -> Columns | None:
@@ -216,8 +269,8 @@ def _is_list(kind: "pa.DataType") -> bool:
 
 
 def _require_columns(table: Table, columns: Columns) -> None:
-    needed = [*columns.images, columns.label or ""]
-    if missing := [name for name in needed if name not in table.schema.names]:
+    held = set(table.schema.names)
+    if missing := [name for name in (*columns.images, columns.label or "") if name not in held]:
         raise PipelineError(
             f"{table.name} must have the columns of the training part but lacks {_listed(missing)}: add them."
         )
@@ -226,56 +279,41 @@ def _require_columns(table: Table, columns: Columns) -> None:
 def _unlabelled(table: Table, label: str) -> bool:
     """Return whether every label is missing or -1; reading stops at the first other one."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if label not in table.schema.names:
         return True
     for batch in table.batches([label]):
+        if isinstance(batch, np.ndarray):
+            return False
         column = batch.column(0)
+        missing = column.null_count
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            column = pc.if_else(pc.equal(column, -1), pa.scalar(None, column.type), column)
-        if column.null_count < len(column):
+            missing += int((_numbers(column) == -1).sum())
+        if missing < len(column):
             return False
     return True
 
 
-def _chunks(
-    table: Table, columns: Columns, shape: tuple[int, int, int] | None
-) -> Callable[[], Iterator[Chunk]]:
-    """Return what reads images and labels; pictures are brought to `shape`."""
+def _chunks(table: Table, columns: Columns) -> Callable[[], Iterator[Chunk]]:
+    """Return what reads images that are numbers, and their labels."""
 
     def chunks() -> Iterator[Chunk]:
         done = 0
-        for whole in table.batches([*columns.images, str(columns.label)]):
-            step = rows_of(math.prod(shape)) if shape else max(1, len(whole))
-            for start in range(0, len(whole), step):
-                batch = whole.slice(start, step)
-                place = f"{table.name}: row {done}"
-                if shape:
-                    contents = _contents(batch.column(columns.images[0]), table.name, done)
-                    names = [_named(table.name, done + place) for place in range(len(contents))]
-                    images = decoded_pictures(contents, names, shape)
-                elif len(columns.images) == 1:
-                    images = _nested(batch.column(columns.images[0]), place)
-                else:
-                    images = _pixels(batch.select(list(columns.images)), table.name, done)
+        for batch in table.batches([*columns.images, str(columns.label)]):
+            place = f"{table.name}: row {done}"
+            if isinstance(batch, np.ndarray):
+                yield batch[:, :-1], batch[:, -1]
+            elif len(columns.images) == 1:
+                yield (
+                    _nested(batch.column(columns.images[0]), place),
+                    _labels(batch.column(columns.label), place),
+                )
+            else:
+                images = _pixels(batch.select(list(columns.images)), table.name, done)
                 yield images, _labels(batch.column(columns.label), place)
-                done += len(batch)
+            done += len(batch)
 
     return chunks
-
-
-def _shapes(table: Table, column: str) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield what `picture_shape` returns of each picture."""
-    done = 0
-    for batch in table.batches([column]):
-        for place, content in enumerate(_contents(batch.column(0), table.name, done)):
-            yield picture_shape(content, _named(table.name, done + place))
-        done += len(batch)
-
-
-def _named(name: str, row: int) -> str:
-    return f"{name}: the picture in row {row}"
 
 
 def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
@@ -317,8 +355,18 @@ def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
         raise PipelineError(
             f"{place} and those after it must hold every value but lack some: leave them out."
         )
-    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return values.reshape(shape)
+    return _numbers(column).reshape(shape)
+
+
+def _numbers(column: "pa.Array") -> NDArray[Any]:
+    """Return numbers as an array, with NaN for what is missing."""
+    import pyarrow as pa
+
+    # Arrow's own conversion imports pandas, which takes a third of a second.
+    if not column.null_count and not pa.types.is_boolean(column.type):
+        return np.from_dlpack(column)
+    numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _pixels(batch: "pa.RecordBatch", name: str, done: int) -> NDArray[Any]:
@@ -352,8 +400,7 @@ def _labels(column: "pa.Array", place: str) -> NDArray[Any]:
         or pa.types.is_floating(column.type)
         or pa.types.is_boolean(column.type)
     ):
-        numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-        return numbers
+        return _numbers(column)
     return np.array(column.to_pylist(), dtype=object)
 
 

@@ -12,10 +12,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from components.common.bounds import LARGEST_DOWNLOAD, MOST_FILES, require_within
+from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError, first_line
+from components.ingest.decoding import start_processes
 from components.ingest.form import Place
+from components.ingest.picture_files import Member, Packed
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+# Of the compressions that a zip may have, the usual ones.
+PLAIN_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# Of an archive whose list of members takes as long to read as processes take to start.
+MANY_BYTES = 16 * 2**20
 # Beginning of a compressed file, and what opens it.
 COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -53,7 +60,11 @@ class _Bounded:
 
 
 class _Target:
-    """The directory that an archive is unpacked into, and the bounds on what is written there."""
+    """The directory that an archive is unpacked into, and the bounds on what is written there.
+
+    Attributes:
+        packed: Pictures that stay in the archive, by the directory that they would be in.
+    """
 
     def __init__(self, place: Place, directory: Path) -> None:
         directory.mkdir(parents=True)
@@ -62,6 +73,8 @@ class _Target:
         self._free = shutil.disk_usage(directory).free
         self._bytes = 0
         self._members = 0
+        self.packed: dict[Path, dict[str, Member]] = {}
+        self._directories: dict[str, dict[str, Member] | None] = {}
 
     def announce(self, size: int, members: int = 1) -> None:
         """Count members and the bytes that they say they have, before any of them is inflated."""
@@ -83,14 +96,37 @@ class _Target:
             return None
         return self._directory / relative
 
+    def keep_packed(self, name: str, info: zipfile.ZipInfo) -> None:
+        """Leave a picture in the archive, and make its directory."""
+        parent, _, short = name.replace("\\", "/").rpartition("/")
+        if short.startswith("."):
+            return
+        if parent not in self._directories:
+            path = self.path(name)
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._directories[parent] = self.packed.setdefault(path.parent, {}) if path else None
+        members = self._directories[parent]
+        if members is None:
+            return
+        if short in members:
+            self._refuse_second(name)
+        deflated = info.compress_type == zipfile.ZIP_DEFLATED
+        members[short] = Member(
+            short, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC
+        )
+
+    def _refuse_second(self, name: str) -> None:
+        raise PipelineError(
+            f"{self._place.uri}: members must have names of their own but {name!r} occurs twice: {UNPACK_IT}."
+        )
+
     def write(self, name: str, size: int, content: BinaryIO) -> None:
         """Write a member of as many bytes as it announced."""
         if not (path := self.path(name)):
             return
         if path.exists():
-            raise PipelineError(
-                f"{self._place.uri}: members must have names of their own but {name!r} occurs twice: {UNPACK_IT}."
-            )
+            self._refuse_second(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             while size and (part := content.read(min(size, MOST_READ))):
@@ -108,7 +144,7 @@ class _Target:
 
 
 def unpack(place: Place, target: Path) -> Place | None:
-    """Unpack an archive into a new directory; hidden files are left out.
+    """Unpack an archive into a new directory; hidden files are left out, and a zip's pictures stay in it.
 
     Archives are known by their content: zip, and tar as it is or compressed by gzip, bzip2 or xz.
 
@@ -148,17 +184,20 @@ def _unpacked(place: Place, target: Path) -> Place | None:
     with place.path.open("rb") as file:
         start = file.read(BLOCK)
     if start.startswith(ZIP_STARTS):
+        if place.path.stat().st_size > MANY_BYTES:
+            start_processes()
         with zipfile.ZipFile(place.path) as archive:
             members = archive.infolist()
             if members and all(member.filename.endswith(".npy") for member in members):
                 return None
-            _unpack_zip(archive, _Target(place, target), place)
-    elif file_ := _opened_tar(place.path, start):
+            unpacked = _Target(place, target)
+            _unpack_zip(archive, unpacked, place)
+        return Place(target, place.uri, Packed(place.path, unpacked.packed))
+    if file_ := _opened_tar(place.path, start):
         with file_:
             _unpack_tar(file_, _Target(place, target), place)
-    else:
-        return None
-    return Place(target, place.uri)
+        return Place(target, place.uri)
+    return None
 
 
 def _unpack_zip(archive: zipfile.ZipFile, target: _Target, place: Place) -> None:
@@ -173,7 +212,12 @@ def _unpack_zip(archive: zipfile.ZipFile, target: _Target, place: Place) -> None
             raise PipelineError(
                 f"{place.uri} must be readable without a password but {member.filename!r} is encrypted: {UNPACK_IT}."
             )
+    plain = all(member.compress_type in PLAIN_METHODS for member in members)
     for member in members:
+        name = member.filename
+        if plain and name[name.rfind(".") :].lower() in PICTURE_SUFFIXES:
+            target.keep_packed(name, member)
+            continue
         with archive.open(member) as content:
             target.write(member.filename, member.file_size, cast("BinaryIO", content))
 

@@ -19,10 +19,13 @@ from components.ingest.emnist import emnist_classes, is_emnist
 from components.ingest.form import CHUNK_BYTES, Form, Place
 from components.ingest.subsets import chosen_subset, files_by_part, set_and_part
 from components.ingest.tables import FEWEST_PIXELS, Table, find_columns, intact, table_form
+from components.ingest.whole_numbers import parsed_lines
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.csv as pc
+    from numpy.typing import NDArray
 
 SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
 DELIMITERS = ",;\t"
@@ -173,41 +176,57 @@ def _table(file: CsvFile) -> Table:
     types = dict.fromkeys(pixels, pa.float32() if fractions else pa.uint8())
     typed = pa.schema([(field.name, types.get(field.name, field.type)) for field in schema])
 
-    def batches(names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+    def batches(names: Sequence[str]) -> Iterator["pa.RecordBatch | NDArray[np.uint8]"]:
         yield from _batches(file, {name: typed.field(name).type for name in names})
 
     return Table(file.place.uri, typed, batches)
 
 
-def _batches(file: CsvFile, types: dict[str, "pa.DataType"]) -> Iterator["pa.RecordBatch"]:
-    """Read the columns that `types` has, some MiB of lines at a time, which are parsed by all cores."""
+def _batches(
+    file: CsvFile, types: dict[str, "pa.DataType"]
+) -> Iterator["pa.RecordBatch | NDArray[np.uint8]"]:
+    """Read the columns that `types` has, some MiB of lines at a time; lines of small whole numbers as an array."""
+    import pyarrow as pa
+
+    layout = file.layout
+    places = [layout.columns.index(name) for name in types]
+    numbers = all(pa.types.is_integer(kind) for kind in types.values())
+    with _explained(file, types), open_decompressed(file.place.path) as content:
+        header = layout.header
+        for lines in _whole_lines(content):
+            body = lines[lines.find(b"\n") + 1 :] if header else lines
+            rows = parsed_lines(body, layout.delimiter, len(layout.columns)) if numbers and body else None
+            if rows is not None:
+                yield rows[:, places]
+            # Blank lines at the end are no rows.
+            elif body.strip():
+                yield from _parsed_by_arrow(file, lines, types, header=header)
+            header = False
+
+
+def _parsed_by_arrow(
+    file: CsvFile, lines: bytes, types: dict[str, "pa.DataType"], *, header: bool
+) -> "list[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    parse, convert = _options(file, types)
-    with _explained(file, types), open_decompressed(file.place.path) as content:
-        skipped = int(file.layout.header)
-        for lines in _whole_lines(content):
-            read = pc.ReadOptions(
-                column_names=file.layout.columns,
-                skip_rows=skipped,
-                block_size=max(FIRST_BYTES, len(lines) // 2 + 1),
-            )
-            # Blank lines at the end are no rows.
-            if lines.strip():
-                yield from (
-                    pc.read_csv(pa.BufferReader(lines), read, parse, convert).combine_chunks().to_batches()
-                )
-            skipped = 0
+    # By two cores.
+    block = max(FIRST_BYTES, len(lines) // 2 + 1)
+    read = pc.ReadOptions(column_names=file.layout.columns, skip_rows=int(header), block_size=block)
+    table = pc.read_csv(pa.BufferReader(lines), read, *_options(file, types))
+    batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
+    return batches
 
 
 def _whole_lines(content: IO[bytes] | GzipFile) -> Iterator[bytes]:
     """Yield the content in parts of some MiB that end where a line does."""
     rest = b""
     while part := content.read(CHUNK_BYTES):
-        lines, newline, rest = (rest + part).rpartition(b"\n")
-        if newline:
-            yield lines + newline
+        if end := part.rfind(b"\n") + 1:
+            yield b"".join((rest, memoryview(part)[:end]))
+            rest = part[end:]
+        else:
+            rest += part
     if rest:
         yield rest
 

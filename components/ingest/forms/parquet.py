@@ -21,12 +21,11 @@ SUFFIXES = (".parquet", ".pq")
 
 def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize a Parquet file, or a directory of such files: one for each part, or several shards of each."""
-    look = scratch is None
     if place.path.is_file():
         with place.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
-        return table_form("parquet", place, {"train": _table([place])}, data, look=look)
+        return table_form("parquet", place, {"train": _table([place])}, data, scratch=scratch)
     sets, others = files_by_part(place.path.iterdir(), SUFFIXES)
     # As the Hub converts data sets: a directory for each part.
     for child in sorted(place.path.iterdir()):
@@ -41,7 +40,7 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
         for part, paths in parts.items()
     }
     notes = [f"not read: {path.name}" for path in others]
-    return table_form("parquet", place, tables, data, notes, look=look)
+    return table_form("parquet", place, tables, data, notes, scratch=scratch)
 
 
 def _table(shards: Sequence[Place]) -> Table:

@@ -1,36 +1,26 @@
 """Pictures in a directory for each class, with or without a directory for each part around them."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
-from numpy.typing import NDArray
 
 from components.common.bounds import MOST_FILES, require_within
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
-from components.ingest.form import Chunk, Form, Part, Place, rows_of
-from components.ingest.forms.picture_files import Files, take_pictures
+from components.ingest.decoding import MOST_TOGETHER, picture_shapes, take_pictures
+from components.ingest.form import Form, Part, Place, chunks_of, rows_of
+from components.ingest.picture_files import Files, Members
 from components.ingest.sizes import LARGEST_SIDE
+from components.ingest.subsets import PART_WORDS
 
-# Names of the parts' directories, in lower case.
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 # Of Windows and macOS; names that start with a dot are left out too.
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
-# Files of one job.
-MOST_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -47,14 +37,14 @@ class _Classes:
     """Pictures of a part by class, and what is left out."""
 
     place: Place
-    files: dict[str, Files]
+    files: dict[str, Files | Members]
     others: list[str]
     empty: list[str]
 
     @property
     def count(self) -> int:
         """Number of pictures."""
-        return sum(len(files.names) for files in self.files.values())
+        return sum(len(files) for files in self.files.values())
 
 
 def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
@@ -68,7 +58,7 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
     """
     if not place.path.is_dir():
         return None
-    root = _listed(place.path)
+    root = _listed(place)
     parts, notes = _parts(place, root)
     if not parts and (classes := _classes(place, root)):
         _require_classes(classes)
@@ -81,20 +71,24 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
     pixels = Path(mkdtemp(dir=scratch), "pixels")
     side = data.size or LARGEST_SIDE
     jobs = _jobs(parts.values(), min(MOST_TOGETHER, rows_of(3 * side**2)))
-    shape, decided = take_pictures(jobs, data.size, pixels)
+    count = sum(classes.count for classes in parts.values())
+    sample = np.concatenate([picture_shapes(job.some(0, 1, job.place)) for job in jobs])
+    shape, decided = take_pictures(lambda: jobs, count, sample, data.size, pixels)
     notes += [*_left_out(list(parts.values())), *decided]
-    count = jobs[-1].place + len(jobs[-1].names)
     images = np.memmap(pixels, np.uint8, "r", shape=(count, *shape))
     found, place_ = {}, 0
     for part, classes in parts.items():
-        found[part] = Part(classes.place.uri, _chunks(classes, images[place_ : place_ + classes.count]))
+        labels = np.repeat(list(classes.files), [len(files) for files in classes.files.values()])
+        chunks = partial(chunks_of, images[place_ : place_ + classes.count], labels)
+        found[part] = Part(classes.place.uri, chunks)
         place_ += classes.count
     return Form("pictures", place.uri, found, notes=tuple(notes))
 
 
-def _listed(path: Path) -> _Listing:
-    directories, pictures, others = [], [], []
-    with os.scandir(path) as entries:
+def _listed(place: Place) -> _Listing:
+    directories, others = [], []
+    pictures = list(place.packed.members.get(place.path, ())) if place.packed else []
+    with os.scandir(place.path) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(".") or name in IGNORED:
@@ -108,16 +102,24 @@ def _listed(path: Path) -> _Listing:
     return _Listing(sorted(directories), sorted(pictures), sorted(others))
 
 
+def _files(place: Place, names: list[str]) -> Files | Members:
+    """Return the pictures of these names: those of a directory are either all packed or none."""
+    packed = place.packed.members.get(place.path) if place.packed else None
+    if place.packed and packed:
+        return Members(place.packed.archive, place.uri, [packed[name] for name in names])
+    return Files(place.path, place.uri, names)
+
+
 def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]]:
     """Return the parts by name where the directory holds one for each part; else none of them."""
     parts: dict[str, _Classes] = {}
     notes = []
     for name in root.directories:
-        part, child = PARTS.get(name.lower()), place.child(name)
+        part, child = PART_WORDS.get(name.lower()), place.child(name)
         if not part:
             notes.append(f"{child.uri} is left out")
             continue
-        listing = _listed(child.path)
+        listing = _listed(child)
         classes = _classes(child, listing)
         if not classes:
             pictures = ": its pictures lie in no directories of classes" if listing.pictures else ""
@@ -134,7 +136,7 @@ def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]
 
 def _classes(place: Place, root: _Listing) -> _Classes | None:
     """Return the pictures by class where the directory holds a directory for each."""
-    listings = {name: _listed(place.path / name) for name in root.directories}
+    listings = {name: _listed(place.child(name)) for name in root.directories}
     filled = {name: listing for name, listing in listings.items() if listing.pictures}
     deep = {name: listing.directories[0] for name, listing in listings.items() if listing.directories}
     # Pictures beside a data set, such as those of its documentation, do not make it one.
@@ -147,7 +149,7 @@ def _classes(place: Place, root: _Listing) -> _Classes | None:
         )
     others = [*root.pictures, *root.others]
     others += [f"{name}/{other}" for name, listing in listings.items() for other in listing.others]
-    files = {name: Files(place.path / name, f"{place.uri}/{name}", filled[name].pictures) for name in filled}
+    files = {name: _files(place.child(name), filled[name].pictures) for name in filled}
     classes = _Classes(place, files, others, [name for name in listings if name not in filled])
     require_within(classes.count, MOST_FILES, f"{place.uri}: the number of pictures", "give a part of them")
     return classes
@@ -155,7 +157,7 @@ def _classes(place: Place, root: _Listing) -> _Classes | None:
 
 def _require_classes(classes: _Classes) -> None:
     """Refuse pictures in directories of parts; a class may have a part's name beside others."""
-    if {name.lower() for name in classes.files} <= PARTS.keys():
+    if {name.lower() for name in classes.files} <= PART_WORDS.keys():
         raise PipelineError(
             f"{classes.place.uri} must hold a directory for each class but holds only {' and '.join(classes.files)}, "
             "with pictures in them: sort these into directories of classes."
@@ -177,25 +179,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _jobs(parts: Iterable[_Classes], most: int) -> list[Files]:
+def _jobs(parts: Iterable[_Classes], most: int) -> list[Files | Members]:
     """Return the files of all parts in order, at most so many at a time."""
     jobs, place = [], 0
     for files in (files for classes in parts for files in classes.files.values()):
-        for start in range(0, len(files.names), most):
-            names = files.names[start : start + most]
-            jobs.append(Files(files.directory, files.uri, names, place))
-            place += len(names)
+        for start in range(0, len(files), most):
+            jobs.append(files.some(start, start + most, place))
+            place += len(jobs[-1])
     return jobs
-
-
-def _chunks(classes: _Classes, images: NDArray[np.uint8]) -> Callable[[], Iterator[Chunk]]:
-    def chunks() -> Iterator[Chunk]:
-        most, done = rows_of(images[0].size), 0
-        for name, files in classes.files.items():
-            end = done + len(files.names)
-            for start in range(done, end, most):
-                chunk = images[start : min(start + most, end)]
-                yield chunk, np.full(len(chunk), name)
-            done = end
-
-    return chunks

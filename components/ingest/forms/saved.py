@@ -21,9 +21,8 @@ PARTS_FILE, STATE_FILE = "dataset_dict.json", "state.json"
 
 def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
     """Recognize the directory of a `DatasetDict`, or of one `Dataset`, which is taken for the training part."""
-    look = scratch is None
     if (place.path / STATE_FILE).is_file():
-        return table_form("saved", place, {"train": _table(place)}, data, look=look)
+        return table_form("saved", place, {"train": _table(place)}, data, scratch=scratch)
     if not (place.path / PARTS_FILE).is_file():
         return None
     tables, notes = {}, []
@@ -32,7 +31,7 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
             tables[part] = _table(place.child(split))
         else:
             notes.append(f"not read: {split}")
-    return table_form("saved", place, tables, data, notes, look=look)
+    return table_form("saved", place, tables, data, notes, scratch=scratch)
 
 
 def _table(directory: Place) -> Table:

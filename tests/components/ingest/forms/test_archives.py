@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.common.bounds import LARGEST_IN_MEMORY
 from components.common.errors import PipelineError
 from components.ingest.form import Place
 from components.ingest.forms import archives
+from components.ingest.picture_files import Members
 
 FILES = {
     "train/cat/1.png": b"one",
@@ -37,7 +39,13 @@ def unpacked(path: Path) -> dict[str, bytes]:
     target = path.parent / "unpacked"
     place = archives.unpack(Place(path, "s3://bucket/it"), target)
     assert place == Place(target, "s3://bucket/it")
-    return {str(file.relative_to(target)): file.read_bytes() for file in target.rglob("*") if file.is_file()}
+    files = {str(file.relative_to(target)): file.read_bytes() for file in target.rglob("*") if file.is_file()}
+    for directory, members in place.packed.members.items() if place.packed else ():
+        assert not [file for file in directory.iterdir() if file.name in members]
+        contents = Members(path, "it", list(members.values())).contents(LARGEST_IN_MEMORY)
+        names = [str((directory / name).relative_to(target)) for name in members]
+        files |= dict(zip(names, contents, strict=True))
+    return files
 
 
 def zip_of(path: Path, members: dict[str, bytes]) -> Path:
@@ -45,6 +53,28 @@ def zip_of(path: Path, members: dict[str, bytes]) -> Path:
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_pictures_stay_in_a_zip_that_is_packed_as_usual(tmp_path: Path, method: int) -> None:
+    content = {f"a/{number}.png": bytes([number]) * (number * 999) for number in range(9)}
+    with zipfile.ZipFile(tmp_path / "it", "w", method) as archive:
+        for name, picture in content.items():
+            archive.writestr(name, picture)
+    assert unpacked(tmp_path / "it") == content
+    assert bool(list((tmp_path / "unpacked" / "a").iterdir())) == (method == zipfile.ZIP_LZMA)
+
+
+@pytest.mark.parametrize("damage", ["content", "header", "end"])
+def test_a_damaged_picture_in_a_zip_is_named(tmp_path: Path, damage: str) -> None:
+    path = zip_of(tmp_path / "it", {"a/1.png": bytes(range(256)) * 9, "a/2.png": bytes(range(256)) * 9})
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("a/2.png").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + {"content": 60, "header": 0, "end": 27}[damage]] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(PipelineError, match=r"/2\.png must be intact in its archive but is damaged \("):
+        unpacked(path)
 
 
 def tar_of(path: Path, *members: tarfile.TarInfo, mode: str = "w") -> Path:
