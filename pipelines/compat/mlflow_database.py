@@ -22,9 +22,10 @@ WHERE name = ? AND current_stage IS NOT 'Deleted_Internal' ORDER BY version DESC
 LOCATION = """
 SELECT COALESCE(NULLIF(storage_location, ''), source) AS location FROM model_versions WHERE name = ? AND version = ?
 """
+BUSY_SECONDS = 5.0
 METRIC = "key, value, is_nan"
 RUNS = """
-SELECT run_uuid AS run_id, experiment_id, runs.name, status, start_time, end_time FROM runs
+SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name, status, start_time, end_time FROM runs
 JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 AND tags.key = ? AND tags.value = ? AND (? = '' OR runs.name = ? OR run_uuid = ?)
@@ -39,7 +40,9 @@ class MlflowDatabase:
         self._path = path
         with self._explained():
             # Not mode=ro: a writer that was killed leaves a journal, which the next reader must be able to roll back.
-            self._connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                f"{path.as_uri()}?mode=rw", uri=True, check_same_thread=False, timeout=BUSY_SECONDS
+            )
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA query_only = ON")
 

@@ -72,7 +72,8 @@ class ServerReader:
 
     def metrics(self, run_id: str) -> dict[str, float]:
         # A version stays when its run is deleted for good.
-        found = self._asked(lambda: call_mlflow(self._uri, f"runs/get?run_id={run_id}"), missing={})
+        nothing: dict[str, Any] = {}
+        found = self._asked(lambda: call_mlflow(self._uri, f"runs/get?run_id={run_id}"), missing=nothing)
         return _metrics(found["run"]) if found else {}
 
     def pipeline_runs(self, limit: int, named: str = "") -> list[StoredRun]:
