@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from components.common.data.dataset import DatasetInfo, Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.resolve import resolve

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import DatasetInfo, Split, open_split
+from components.common.data.dataset import Split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.lineage import stored_judgement

@@ -9,12 +9,12 @@ import numpy as np
 
 from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import Classifier
+from components.common.tracking.tags import MODEL_FILES
 from components.register.package import KNOWN_ANSWERS, file_digests, signature
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FILES_TAG = "model_files"
 MOST_NAMED = 3
 
 
@@ -63,7 +63,7 @@ def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> 
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
-    recorded = client.get_model_version(name, version).tags.get(FILES_TAG)
+    recorded = client.get_model_version(name, version).tags.get(MODEL_FILES)
     if recorded is None:
         problem = "it carries no digests: it was not registered by this pipeline's register step"
         return Verification(name, version, directory, 0, None, (problem,))

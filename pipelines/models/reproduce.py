@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from components.common.data.dataset import SplitOptions
+from components.common.data.info import SplitOptions
 from components.common.data.raw_data import PARTS, has_part, open_part
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from components.common.data.dataset import DatasetInfo, Split, open_split
+from components.common.data.dataset import Split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.data.source import SourceInfo
 from components.common.model.classifier import Classifier
 from components.common.plan.run import RunPlan
