@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,7 +92,16 @@ def _write_litert(model: "Model", path: Path, int8: bool) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        path.write_bytes(converter.convert())
+        try:
+            path.write_bytes(converter.convert())
+        # The converter's error has no public name.
+        except Exception as error:
+            if lacking := re.search(r"^TF Select ops: (.+)$", str(error), re.MULTILINE):
+                raise PipelineError(
+                    f"the model must be made of operations that LiteRT has but uses {lacking[1]}: choose another "
+                    "format."
+                ) from error
+            raise
 
 
 def _without_roll(model: "Model") -> "Model":
@@ -120,7 +130,7 @@ def _without_roll(model: "Model") -> "Model":
 
 
 def _moves_views(operation: Any) -> bool:
-    return type(operation).__name__ == "Roll" and isinstance(operation.axis, tuple)
+    return type(operation).__name__ == "Roll" and isinstance(operation.axis, (list, tuple))
 
 
 def _open_litert(path: Path) -> Answers:

@@ -82,7 +82,9 @@ def run_id(
     post("registered-models/alias", name=MODEL, alias="champion", version="2")
     post("registered-models/alias", name=MODEL, alias="challenger", version="2")
     move = {"action": "register", "before": "", "after": "1", "who": "a test", "why": "", "applied": "true"}
-    post("model-versions/create", name=MODEL + HISTORY_SUFFIX, source=f"models:/{MODEL}/1", tags=tags_of(move))
+    post(
+        "model-versions/create", name=MODEL + HISTORY_SUFFIX, source=f"models:/{MODEL}/1", tags=tags_of(move)
+    )
     _delete_version(platform.tracking_uri, "3")
     return run_id
 
