@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     data_size,
+    exports,
     inference,
     ingest,
     pictures,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "time_to_quality": time_to_quality.measure,
     "whole_run": whole_run.measure,
     "inference": inference.measure,
+    "exports": exports.measure,
     "tracking_cost": tracking_cost.measure,
     "data_size": data_size.measure,
     "ingest": ingest.measure,

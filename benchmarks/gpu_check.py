@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -284,7 +285,7 @@ def main(arguments: list[str]) -> int:
                 rows.append((name, what, figure))
                 print(": ".join(rows[-1]), flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(_page(about, rows, commit, quick=options.quick))
+    options.output.write_text(_page(about, rows, commit, shlex.join(arguments)))
     print(f"wrote {options.output}" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
 
@@ -299,18 +300,18 @@ def _found(name: str, check: Check, failed: list[str]) -> Iterator[Row]:
         yield "failed", str(error).strip().splitlines()[-1].replace("|", "/")
 
 
-def _page(about: dict[str, Any], rows: list[tuple[str, str, str]], commit: str, *, quick: bool) -> str:
+def _page(about: dict[str, Any], rows: list[tuple[str, str, str]], commit: str, arguments: str) -> str:
     """Return the page: the machine in its heading, and a row for each figure."""
     gpus = about["gpus"]
     names = " and ".join(f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus))
     lines = [
         f"# GPU check on {names}" if gpus else f"# GPU check without a GPU, on {processor_name()}",
         "",
-        f"Written by `make gpu-check` on {datetime.now(UTC):%Y-%m-%d}; do not edit. {about['versions']}, on "
-        f"{processor_name()}. Commit {commit}.",
+        f"Written by `{f'python -m benchmarks.gpu_check {arguments}'.strip()}` on {datetime.now(UTC):%Y-%m-%d}; do "
+        f"not edit. {about['versions']}, on {processor_name()}. Commit {commit}.",
         "",
     ]
-    if quick:
+    if "--quick" in arguments:
         lines += [
             "**A quick check on the bundled digits: the figures are of too little work to compare.**",
             "",

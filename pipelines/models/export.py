@@ -120,6 +120,9 @@ def export_version(
         sound.require()
         classifier = Classifier(sound.directory)
         model = float32_copy(classifier.model)
+        validation, missing = _validation(Recorded.of(client, name, version), Path(scratch, "data"), int8)
+        if validation:
+            validation = classifier.inputs(validation[0]), validation[1]
         answers = _converted(chosen, model, directory / chosen.path, int8)
         files = file_digests(directory)
         with np.load(sound.directory / KNOWN_ANSWERS, allow_pickle=False) as known:
@@ -127,9 +130,6 @@ def export_version(
                 (classifier.inputs(known["images"]), known["probabilities"]),
                 known["tolerance"],
             )
-        validation, missing = _validation(Recorded.of(client, name, version), Path(scratch, "data"), int8)
-        if validation:
-            validation = classifier.inputs(validation[0]), validation[1]
         export = Export(
             model=name,
             version=version,

@@ -25,7 +25,8 @@ from pipelines.local.platform import Platform
 from pipelines.models import export as module
 from pipelines.models.export import Export, export_version
 from pipelines.models.formats import FORMATS
-from tests.records import judgement, run_plan
+from pipelines.models.reproduce import Recorded
+from tests.records import judgement, run_plan, training_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,16 +94,60 @@ def _wrong(path: Path) -> Any:
     return lambda images: np.full((len(images), 10), np.nan, np.float32)
 
 
-@pytest.mark.parametrize("int8", [False, True])
 def test_an_export_that_answers_differently_is_refused_and_leaves_nothing(
-    client: "MlflowClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, int8: bool
+    client: "MlflowClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], open=_wrong))
 
-    with pytest.raises(PipelineError, match="exported version 1 as onnx must give .* but has .*: choose"):
-        export_version(client, NAME, "1", "onnx", tmp_path / "export", int8=int8)
+    with pytest.raises(PipelineError) as refused:
+        export_version(client, NAME, "1", "onnx", tmp_path / "export", int8=False)
 
+    assert str(refused.value) == (
+        "exported version 1 as onnx must give probabilities within 0.0001 of Keras and 0.02 of those stored but has "
+        "differences of nan and nan: choose another format."
+    )
     assert list(tmp_path.iterdir()) == []
+
+
+EXPORT = Export(
+    model="digits",
+    version="3",
+    model_digest="a" * 64,
+    format="litert",
+    int8=False,
+    files={},
+    bytes=7,
+    runtime="ai_edge_litert",
+    runtime_version="2",
+    image=[28, 28, 1],
+    classes=["a", "b"],
+    pictures="any",
+    stored_difference=1e-3,
+    difference=1e-6,
+    missing="",
+    images=250,
+    changed=2,
+    accuracy=0.97,
+    keras_accuracy=0.98,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"difference": 2e-4}, "differences of 0.0002 and 0.001"),
+        ({"stored_difference": 3e-2}, "differences of 1e-06 and 0.03"),
+        ({"int8": True, "changed": 3}, "3 (accuracy 0.97 instead of 0.98)"),
+    ],
+)
+def test_differences_beyond_a_limit_are_refused(changes: dict[str, Any], found: str) -> None:
+    module._require_alike(EXPORT, 1e-2)
+    module._require_alike(EXPORT.model_copy(update={"int8": True, "difference": 0.02}), 1e-2)
+
+    with pytest.raises(PipelineError) as refused:
+        module._require_alike(EXPORT.model_copy(update=changes), 1e-2)
+
+    assert f" but has {found}: choose another format." in str(refused.value)
 
 
 def test_a_model_that_cannot_be_converted_is_refused_with_the_reason(
@@ -124,7 +169,7 @@ def test_a_model_that_cannot_be_converted_is_refused_with_the_reason(
 
 
 def test_without_the_data_int8_is_refused_and_float32_says_so(
-    client: "MlflowClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = "the object store must hold train-images-idx3-ubyte but does not: restore the object."
 
@@ -132,14 +177,21 @@ def test_without_the_data_int8_is_refused_and_float32_says_so(
         raise PipelineError(gone)
 
     monkeypatch.setattr(module, "development_data", fail)
+    recorded = Recorded.from_training(training_record())
+    images, answers = np.zeros((2, 28, 28, 1), np.uint8), np.float32([[0.4, 0.6], [0.5, 0.5]])
 
     with pytest.raises(PipelineError, match="must hold train-images"):
-        export_version(client, NAME, "1", "onnx", tmp_path / "int8", int8=True)
-    export = export_version(client, NAME, "1", "onnx", tmp_path / "float32", int8=False)
+        module._validation(recorded, tmp_path / "int8", int8=True)
+    assert module._validation(recorded, tmp_path / "float32", int8=False) == (None, gone)
+    compared = module._compared(
+        lambda some: answers[: len(some)] + np.float32(0.01), lambda _: answers, (images, answers), None
+    )
 
-    assert (export.missing, export.images, export.accuracy) == (gone, 0, None)
-    assert export.lines()[-1] == f"not compared on validation images: {gone}"
-    assert not (tmp_path / "int8").exists()
+    assert compared.keys() == {"stored_difference", "difference"}
+    assert (
+        EXPORT.model_copy(update={"missing": gone}).lines()[-1]
+        == f"not compared on validation images: {gone}"
+    )
 
 
 def test_a_directory_that_holds_something_is_left_alone(client: "MlflowClient", tmp_path: Path) -> None:

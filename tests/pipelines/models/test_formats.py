@@ -20,24 +20,27 @@ MODELS: dict[str, tuple[ImageSpec, dict[str, object]]] = {
     "fast": (MNIST_SPEC, {"filters": ((4,), (8,)), **SMALL}),
     "best": (MNIST_SPEC, {"filters": ((4, 4), (8, 8)), **SMALL}),
 }
-IMAGES = 40
+IMAGES = 30
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, tuple[Model, np.ndarray, np.ndarray]]:
     """Small models of each recipe in float32, with some images and what they answer."""
-    found = {}
+    found, random = {}, np.random.default_rng(0)
     for recipe, (spec, changes) in MODELS.items():
-        trained = build_model(RECIPES[recipe].differing(**changes), spec)
+        built = build_model(RECIPES[recipe].differing(**changes), spec)
         images = random_split(IMAGES, spec=spec).images
-        trained.compile("adam", "sparse_categorical_crossentropy")
-        trained.fit(images, np.arange(IMAGES) % len(spec.classes), batch_size=20, epochs=2, verbose=0)
-        model = float32_copy(trained)
+        # Statistics of batch normalization that a training would leave.
+        built.set_weights(
+            [weights + random.uniform(0, 0.2, weights.shape) for weights in built.get_weights()]
+        )
+        model = float32_copy(built)
         found[recipe] = (model, images, ServedModel(model).predict(images))
     return found
 
 
-@pytest.mark.parametrize("recipe", MODELS)
+# The network of `best` has all layers of that of `fast`, and views.
+@pytest.mark.parametrize("recipe", ["seed", "best"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_answers_as_keras_does(
     kind: str, recipe: str, models: dict[str, tuple[Model, np.ndarray, np.ndarray]], tmp_path: Path
@@ -74,7 +77,7 @@ def test_int8_is_smaller_and_answers_nearly_alike(
 def test_an_operation_that_litert_lacks_is_refused(tmp_path: Path) -> None:
     image = Input((4, 4, 1), dtype="uint8", name="image")
     values = ops.linalg.inv(ops.cast(image, "float32")[..., 0])
-    model = Model(image, layers.Softmax()(layers.Flatten()(values)))
+    model = float32_copy(Model(image, layers.Softmax()(layers.Flatten()(values))))
 
     with pytest.raises(PipelineError) as refused:
         FORMATS["litert"].write(model, tmp_path / "model.tflite", False)
