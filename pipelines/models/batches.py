@@ -59,7 +59,9 @@ class Batches:
 
     def _next(self) -> tuple[list[NDArray[np.uint8]], list[asyncio.Future[NDArray[np.float32]]]]:
         """Take the requests that fit into one batch, at least one, from those that wait."""
-        parts, futures, room = [], [], self._most
+        parts: list[NDArray[np.uint8]] = []
+        futures: list[asyncio.Future[NDArray[np.float32]]] = []
+        room = self._most
         while self._waiting and (not parts or len(self._waiting[0][0]) <= room):
             images, future = self._waiting.popleft()
             parts.append(images)

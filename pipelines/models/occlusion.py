@@ -1,4 +1,4 @@
-"""Where a model looked: the change of its answer when parts of the image are hidden, for any model."""
+"""Map of the parts of an image that a model's answer rests on, found by hiding them; for any model."""
 
 import math
 from dataclasses import dataclass
