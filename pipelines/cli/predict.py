@@ -15,6 +15,7 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, Version
 
 if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
+    from components.common.model.runtime import RuntimeClassifier
     from components.register.verify import Verification
 
 app = typer.Typer()
@@ -46,16 +47,22 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
 @contextmanager
 def _loaded(
     directory: Path | None, home: Path, model: str, version: str
-) -> "Iterator[tuple[Classifier, float, str]]":
+) -> "Iterator[tuple[Classifier | RuntimeClassifier, float, str]]":
     """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name."""
     from components.common.model.classifier import Classifier
+    from components.common.model.exchange import ONNX_FILE
+    from components.common.model.runtime import RuntimeClassifier
+
+    def opened(files: Path) -> Classifier | RuntimeClassifier:
+        return RuntimeClassifier(files) if (files / ONNX_FILE).exists() else Classifier(files)
 
     if directory is not None:
-        yield Classifier(directory), REJECT_BELOW, directory.resolve().name
+        classifier = opened(directory)
+        yield classifier, getattr(classifier, "reject_below", None) or REJECT_BELOW, directory.resolve().name
         return
     with verified(home, model, version) as (sound, tags):
         threshold = float(tags.get("reject_below", REJECT_BELOW))
-        yield Classifier(sound.directory), threshold, f"{sound.name} version {sound.version}"
+        yield opened(sound.directory), threshold, f"{sound.name} version {sound.version}"
 
 
 @app.command()
