@@ -28,7 +28,8 @@ class Verification:
         version: Number of the version.
         directory: The downloaded files.
         files: Number of files with the digest that was recorded at registration.
-        difference: Largest difference between a probability and its stored value; None where this was not checked.
+        difference: Largest difference between a probability, of the Keras model or of the ONNX file, and its stored
+            value; None where this was not checked.
         problems: Differences from the registered version, in words.
     """
 
