@@ -15,7 +15,7 @@ from components.common.model.training_record import Training
 from components.common.plan.resolve import resolve
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
-from components.train.devices import cores
+from components.common.cores import cores
 from components.train.runtime import start_tensorflow
 from components.train.session import Session
 from components.tune.halving import LAST

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from components.common.model.aliases import CHALLENGER, CHAMPION
+from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.storage.files import combined_digest
 from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN
@@ -106,6 +107,7 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
         "model_card": f"runs:/{run_id}/model_card.md",
         "model_digest": combined_digest(files),
         MODEL_FILES: json.dumps(files),
+        "onnx": Exchange.load(candidate / EXCHANGE).summary,
         **_spec_tags(lineage),
     }
     return client.create_model_version(

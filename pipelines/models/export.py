@@ -11,10 +11,11 @@ from components.common.data.dataset import open_split
 from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import Classifier, model_file
 from components.common.model.exchange import float32_copy
+from components.common.model.known_answers import KNOWN_ANSWERS
 from components.common.model.served_model import BATCH_SIZE, ServedModel
 from components.common.record import Record
 from components.common.storage.files import sha256_file, written_directory
-from components.register.package import KNOWN_ANSWERS, file_digests
+from components.register.package import file_digests
 from components.register.verify import verify
 from pipelines.models.formats import FORMATS, Answers, Format
 from pipelines.models.reproduce import Recorded, development_data

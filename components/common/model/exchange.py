@@ -8,14 +8,56 @@ import numpy as np
 
 from components.common.errors import PipelineError, first_line
 from components.common.model.served_model import INPUT
+from components.common.record import Record
 
 if TYPE_CHECKING:
     from keras import Model
 
 OUTPUT = "probabilities"
+# Among the files of a candidate and of a registered version.
+EXCHANGE = "onnx"
+ONNX_FILE = Path(EXCHANGE, "model.onnx")
 # tf2onnx 1.17 writes 11 to 18.
 OPSET = 18
+# Of Keras: number formats with fewer digits than float32.
 REDUCED = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+
+
+class Exchange(Record):
+    """The comparison of a model's ONNX file with the model, on the validation split.
+
+    Attributes:
+        problem: Why the file must not be registered; "" for none.
+        images: Number of images that were answered in batches.
+        singles: Number of images that were answered one at a time as well.
+        difference: Largest difference between a probability and that of the Keras model in float32.
+        difference_as_trained: The same for the Keras model as it is, which may calculate in bfloat16.
+        changed_as_trained: Number of images whose class is not that of the Keras model as it is.
+    """
+
+    FILE = "exchange.json"
+
+    problem: str
+    images: int = 0
+    singles: int = 0
+    difference: float = 0.0
+    difference_as_trained: float = 0.0
+    changed_as_trained: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What was compared, for people; empty where there is a problem."""
+        if self.problem:
+            return ""
+        stated = (
+            f"on {self.images} validation images no probability differs by more than {self.difference:.1g} from the "
+            "Keras model's in float32, and no class"
+        )
+        if self.difference_as_trained == self.difference:
+            return stated
+        return f"{stated}; from the Keras model as trained by {self.difference_as_trained:.1g}, and " + (
+            f"{self.changed_as_trained} classes" if self.changed_as_trained else "no class"
+        )
 
 
 def float32_copy(model: "Model") -> "Model":

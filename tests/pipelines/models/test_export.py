@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from components.common.data.dataset import open_split
 from components.common.errors import PipelineError
+from components.common.model.classifier import Classifier
 from components.common.model.lineage import Lineage
 from components.common.model.samples import save_samples
 from components.common.plan.run import DataPlan
 from components.common.plan.training import RECIPES
 from components.common.storage.files import sha256_file
+from components.evaluate.exchange import write_exchange
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.register.publish import publish
@@ -50,7 +52,9 @@ def client(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> "Ite
         training = fit_model(
             work / "dev", CONFIG, recipe="best", target=work / "model", on_epoch=lambda _: None
         )
-        save_samples(work / "model", open_split(work / "dev", "validation"))
+        validation = open_split(work / "dev", "validation")
+        save_samples(work / "model", validation)
+        write_exchange(work / "model", Classifier(work / "model"), validation.images[:10])
         run_id = MlflowClient().create_run("0").info.run_id
         records = Lineage(run_plan("exports", model_name=NAME), judgement(training=training))
         publish(work / "model", records, run_id=run_id)
