@@ -33,8 +33,8 @@ def measure(setting: Setting, _: Results) -> Result:
     figures: dict[str, list[dict[str, float]]] = {_label(way): [] for way in WAYS}
     for _round in range(rounds):
         for way in WAYS:
-            arguments = (way[0], str(_path(files, way)), seconds, time.time())
-            figures[_label(way)].append(call("benchmarks.exports:ask", *arguments).value)
+            answered = call("benchmarks.exports:ask", way[0], str(_path(files, way)), seconds, time.time())
+            figures[_label(way)].append(answered.value)
     rows = []
     for label, own in figures.items():
         middle = {name: statistics.median(one[name] for one in own) for name in own[0]}

@@ -103,7 +103,7 @@ def _session(development: str, changes: dict[str, Any]) -> Any:
 
 def _speed(session: Any, images: int) -> float:
     session.run_until(10)
-    batch = session._config.batch_size
+    batch: int = session._config.batch_size
     started = time.perf_counter()
     session.run_until(10 + images // batch)
     return images // batch * batch / (time.perf_counter() - started)
@@ -131,7 +131,7 @@ def mirrored_speed(development: str, images: int) -> dict[str, Any]:
         tf.config.set_logical_device_configuration(physical[0], logical)
         label = f"{count} logical devices of one {kind}"
     devices = [f"{kind}:{number}" for number in range(count)]
-    session.strategy = lambda: tf.distribute.MirroredStrategy(devices)
+    vars(session)["strategy"] = lambda: tf.distribute.MirroredStrategy(devices)
     training = _session(development, {"batch_size": 64 * count})
     speed = _speed(training, images)
     return {"devices": label, "speed": speed, "accuracy": training.score().val_accuracy}
@@ -275,7 +275,7 @@ def main(arguments: list[str]) -> int:
     # Before the page makes the checkout another one.
     commit = git_sha()
     rows: list[tuple[str, str, str]] = []
-    failed = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as work:
         development, test = prepare(Path(work), "digits" if options.quick else "mnist", limit=PREPARATION)
         for name in options.only:

@@ -182,7 +182,7 @@ def test_without_the_data_int8_is_refused_and_float32_says_so(
 
     monkeypatch.setattr(module, "development_data", fail)
     recorded = Recorded.from_training(training_record())
-    images, answers = np.zeros((2, 28, 28, 1), np.uint8), np.float32([[0.4, 0.6], [0.5, 0.5]])
+    images, answers = np.zeros((2, 28, 28, 1), np.uint8), np.array([[0.4, 0.6], [0.5, 0.5]], np.float32)
 
     with pytest.raises(PipelineError, match="must hold train-images"):
         module._validation(recorded, tmp_path / "int8", int8=True)

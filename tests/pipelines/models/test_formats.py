@@ -1,9 +1,11 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from keras import Input, Model, layers, ops
+from numpy.typing import NDArray
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
@@ -21,10 +23,12 @@ MODELS: dict[str, tuple[ImageSpec, dict[str, object]]] = {
     "best": (MNIST_SPEC, {"filters": ((4, 4), (8, 8)), **SMALL}),
 }
 IMAGES = 30
+# A model, images, and its answers.
+Known = tuple[Any, NDArray[np.uint8], NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, tuple[Model, np.ndarray, np.ndarray]]:
+def models() -> dict[str, Known]:
     """Small models of each recipe in float32, with some images and what they answer."""
     found, random = {}, np.random.default_rng(0)
     for recipe, (spec, changes) in MODELS.items():
@@ -43,7 +47,7 @@ def models() -> dict[str, tuple[Model, np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize("recipe", ["seed", "best"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_answers_as_keras_does(
-    kind: str, recipe: str, models: dict[str, tuple[Model, np.ndarray, np.ndarray]], tmp_path: Path
+    kind: str, recipe: str, models: dict[str, Known], tmp_path: Path
 ) -> None:
     model, images, expected = models[recipe]
     path = tmp_path / FORMATS[kind].path
@@ -57,7 +61,7 @@ def test_every_format_answers_as_keras_does(
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_int8_is_smaller_and_answers_nearly_alike(
-    kind: str, models: dict[str, tuple[Model, np.ndarray, np.ndarray]], tmp_path: Path
+    kind: str, models: dict[str, Known], tmp_path: Path
 ) -> None:
     model, images, expected = models["fast"]
     sizes = []

@@ -171,7 +171,8 @@ def test_a_picture_is_prepared_as_predict_does_it(tmp_path: Path) -> None:
         assert blank.status_code == 200
         assert blank.json() == {"label": None, "refused": "it is blank: nothing on it stands out"}
         dark, bright = (
-            handwritten(7, size=200, width=20, corner=(60, 60), inverted=inverted) for inverted in (False, True)
+            handwritten(7, size=200, width=20, corner=(60, 60), inverted=inverted)
+            for inverted in (False, True)
         )
         answer = _show(server, dark).json()
         assert answer["label"] in MNIST_SPEC.classes
