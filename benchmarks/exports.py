@@ -33,7 +33,9 @@ def measure(setting: Setting, _: Results) -> Result:
     figures: dict[str, list[dict[str, float]]] = {_label(way): [] for way in WAYS}
     for _round in range(rounds):
         for way in WAYS:
-            answered = call("benchmarks.exports:ask", way[0], str(_path(files, way)), seconds, time.time())
+            answered = call(
+                "benchmarks.exports:answer_times", way[0], str(_path(files, way)), seconds, time.time()
+            )
             figures[_label(way)].append(answered.value)
     rows = []
     for label, own in figures.items():
@@ -94,7 +96,7 @@ def write_all(development: str, test: str, files: str, ways: list[tuple[str, boo
     return sizes
 
 
-def ask(kind: str, path: str, seconds: float, spawned: float) -> dict[str, float]:
+def answer_times(kind: str, path: str, seconds: float, spawned: float) -> dict[str, float]:
     """Open a file, and ask for one image, then again for as many `seconds`, then for a batch.
 
     Args:

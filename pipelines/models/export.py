@@ -1,5 +1,6 @@
 """Export of a registered version to other formats, checked by the runtime of each."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # Images, and the labels or the answers that belong to them.
-Labelled = tuple[NDArray[np.uint8], NDArray[Any]]
+Images = NDArray[np.uint8]
+Labelled = tuple[Images, NDArray[Any]]
 # Rounding in another order causes some 1e-6.
 LARGEST_DIFFERENCE = 1e-4
 # Share of the answers that int8 may change.
@@ -121,9 +123,8 @@ def export_version(
         sound.require()
         classifier = Classifier(sound.directory)
         model = float32_copy(classifier.model)
-        validation, missing = _validation(Recorded.of(client, name, version), Path(scratch, "data"), int8)
-        if validation:
-            validation = classifier.inputs(validation[0]), validation[1]
+        recorded = Recorded.of(client, name, version)
+        validation, missing = _validation(recorded, Path(scratch, "data"), classifier.inputs, int8)
         answers = _converted(chosen, model, directory / chosen.path, int8)
         files = file_digests(directory)
         with np.load(sound.directory / KNOWN_ANSWERS, allow_pickle=False) as known:
@@ -166,7 +167,9 @@ def _converted(chosen: Format, model: "Model", path: Path, int8: bool) -> Answer
         ) from error
 
 
-def _validation(recorded: Recorded, scratch: Path, int8: bool) -> tuple[Labelled | None, str]:
+def _validation(
+    recorded: Recorded, scratch: Path, inputs: Callable[[Images], Images], int8: bool
+) -> tuple[Labelled | None, str]:
     """Return validation images with their labels; or None where the data is gone, and the reason."""
     scratch.mkdir()
     try:
@@ -175,7 +178,7 @@ def _validation(recorded: Recorded, scratch: Path, int8: bool) -> tuple[Labelled
         if int8:
             raise
         return None, str(error)
-    return (split.images[:MOST_IMAGES], split.labels[:MOST_IMAGES]), ""
+    return (inputs(split.images[:MOST_IMAGES]), split.labels[:MOST_IMAGES]), ""
 
 
 def _compared(

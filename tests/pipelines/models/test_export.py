@@ -185,8 +185,8 @@ def test_without_the_data_int8_is_refused_and_float32_says_so(
     images, answers = np.zeros((2, 28, 28, 1), np.uint8), np.array([[0.4, 0.6], [0.5, 0.5]], np.float32)
 
     with pytest.raises(PipelineError, match="must hold train-images"):
-        module._validation(recorded, tmp_path / "int8", int8=True)
-    assert module._validation(recorded, tmp_path / "float32", int8=False) == (None, gone)
+        module._validation(recorded, tmp_path / "int8", np.array, int8=True)
+    assert module._validation(recorded, tmp_path / "float32", np.array, int8=False) == (None, gone)
     compared = module._compared(
         lambda some: answers[: len(some)] + np.float32(0.01), lambda _: answers, (images, answers), None
     )
