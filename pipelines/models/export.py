@@ -126,7 +126,6 @@ def export_version(
         recorded = Recorded.of(client, name, version)
         validation, missing = _validation(recorded, Path(scratch, "data"), classifier.inputs, int8)
         answers = _converted(chosen, model, directory / chosen.path, int8)
-        files = file_digests(directory)
         with np.load(sound.directory / KNOWN_ANSWERS, allow_pickle=False) as known:
             stored, tolerance = (
                 (classifier.inputs(known["images"]), known["probabilities"]),
@@ -138,8 +137,7 @@ def export_version(
             model_digest=sha256_file(model_file(sound.directory)),
             format=kind,
             int8=int8,
-            files=files,
-            bytes=sum((directory / path).stat().st_size for path in files),
+            **_written(directory),
             runtime=chosen.runtime,
             runtime_version=runtime_version,
             image=list(model.inputs[0].shape[1:]),
@@ -151,6 +149,11 @@ def export_version(
         _require_alike(export, float(tolerance))
         export.save(directory)
     return export
+
+
+def _written(directory: Path) -> dict[str, Any]:
+    files = file_digests(directory)
+    return {"files": files, "bytes": sum((directory / path).stat().st_size for path in files)}
 
 
 def _converted(chosen: Format, model: "Model", path: Path, int8: bool) -> Answers:
