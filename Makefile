@@ -13,7 +13,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui bench bench-quick test lint types format unit image lock clean $(CLUSTER)
+.PHONY: help env run ui bench bench-quick gpu-check test lint types format unit image lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -43,6 +43,14 @@ bench: env ## Measure everything on MNIST and write docs/benchmarks.md; ARGS=--r
 
 bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writes build/benchmarks.md.
 	$(BIN)/python -m benchmarks --quick -o build/benchmarks.md $(ARGS)
+
+.venv-gpu/.installed: requirements/gpu.lock | $(UV)
+	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv-gpu
+	VIRTUAL_ENV=.venv-gpu $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/gpu.lock
+	@touch $@
+
+gpu-check: .venv-gpu/.installed ## Try trainings and answers on this machine's GPUs; writes docs/benchmarks-gpu.md.
+	.venv-gpu/bin/python -m benchmarks.gpu_check -o docs/benchmarks-gpu.md $(ARGS)
 
 test: lint types unit ## Run every check and test.
 
@@ -87,4 +95,4 @@ $(CLUSTER): env
 	@infra/scripts/cluster.sh $(subst -, ,$@) $(ARGS)
 
 clean: ## Remove environment and caches; keeps .mnist-pipeline, the data and history of runs.
-	rm -rf .venv .uv .pytest_cache .ruff_cache .mypy_cache build *.egg-info
+	rm -rf .venv .venv-gpu .uv .pytest_cache .ruff_cache .mypy_cache build *.egg-info

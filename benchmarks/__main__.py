@@ -11,11 +11,13 @@ from pathlib import Path
 
 from benchmarks import (
     data_size,
+    exports,
     inference,
     ingest,
     pictures,
     search_economics,
     search_workers,
+    serving,
     step_overhead,
     throughput,
     time_to_quality,
@@ -33,6 +35,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "time_to_quality": time_to_quality.measure,
     "whole_run": whole_run.measure,
     "inference": inference.measure,
+    "exports": exports.measure,
+    "serving": serving.measure,
     "tracking_cost": tracking_cost.measure,
     "data_size": data_size.measure,
     "ingest": ingest.measure,

@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
-from components.common.data.dataset import DatasetInfo, Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.info import DatasetInfo
 
 TIMES = 10
 ROUNDS = 2

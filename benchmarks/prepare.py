@@ -1,16 +1,21 @@
 """The data of a benchmark, by the project's own ingest and preprocess."""
 
+import math
 from pathlib import Path
 
 from benchmarks.process import call
 
 
-def prepare(work: Path, data: str) -> tuple[Path, Path]:
-    """Return the prepared development and test data; what an earlier benchmark left in `work` is used again."""
+def prepare(work: Path, data: str, limit: float = math.inf) -> tuple[Path, Path]:
+    """Return the prepared development and test data; what an earlier benchmark left in `work` is used again.
+
+    Raises:
+        RuntimeError: It failed, or took longer than `limit` seconds.
+    """
     directory = work / data
     development, test = directory / "development", directory / "test"
     if not test.exists():
-        call("benchmarks.prepare:write", data, str(directory))
+        call("benchmarks.prepare:write", data, str(directory), limit=limit)
     return development, test
 
 

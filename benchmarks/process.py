@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import subprocess
 import sys
 import time
@@ -29,16 +30,19 @@ class Call:
     anonymous_bytes: int
 
 
-def call(function: str, *arguments: Any, environment: dict[str, str] | None = None) -> Call:
+def call(
+    function: str, *arguments: Any, environment: dict[str, str] | None = None, limit: float = math.inf
+) -> Call:
     """Call "module:name" with arguments that JSON can carry.
 
     Args:
         function: What to call.
         arguments: Its arguments.
         environment: The process's whole environment; by default this one's.
+        limit: Seconds after which the process is killed.
 
     Raises:
-        RuntimeError: The process failed; its output is in the message.
+        RuntimeError: The process failed, and its output is in the message; or it was killed.
     """
     command = [sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
     started = time.perf_counter()
@@ -53,6 +57,8 @@ def call(function: str, *arguments: Any, environment: dict[str, str] | None = No
                 break
             except subprocess.TimeoutExpired:
                 peak = max(peak, _anonymous_bytes(process.pid))
+                if time.perf_counter() - started > limit:
+                    raise RuntimeError(f"{function} must end within {limit:.0f} s but did not") from None
     finally:
         process.kill()
     seconds = time.perf_counter() - started

@@ -8,13 +8,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from components.common.data.dataset import DatasetInfo, Split, open_split, write_splits
+from components.common.data.dataset import Split, open_split, write_splits
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.resolve import resolve
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
-from components.train.devices import cores
+from components.common.cores import cores
 from components.train.runtime import start_tensorflow
 from components.train.session import Session
 from components.tune.halving import LAST

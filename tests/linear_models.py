@@ -6,6 +6,7 @@ import numpy as np
 
 from components.common.data.dataset import Split
 from components.common.data.spec import ImageSpec
+from components.common.model.exchange import EXCHANGE, ONNX_FILE, Exchange, float32_copy, write_onnx
 from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE
 from tests.records import dataset_info, training_record
@@ -45,4 +46,7 @@ def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False) -> S
     model.save(directory / MODEL_FILE)
     training_record(dataset=dataset_info(spec=spec)).save(directory)
     save_samples(directory, split)
+    (directory / EXCHANGE).mkdir()
+    write_onnx(float32_copy(model), directory / ONNX_FILE)
+    Exchange(problem="", images=len(split.images)).save(directory / EXCHANGE)
     return split

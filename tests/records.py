@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components.common.data.dataset import DatasetInfo, Split, SplitOptions, write_splits
+from components.common.data.dataset import Split, write_splits
+from components.common.data.info import DatasetInfo, SplitOptions
 from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.judgement import Judgement

@@ -16,8 +16,8 @@ PACKAGES = {
     "sklearn": "scikit-learn",
 }
 # Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
-# MLflow needs pandas, and botocore is boto3's. `mypy_boto3_s3` is for type checks alone.
-UNSEEN = {"kfp", "pandas", "psycopg2-binary"}
+# MLflow needs pandas, tf2onnx needs onnx, and botocore is boto3's. `mypy_boto3_s3` is for type checks alone.
+UNSEEN = {"kfp", "onnx", "pandas", "psycopg2-binary"}
 
 
 def imported() -> set[str]:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     )
     mnist_data_uri: str | None = Field(default=None, description="Path or URI of MNIST's four files.")
     omp_num_threads: int | None = Field(
-        default=None, ge=1, description="Processor cores that a training may use."
+        default=None, ge=1, description="Processor cores that a training or a prediction may use."
     )
     tf_enable_onednn_opts: str | None = Field(
         default=None, description="TensorFlow's oneDNN kernels; a training in shards turns them on."

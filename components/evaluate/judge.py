@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import DatasetInfo, Split, open_split
+from components.common.data.dataset import Split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.common.model.exchange import Exchange
 from components.common.model.lineage import stored_judgement
 from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training
@@ -25,6 +27,7 @@ from components.evaluate.calibration import (
 )
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare_models
+from components.evaluate.exchange import write_exchange
 from components.evaluate.gate import check_min_accuracy, decide, required_accuracy
 from components.evaluate.metrics import Metrics, measure_predictions
 from components.evaluate.profile import Profile, measure_profile
@@ -102,7 +105,7 @@ def judge_models(
         inputs: Data and models.
         champion: The registered model to compare the candidate with, if there is one.
         target: New or empty directory for the files that `write_evaluation` writes.
-        candidate_target: New or empty directory for the better model on validation, calibrated.
+        candidate_target: New or empty directory for the better model on validation, calibrated, and its ONNX file.
         min_accuracy: Test accuracy below which nothing is registered; None for what `required_accuracy` sets.
         lineage: Commit and runs that the models come from, for the report.
 
@@ -118,7 +121,13 @@ def judge_models(
     seeds = score_seeds(inputs.tuned, models["tuned"].metrics.accuracy, data.test)
     rival = _score_champion(champion, candidate.probabilities, data) if champion else None
     say("evaluate", "calibration, robustness, cost, explanations")
-    evaluation = _evaluation(data, models, name, seeds, rival, min_accuracy, lineage)
+    with written_directory(candidate_target) as partial:
+        source = inputs.tuned if name == "tuned" else inputs.baseline
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
+        candidate.classifier.model.save(partial / MODEL_FILE)
+        save_samples(partial, data.validation)
+        exchange = write_exchange(partial, candidate.classifier, data.validation.images)
+    evaluation = _evaluation(data, models, name, seeds, rival, exchange, min_accuracy, lineage)
     report = ReportData(
         evaluation=evaluation,
         baseline=data.baseline,
@@ -129,11 +138,6 @@ def judge_models(
     )
     with written_directory(target) as partial:
         write_evaluation(partial, report)
-    with written_directory(candidate_target) as partial:
-        source = inputs.tuned if name == "tuned" else inputs.baseline
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
-        candidate.classifier.model.save(partial / MODEL_FILE)
-        save_samples(partial, data.validation)
     return evaluation
 
 
@@ -203,6 +207,7 @@ def _evaluation(
     name: Role,
     seeds: SeedAccuracies | None,
     rival: tuple[ScoredChampion, Profile] | None,
+    exchange: Exchange,
     min_accuracy: float | None,
     lineage: Mapping[str, str],
 ) -> Evaluation:
@@ -227,6 +232,7 @@ def _evaluation(
         selective=measure_selective(labels, candidate.probabilities, candidate.threshold),
         profile=measure_profile(candidate.classifier, data.test),
         champion_profile=champion_profile,
+        exchange=exchange,
         min_accuracy=required,
         decision=decide(candidate.metrics, champion, required, origin),
         lineage=dict(lineage),

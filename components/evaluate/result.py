@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
+from components.common.model.exchange import Exchange
 from components.common.record import Record
 from components.evaluate.calibration import Calibration
 from components.evaluate.champion import ScoredChampion
@@ -38,6 +39,7 @@ class Evaluation(Record):
         calibration: The candidate's.
         selective: The candidate's.
         profile: The candidate's.
+        exchange: The candidate's.
         min_accuracy: Accuracy below which nothing is registered: the plan's, or what the data asks for.
         lineage: Commit and runs that the models come from.
     """
@@ -57,6 +59,7 @@ class Evaluation(Record):
     selective: Selective
     profile: Profile
     champion_profile: Profile | None
+    exchange: Exchange
     min_accuracy: float
     decision: Decision
     lineage: dict[str, str]

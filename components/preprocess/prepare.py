@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import CHUNK_BYTES, DatasetInfo, Split, SplitOptions, write_splits
+from components.common.data.dataset import CHUNK_BYTES, Split, write_splits
+from components.common.data.info import DatasetInfo, SplitOptions
 from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec

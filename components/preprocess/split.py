@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.dataset import SplitOptions
+from components.common.data.info import SplitOptions
 from components.common.data.source import VALIDATION_SHARE
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line

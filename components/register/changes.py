@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.common.data.dataset import DatasetInfo
+from components.common.data.info import DatasetInfo
 from components.common.model.aliases import CHAMPION
 from components.common.model.lineage import stored_lineage
 from components.common.plan.run import RunPlan

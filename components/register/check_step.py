@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.common.data.dataset import DatasetInfo
+from components.common.data.info import DatasetInfo
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.tracking import tags

@@ -8,9 +8,9 @@ champion at this place in the list. Otherwise another move came first, and it is
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
@@ -23,6 +23,22 @@ ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
 # A process sets the alias shortly after its entry. After this time it has died, or the alias was moved by hand.
 SETTLE_SECONDS = 2.0
+
+
+class Entry(Protocol):
+    """A version of the history, as MLflow describes it."""
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+
+    @property
+    def creation_timestamp(self) -> int:
+        """Milliseconds since 1970 by the server's clock."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Its tags."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,11 @@ def read_moves(client: "MlflowClient", name: str) -> list[Move]:
         entries += page
         token = page.token
         if not token:
-            break
+            return moves_of(entries)
+
+
+def moves_of(entries: Iterable[Entry]) -> list[Move]:
+    """Return the moves that the versions of the history of a registered model record, oldest first."""
     moves: list[Move] = []
     champion = ""
     for entry in sorted(entries, key=lambda found: int(found.version)):

@@ -13,13 +13,14 @@ from components.common.data.spec import DIGITS, MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model import served_model
 from components.common.model.classifier import Classifier
+from components.common.model.exchange import EXCHANGE, Exchange
+from components.common.model.known_answers import KNOWN_ANSWERS, save_known_answers
 from components.common.model.samples import load_samples
 from components.common.storage.files import sha256_file
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
-KNOWN_ANSWERS = "known_answers.npz"
 # MLflow's client adds this file to a downloaded model.
 DOWNLOAD_NOTE = "registered_model_meta"
 # Largest difference of a probability that another machine or another release of a library may cause, by data type.
@@ -32,8 +33,8 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
 
     The directory has two of MLflow's flavors. `mlflow.keras.load_model` gives the Keras model.
     `mlflow.pyfunc.load_model` gives the compiled function of `components.common.model.served_model`, of which the
-    directory holds a copy. The metadata in `MLmodel` has the names of the classes, in the order of the probabilities,
-    and the way to make an image of a picture.
+    directory holds a copy. `onnx/` has the model for programs without Keras. The metadata in `MLmodel` has the names of
+    the classes, in the order of the probabilities, and the way to make an image of a picture.
 
     Args:
         candidate: Directory of the trained model, with its training.json and its sample images.
@@ -42,12 +43,14 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
         run_id: MLflow run that the model comes from.
 
     Raises:
-        PipelineError: The candidate cannot be loaded, is not what its records say, or its answers are no
-            probabilities.
+        PipelineError: The candidate cannot be loaded, is not what its records say, its answers are no probabilities,
+            or its ONNX file does not give the same answers.
     """
     import mlflow
     from mlflow.models import Model
 
+    if problem := Exchange.load(candidate / EXCHANGE).problem:
+        raise PipelineError(problem)
     classifier = Classifier(candidate)
     description = Model(
         artifact_path=logged.artifact_location,
@@ -68,18 +71,13 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     shutil.copyfile(source, directory / "code" / source.name)
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
-    _write_known_answers(classifier, sample_images(candidate, classifier.spec), directory / KNOWN_ANSWERS)
+    shutil.copytree(candidate / EXCHANGE, directory / EXCHANGE)
+    images = sample_images(candidate, classifier.spec)
+    save_known_answers(classifier, images, directory / KNOWN_ANSWERS, _tolerance(classifier))
 
 
-def _write_known_answers(classifier: Classifier, images: NDArray[np.uint8], path: Path) -> None:
-    np.savez(
-        path,
-        images=images,
-        probabilities=classifier.probabilities(images),
-        tolerance=max(
-            TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in classifier.model.layers
-        ),
-    )
+def _tolerance(classifier: Classifier) -> float:
+    return max(TOLERANCE.get(layer.compute_dtype, TOLERANCE_REDUCED) for layer in classifier.model.layers)
 
 
 def sample_images(candidate: Path, spec: ImageSpec) -> NDArray[np.uint8]:

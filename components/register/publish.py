@@ -7,19 +7,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from components.common.model.aliases import CHALLENGER, CHAMPION
+from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.storage.files import combined_digest
-from components.common.tracking.tags import PIPELINE_RUN
+from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN
 from components.register.journal import move_champion
 from components.register.package import file_digests, package
-from components.register.verify import FILES_TAG, verify
+from components.register.verify import verify
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-
-IMAGE_SIZE_TAG, CLASSES_TAG = "image_size", "classes"
 # Of the names of the classes; older servers of MLflow refuse a longer value.
 LONGEST_TAG = 5000
 
@@ -107,7 +106,8 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
         "mlflow_run_id": run_id,
         "model_card": f"runs:/{run_id}/model_card.md",
         "model_digest": combined_digest(files),
-        FILES_TAG: json.dumps(files),
+        MODEL_FILES: json.dumps(files),
+        "onnx": Exchange.load(candidate / EXCHANGE).summary,
         **_spec_tags(lineage),
     }
     return client.create_model_version(
@@ -118,4 +118,4 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
 def _spec_tags(lineage: Lineage) -> dict[str, str]:
     spec = lineage.training.dataset.spec
     names = json.dumps(spec.classes, ensure_ascii=False)
-    return {IMAGE_SIZE_TAG: spec.size, **({CLASSES_TAG: names} if len(names) <= LONGEST_TAG else {})}
+    return {IMAGE_SIZE: spec.size, **({CLASSES: names} if len(names) <= LONGEST_TAG else {})}

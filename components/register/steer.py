@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
-from components.register.journal import HISTORY_SUFFIX, move_champion, read_moves, settle
+from components.register.choose import choose_model, choose_version
+from components.register.journal import move_champion, read_moves, settle
 from components.register.verify import verify
 
 if TYPE_CHECKING:
@@ -19,16 +20,7 @@ def find_model(client: "MlflowClient", given: str) -> str:
     Raises:
         PipelineError: There is no such model, or `given` is empty and there are several.
     """
-    found = client.search_registered_models(max_results=1000)
-    names = sorted(model.name for model in found if not model.name.endswith(HISTORY_SUFFIX))
-    if given in names or (not given and len(names) == 1):
-        return given or names[0]
-    if not names:
-        raise PipelineError("the registry must hold a model but is empty: run the pipeline first.")
-    wrong = f"{given!r} is none of them" if given else "there are several"
-    raise PipelineError(
-        f"a registered model must be named with --model but {wrong}: choose from {', '.join(names)}."
-    )
+    return choose_model((model.name for model in client.search_registered_models(max_results=1000)), given)
 
 
 def find_version(client: "MlflowClient", name: str, given: str) -> str:
@@ -38,12 +30,8 @@ def find_version(client: "MlflowClient", name: str, given: str) -> str:
         PipelineError: There is no such version.
     """
     aliases = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
-    versions = {str(found.version) for found in client.search_model_versions(f"name = '{name}'")}
-    version = aliases.get(given, given.removeprefix("v"))
-    if version not in versions:
-        choice = ", ".join([*sorted(versions, key=int), *sorted(aliases)]) or "none"
-        raise PipelineError(f"{name!r} must have version {given!r} but has not: choose from {choice}.")
-    return version
+    versions = (str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+    return choose_version(name, versions, aliases, given)
 
 
 def promote(client: "MlflowClient", name: str, version: str, who: str, why: str) -> bool:

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import Classifier
-from components.register.package import KNOWN_ANSWERS, file_digests, signature
+from components.common.model.exchange import ONNX_FILE
+from components.common.model.known_answers import compare_known_answers
+from components.common.model.runtime import RuntimeClassifier
+from components.common.tracking.tags import MODEL_FILES
+from components.register.package import file_digests, signature
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FILES_TAG = "model_files"
 MOST_NAMED = 3
 
 
@@ -27,7 +28,8 @@ class Verification:
         version: Number of the version.
         directory: The downloaded files.
         files: Number of files with the digest that was recorded at registration.
-        difference: Largest difference between a probability and its stored value; None where this was not checked.
+        difference: Largest difference between a probability, of the Keras model or of the ONNX file, and its stored
+            value; None where this was not checked.
         problems: Differences from the registered version, in words.
     """
 
@@ -63,7 +65,7 @@ def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> 
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
-    recorded = client.get_model_version(name, version).tags.get(FILES_TAG)
+    recorded = client.get_model_version(name, version).tags.get(MODEL_FILES)
     if recorded is None:
         problem = "it carries no digests: it was not registered by this pipeline's register step"
         return Verification(name, version, directory, 0, None, (problem,))
@@ -97,6 +99,7 @@ def _listed(paths: Any) -> str:
 
 
 def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
+    """Check the schema, and the answers of the Keras model and of its ONNX file, where the version has one."""
     from mlflow.models import Model
 
     try:
@@ -105,14 +108,11 @@ def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
             return None, (
                 "its schema is not uint8 images to class probabilities, as the model takes and gives them",
             )
-        with np.load(directory / KNOWN_ANSWERS, allow_pickle=False) as known:
-            answers = classifier.probabilities(known["images"])
-            difference = float(np.abs(answers - known["probabilities"]).max())
-            tolerance = float(known["tolerance"])
+        difference, problem = compare_known_answers(classifier, directory)
+        if not problem and (directory / ONNX_FILE).exists():
+            of_onnx, problem = compare_known_answers(RuntimeClassifier(directory), directory)
+            difference = max(difference, of_onnx)
+            problem = f"of its ONNX file, {problem}" if problem else ""
     except PipelineError as error:
         return None, (str(error).removesuffix("."),)
-    if difference > tolerance:
-        return difference, (
-            f"its answers differ by {difference:.2g} from those stored with it (limit {tolerance:g})",
-        )
-    return difference, ()
+    return difference, (problem,) if problem else ()

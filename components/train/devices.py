@@ -1,9 +1,9 @@
 """Processor cores and GPUs of a training, and the number format and strategy that suit them."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.common.cores import cores
 from components.common.errors import PipelineError
 from components.common.settings import settings
 
@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SMALLEST_SHARD = 64
-
-
-def cores() -> int:
-    """Return the processor cores that a training may use: OMP_NUM_THREADS, as set for a container, else all."""
-    return settings().omp_num_threads or len(os.sched_getaffinity(0))
 
 
 def shards_of(batch_size: int) -> int:

@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.data.dataset import DatasetInfo, open_split
+from components.common.data.dataset import open_split
+from components.common.data.info import DatasetInfo
 from components.common.data.spec import ImageSpec
 from components.common.model.training_record import MODEL_FILE, Training
 from components.common.plan import network

@@ -3,8 +3,9 @@
 import gc
 from contextlib import suppress
 
+from components.common.cores import cores
 from components.common.settings import export_defaults, settings
-from components.train.devices import cores, visible_gpus
+from components.train.devices import visible_gpus
 
 
 def start_tensorflow(*, shards: int) -> None:

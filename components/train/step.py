@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from components.common.data.dataset import DatasetInfo
+from components.common.data.info import DatasetInfo
 from components.common.model.training_record import Epoch, Training, repeat_directory
 from components.common.narration import say
 from components.common.plan.run import RunPlan

@@ -14,9 +14,11 @@ from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
+from pipelines.cli.export import app as export_commands
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
+from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
 
 app = typer.Typer(
@@ -30,8 +32,10 @@ app.add_typer(data_commands, name="data")
 app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
+app.add_typer(run_commands, name="runs")
 app.add_typer(cli_use.app)
 app.add_typer(cli_models.top_level)
+app.add_typer(export_commands)
 app.add_typer(plan_commands)
 
 

@@ -1,13 +1,13 @@
 """`mnist-pipeline models` and `mnist-pipeline reproduce`: commands on registered versions."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_json, print_table
 from pipelines.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -29,16 +29,17 @@ def list_versions(
     home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
 ) -> None:
     """List the versions, newest first."""
+    from pipelines.models.descriptions import describe_versions
+    from pipelines.models.reader import open_reader
     from pipelines.models.tables import version_rows
-    from pipelines.models.versions import describe_versions, open_model
 
-    with open_model(home, model) as (client, name):
-        found = describe_versions(client, name)
+    with open_reader(home) as reader:
+        name, found = describe_versions(reader, model)
     if as_json:
-        _print_json({"model": name, "versions": found})
+        print_json({"model": name, "versions": found})
         return
     typer.echo(name)
-    _print_table(version_rows(found))
+    print_table(version_rows(found))
 
 
 @app.command(name="show")
@@ -49,18 +50,19 @@ def show_version(
     as_json: JsonOption = False,
 ) -> None:
     """Show a version's metrics, configuration and lineage."""
+    from pipelines.models.descriptions import describe_versions
+    from pipelines.models.reader import open_reader
     from pipelines.models.tables import detail_rows
-    from pipelines.models.versions import describe_versions, open_model
 
-    with open_model(home, model) as (client, name):
-        (details,) = describe_versions(client, name, version)
-        description = client.get_model_version(name, details["version"]).description
+    with open_reader(home) as reader:
+        name, (details,) = describe_versions(reader, model, version)
+        about = {found.version: found.description for found in reader.versions(name)}
     if as_json:
-        _print_json({"model": name, **details})
+        print_json({"model": name, **details})
         return
     typer.echo(name)
-    _print_table(detail_rows(details))
-    typer.echo(f"\n{description or ''}".rstrip())
+    print_table(detail_rows(details))
+    typer.echo(f"\n{about[details['version']]}".rstrip())
 
 
 @app.command(name="diff")
@@ -72,17 +74,18 @@ def diff_versions(
     as_json: JsonOption = False,
 ) -> None:
     """Show in what two versions differ: metrics, configuration, data, code, machine."""
+    from pipelines.models.descriptions import describe_versions
+    from pipelines.models.reader import open_reader
     from pipelines.models.tables import difference_rows, version_differences
-    from pipelines.models.versions import describe_versions, open_model
 
-    with open_model(home, model) as (client, name):
-        first, second = describe_versions(client, name, a, b)
+    with open_reader(home) as reader:
+        name, (first, second) = describe_versions(reader, model, a, b)
     numbers = [first["version"], second["version"]]
     differing = version_differences(first, second)
     if as_json:
-        _print_json({"model": name, "versions": numbers, "differences": differing})
+        print_json({"model": name, "versions": numbers, "differences": differing})
     elif differing:
-        _print_table([[name, *(f"version {number}" for number in numbers)], *difference_rows(differing)])
+        print_table([[name, *(f"version {number}" for number in numbers)], *difference_rows(differing)])
     else:
         typer.echo(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
 
@@ -140,18 +143,22 @@ def show_history(
     home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
 ) -> None:
     """Show every move of the champion alias: who, when, from, to, why."""
-    from components.register.journal import read_moves, settle
+    from components.register.journal import champion_of
+    from pipelines.models.descriptions import describe_moves
+    from pipelines.models.reader import open_reader
     from pipelines.models.tables import move_rows
-    from pipelines.models.versions import open_model
 
-    with open_model(home, model) as (client, name):
-        champion = settle(client, name)
-        moves = read_moves(client, name)
+    with open_reader(home) as reader:
+        name, champion, moves = describe_moves(reader, model)
     if as_json:
-        _print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
+        print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
         return
     typer.echo(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
-    _print_table(move_rows(moves))
+    print_table(move_rows(moves))
+    if champion_of(moves) != champion:
+        typer.echo(
+            f"the moves lead to {champion_of(moves) or 'none'}: the next run, promotion or rollback settles it"
+        )
 
 
 @top_level.command(name="reproduce")
@@ -175,13 +182,3 @@ def reproduce_version(
         typer.echo(line)
     if not outcome.identical:
         raise typer.Exit(1)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document, indent=2))
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    from pipelines.models.tables import aligned
-
-    typer.echo("\n".join(aligned(rows)))

@@ -15,11 +15,15 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, Version
 
 if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
+    from components.common.model.runtime import RuntimeClassifier
     from components.register.verify import Verification
 
 app = typer.Typer()
 
 REJECT_BELOW = 0.5
+DirectoryOption = Annotated[
+    Path | None, typer.Option(help="A trained model's directory instead of the registry.")
+]
 
 
 @contextmanager
@@ -43,15 +47,22 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
 @contextmanager
 def _loaded(
     directory: Path | None, home: Path, model: str, version: str
-) -> "Iterator[tuple[Classifier, float]]":
-    """Yield the model in a directory, or else the registered one, and its threshold for rejected answers."""
+) -> "Iterator[tuple[Classifier | RuntimeClassifier, float, str]]":
+    """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name."""
     from components.common.model.classifier import Classifier
+    from components.common.model.exchange import ONNX_FILE
+    from components.common.model.runtime import RuntimeClassifier
+
+    def opened(files: Path) -> Classifier | RuntimeClassifier:
+        return RuntimeClassifier(files) if (files / ONNX_FILE).exists() else Classifier(files)
 
     if directory is not None:
-        yield Classifier(directory), REJECT_BELOW
+        classifier = opened(directory)
+        yield classifier, getattr(classifier, "reject_below", None) or REJECT_BELOW, directory.resolve().name
         return
     with verified(home, model, version) as (sound, tags):
-        yield Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW))
+        threshold = float(tags.get("reject_below", REJECT_BELOW))
+        yield opened(sound.directory), threshold, f"{sound.name} version {sound.version}"
 
 
 @app.command()
@@ -61,9 +72,7 @@ def predict(
     ],
     model: ModelOption = "",
     version: VersionOption = "champion",
-    directory: Annotated[
-        Path | None, typer.Option(help="A trained model's directory instead of the registry.")
-    ] = None,
+    directory: DirectoryOption = None,
     output: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
     reject_below: Annotated[
         float | None,
@@ -80,7 +89,7 @@ def predict(
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
     answered: Counter[bool] = Counter()
-    with _loaded(directory, home, model, version) as (classifier, threshold):
+    with _loaded(directory, home, model, version) as (classifier, threshold, _):
         limit = threshold if reject_below is None else reject_below
         found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
         WRITERS[output](counted(found, answered), classifier.spec.classes, sys.stdout)
@@ -92,15 +101,15 @@ def predict(
 def serve(
     model: ModelOption = "",
     version: VersionOption = "champion",
+    directory: DirectoryOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 5002,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Serve a verified model with MLflow's scoring server until Ctrl-C."""
-    from pipelines.models.serve import listen, load_app
+    """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
+    from pipelines.models.serve import application, listen
 
-    with verified(home, model, version) as (sound, _):
-        application = load_app(sound.directory)
-        about = f"{sound.name} version {sound.version}"
-    typer.echo(f"serving {about} at http://{host}:{port}/invocations; Ctrl-C to stop")
-    listen(application, host, port)
+    with _loaded(directory, home, model, version) as (classifier, reject_below, name):
+        served = application(classifier, reject_below, name)
+    typer.echo(f"serving {name} at http://{host}:{port}; Ctrl-C to stop")
+    listen(served, host, port)

@@ -6,11 +6,14 @@ time (MLflow 3.17.2 on two cores).
 
 import base64
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
@@ -26,16 +29,41 @@ def call_mlflow(
         OSError: No answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
         ValueError: An answer that is not JSON.
     """
+    data = json.dumps(payload).encode() if payload is not None else None
+    answer: dict[str, Any] = json.loads(_request(tracking_uri, f"mlflow/{method}", data, seconds))
+    return answer
+
+
+def fetch_mlflow_artifact(tracking_uri: str, path: str, *, seconds: float = 60) -> bytes:
+    """Return a file that the server keeps for its clients; `path` is that of `mlflow-artifacts:/path`.
+
+    Raises:
+        OSError: As `call_mlflow`.
+    """
+    return _request(tracking_uri, f"mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
+
+
+def _request(tracking_uri: str, path: str, data: bytes | None, seconds: float) -> bytes:
     request = urllib.request.Request(  # noqa: S310
-        f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/{method}",
-        data=json.dumps(payload).encode() if payload is not None else None,
+        f"{tracking_uri.rstrip('/')}/api/2.0/{path}",
+        data=data,
         headers={"Content-Type": "application/json", **_authorization()},
     )
-    loopback = urlsplit(tracking_uri).hostname in {"127.0.0.1", "localhost", "::1"}
-    proxies = urllib.request.ProxyHandler({} if loopback else None)
-    with urllib.request.build_opener(proxies).open(request, timeout=seconds) as response:
-        answer: dict[str, Any] = json.load(response)
-    return answer
+    address = urlsplit(tracking_uri)
+    loopback = address.hostname in {"127.0.0.1", "localhost", "::1"}
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({} if loopback else None)]
+    if address.scheme == "https":
+        handlers.append(urllib.request.HTTPSHandler(context=_trusted(settings().ssl_cert_file)))
+    with urllib.request.build_opener(*handlers).open(request, timeout=seconds) as response:
+        content: bytes = response.read()
+    return content
+
+
+@lru_cache(maxsize=1)
+def _trusted(certificates: Path | None) -> ssl.SSLContext:
+    # Reading the system's certificates takes longer than a request. SSL_CERT_FILE, the key, is read by `ssl` itself.
+    del certificates
+    return ssl.create_default_context()
 
 
 def _authorization() -> dict[str, str]:

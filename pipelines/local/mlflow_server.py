@@ -11,7 +11,10 @@ from pipelines.local.process import Server
 from pipelines.local.store import Store
 
 # Relative to the working directory, because a URL cannot hold every character that a path can.
-SQLITE = "sqlite:///mlflow.db"
+DATABASE_FILE = "mlflow.db"
+SQLITE = f"sqlite:///{DATABASE_FILE}"
+# Prefix in the bucket.
+ARTIFACTS = "mlflow"
 
 
 def start_mlflow(home: Home, store: Store, port: int, database: str = SQLITE) -> Server:
@@ -20,7 +23,7 @@ def start_mlflow(home: Home, store: Store, port: int, database: str = SQLITE) ->
     options = f"--host 127.0.0.1 --port {port} --workers 1 --no-access-log --timeout-graceful-shutdown 2"
     variables = {
         **store.environment,
-        **server_variables(database=database, artifacts=f"s3://{store.bucket}/mlflow"),
+        **server_variables(database=database, artifacts=f"s3://{store.bucket}/{ARTIFACTS}"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -1,5 +1,7 @@
 """The embedded platform: an object store and an MLflow server on the loopback interface."""
 
+import fcntl
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from pipelines.local.store import (
     external_store,
     start_swift,
 )
+
+ANNOUNCED = re.compile(r"MLflow at (\S+)\)")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,21 @@ def embedded_platform(home: Home) -> Iterator[Platform]:
         yield Platform(
             tracking_uri, store.endpoint_url, store.bucket, _step_environment(home, store, tracking_uri)
         )
+
+
+def running_platform(home: Home) -> str | None:
+    """Return the address of MLflow where the platform of `home` runs, None where it does not."""
+    try:
+        file = (home.path / "lock").open(encoding="utf-8")
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            announced = ANNOUNCED.search(file.read())
+            return announced[1] if announced else None
+    return None
 
 
 def _open_store(home: Home, kept: HomeSettings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:

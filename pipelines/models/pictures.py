@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from components.common.data.picture import decode_picture, resized
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, first_line
+from pipelines.models.parts import part_sizes
 
 # MNIST scales the longer side of a digit to this length, and puts the centre of mass into the middle of the image.
 BOX = 20
@@ -140,8 +141,6 @@ def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
 
 
 def _no_digit(ink: NDArray[np.float32], strong: NDArray[np.bool_]) -> str:
-    from scipy.ndimage import label
-
     height, width = strong.shape
     if strong.mean() > MOST_FILLED and min(height, width) > SLIM * max(height, width):
         return "it is one filled area: a digit is made of strokes"
@@ -149,10 +148,9 @@ def _no_digit(ink: NDArray[np.float32], strong: NDArray[np.bool_]) -> str:
     half = (ink > 0.2) & (ink < 0.8)
     if max(ink.shape) >= LARGE and half.sum() > MOST_HALF_TONES * toned.sum():
         return "it is full of half tones, like a photograph: a digit is ink on paper"
-    parts, count = label(strong, np.ones((3, 3)))
-    sizes = np.bincount(parts.ravel())[1:]
-    if count and sizes.max() < LEAST_MAIN_PART * sizes.sum():
-        return f"it has {count} separate parts: one digit is one stroke or nearly so"
+    sizes = part_sizes(strong)
+    if sizes.max() < LEAST_MAIN_PART * sizes.sum():
+        return f"it has {len(sizes)} separate parts: one digit is one stroke or nearly so"
     return ""
 
 

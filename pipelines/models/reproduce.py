@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from components.common.data.dataset import SplitOptions
+from components.common.data.info import SplitOptions
 from components.common.data.raw_data import PARTS, has_part, open_part
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
@@ -162,19 +162,8 @@ def reproduce(
     Raises:
         PipelineError: The object store lacks the data, or this code prepares other data from it.
     """
-    _fetch(recorded, scratch / "raw")
-    split = recorded.split
-    plan = DataPlan(split_seed=split.seed, stratify=split.stratify, fraction=split.fraction)
-    development = scratch / "development"
-    digest = prepare_splits(
-        scratch / "raw", plan, development=development, test=scratch / "test"
-    ).development.digest
-    if digest != recorded.data_digest:
-        raise PipelineError(
-            f"the prepared data must have the digest {recorded.data_digest} but this code prepares {digest}: "
-            f"check out commit {recorded.git_sha}."
-        )
-    report_line(f"same data, digest {digest[:12]}; training with the recorded configuration")
+    development = development_data(recorded, scratch)
+    report_line(f"same data, digest {recorded.data_digest[:12]}; training with the recorded configuration")
 
     # Taken before TensorFlow starts, as in the recorded training, because its start sets more variables.
     differences = _differences(recorded.circumstances)
@@ -190,6 +179,31 @@ def reproduce(
         on_epoch=on_epoch,
     )
     return Reproduction(recorded.weights_digest, training.weights_digest, differences)
+
+
+def development_data(recorded: Recorded, scratch: Path) -> Path:
+    """Fetch the version's raw data by digest, prepare it, and return the directory of training and validation.
+
+    Args:
+        recorded: The version's data.
+        scratch: Empty directory for the data.
+
+    Raises:
+        PipelineError: The object store lacks the data, or this code prepares other data from it.
+    """
+    _fetch(recorded, scratch / "raw")
+    split = recorded.split
+    plan = DataPlan(split_seed=split.seed, stratify=split.stratify, fraction=split.fraction)
+    development = scratch / "development"
+    digest = prepare_splits(
+        scratch / "raw", plan, development=development, test=scratch / "test"
+    ).development.digest
+    if digest != recorded.data_digest:
+        raise PipelineError(
+            f"the prepared data must have the digest {recorded.data_digest} but this code prepares {digest}: "
+            f"check out commit {recorded.git_sha}."
+        )
+    return development
 
 
 def _fetch(recorded: Recorded, raw: Path) -> None:

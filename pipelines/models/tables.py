@@ -21,6 +21,18 @@ VERSION_HEAD = [
     "commit",
     "weights",
 ]
+RUN_HEAD = [
+    "run",
+    "started (UTC)",
+    "seconds",
+    "state",
+    "data",
+    "recipe",
+    "test accuracy",
+    "decision",
+    "registered",
+    "link",
+]
 MOVE_HEAD = ["move", "when (UTC)", "action", "from", "to", "who", "why"]
 # Differ between any two versions.
 IDENTITY = {"version", "aliases"}
@@ -53,9 +65,28 @@ def _version_row(version: Description) -> list[str]:
     ]
 
 
-def detail_rows(version: Description) -> list[list[str]]:
-    """Return a row of name and value for every entry of a version's description."""
-    return [[key, _text(value)] for key, value in version.items()]
+def run_rows(found: Iterable[Description]) -> list[list[str]]:
+    """Return a head and a row a run, from the descriptions of the runs."""
+    return [RUN_HEAD, *map(_run_row, found)]
+
+
+def _run_row(run: Description) -> list[str]:
+    seconds, accuracy = run["seconds"], run["test accuracy"]
+    return [
+        run["run"],
+        run["started"],
+        "" if seconds is None else f"{seconds:.0f}",
+        run["state"].lower(),
+        run["data"] or "",
+        run["recipe"] or "",
+        "" if accuracy is None else f"{accuracy:.4f}",
+        *(run[key] or "" for key in ("decision", "registered", "link")),
+    ]
+
+
+def detail_rows(description: Description) -> list[list[str]]:
+    """Return a row of name and value for every entry of the description of a version or of a run."""
+    return [[key, _text(value)] for key, value in description.items()]
 
 
 def version_differences(first: Description, second: Description) -> dict[str, list[Any]]:

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from components.common.data.dataset import DatasetInfo, Split, open_split
+from components.common.data.dataset import Split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.data.source import SourceInfo
 from components.common.model.classifier import Classifier
 from components.common.plan.run import RunPlan
@@ -32,7 +33,7 @@ from components.train.step import train_step
 from components.tune.step import choose_step, open_study_step, search_step
 from pipelines.models.predict import predictions
 from pipelines.models.reproduce import Recorded, reproduce
-from pipelines.models.serve import load_app
+from pipelines.models.serve import application
 from tests import made_forms
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
 from tests.servers import Platform, close_abandoned_runs
@@ -324,7 +325,7 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
     assert np.mean(right) >= ran.evaluation.candidate_metrics.accuracy - 0.15
     assert [len(answer.probabilities) for answer in found] == [len(ran.kind.classes)] * 60
 
-    with TestClient(load_app(tmp_path / "model")) as server:
+    with TestClient(application(classifier, 0.5, "ran")) as server:
         answer = server.post("/invocations", json={"inputs": ran.test.images[:5].tolist()})
     assert answer.status_code == 200
     served = np.array(answer.json()["predictions"])

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.data.info import DatasetInfo, SplitOptions
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
-from components.common.record import Record
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 
 # Images that are written at a time.
@@ -53,47 +53,6 @@ class Split:
         rows = max(1, CHUNK_BYTES // self.spec.pixels)
         for start in range(0, len(self.labels), rows):
             yield self.images[start : start + rows]
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How the training part was split into training and validation."""
-
-    seed: int
-    stratify: bool
-    fraction: float
-
-
-class DatasetInfo(Record):
-    """Description of a directory of prepared data, with that of the raw data that it was made of.
-
-    Attributes:
-        files: SHA-256 of each array file by name; `digest` covers them all.
-        counts: Number of images by split.
-        class_counts: Number of images of each class, in the order of `spec.classes`, by split.
-        test_digest: Digest of the test split that was prepared beside this data.
-    """
-
-    FILE: ClassVar[str] = "dataset.json"
-
-    raw: SourceInfo
-    split: SplitOptions
-    files: dict[str, str]
-    counts: dict[str, int]
-    class_counts: dict[str, tuple[int, ...]]
-    digest: str
-    test_digest: str
-    format_version: Literal[2] = 2
-
-    @property
-    def name(self) -> str:
-        """The data set's name."""
-        return self.raw.name
-
-    @property
-    def spec(self) -> ImageSpec:
-        """Description of the images."""
-        return self.raw.spec
 
 
 def checked_split(

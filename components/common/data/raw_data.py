@@ -26,7 +26,7 @@ MANY = 8
 def raw_files(part: str, spec: ImageSpec) -> tuple[str, str]:
     """Return the names of the files that hold a part's images and labels; those of MNIST's kind are MNIST's."""
     images = "idx3-ubyte" if spec.channels == 1 else "idx4-ubyte"
-    labels = "idx1-ubyte" if spec.label_type is np.uint8 else "idx1-int"
+    labels = "idx1-ubyte" if spec.label_type == "uint8" else "idx1-int"
     return f"{PARTS[part]}-images-{images}", f"{PARTS[part]}-labels-{labels}"
 
 

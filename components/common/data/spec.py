@@ -4,9 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import DTypeLike
-
 DIGITS = tuple("0123456789")
 
 
@@ -45,9 +42,9 @@ class ImageSpec:
         return " x ".join(map(str, self.shape))
 
     @property
-    def label_type(self) -> DTypeLike:
-        """Type of the labels: the smallest that TensorFlow indexes with."""
-        return np.uint8 if len(self.classes) <= 256 else np.int32
+    def label_type(self) -> Literal["uint8", "int32"]:
+        """Name of the labels' type: the smallest that TensorFlow indexes with."""
+        return "uint8" if len(self.classes) <= 256 else "int32"
 
 
 # Of records that were written before the images were described.

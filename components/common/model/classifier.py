@@ -61,7 +61,7 @@ class Classifier:
             probabilities = self._served.predict(self.inputs(images))
         except (ValueError, TypeError) as error:
             raise self._refused(error) from error
-        _check(probabilities, (len(images), len(self.spec.classes)), self.path)
+        check_probabilities(probabilities, (len(images), len(self.spec.classes)), self.path)
         return probabilities
 
     def inputs(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -71,9 +71,7 @@ class Classifier:
             images: uint8, N x height x width x channels; grey ones may lack the last axis. They may be memory-mapped,
                 as one batch is read at a time.
         """
-        spec = self.spec
-        taken = (spec.shape, spec.shape[:2]) if spec.channels == 1 else (spec.shape,)
-        if images.shape[1:] not in taken:
+        if not are_images(images, self.spec):
             return images
         return images.reshape(len(images), *self.model.inputs[0].shape[1:])
 
@@ -180,7 +178,18 @@ def _described(path: Path, model: "Model", recorded: ImageSpec | None) -> ImageS
     return recorded
 
 
-def _check(probabilities: NDArray[Any], shape: tuple[int, int], path: Path) -> None:
+def are_images(images: NDArray[Any], spec: ImageSpec) -> bool:
+    """Return whether an array has the shape of images; grey ones may lack the last axis."""
+    taken = (spec.shape, spec.shape[:2]) if spec.channels == 1 else (spec.shape,)
+    return images.shape[1:] in taken
+
+
+def check_probabilities(probabilities: NDArray[Any], shape: tuple[int, int], path: Path) -> None:
+    """Check that the answers of the model in `path` are probabilities of so many images in so many classes.
+
+    Raises:
+        PipelineError: They are not.
+    """
     examples, classes = shape
     if probabilities.shape != shape:
         raise PipelineError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.common.data.dataset import DatasetInfo
+from components.common.data.info import DatasetInfo
 from components.common.record import Record
 
 MODEL_FILE = "model.keras"

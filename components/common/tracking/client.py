@@ -21,6 +21,13 @@ MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
 
+# Variables of libraries whose messages do not belong on the terminal of a command.
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
 
 def configure_mlflow() -> None:
     """Set the variables that MLflow's client reads, except those that are set already."""

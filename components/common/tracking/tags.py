@@ -1,4 +1,4 @@
-"""Names and values of the tags by which runs in MLflow are found and read."""
+"""Names and values of the tags by which runs and versions in MLflow are found and read."""
 
 # MLflow's name for the run above a run.
 PARENT = "mlflow.parentRunId"
@@ -18,6 +18,11 @@ DECISION = "decision"
 DECISION_REASONS = "decision_reasons"
 MODEL_NAME = "model_name"
 MODEL_VERSION = "model_version"
+
+# On a registered version: SHA-256 of each of its files by path, and a description of the images that it takes.
+MODEL_FILES = "model_files"
+IMAGE_SIZE = "image_size"
+CLASSES = "classes"
 
 # Filters for MLflow's search.
 IS_PIPELINE = f"tags.{STEP} = '{PIPELINE}'"

@@ -148,6 +148,7 @@ def test_further_seeds_are_scored_and_change_nothing_else(
         "training.json",
         "model.keras",
         "samples.npz",
+        "onnx",
     }
     stated = found.tuned_seeds.stated("test")
     for written in ("report.html", "summary.md", "model_card.md"):

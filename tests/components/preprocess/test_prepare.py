@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from components.common.data.dataset import DatasetInfo, Split, open_split
+from components.common.data.dataset import Split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec

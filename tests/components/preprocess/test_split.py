@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from components.common.data.dataset import Split, SplitOptions
+from components.common.data.dataset import Split
+from components.common.data.info import SplitOptions
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan

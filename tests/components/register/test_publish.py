@@ -1,17 +1,22 @@
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from packaging.requirements import Requirement
 
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
+from components.common.model.exchange import EXCHANGE, ONNX_FILE, Exchange
 from components.common.model.lineage import stored_lineage
+from components.common.model.runtime import RuntimeClassifier
 from components.register.publish import Registration, publish
+from components.register.verify import verify
 from tests.linear_models import BINARY, save_candidate
 from tests.records import COLOUR, lineage
 from tests.servers import Platform
@@ -108,6 +113,46 @@ def test_a_list_of_classes_that_is_too_long_for_a_tag_is_left_out(
     tags = mlflow_client.get_model_version(name, "1").tags
     assert tags["image_size"] == "30 x 30 x 1"
     assert "classes" not in tags
+
+
+def test_a_version_holds_the_onnx_file_under_its_digests(
+    mlflow_client: "MlflowClient", first: Registration, tmp_path: Path
+) -> None:
+    sound = verify(mlflow_client, first.name, "1", tmp_path / "model")
+    tags = mlflow_client.get_model_version(first.name, "1").tags
+    assert {"onnx/model.onnx", "onnx/exchange.json"} <= json.loads(tags["model_files"]).keys()
+    assert "10 validation images" in tags["onnx"]
+    images = np.random.default_rng(0).integers(0, 256, (9, 28, 28, 1), dtype=np.uint8)
+    found, expected = (
+        kind(sound.directory).probabilities(images) for kind in (RuntimeClassifier, Classifier)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_candidate_whose_onnx_file_answers_otherwise_is_refused(
+    mlflow_client: "MlflowClient", name: str, candidate: Path, mlflow_run_id: str, tmp_path: Path
+) -> None:
+    directory = tmp_path / "candidate"
+    shutil.copytree(candidate, directory)
+    Exchange(problem="its ONNX file must be right but is not: build it.").save(directory / EXCHANGE)
+    with pytest.raises(PipelineError, match=r"^its ONNX file must be right but is not: build it\.$"):
+        publish(directory, lineage(name, "run"), run_id=mlflow_run_id)
+    assert not mlflow_client.search_registered_models(f"name = '{name}'")
+
+
+def test_a_version_whose_onnx_file_answers_otherwise_stays_challenger(
+    mlflow_client: "MlflowClient", name: str, candidate: Path, mlflow_run_id: str, tmp_path: Path
+) -> None:
+    directory = tmp_path / "candidate"
+    shutil.copytree(candidate, directory)
+    model = onnx.load(directory / ONNX_FILE)
+    for weights in model.graph.initializer:
+        if len(weights.dims) == 2:
+            weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
+    onnx.save(model, directory / ONNX_FILE)
+    with pytest.raises(PipelineError, match="of its ONNX file, its answers differ by"):
+        publish(directory, lineage(name, "run"), run_id=mlflow_run_id)
+    assert mlflow_client.get_registered_model(name).aliases.keys() == {"challenger"}
 
 
 def test_the_model_lies_in_the_object_store(

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.common.data.dataset import DatasetInfo, Split
+from components.common.data.dataset import Split
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.training import TrainConfig

@@ -133,19 +133,23 @@ def test_the_champion_is_served_until_the_server_is_stopped(trained: Training, t
     )
     try:
         assert server.stdout
-        address = f"http://127.0.0.1:{port}/invocations"
+        address = f"http://127.0.0.1:{port}"
         announced = server.stdout.readline().strip()
         assert announced == f"serving {TRAINED} version 1 at {address}; Ctrl-C to stop"
         deadline = time.monotonic() + 60
         while not accepts_connections(port):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        answer = requests.post(address, json={"inputs": images.tolist()}, timeout=60)
+        answer = requests.post(f"{address}/invocations", json={"inputs": images.tolist()}, timeout=60)
         predicted = np.array(answer.json()["predictions"]).argmax(axis=1)
         assert (predicted == np.arange(10)).sum() >= 8
-        refused = requests.post(address, json={"inputs": (images / 255).tolist()}, timeout=60)
+        refused = requests.post(
+            f"{address}/invocations", json={"inputs": (images / 255).tolist()}, timeout=60
+        )
         assert (refused.status_code, list(refused.json())) == (400, ["error"])
         assert len(refused.text) < 300
+        about = requests.get(f"{address}/model", timeout=60).json()
+        assert (about["name"], about["reject_below"]) == (f"{TRAINED} version 1", 0.1)
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
     finally:

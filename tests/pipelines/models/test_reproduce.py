@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.common.data.dataset import SplitOptions
+from components.common.data.info import SplitOptions
 from components.common.data.raw_data import write_part
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec

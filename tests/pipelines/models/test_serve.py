@@ -1,74 +1,65 @@
+import base64
+import io
 import json
-import threading
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import requests
-import uvicorn
+from PIL import Image
 
+from components.common import bounds
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import MODEL_FILE
-from components.register.package import package
-from pipelines.local.process import free_port
-from pipelines.models.serve import LONGEST_ERROR, load_app
+from pipelines.models import bodies
+from pipelines.models.serve import LONGEST_ERROR
 from tests.linear_models import BINARY, save_candidate
+from tests.pipelines.models.drawings import handwritten
+from tests.pipelines.models.serving import serving
 from tests.records import COLOUR
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
-
-
-def _pack(directory: Path) -> Path:
-    logged: Any = SimpleNamespace(artifact_location="s3://bucket/model", model_id="m-1")
-    package(directory, directory / "packed", logged, "run")
-    return directory / "packed"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A model of before, which takes grey images without the channel."""
     directory = tmp_path_factory.mktemp("served")
     layers = [keras.Input((28, 28), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     keras.Sequential(layers).save(directory / MODEL_FILE)
-    return _pack(directory)
+    return Classifier(directory)
 
 
 @pytest.fixture(scope="module")
-def server(packed: Path) -> Iterator[str]:
-    with _serving(packed) as address:
+def server(classifier: Classifier) -> Iterator[str]:
+    with serving(classifier) as address:
         yield address
-
-
-@contextmanager
-def _serving(packed: Path) -> Iterator[str]:
-    """Yield the address of a server, which runs in a thread."""
-    port = free_port(0)
-    running = uvicorn.Server(uvicorn.Config(load_app(packed), port=port, log_level="warning"))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
 
 
 def _post(server: str, body: str, kind: str = "application/json") -> requests.Response:
     return requests.post(f"{server}/invocations", body, headers={"Content-Type": kind}, timeout=30)
 
 
+def _show(server: str, picture: Image.Image | bytes, path: str = "classify") -> requests.Response:
+    if isinstance(picture, Image.Image):
+        content = io.BytesIO()
+        picture.save(content, "PNG")
+        picture = content.getvalue()
+    return requests.post(f"{server}/{path}", picture, headers={"Content-Type": "image/png"}, timeout=30)
+
+
 @pytest.mark.parametrize("spec", [MNIST_SPEC, COLOUR, BINARY], ids=["mnist", "colour", "binary"])
 def test_a_model_is_served_by_its_own_sizes(spec: ImageSpec, tmp_path: Path) -> None:
     split = save_candidate(tmp_path, spec)
     size = f"images must be N x {spec.size} whole numbers but are "
-    with _serving(_pack(tmp_path)) as server:
+    with serving(Classifier(tmp_path)) as server:
         answer = _post(server, json.dumps({"inputs": split.images.tolist()}))
         assert np.array(answer.json()["predictions"]).argmax(axis=1).tolist() == split.labels.tolist()
         bare = _post(server, json.dumps({"inputs": split.images[..., 0].tolist()}))
@@ -80,6 +71,14 @@ def test_a_model_is_served_by_its_own_sizes(spec: ImageSpec, tmp_path: Path) -> 
         narrow = _post(server, json.dumps({"inputs": split.images[:, :5].tolist()}))
         assert narrow.status_code == 400
         assert narrow.json()["error"].startswith(f"{size}{len(split.images)} x 5 x ")
+        about = requests.get(f"{server}/model", timeout=30).json()
+        assert about == {
+            "name": "blobs version 7",
+            "images": list(spec.shape),
+            "classes": list(spec.classes),
+            "pictures": spec.pictures,
+            "reject_below": 0.5,
+        }
 
 
 def test_grey_images_with_the_channel_are_taken_by_a_model_of_before(server: str) -> None:
@@ -88,36 +87,53 @@ def test_grey_images_with_the_channel_are_taken_by_a_model_of_before(server: str
     assert _post(server, json.dumps({"inputs": IMAGES[..., None].tolist()})).json() == without.json()
 
 
-@pytest.mark.parametrize("wrapped", [{"inputs": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}])
+@pytest.mark.parametrize(
+    "wrapped",
+    [{"inputs": IMAGES.tolist()}, {"instances": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}],
+)
 def test_the_server_returns_the_probabilities_of_uint8_images(
-    server: str, packed: Path, wrapped: dict[str, Any]
+    server: str, classifier: Classifier, wrapped: dict[str, Any]
 ) -> None:
-    answer = _post(server, json.dumps(wrapped))
+    answer = _post(server, json.dumps(wrapped), "application/json; charset=utf-8")
     assert answer.status_code == 200
-    expected = Classifier(packed).probabilities(IMAGES)
+    expected = classifier.probabilities(IMAGES)
     np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
-    assert requests.get(f"{server}/health", timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["ping", "health", "version"])
+def test_the_server_says_that_it_is_there(server: str, path: str) -> None:
+    answer = requests.get(f"{server}/{path}", timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert path != "version" or answer.text.startswith("mnist-pipeline ")
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ("no JSON", "the body must be JSON"),
+        ("[" * 100_000, "the body must be JSON"),
         ("[1]", 'a JSON object with "inputs"'),
         ("{}", 'a JSON object with "inputs"'),
+        (json.dumps({"dataframe_records": [{"image": 1}]}), 'a JSON object with "inputs"'),
         (json.dumps({"inputs": (IMAGES / 255).tolist()}), "but are 3 x 28 x 28 of fractions"),
+        (json.dumps({"inputs": (IMAGES > 99).tolist()}), "but are 3 x 28 x 28 of true and false"),
         (json.dumps({"inputs": IMAGES[:, :14].tolist()}), "but are 3 x 14 x 28 of whole numbers"),
         (json.dumps({"inputs": IMAGES[0].tolist()}), "but are 28 x 28 of whole numbers"),
+        (json.dumps({"inputs": []}), "but are 0 of nothing"),
         (json.dumps({"inputs": (IMAGES.astype(int) + 100).tolist()}), "pixels must be 0 to 255 but are "),
+        (json.dumps({"inputs": (IMAGES.astype(int) - 1).tolist()}), "pixels must be 0 to 255 but are -1 to "),
         (json.dumps({"inputs": [[1, 2], [3]]}), "the lists differ in length"),
+        (json.dumps({"inputs": [[1, 2], 3]}), "the lists differ in length"),
         (json.dumps({"inputs": "many"}), "but are a single value of something else"),
-        (json.dumps({"inputs": {"picture": IMAGES.tolist()}}), "but are a single value of something else"),
-        (json.dumps({"inputs": {"image": IMAGES.tolist(), "more": [1]}, "instances": [2]}), ""),
+        (json.dumps({"inputs": {"picture": IMAGES.tolist()}}), 'the inputs must be "image" alone'),
+        (json.dumps({"inputs": {"image": IMAGES.tolist(), "more": [1]}}), 'the inputs must be "image" alone'),
+        (json.dumps({"inputs": IMAGES.tolist(), "instances": [2]}), 'a JSON object with "inputs"'),
     ],
 )
 def test_a_bad_request_gets_one_short_error(server: str, body: str, message: str) -> None:
     answer = _post(server, body)
-    assert 400 <= answer.status_code < 500
+    assert answer.status_code == 400
     error = answer.json()["error"]
     assert message in error
     assert 0 < len(error) <= LONGEST_ERROR
@@ -128,3 +144,101 @@ def test_other_content_is_refused(server: str) -> None:
     answer = _post(server, "1,2", "text/csv")
     assert answer.status_code == 400
     assert answer.json() == {"error": "Content-Type must be application/json but is text/csv."}
+    answer = requests.post(f"{server}/classify", b"1", timeout=30)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "Content-Type must be image/png or another picture's but is missing."}
+    assert requests.get(f"{server}/invocations", timeout=30).status_code == 405
+    assert requests.get(f"{server}/elsewhere", timeout=30).json() == {"error": "Not Found"}
+
+
+def test_a_picture_is_named(tmp_path: Path) -> None:
+    split = save_candidate(tmp_path, COLOUR)
+    for reject_below, unsure in ((0.0, False), (1.0, True)):
+        with serving(Classifier(tmp_path), reject_below) as server:
+            for image, label in zip(split.images, split.labels, strict=True):
+                answer = _show(server, Image.fromarray(image)).json()
+                name = COLOUR.classes[label]
+                assert (answer["label"], answer["unsure"]) == (name, unsure)
+                assert answer["probability"] == answer["probabilities"][name]
+                assert list(answer["probabilities"]) == list(COLOUR.classes)
+                assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_picture_is_prepared_as_predict_does_it(tmp_path: Path) -> None:
+    save_candidate(tmp_path, MNIST_SPEC)
+    with serving(Classifier(tmp_path)) as server:
+        blank = _show(server, Image.new("L", (50, 50), "white"))
+        assert blank.status_code == 200
+        assert blank.json() == {"label": None, "refused": "it is blank: nothing on it stands out"}
+        dark, bright = (
+            handwritten(7, size=200, width=20, corner=(60, 60), inverted=inverted)
+            for inverted in (False, True)
+        )
+        answer = _show(server, dark).json()
+        assert answer["label"] in MNIST_SPEC.classes
+        assert answer == _show(server, bright).json()
+        explained = _show(server, dark, "explain").json()
+    assert answer == {key: explained[key] for key in answer}
+    image = Image.open(io.BytesIO(base64.b64decode(explained["image"].partition(",")[2])))
+    assert image.size == (28, 28)
+    support = np.array(explained["support"])
+    assert support.shape == (14, 14)
+    assert support.max() == 1
+    assert explained["remaining"] < explained["probability"]
+
+
+def test_what_is_no_picture_is_a_bad_request(server: str) -> None:
+    answer = _show(server, b"no picture")
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the picture must be a PNG, JPEG, BMP, WebP or TIFF picture but")
+    huge = io.BytesIO()
+    Image.new("1", (5000, 5000)).save(huge, "PNG")
+    answer = _show(server, huge.getvalue())
+    assert answer.status_code == 400
+    assert f"at most {bounds.MOST_PICTURE_PIXELS:,}" in answer.json()["error"]
+
+
+def test_a_body_is_bounded(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "LARGEST_REQUEST", 1000)
+    whole = _show(server, b"x" * 1001)
+    pieces = requests.post(
+        f"{server}/classify", iter([b"x" * 600] * 2), headers={"Content-Type": "image/png"}, timeout=30
+    )
+    for answer in (whole, pieces):
+        assert answer.status_code == 413
+        assert answer.json() == {"error": "the body must be at most 1,000 bytes but is larger."}
+    monkeypatch.setattr(bodies, "LARGEST_REQUESTS", 500)
+    busy = _show(server, b"x" * 501)
+    assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
+    # What was refused is not held.
+    assert _show(server, b"x" * 500).status_code == 400
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import http.client
+
+    monkeypatch.setattr(bodies, "RECEIVE_SECONDS", 0.05)
+    connection = http.client.HTTPConnection(server.removeprefix("http://"), timeout=30)
+    connection.request(
+        "POST", "/invocations", headers={"Content-Type": "application/json", "Content-Length": "9"}
+    )
+    answer = connection.getresponse()
+    assert answer.status == 408
+    assert json.loads(answer.read()) == {"error": "the body must arrive within 0.05 seconds."}
+    connection.close()
+
+
+def test_an_error_of_the_model_is_the_servers(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "probabilities", lambda _: 1 / 0)
+    with serving(classifier) as server:
+        answer = _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the server failed: its log says more."}
+
+
+def test_the_server_needs_neither_tensorflow_nor_mlflow() -> None:
+    code = "import sys, pipelines.models.serve; print({'tensorflow', 'keras', 'mlflow'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

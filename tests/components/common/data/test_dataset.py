@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.common.data.dataset import (
-    DatasetInfo,
-    Split,
-    checked_split,
-    open_split,
-)
+from components.common.data.dataset import Split, checked_split, open_split
+from components.common.data.info import DatasetInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import combined_digest, sha256_file

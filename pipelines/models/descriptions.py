@@ -1,0 +1,140 @@
+"""Descriptions of registered versions and of the pipeline's runs, for people and as JSON."""
+
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from components.common.data.spec import MNIST_SPEC
+from components.common.errors import PipelineError
+from components.common.model.aliases import CHAMPION
+from components.common.model.judgement import Judgement
+from components.common.model.lineage import LINEAGE, Lineage
+from components.common.plan.run import RunPlan
+from components.common.tracking import tags as names
+from components.register.choose import choose_model, choose_version
+from components.register.journal import HISTORY_SUFFIX, Move, moves_of
+from pipelines.models.reader import Reader, StoredRun, StoredVersion
+from pipelines.models.tables import utc_time
+
+# Tags of digests, and those that other entries of a description say.
+HIDDEN = ("config", names.MODEL_FILES, "raw_files", names.IMAGE_SIZE, names.CLASSES)
+METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
+# Requests at a time.
+THREADS = 16
+
+
+def describe_versions(reader: Reader, model: str, *given: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return the name of a registered model and descriptions of its versions.
+
+    A description is flat: images and classes, metrics of the version's run, configuration, lineage. The lineage comes
+    from the records kept with the version; a version that was registered without records has only tags.
+
+    Args:
+        reader: Where to read.
+        model: Name of the model; the only one there is where it is empty.
+        given: Numbers or aliases of versions; without any, all versions, newest first.
+
+    Raises:
+        PipelineError: There is no such model or version, or its records are lost.
+    """
+    models = reader.aliases()
+    name = choose_model(models, model)
+    aliases = models[name]
+    known = {version.version: version for version in reader.versions(name)}
+    numbers = [choose_version(name, known, aliases, version) for version in given] or list(known)
+    described = partial(_describe, reader, aliases)
+    with ThreadPoolExecutor(THREADS) as pool:
+        return name, list(pool.map(described, map(known.__getitem__, numbers)))
+
+
+def _describe(reader: Reader, aliases: Mapping[str, str], version: StoredVersion) -> dict[str, Any]:
+    location = reader.location(version)
+    lineage = _read_lineage(reader, version, location)
+    tags = {**version.tags, **(lineage.tags() if lineage else {})}
+    config = json.loads(tags.get("config", "{}"))
+    spec = lineage.training.dataset.spec if lineage else MNIST_SPEC
+    metrics = reader.metrics(version.run_id) if version.run_id else {}
+    return {
+        "version": version.version,
+        "aliases": sorted(alias for alias, number in aliases.items() if number == version.version),
+        "images": spec.size,
+        "class count": len(spec.classes),
+        "classes": list(spec.classes),
+        "registered": utc_time(version.creation_timestamp),
+        "stored at": location,
+        **{name: metrics[name] for name in METRICS if name in metrics},
+        **{f"config.{name}": value for name, value in config.items()},
+        **{name: tags[name] for name in sorted(tags) if name not in HIDDEN},
+    }
+
+
+def _read_lineage(reader: Reader, version: StoredVersion, location: str) -> Lineage | None:
+    """Return the records kept with a version; None for one that was registered before records were kept."""
+    paths = [f"{LINEAGE}/{record.FILE}" for record in (RunPlan, Judgement)]
+    if not json.loads(version.tags.get(names.MODEL_FILES, "{}")).keys() & set(paths):
+        return None
+    with TemporaryDirectory() as scratch:
+        for path in paths:
+            Path(scratch, Path(path).name).write_bytes(reader.file(version, location, path))
+        return Lineage.load(Path(scratch))
+
+
+def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:
+    """Return the name of a registered model, its champion ("" for none), and all moves of the champion, oldest first.
+
+    The champion is the version that the alias points to. For a moment while a process moves the alias, after the end of
+    such a process, and after a move by hand, it is not the one that the moves lead to.
+
+    Raises:
+        PipelineError: There is no such model.
+    """
+    models = reader.aliases()
+    name = choose_model(models, model)
+    return name, models[name].get(CHAMPION, ""), moves_of(reader.versions(name + HISTORY_SUFFIX))
+
+
+def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
+    """Return descriptions of the pipeline's latest runs, newest first; what is not known of a run is None."""
+    tracking_uri = reader.tracking_uri
+    return [_describe_run(run, tracking_uri) for run in reader.pipeline_runs(limit)]
+
+
+def describe_run(reader: Reader, named: str) -> dict[str, Any]:
+    """Return the description of the latest run with this name or id, with its parameters and metrics.
+
+    Raises:
+        PipelineError: There is no such run.
+    """
+    found = reader.pipeline_runs(1, named)
+    if not found:
+        raise PipelineError(
+            f"a run must have the name or id of a run of the pipeline but {named!r} is none: "
+            "choose one of `mnist-pipeline runs list`."
+        )
+    (run,) = found
+    return {**_describe_run(run, reader.tracking_uri), **dict(sorted({**run.params, **run.metrics}.items()))}
+
+
+def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
+    end = time.time() * 1000 if run.status == "RUNNING" else run.end_time
+    model, version = run.tags.get(names.MODEL_NAME), run.tags.get(names.MODEL_VERSION)
+    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return {
+        "run": run.name,
+        "id": run.run_id,
+        "started": utc_time(run.start_time),
+        "seconds": round((end - run.start_time) / 1000, 1) if end else None,
+        "state": run.status,
+        "data": run.tags.get(names.DATASET),
+        "recipe": run.params.get("config.recipe"),
+        "test accuracy": run.metrics.get("test_accuracy"),
+        "decision": run.tags.get(names.DECISION),
+        "registered": f"{model} version {version}" if version else None,
+        "error": run.tags.get(names.ERROR),
+        "link": f"{tracking_uri}/{page}" if tracking_uri else None,
+    }

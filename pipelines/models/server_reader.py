@@ -1,0 +1,164 @@
+"""What an MLflow server says of models and runs, by its REST API."""
+
+import http.client
+import re
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from components.common.errors import PipelineError, first_line
+from components.common.settings import export_defaults
+from components.common.tracking.client import QUIET, configure_mlflow
+from components.common.tracking.tags import IS_PIPELINE
+from pipelines.local.mlflow_api import call_mlflow, check_tracking_server, fetch_mlflow_artifact
+from pipelines.models.reader import StoredRun, StoredVersion
+
+Answer = TypeVar("Answer")
+KEPT_BY_SERVER = re.compile("mlflow-artifacts:/+(?=[^/])")
+RUN_ID = re.compile("[0-9a-f]{32}")
+ATTEMPTS, PAUSE_SECONDS = 3, 0.5
+BUSY = {429, 500, 502, 503, 504}
+
+
+class ServerReader:
+    """A `Reader` of a server.
+
+    Raises:
+        PipelineError: No server answers there, or it refuses.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        check_tracking_server(tracking_uri)
+        self._uri = tracking_uri.rstrip("/")
+
+    @property
+    def tracking_uri(self) -> str | None:
+        return self._uri
+
+    def aliases(self) -> dict[str, dict[str, str]]:
+        return {
+            model["name"]: _pairs(model.get("aliases"), "alias", "version")
+            for model in self._pages("registered-models/search", "registered_models", max_results=1000)
+        }
+
+    def versions(self, name: str) -> list[StoredVersion]:
+        found = [
+            StoredVersion(
+                name,
+                str(version["version"]),
+                version["creation_timestamp"],
+                version.get("description", ""),
+                version.get("run_id", ""),
+                _pairs(version.get("tags")),
+            )
+            for version in self._pages("model-versions/search", "model_versions", filter=f"name = '{name}'")
+        ]
+        return sorted(found, key=lambda version: -int(version.version))
+
+    def location(self, version: StoredVersion) -> str:
+        query = urlencode({"name": version.name, "version": version.version})
+        return str(self._call(f"model-versions/get-download-uri?{query}")["artifact_uri"])
+
+    def file(self, version: StoredVersion, location: str, path: str) -> bytes:
+        if proxied := KEPT_BY_SERVER.match(location):
+            return self._asked(
+                lambda: fetch_mlflow_artifact(self._uri, f"{location[proxied.end() :]}/{path}")
+            )
+        return _download(f"models:/{version.name}/{version.version}/{path}")
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        # A version stays when its run is deleted for good.
+        nothing: dict[str, Any] = {}
+        found = self._asked(lambda: call_mlflow(self._uri, f"runs/get?run_id={run_id}"), missing=nothing)
+        return _metrics(found["run"]) if found else {}
+
+    def pipeline_runs(self, limit: int, named: str = "") -> list[StoredRun]:
+        experiments = self._pages("experiments/search", "experiments", max_results=1000)
+        wanted = IS_PIPELINE
+        if named:
+            attribute = "run_id" if RUN_ID.fullmatch(named) else "run_name"
+            wanted += f' and attributes.{attribute} = "{named}"'
+        search = {
+            "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
+            "filter": wanted,
+            "order_by": ["attributes.start_time DESC"],
+            "max_results": limit,
+        }
+        return [_run(found) for found in self._call("runs/search", search).get("runs", [])]
+
+    def _pages(self, method: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            answer = self._call(f"{method}?{urlencode(query)}")
+            yield from answer.get(key, [])
+            if not (token := answer.get("next_page_token")):
+                return
+            query["page_token"] = token
+
+    def _call(self, method: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        return self._asked(lambda: call_mlflow(self._uri, method, payload))
+
+    def _asked(self, request: Callable[[], Answer], missing: Answer | None = None) -> Answer:
+        """Return the answer, `missing` where the server does not know what is asked for."""
+        attempt = 1
+        while True:
+            try:
+                return request()
+            except urllib.error.HTTPError as error:
+                if error.code == 404 and missing is not None:
+                    return missing
+                if error.code not in BUSY or attempt == ATTEMPTS:
+                    raise PipelineError(
+                        f"the MLflow server at {self._uri} refused a request with HTTP {error.code} "
+                        f"({error.reason}): look into the server's log."
+                    ) from None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if attempt == ATTEMPTS:
+                    raise PipelineError(
+                        f"the MLflow server at {self._uri} must answer but does not ({error}): try again."
+                    ) from None
+            attempt += 1
+            time.sleep(PAUSE_SECONDS)
+
+
+def _run(found: dict[str, Any]) -> StoredRun:
+    info, data = found["info"], found["data"]
+    return StoredRun(
+        info["run_id"],
+        info["experiment_id"],
+        info["run_name"],
+        info["status"],
+        info["start_time"],
+        info.get("end_time"),
+        _pairs(data.get("tags")),
+        _pairs(data.get("params")),
+        _metrics(found),
+    )
+
+
+def _metrics(run: dict[str, Any]) -> dict[str, float]:
+    return {metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])}
+
+
+def _pairs(found: list[dict[str, str]] | None, key: str = "key", value: str = "value") -> dict[str, str]:
+    return {entry[key]: entry.get(value, "") for entry in found or []}
+
+
+def _download(uri: str) -> bytes:
+    """Return a file that the server's clients fetch themselves, by MLflow's own client."""
+    configure_mlflow()
+    export_defaults(QUIET)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with TemporaryDirectory() as scratch:
+        try:
+            return Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).read_bytes()
+        except (MlflowException, OSError) as error:
+            raise PipelineError(
+                f"{uri} must be readable but is not ({first_line(error)}): "
+                "give this process access to the store of that MLflow server."
+            ) from error

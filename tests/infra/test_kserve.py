@@ -1,0 +1,64 @@
+"""What KServe is told about `mnist-pipeline serve` is true of it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from typer.main import get_command
+
+from components.common.data.spec import MNIST_SPEC
+from pipelines.cli.predict import app
+from pipelines.models.serve import application
+from tests.infra.manifests import INFRA, Resource, kustomize, of_kind
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Resource:
+    (found,) = of_kind(kustomize(INFRA / "kserve"), "ServingRuntime")
+    return found
+
+
+def test_the_service_names_the_runtime_and_an_account() -> None:
+    resources = kustomize(INFRA / "kserve")
+    names = {resource["kind"]: resource["metadata"]["name"] for resource in resources}
+    (service,) = of_kind(resources, "InferenceService")
+    predictor = service["spec"]["predictor"]
+    assert predictor["serviceAccountName"] == names["ServiceAccount"]
+    assert predictor["model"]["runtime"] == names["ServingRuntime"]
+    (runtime,) = of_kind(resources, "ServingRuntime")
+    formats = {supported["name"] for supported in runtime["spec"]["supportedModelFormats"]}
+    assert predictor["model"]["modelFormat"]["name"] in formats
+    assert {resource["metadata"]["namespace"] for resource in resources} == {"kubeflow"}
+
+
+def test_the_runtime_calls_the_command_as_it_is(runtime: Resource) -> None:
+    (container,) = runtime["spec"]["containers"]
+    assert container["name"] == "kserve-container"
+    assert container["command"] == ["python3", "-m", "pipelines.cli.main", "serve"]
+    serve = get_command(app).get_command(None, "serve")  # type: ignore[attr-defined]
+    given = serve.make_context("serve", list(container["args"])).params
+    (port,) = container["ports"]
+    assert (given["port"], given["host"]) == (port["containerPort"], "0.0.0.0")  # noqa: S104
+    assert str(given["directory"]) == "/mnt/models"
+    model: Any = SimpleNamespace(spec=MNIST_SPEC)
+    paths = {route.path for route in application(model, 0.5, "model").routes}  # type: ignore[attr-defined]
+    for probe in ("readinessProbe", "livenessProbe"):
+        request = container[probe]["httpGet"]
+        assert request["path"] in paths
+        assert request["port"] == given["port"]
+
+
+def test_its_pod_follows_the_schema_and_is_restricted(runtime: Resource) -> None:
+    specification = {"containers": runtime["spec"]["containers"], "volumes": runtime["spec"]["volumes"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "model"}, "spec": specification}
+    assert kubernetes_validate.validate(pod, "1.36", strict=True) == "1.36"
+    (container,) = specification["containers"]
+    own = container["securityContext"]
+    assert own["runAsNonRoot"]
+    assert not own["allowPrivilegeEscalation"]
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    assert own["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own["readOnlyRootFilesystem"]
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in specification["volumes"]}

@@ -1,0 +1,38 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from components.common.errors import PipelineError
+from pipelines.compat.mlflow_database import MlflowDatabase
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"damaged" * 1000, "file is not a database"), (b"", "no such table")]
+)
+def test_what_is_no_database_of_mlflow_is_an_error(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(content)
+    with pytest.raises(PipelineError, match=f"mlflow.db must be a readable database .*{what}.*restore"):
+        MlflowDatabase(path).aliases()
+    assert path.read_bytes() == content
+
+
+def test_a_database_that_another_process_locks_is_an_error_with_another_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.compat.mlflow_database.BUSY_SECONDS", 0.01)
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as writer:
+        writer.execute("CREATE TABLE registered_models (name)")
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(PipelineError, match="database is locked.*: try again"):
+            MlflowDatabase(path).aliases()
+    writer.close()
+
+
+def test_nothing_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.touch()
+    with pytest.raises(PipelineError, match="readonly"):
+        list(MlflowDatabase(path)._rows("CREATE TABLE made (name)"))
