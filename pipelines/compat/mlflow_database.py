@@ -25,8 +25,9 @@ SELECT COALESCE(NULLIF(storage_location, ''), source) AS location FROM model_ver
 BUSY_SECONDS = 5.0
 METRIC = "key, value, is_nan"
 RUNS = """
-SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name, status, start_time, end_time FROM runs
-JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
+SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name,
+    status, start_time, end_time
+FROM runs JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 AND tags.key = ? AND tags.value = ? AND (? = '' OR runs.name = ? OR run_uuid = ?)
 ORDER BY start_time DESC, run_uuid LIMIT ?

@@ -16,7 +16,7 @@ from pipelines.local.platform import Platform
 from tests.records import lineage
 
 MODEL = "read-only"
-METRICS = {"test_accuracy": 0.99, "test_loss": 0.03, "validation_accuracy": "NaN"}
+METRICS = {"test_accuracy": 0.99, "test_loss": 0.03, "loss_of_nothing": "NaN"}
 
 
 def tags_of(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -82,7 +82,9 @@ def run_id(
     post("registered-models/alias", name=MODEL, alias="champion", version="2")
     post("registered-models/alias", name=MODEL, alias="challenger", version="2")
     move = {"action": "register", "before": "", "after": "1", "who": "a test", "why": "", "applied": "true"}
-    post("model-versions/create", name=MODEL + HISTORY_SUFFIX, source=f"models:/{MODEL}/1", tags=tags_of(move))
+    post(
+        "model-versions/create", name=MODEL + HISTORY_SUFFIX, source=f"models:/{MODEL}/1", tags=tags_of(move)
+    )
     _delete_version(platform.tracking_uri, "3")
     return run_id
 
