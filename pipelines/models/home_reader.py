@@ -1,4 +1,4 @@
-"""What the files of a home say of models and runs, whether its platform runs or not."""
+"""Models and runs in the files of a home, whether its platform runs or not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What MLflow keeps of models and runs, for commands that only read."""
+"""Models and runs as MLflow keeps them, for commands that only read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

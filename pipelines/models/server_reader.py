@@ -1,4 +1,4 @@
-"""What an MLflow server says of models and runs, by its REST API."""
+"""Models and runs on an MLflow server, by its REST API."""
 
 import http.client
 import re
