@@ -137,5 +137,6 @@ def _register_again(tracking_uri: str) -> None:
     """Register the files of the only version as further versions."""
     (first,) = call_mlflow(tracking_uri, "model-versions/search?filter=name%3D'digits-cnn'")["model_versions"]
     again = {key: first[key] for key in ("name", "source", "run_id", "tags")}
+    again["model_id"] = first["source"].removeprefix("models:/")
     for _ in range(VERSIONS - 1):
         call_mlflow(tracking_uri, "model-versions/create", again)
