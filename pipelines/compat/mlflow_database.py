@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ LOCATION = """
 SELECT COALESCE(NULLIF(storage_location, ''), source) AS location FROM model_versions WHERE name = ? AND version = ?
 """
 BUSY_SECONDS = 5.0
-METRIC = "key, value, is_nan"
 RUNS = """
 SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name,
     status, start_time, end_time
@@ -80,10 +79,13 @@ class MlflowDatabase:
         (found,) = self._rows(LOCATION, name, version)
         return str(found["location"])
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """Return the latest values of a run's metrics; empty where there is no such run."""
-        found = self._rows(f"SELECT {METRIC} FROM latest_metrics WHERE run_uuid = ?", run_id)  # noqa: S608
-        return {row["key"]: _metric(row) for row in found}
+    def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
+        """Return the latest values of the metrics of runs by the run's id; nothing of a run without metrics."""
+        found: dict[str, dict[str, float]] = {}
+        for row in self._of_runs("run_uuid, key, value, is_nan FROM latest_metrics", run_ids):
+            value = math.nan if row["is_nan"] else float(row["value"])
+            found.setdefault(row["run_uuid"], {})[row["key"]] = value
+        return found
 
     def runs(self, tag: tuple[str, str], limit: int, named: str = "") -> list[dict[str, Any]]:
         """Return the latest runs, newest first, with their tags, parameters and metrics.
@@ -94,17 +96,17 @@ class MlflowDatabase:
             named: Name or id of the runs; without it, all.
         """
         found = list(self._rows(RUNS, *tag, named, named, named, limit))
-        within = f"WHERE run_uuid IN ({', '.join('?' * len(found))})"
         ids = [run["run_id"] for run in found]
-        kept: dict[str, dict[str, dict[str, Any]]] = {
-            run_id: {"tags": {}, "params": {}, "metrics": {}} for run_id in ids
-        }
-        for kind in ("tags", "params"):
-            for row in self._rows(f"SELECT run_uuid, key, value FROM {kind} {within}", *ids):  # noqa: S608
-                kept[row["run_uuid"]][kind][row["key"]] = row["value"]
-        for row in self._rows(f"SELECT run_uuid, {METRIC} FROM latest_metrics {within}", *ids):  # noqa: S608
-            kept[row["run_uuid"]]["metrics"][row["key"]] = _metric(row)
-        return [{**run, **kept[run["run_id"]]} for run in found]
+        pairs: dict[str, dict[str, dict[str, str]]] = {"tags": {}, "params": {}}
+        for kind, by_run in pairs.items():
+            for row in self._of_runs(f"run_uuid, key, value FROM {kind}", ids):
+                by_run.setdefault(row["run_uuid"], {})[row["key"]] = row["value"]
+        kinds = {**pairs, "metrics": self.metrics(ids)}
+        return [{**run, **{kind: own.get(run["run_id"], {}) for kind, own in kinds.items()}} for run in found]
+
+    def _of_runs(self, columns: str, run_ids: Collection[str]) -> Iterator[dict[str, Any]]:
+        places = ", ".join("?" * len(run_ids))
+        return self._rows(f"SELECT {columns} WHERE run_uuid IN ({places})", *run_ids)
 
     def _rows(self, query: str, *values: Any) -> Iterator[dict[str, Any]]:
         with self._explained():
@@ -121,7 +123,3 @@ class MlflowDatabase:
             raise PipelineError(
                 f"{self._path} must be a readable database of MLflow but is not ({error}): {way_out}."
             ) from None
-
-
-def _metric(row: Mapping[str, Any]) -> float:
-    return math.nan if row["is_nan"] else float(row["value"])

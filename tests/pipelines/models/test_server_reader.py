@@ -110,17 +110,10 @@ def test_an_outage_is_an_error_and_no_answer(
     message: str,
     requests: int,
 ) -> None:
-    script["mlflow/runs/get"] = [answer]
+    script["mlflow/runs/search"] = [answer]
     with pytest.raises(PipelineError, match=message):
-        reader.metrics("1" * 32)
-    assert len(Scripted.asked) == 1 + requests
-
-
-def test_a_run_that_was_deleted_has_no_metrics(
-    reader: ServerReader, script: dict[str, list[tuple[int, Any]]]
-) -> None:
-    script["mlflow/runs/get"] = [(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})]
-    assert reader.metrics("1" * 32) == {}
+        reader.metrics(["1" * 32])
+    assert [path.endswith("runs/search") for path, _ in Scripted.asked].count(True) == requests
 
 
 def test_files_that_the_server_does_not_hand_out_are_fetched_by_mlflows_client(
