@@ -101,7 +101,7 @@ class MlflowDatabase:
         for kind, by_run in pairs.items():
             for row in self._of_runs(f"run_uuid, key, value FROM {kind}", ids):
                 by_run.setdefault(row["run_uuid"], {})[row["key"]] = row["value"]
-        kinds = {**pairs, "metrics": self.metrics(ids)}
+        kinds: dict[str, dict[str, Any]] = {**pairs, "metrics": self.metrics(ids)}
         return [{**run, **{kind: own.get(run["run_id"], {}) for kind, own in kinds.items()}} for run in found]
 
     def _of_runs(self, columns: str, run_ids: Collection[str]) -> Iterator[dict[str, Any]]:
