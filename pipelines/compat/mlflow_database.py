@@ -62,7 +62,7 @@ class MlflowDatabase:
         """Return the versions of a registered model, newest first, with their tags."""
         tags: dict[int, dict[str, str]] = {}
         for row in self._rows("SELECT version, key, value FROM model_version_tags WHERE name = ?", name):
-            tags.setdefault(row["version"], {})[row["key"]] = row["value"]
+            tags.setdefault(row["version"], {})[row["key"]] = row["value"] or ""
         return [
             {
                 **row,
@@ -100,7 +100,7 @@ class MlflowDatabase:
         pairs: dict[str, dict[str, dict[str, str]]] = {"tags": {}, "params": {}}
         for kind, by_run in pairs.items():
             for row in self._of_runs(f"run_uuid, key, value FROM {kind}", ids):
-                by_run.setdefault(row["run_uuid"], {})[row["key"]] = row["value"]
+                by_run.setdefault(row["run_uuid"], {})[row["key"]] = row["value"] or ""
         kinds: dict[str, dict[str, Any]] = {**pairs, "metrics": self.metrics(ids)}
         return [{**run, **{kind: own.get(run["run_id"], {}) for kind, own in kinds.items()}} for run in found]
 
@@ -117,9 +117,11 @@ class MlflowDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            way_out = "restore it from a copy, or name another directory with --home"
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                way_out = "try again"
+            # What Python itself finds, such as text that is no UTF-8, has no code.
+            locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            way_out = (
+                "try again" if locked else "wait for the start of a first run, or restore it from a copy"
+            )
             raise PipelineError(
                 f"{self._path} must be a readable database of MLflow but is not ({error}): {way_out}."
             ) from None
