@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    commands,
     data_size,
     exports,
     inference,
@@ -34,6 +35,7 @@ from components.common.provenance import git_sha
 BENCHMARKS: dict[str, Benchmark] = {
     "time_to_quality": time_to_quality.measure,
     "whole_run": whole_run.measure,
+    "commands": commands.measure,
     "inference": inference.measure,
     "exports": exports.measure,
     "serving": serving.measure,

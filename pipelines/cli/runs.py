@@ -17,8 +17,8 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs, newest first."""
-    from pipelines.models.descriptions import describe_runs
     from pipelines.models.reader import open_reader
+    from pipelines.models.runs import describe_runs
     from pipelines.models.tables import run_rows
 
     with open_reader(home) as reader:
@@ -38,8 +38,8 @@ def show_run(
     as_json: JsonOption = False,
 ) -> None:
     """Show a run's outcome, configuration and metrics."""
-    from pipelines.models.descriptions import describe_run
     from pipelines.models.reader import open_reader
+    from pipelines.models.runs import describe_run
     from pipelines.models.tables import detail_rows
 
     with open_reader(home) as reader:

@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ LOCATION = """
 SELECT COALESCE(NULLIF(storage_location, ''), source) AS location FROM model_versions WHERE name = ? AND version = ?
 """
 BUSY_SECONDS = 5.0
-METRIC = "key, value, is_nan"
 RUNS = """
-SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name, status, start_time, end_time FROM runs
-JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
+SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name,
+    status, start_time, end_time
+FROM runs JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 AND tags.key = ? AND tags.value = ? AND (? = '' OR runs.name = ? OR run_uuid = ?)
 ORDER BY start_time DESC, run_uuid LIMIT ?
@@ -62,7 +62,7 @@ class MlflowDatabase:
         """Return the versions of a registered model, newest first, with their tags."""
         tags: dict[int, dict[str, str]] = {}
         for row in self._rows("SELECT version, key, value FROM model_version_tags WHERE name = ?", name):
-            tags.setdefault(row["version"], {})[row["key"]] = row["value"]
+            tags.setdefault(row["version"], {})[row["key"]] = row["value"] or ""
         return [
             {
                 **row,
@@ -79,10 +79,13 @@ class MlflowDatabase:
         (found,) = self._rows(LOCATION, name, version)
         return str(found["location"])
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """Return the latest values of a run's metrics; empty where there is no such run."""
-        found = self._rows(f"SELECT {METRIC} FROM latest_metrics WHERE run_uuid = ?", run_id)  # noqa: S608
-        return {row["key"]: _metric(row) for row in found}
+    def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
+        """Return the latest values of the metrics of runs by the run's id; nothing of a run without metrics."""
+        found: dict[str, dict[str, float]] = {}
+        for row in self._of_runs("run_uuid, key, value, is_nan FROM latest_metrics", run_ids):
+            value = math.nan if row["is_nan"] else float(row["value"])
+            found.setdefault(row["run_uuid"], {})[row["key"]] = value
+        return found
 
     def runs(self, tag: tuple[str, str], limit: int, named: str = "") -> list[dict[str, Any]]:
         """Return the latest runs, newest first, with their tags, parameters and metrics.
@@ -93,17 +96,17 @@ class MlflowDatabase:
             named: Name or id of the runs; without it, all.
         """
         found = list(self._rows(RUNS, *tag, named, named, named, limit))
-        within = f"WHERE run_uuid IN ({', '.join('?' * len(found))})"
         ids = [run["run_id"] for run in found]
-        kept: dict[str, dict[str, dict[str, Any]]] = {
-            run_id: {"tags": {}, "params": {}, "metrics": {}} for run_id in ids
-        }
-        for kind in ("tags", "params"):
-            for row in self._rows(f"SELECT run_uuid, key, value FROM {kind} {within}", *ids):  # noqa: S608
-                kept[row["run_uuid"]][kind][row["key"]] = row["value"]
-        for row in self._rows(f"SELECT run_uuid, {METRIC} FROM latest_metrics {within}", *ids):  # noqa: S608
-            kept[row["run_uuid"]]["metrics"][row["key"]] = _metric(row)
-        return [{**run, **kept[run["run_id"]]} for run in found]
+        pairs: dict[str, dict[str, dict[str, str]]] = {"tags": {}, "params": {}}
+        for kind, by_run in pairs.items():
+            for row in self._of_runs(f"run_uuid, key, value FROM {kind}", ids):
+                by_run.setdefault(row["run_uuid"], {})[row["key"]] = row["value"] or ""
+        kinds: dict[str, dict[str, Any]] = {**pairs, "metrics": self.metrics(ids)}
+        return [{**run, **{kind: own.get(run["run_id"], {}) for kind, own in kinds.items()}} for run in found]
+
+    def _of_runs(self, columns: str, run_ids: Collection[str]) -> Iterator[dict[str, Any]]:
+        places = ", ".join("?" * len(run_ids))
+        return self._rows(f"SELECT {columns} WHERE run_uuid IN ({places})", *run_ids)
 
     def _rows(self, query: str, *values: Any) -> Iterator[dict[str, Any]]:
         with self._explained():
@@ -114,13 +117,11 @@ class MlflowDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            way_out = "restore it from a copy, or name another directory with --home"
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                way_out = "try again"
+            # What Python itself finds, such as text that is no UTF-8, has no code.
+            locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            way_out = (
+                "try again" if locked else "wait for the start of a first run, or restore it from a copy"
+            )
             raise PipelineError(
                 f"{self._path} must be a readable database of MLflow but is not ({error}): {way_out}."
             ) from None
-
-
-def _metric(row: Mapping[str, Any]) -> float:
-    return math.nan if row["is_nan"] else float(row["value"])

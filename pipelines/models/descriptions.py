@@ -1,7 +1,6 @@
-"""Descriptions of registered versions and of the pipeline's runs, for people and as JSON."""
+"""Descriptions of registered versions, and of the moves of the champion."""
 
 import json
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import LINEAGE, Lineage
@@ -18,7 +16,7 @@ from components.common.plan.run import RunPlan
 from components.common.tracking import tags as names
 from components.register.choose import choose_model, choose_version
 from components.register.journal import HISTORY_SUFFIX, Move, moves_of
-from pipelines.models.reader import Reader, StoredRun, StoredVersion
+from pipelines.models.reader import Reader, StoredVersion
 from pipelines.models.tables import utc_time
 
 # Tags of digests, and those that other entries of a description say.
@@ -47,18 +45,24 @@ def describe_versions(reader: Reader, model: str, *given: str) -> tuple[str, lis
     aliases = models[name]
     known = {version.version: version for version in reader.versions(name)}
     numbers = [choose_version(name, known, aliases, version) for version in given] or list(known)
-    described = partial(_describe, reader, aliases)
+    metrics = reader.metrics({known[number].run_id for number in numbers} - {""})
+    described = partial(_describe, reader, aliases, metrics)
     with ThreadPoolExecutor(THREADS) as pool:
         return name, list(pool.map(described, map(known.__getitem__, numbers)))
 
 
-def _describe(reader: Reader, aliases: Mapping[str, str], version: StoredVersion) -> dict[str, Any]:
+def _describe(
+    reader: Reader,
+    aliases: Mapping[str, str],
+    metrics: Mapping[str, Mapping[str, float]],
+    version: StoredVersion,
+) -> dict[str, Any]:
     location = reader.location(version)
     lineage = _read_lineage(reader, version, location)
     tags = {**version.tags, **(lineage.tags() if lineage else {})}
     config = json.loads(tags.get("config", "{}"))
     spec = lineage.training.dataset.spec if lineage else MNIST_SPEC
-    metrics = reader.metrics(version.run_id) if version.run_id else {}
+    own = metrics.get(version.run_id, {})
     return {
         "version": version.version,
         "aliases": sorted(alias for alias, number in aliases.items() if number == version.version),
@@ -67,7 +71,7 @@ def _describe(reader: Reader, aliases: Mapping[str, str], version: StoredVersion
         "classes": list(spec.classes),
         "registered": utc_time(version.creation_timestamp),
         "stored at": location,
-        **{name: metrics[name] for name in METRICS if name in metrics},
+        **{name: own[name] for name in METRICS if name in own},
         **{f"config.{name}": value for name, value in config.items()},
         **{name: tags[name] for name in sorted(tags) if name not in HIDDEN},
     }
@@ -96,45 +100,3 @@ def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:
     models = reader.aliases()
     name = choose_model(models, model)
     return name, models[name].get(CHAMPION, ""), moves_of(reader.versions(name + HISTORY_SUFFIX))
-
-
-def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
-    """Return descriptions of the pipeline's latest runs, newest first; what is not known of a run is None."""
-    tracking_uri = reader.tracking_uri
-    return [_describe_run(run, tracking_uri) for run in reader.pipeline_runs(limit)]
-
-
-def describe_run(reader: Reader, named: str) -> dict[str, Any]:
-    """Return the description of the latest run with this name or id, with its parameters and metrics.
-
-    Raises:
-        PipelineError: There is no such run.
-    """
-    found = reader.pipeline_runs(1, named)
-    if not found:
-        raise PipelineError(
-            f"a run must have the name or id of a run of the pipeline but {named!r} is none: "
-            "choose one of `mnist-pipeline runs list`."
-        )
-    (run,) = found
-    return {**_describe_run(run, reader.tracking_uri), **dict(sorted({**run.params, **run.metrics}.items()))}
-
-
-def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
-    end = time.time() * 1000 if run.status == "RUNNING" else run.end_time
-    model, version = run.tags.get(names.MODEL_NAME), run.tags.get(names.MODEL_VERSION)
-    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
-    return {
-        "run": run.name,
-        "id": run.run_id,
-        "started": utc_time(run.start_time),
-        "seconds": round((end - run.start_time) / 1000, 1) if end else None,
-        "state": run.status,
-        "data": run.tags.get(names.DATASET),
-        "recipe": run.params.get("config.recipe"),
-        "test accuracy": run.metrics.get("test_accuracy"),
-        "decision": run.tags.get(names.DECISION),
-        "registered": f"{model} version {version}" if version else None,
-        "error": run.tags.get(names.ERROR),
-        "link": f"{tracking_uri}/{page}" if tracking_uri else None,
-    }

@@ -1,6 +1,6 @@
-"""What the files of a home say of models and runs, whether its platform runs or not."""
+"""Models and runs in the files of a home, whether its platform runs or not."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,8 @@ class HomeReader:
         file = object_file(self.home.store, account, DEFAULT_BUCKET, key)
         return file.read_bytes() if file else None
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        return self.database.metrics(run_id)
+    def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
+        return self.database.metrics(run_ids)
 
     def pipeline_runs(self, limit: int, named: str = "") -> list[StoredRun]:
         rows = self.database.runs((tags.STEP, tags.PIPELINE), limit, named)

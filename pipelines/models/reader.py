@@ -1,6 +1,6 @@
-"""What MLflow keeps of models and runs, for commands that only read."""
+"""Models and runs as MLflow keeps them, for commands that only read."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,8 @@ class Reader(Protocol):
     def file(self, version: StoredVersion, location: str, path: str) -> bytes:
         """Return one of a version's files; `location` is that of the version, which costs a request."""
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """Return the latest values of a run's metrics; empty where MLflow has no such run."""
+    def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
+        """Return the latest values of the metrics of the runs that MLflow still has, by the run's id."""
 
     def pipeline_runs(self, limit: int, named: str = "") -> list[StoredRun]:
         """Return the pipeline's latest runs, newest first; with `named`, those with this name or id."""

@@ -1,10 +1,10 @@
-"""What an MLflow server says of models and runs, by its REST API."""
+"""Models and runs on an MLflow server, by its REST API."""
 
 import http.client
 import re
 import time
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ Answer = TypeVar("Answer")
 KEPT_BY_SERVER = re.compile("mlflow-artifacts:/+(?=[^/])")
 RUN_ID = re.compile("[0-9a-f]{32}")
 ATTEMPTS, PAUSE_SECONDS = 3, 0.5
+# In one request; each comes with all its tags and parameters.
+MOST_RUNS = 200
 BUSY = {429, 500, 502, 503, 504}
 
 
@@ -70,25 +72,33 @@ class ServerReader:
             )
         return _download(f"models:/{version.name}/{version.version}/{path}")
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        # A version stays when its run is deleted for good.
-        nothing: dict[str, Any] = {}
-        found = self._asked(lambda: call_mlflow(self._uri, f"runs/get?run_id={run_id}"), missing=nothing)
-        return _metrics(found["run"]) if found else {}
+    def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        for ids in _batches(sorted(run_ids), MOST_RUNS):
+            listed = ", ".join(f"'{run_id}'" for run_id in ids)
+            for run in self._runs(f"attributes.run_id IN ({listed})", "ALL", MOST_RUNS):
+                found[run["info"]["run_id"]] = _metrics(run)
+        return found
 
     def pipeline_runs(self, limit: int, named: str = "") -> list[StoredRun]:
-        experiments = self._pages("experiments/search", "experiments", max_results=1000)
         wanted = IS_PIPELINE
         if named:
             attribute = "run_id" if RUN_ID.fullmatch(named) else "run_name"
             wanted += f' and attributes.{attribute} = "{named}"'
+        return [_run(found) for found in self._runs(wanted, "ACTIVE_ONLY", limit)]
+
+    def _runs(self, wanted: str, state: str, limit: int) -> list[dict[str, Any]]:
+        """Return runs of all experiments, newest first; `state` is that of the runs and of the experiments."""
+        experiments = self._pages("experiments/search", "experiments", max_results=1000, view_type=state)
         search = {
             "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
             "filter": wanted,
+            "run_view_type": state,
             "order_by": ["attributes.start_time DESC"],
             "max_results": limit,
         }
-        return [_run(found) for found in self._call("runs/search", search).get("runs", [])]
+        found: list[dict[str, Any]] = self._call("runs/search", search).get("runs", [])
+        return found
 
     def _pages(self, method: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
         while True:
@@ -101,15 +111,12 @@ class ServerReader:
     def _call(self, method: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         return self._asked(lambda: call_mlflow(self._uri, method, payload))
 
-    def _asked(self, request: Callable[[], Answer], missing: Answer | None = None) -> Answer:
-        """Return the answer, `missing` where the server does not know what is asked for."""
+    def _asked(self, request: Callable[[], Answer]) -> Answer:
         attempt = 1
         while True:
             try:
                 return request()
             except urllib.error.HTTPError as error:
-                if error.code == 404 and missing is not None:
-                    return missing
                 if error.code not in BUSY or attempt == ATTEMPTS:
                     raise PipelineError(
                         f"the MLflow server at {self._uri} refused a request with HTTP {error.code} "
@@ -122,6 +129,11 @@ class ServerReader:
                     ) from None
             attempt += 1
             time.sleep(PAUSE_SECONDS)
+
+
+def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def _run(found: dict[str, Any]) -> StoredRun:

@@ -24,12 +24,16 @@ def _command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("before")
+def _unpack(directory: Path) -> None:
     subprocess.run(
         ["tar", "--xattrs", "--xattrs-include=user.*", "-xJf", PACKED, "-C", directory], check=True
     )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("before")
+    _unpack(directory)
     return directory
 
 
@@ -54,17 +58,33 @@ def environment(home: Path, outcome: dict[str, Any]) -> Iterator[dict[str, str]]
             yield process_environment(platform.environment)
 
 
+def test_what_a_home_of_before_holds_is_shown_before_anything_is_started_in_it(tmp_path: Path) -> None:
+    _unpack(tmp_path)
+    listed = json.loads(_command("models", "list", "--json", "--home", str(tmp_path)).stdout)
+    assert [(found["version"], found["aliases"]) for found in listed["versions"]] == [
+        ("2", ["challenger", "champion"]),
+        ("1", []),
+    ]
+    assert [found["config.epochs"] for found in listed["versions"]] == [6.0, 1.0]
+    moves = json.loads(_command("models", "history", "--json", "--home", str(tmp_path)).stdout)["moves"]
+    assert [move["after"] for move in moves] == ["1", "2"]
+    runs = json.loads(_command("runs", "list", "--json", "--home", str(tmp_path)).stdout)["runs"]
+    assert [run["registered"] for run in runs] == [f"{MODEL} version 2", f"{MODEL} version 1"]
+    assert not (tmp_path / "lock").exists()
+
+
 def test_a_new_run_is_compared_with_the_champion_of_before(outcome: dict[str, Any]) -> None:
     assert f"{MODEL} v2" in outcome["decision"]["reasons"][-1]
     assert outcome["model"]["version"] == "3"
 
 
 def test_versions_of_before_and_of_now_are_listed_and_differ_in_lineage(
-    outcome: dict[str, Any], environment: dict[str, str]
+    home: Path, outcome: dict[str, Any], environment: dict[str, str]
 ) -> None:
     assert outcome["model"]["name"] == MODEL
     listed = _command("models", "list", env=environment)
     assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["3", "2", "1"]
+    assert _command("models", "list", "--home", str(home)).stdout == listed.stdout
     for versions, differing in (
         ("12", {"config.epochs"}),
         ("23", {"config.epochs", "plan_digest", "parameters_digest"}),

@@ -1,7 +1,11 @@
 """The commands of `mnist-pipeline models` in this process; the servers are the session's."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
+from components.common.settings import environment
 from components.register.publish import publish
 from pipelines.cli.main import app
+from pipelines.local.home import Home
 from pipelines.local.platform import Platform
 from pipelines.models.tables import VERSION_HEAD
 from tests.linear_models import save_candidate
@@ -55,6 +61,46 @@ def test_list_shows_the_versions_newest_first() -> None:
     assert document["model"] == NAME
     assert [version["version"] for version in document["versions"]] == ["2", "1"]
     assert "champion" in document["versions"][0]["aliases"]
+
+
+READING = [["models", "list"], ["models", "show", "1"], ["models", "diff", "1", "2"], ["models", "history"]]
+ANSWER_ALL = """
+import json, sys
+from pipelines.cli.main import app
+for command in json.loads(sys.argv[1]):
+    app(command, standalone_mode=False)
+heavy = {"boto3", "kfp", "keras", "mlflow", "numpy", "pandas", "requests", "sqlalchemy", "tensorflow"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+
+
+def test_server_and_files_give_the_same_answers_without_the_heavy_libraries(
+    platform: Platform, home: Home, tmp_path: Path
+) -> None:
+    for part in ("mlflow", "store"):
+        (tmp_path / part).symlink_to(home.path / part)
+    commands = [[*command, "--model", NAME, "--json"] for command in READING]
+    commands += [[*command, "--model", NAME] for command in READING]
+    unset = {name: value for name, value in environment().items() if name not in platform.environment}
+    runs = {
+        "server": [["runs", "list"], *commands],
+        "running": [[*command, "--home", str(home.path)] for command in (["runs", "list"], *commands)],
+        "stopped": [[*command, "--home", str(tmp_path)] for command in (["runs", "list"], *commands)],
+    }
+    answers = {
+        way: subprocess.run(
+            [sys.executable, "-c", ANSWER_ALL, json.dumps(given)],
+            env=environment() if way == "server" else unset,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for way, given in runs.items()
+    }
+    assert answers["server"].endswith("\n[]\n")
+    assert answers["running"] == answers["server"]
+    # Pages of runs are there only while a server is.
+    assert answers["stopped"] == re.sub(r" +http://\S+", "", answers["server"])
 
 
 def test_show_finds_a_version_by_number_and_by_alias() -> None:

@@ -4,17 +4,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from pipelines.cluster import connection
 from tests.pipelines.cluster.conftest import CommandLine
@@ -117,26 +110,6 @@ def test_a_login_page_is_not_taken_for_kubeflow(
         line = _one_line(mnist_pipeline, *LIST, "--host", host)
     assert message in line
     assert "give a fresh one in KFP_TOKEN or --token-file" in line
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A key with the certificate that it signed itself, for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    signed = (
-        builder.not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
-    return path
 
 
 def test_a_certificate_is_trusted_when_it_is_named(

@@ -1,10 +1,23 @@
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from components.common.errors import PipelineError
 from pipelines.compat.mlflow_database import MlflowDatabase
+
+KILLED = """
+import os, sqlite3, sys
+writer = sqlite3.connect(sys.argv[1], isolation_level=None)
+writer.execute("CREATE TABLE runs (name)")
+writer.execute("INSERT INTO runs VALUES ('kept')")
+writer.execute("PRAGMA cache_size = 1")
+writer.execute("BEGIN")
+writer.executemany("INSERT INTO runs VALUES (?)", [("lost" * 1000,)] * 100)
+os._exit(0)
+"""
 
 
 @pytest.mark.parametrize(
@@ -29,6 +42,15 @@ def test_a_database_that_another_process_locks_is_an_error_with_another_way_out(
         with pytest.raises(PipelineError, match="database is locked.*: try again"):
             MlflowDatabase(path).aliases()
     writer.close()
+
+
+def test_what_a_killed_writer_left_half_done_is_undone(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    subprocess.run([sys.executable, "-c", KILLED, path], check=True)
+    assert (tmp_path / "mlflow.db-journal").stat().st_size
+    database = MlflowDatabase(path)
+    assert list(database._rows("SELECT name FROM runs")) == [{"name": "kept"}]
+    database.close()
 
 
 def test_nothing_can_be_written(tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.mlflow_api import call_mlflow, check_tracking_server, close_abandoned_runs
+from pipelines.local.mlflow_api import (
+    call_mlflow,
+    check_tracking_server,
+    close_abandoned_runs,
+    fetch_mlflow_artifact,
+)
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
 
@@ -17,6 +24,21 @@ class Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         Refusing.authorization = self.headers["Authorization"]
         self.send_error(401, "Who are you?")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -72,6 +94,25 @@ def test_server_that_refuses_is_an_error(
     with pytest.raises(PipelineError, match=r"refused a request with HTTP 401 \(Who are you\?\)"):
         check_tracking_server(refusing_server)
     assert Refusing.authorization == sent
+
+
+def test_a_certificate_is_trusted_when_it_is_named(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        uri = f"https://127.0.0.1:{server.server_port}"
+        with pytest.raises(PipelineError, match="CERTIFICATE_VERIFY_FAILED"):
+            check_tracking_server(uri)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        check_tracking_server(uri)
+        assert fetch_mlflow_artifact(uri, "1/run.json") == b"{}"
+        server.shutdown()
+        thread.join()
 
 
 def test_only_running_runs_are_closed(platform: Platform) -> None:

@@ -13,10 +13,11 @@ from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.platform import Platform
+from pipelines.models.server_reader import ServerReader
 from tests.records import lineage
 
 MODEL = "read-only"
-METRICS = {"test_accuracy": 0.99, "test_loss": 0.03, "validation_accuracy": "NaN"}
+METRICS = {"test_accuracy": 0.99, "test_loss": 0.03, "loss_of_nothing": "NaN"}
 
 
 def tags_of(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -94,6 +95,13 @@ def _delete_version(tracking_uri: str, version: str) -> None:
     headers = {"Content-Type": "application/json"}
     url = f"{tracking_uri}/api/2.0/mlflow/model-versions/delete"
     urllib.request.urlopen(urllib.request.Request(url, payload, headers, method="DELETE")).close()
+
+
+@pytest.fixture(scope="session")
+def server(platform: Platform, run_id: str) -> ServerReader:
+    """A reader of the session's MLflow, which has `MODEL`."""
+    assert run_id
+    return ServerReader(platform.tracking_uri)
 
 
 @pytest.fixture
