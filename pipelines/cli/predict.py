@@ -16,6 +16,7 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, Version
 if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
     from components.register.verify import Verification
+    from pipelines.models.predict import Answerer
 
 app = typer.Typer()
 
@@ -43,15 +44,54 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
 @contextmanager
 def _loaded(
     directory: Path | None, home: Path, model: str, version: str
-) -> "Iterator[tuple[Classifier, float]]":
-    """Yield the model in a directory, or else the registered one, and its threshold for rejected answers."""
-    from components.common.model.classifier import Classifier
+) -> "Iterator[tuple[Answerer, float | None]]":
+    """Yield the model in a directory, or else the registered one, and its threshold for rejected answers.
+
+    What has an ONNX file is asked without TensorFlow.
+    """
+    from components.common.model.exchange import ONNX_FILE
+    from components.common.model.runtime import RuntimeClassifier
+    from pipelines.models.version_cache import open_version
 
     if directory is not None:
-        yield Classifier(directory), REJECT_BELOW
+        if (directory / ONNX_FILE).exists():
+            runtime = RuntimeClassifier(directory)
+            yield runtime, runtime.reject_below
+        else:
+            _require_tensorflow(str(directory))
+            yield _keras(directory, str(directory)), None
         return
-    with verified(home, model, version) as (sound, tags):
-        yield Classifier(sound.directory), float(tags.get("reject_below", REJECT_BELOW))
+    found = open_version(home, model, version)
+    if found.classifier:
+        yield found.classifier, found.classifier.reject_below
+        return
+    about = f"{found.name} version {found.version}"
+    _require_tensorflow(about)
+    with verified(home, found.name, found.version) as (sound, tags):
+        limit = tags.get("reject_below")
+        yield _keras(sound.directory, about), None if limit is None else float(limit)
+
+
+def _keras(directory: Path, about: str) -> "Classifier":
+    typer.echo(f"{about} has no ONNX file: predicting with Keras", err=True)
+    from components.common.model.classifier import Classifier
+
+    return Classifier(directory)
+
+
+def _require_tensorflow(about: str) -> None:
+    """Check that Keras can predict for what has no ONNX file.
+
+    Raises:
+        PipelineError: TensorFlow is not installed.
+    """
+    from importlib.util import find_spec
+
+    if not find_spec("tensorflow"):
+        raise PipelineError(
+            f"{about} must have an ONNX file where TensorFlow is not installed but has none: "
+            "register it again, or predict where TensorFlow is installed."
+        )
 
 
 @app.command()
@@ -76,13 +116,19 @@ def predict(
 ) -> None:
     """Say what each picture shows, in the words of the data set that the model was trained on."""
     from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
+    from pipelines.models.sources import picture_readers, read_sources
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
     answered: Counter[bool] = Counter()
-    with _loaded(directory, home, model, version) as (classifier, threshold):
-        limit = threshold if reject_below is None else reject_below
-        found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
+    with (
+        picture_readers(paths) as readers,
+        _loaded(directory, home, model, version) as (classifier, threshold),
+    ):
+        limits = (reject_below, threshold, REJECT_BELOW)
+        limit = next(limit for limit in limits if limit is not None)
+        sources = read_sources(paths, classifier.spec, readers)
+        found = predictions(classifier, sources, limit, progress_printer(sys.stderr))
         WRITERS[output](counted(found, answered), classifier.spec.classes, sys.stdout)
     if answered[False] and not answered[True]:
         raise typer.Exit(1)
