@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_name("templates") / "serve.html"
 LONGEST_ERROR = 300
-# From the arrival of a request until the model has answered.
+# Until the model has answered a request, with the wait for its turn.
 ANSWER_SECONDS = 60.0
 # Connections at a time; uvicorn answers 503 to further ones.
 MOST_CONNECTIONS = 128
