@@ -33,7 +33,8 @@ def part_sizes(strong: NDArray[np.bool_]) -> list[int]:
             above += 1
         touching = above
         while starts[touching] + width <= end:
-            roots[root(touching)] = root(run)
+            if (found := root(touching)) != (own := root(run)):
+                roots[own] = found
             touching += 1
     sizes = Counter[int]()
     for run, (start, end) in enumerate(zip(starts, ends, strict=True)):
