@@ -15,8 +15,8 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, Version
 
 if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
-    from components.common.model.runtime import RuntimeClassifier
     from components.register.verify import Verification
+    from pipelines.models.predict import Answerer
 
 app = typer.Typer()
 
@@ -47,22 +47,55 @@ def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verificati
 @contextmanager
 def _loaded(
     directory: Path | None, home: Path, model: str, version: str
-) -> "Iterator[tuple[Classifier | RuntimeClassifier, float, str]]":
-    """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name."""
-    from components.common.model.classifier import Classifier
+) -> "Iterator[tuple[Answerer, float | None, str]]":
+    """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name.
+
+    What has an ONNX file is asked without TensorFlow.
+    """
     from components.common.model.exchange import ONNX_FILE
     from components.common.model.runtime import RuntimeClassifier
-
-    def opened(files: Path) -> Classifier | RuntimeClassifier:
-        return RuntimeClassifier(files) if (files / ONNX_FILE).exists() else Classifier(files)
+    from pipelines.models.version_cache import open_version
 
     if directory is not None:
-        classifier = opened(directory)
-        yield classifier, getattr(classifier, "reject_below", None) or REJECT_BELOW, directory.resolve().name
+        about = directory.resolve().name
+        if (directory / ONNX_FILE).exists():
+            runtime = RuntimeClassifier(directory)
+            yield runtime, runtime.reject_below, about
+        else:
+            _require_tensorflow(str(directory))
+            yield _keras(directory, str(directory)), None, about
         return
-    with verified(home, model, version) as (sound, tags):
-        threshold = float(tags.get("reject_below", REJECT_BELOW))
-        yield opened(sound.directory), threshold, f"{sound.name} version {sound.version}"
+    found = open_version(home, model, version)
+    about = f"{found.name} version {found.version}"
+    if found.classifier:
+        yield found.classifier, found.classifier.reject_below, about
+        return
+    _require_tensorflow(about)
+    with verified(home, found.name, found.version) as (sound, tags):
+        limit = tags.get("reject_below")
+        yield _keras(sound.directory, about), None if limit is None else float(limit), about
+
+
+def _keras(directory: Path, about: str) -> "Classifier":
+    typer.echo(f"{about} has no ONNX file: predicting with Keras", err=True)
+    from components.common.model.classifier import Classifier
+
+    return Classifier(directory)
+
+
+def _require_tensorflow(about: str) -> None:
+    """Check that Keras can predict for what has no ONNX file.
+
+    Raises:
+        PipelineError: TensorFlow is not installed.
+    """
+    from importlib.util import find_spec
+
+    if not find_spec("tensorflow"):
+        raise PipelineError(
+            f"{about} must have an ONNX file where TensorFlow is not installed but has none: "
+            "register it again, or predict where TensorFlow is installed."
+        )
 
 
 @app.command()
@@ -85,13 +118,19 @@ def predict(
 ) -> None:
     """Say what each picture shows, in the words of the data set that the model was trained on."""
     from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
+    from pipelines.models.sources import picture_readers, read_sources
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
     answered: Counter[bool] = Counter()
-    with _loaded(directory, home, model, version) as (classifier, threshold, _):
-        limit = threshold if reject_below is None else reject_below
-        found = predictions(classifier, paths, limit, progress_printer(sys.stderr))
+    with (
+        picture_readers(paths) as readers,
+        _loaded(directory, home, model, version) as (classifier, threshold, _),
+    ):
+        limits = (reject_below, threshold, REJECT_BELOW)
+        limit = next(limit for limit in limits if limit is not None)
+        sources = read_sources(paths, classifier.spec, readers)
+        found = predictions(classifier, sources, limit, progress_printer(sys.stderr))
         WRITERS[output](counted(found, answered), classifier.spec.classes, sys.stdout)
     if answered[False] and not answered[True]:
         raise typer.Exit(1)
@@ -109,7 +148,7 @@ def serve(
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
     from pipelines.models.serve import application, listen
 
-    with _loaded(directory, home, model, version) as (classifier, reject_below, name):
-        served = application(classifier, reject_below, name)
+    with _loaded(directory, home, model, version) as (classifier, threshold, name):
+        served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
     typer.echo(f"serving {name} at http://{host}:{port}; Ctrl-C to stop")
     listen(served, host, port)

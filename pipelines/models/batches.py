@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from components.common.model.classifier import Classifier
+    from pipelines.models.predict import Answerer
 
 # Values of the images of one batch, which bounds how long the next batch waits.
 BATCH_VALUES = 2**19
@@ -20,7 +20,7 @@ class Batches:
     It answers one batch at a time, in a thread. On two cores this takes fewer seconds than a thread for each request.
     """
 
-    def __init__(self, classifier: "Classifier") -> None:
+    def __init__(self, classifier: "Answerer") -> None:
         self._classifier = classifier
         self._most = max(1, BATCH_VALUES // classifier.spec.pixels)
         self._waiting: deque[tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]] = deque()

@@ -149,7 +149,7 @@ def _no_digit(ink: NDArray[np.float32], strong: NDArray[np.bool_]) -> str:
     if max(ink.shape) >= LARGE and half.sum() > MOST_HALF_TONES * toned.sum():
         return "it is full of half tones, like a photograph: a digit is ink on paper"
     sizes = part_sizes(strong)
-    if sizes.max() < LEAST_MAIN_PART * sizes.sum():
+    if max(sizes) < LEAST_MAIN_PART * sum(sizes):
         return f"it has {len(sizes)} separate parts: one digit is one stroke or nearly so"
     return ""
 

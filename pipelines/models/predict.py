@@ -1,4 +1,4 @@
-"""Classification of pictures from files, directories and prefixes of the object store."""
+"""Classification of pictures, and the forms in which the answers are written."""
 
 import csv
 import itertools
@@ -7,21 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.spec import ImageSpec
-from components.common.errors import PipelineError
-from components.common.model.classifier import Classifier
-from components.common.storage.object_store import ObjectStore
-from pipelines.models.pictures import Refusal, prepare_picture, read_arrays, read_picture
+from pipelines.models.pictures import Refusal
+from pipelines.models.sources import Source
 
-ARRAYS = ".npy"
 BATCH = 256
 # Values of the images of one batch, for large images.
 BATCH_VALUES = 2**25
@@ -29,7 +23,14 @@ PROGRESS_SECONDS = 2.0
 # Column of the table; a longer name moves the rest of its line.
 WIDEST_LABEL = 24
 
-Source = tuple[str, NDArray[np.uint8] | Refusal]
+
+class Answerer(Protocol):
+    """What classifies images: a `RuntimeClassifier` or a `Classifier`."""
+
+    spec: ImageSpec
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities, float32 N x classes, of uint8 images."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,27 @@ class Prediction:
 
 
 def predictions(
-    classifier: Classifier, paths: Iterable[str], reject_below: float, progress: Callable[[int], None]
+    classifier: Answerer,
+    sources: Iterable[Source],
+    reject_below: float,
+    progress: Callable[[int], None],
 ) -> Iterator[Prediction]:
     """Yield a prediction for every picture, in order; only one batch of pictures is in memory.
 
     Args:
         classifier: The model.
-        paths: Files, directories and `s3://` prefixes.
+        sources: The pictures, as `read_sources` yields them.
         reject_below: Probability below which a prediction is marked as rejected.
         progress: Called after each batch with the number of pictures so far.
 
     Raises:
-        PipelineError: A path does not exist, holds no pictures, or is an array of another kind.
+        PipelineError: The model does not return probabilities, or a source cannot be read.
     """
     done = 0
     spec = classifier.spec
-    sources = (source for path in paths for source in _sources(path, spec))
+    images_left = iter(sources)
     size = max(1, min(BATCH, BATCH_VALUES // spec.pixels))
-    while batch := list(itertools.islice(sources, size)):
+    while batch := list(itertools.islice(images_left, size)):
         images = [image for _, image in batch if not isinstance(image, Refusal)]
         answers: Iterator[NDArray[np.float32]] = iter(
             classifier.probabilities(np.stack(images)) if images else ()
@@ -88,55 +92,6 @@ def predictions(
             )
         done += len(batch)
         progress(done)
-
-
-def _sources(path: str, spec: ImageSpec) -> Iterator[Source]:
-    found = False
-    for name, content in _files(path):
-        found = True
-        if name.lower().endswith(ARRAYS):
-            images = read_arrays(content, name, spec)
-            for number, image in enumerate(images):
-                # An array of the model's size counts as an image of the model.
-                converted = image if image.shape == spec.shape else prepare_picture(image, spec)
-                yield (f"{name}[{number}]" if len(images) > 1 else name), converted
-        else:
-            yield name, read_picture(content, spec)
-    if not found:
-        raise PipelineError(
-            f"{path} must be or hold {', '.join(sorted(PICTURE_SUFFIXES))} or {ARRAYS} files but there are none: "
-            "give another path."
-        )
-
-
-def _files(path: str) -> Iterator[tuple[str, bytes]]:
-    if path.startswith("s3://"):
-        yield from _objects(path)
-        return
-    given = Path(path)
-    try:
-        if given.is_dir():
-            for file in sorted(file for file in given.rglob("*") if _readable(file.name)):
-                yield str(file), file.read_bytes()
-        elif _readable(path):
-            yield path, given.read_bytes()
-    except OSError as error:
-        raise PipelineError(
-            f"{path} must be a file or directory that can be read but is not ({error.strerror}): give another path."
-        ) from error
-
-
-def _objects(uri: str) -> Iterator[tuple[str, bytes]]:
-    store, prefix = ObjectStore.for_uri(uri)
-    with TemporaryDirectory() as scratch:
-        target = Path(scratch, "object")
-        for key in filter(_readable, store.keys(prefix)):
-            if store.download(key, target):
-                yield store.uri(key), target.read_bytes()
-
-
-def _readable(name: str) -> bool:
-    return Path(name).suffix.lower() in {*PICTURE_SUFFIXES, ARRAYS}
 
 
 def counted(found: Iterable[Prediction], answered: Counter[bool]) -> Iterator[Prediction]:

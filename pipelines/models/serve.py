@@ -27,11 +27,11 @@ from pipelines.models.occlusion import occluded, occlusion_map
 from pipelines.models.pictures import Refusal, prepare_picture
 
 if TYPE_CHECKING:
-    from components.common.model.classifier import Classifier
+    from pipelines.models.predict import Answerer
 
 PAGE = Path(__file__).with_name("templates") / "serve.html"
 LONGEST_ERROR = 300
-# From the arrival of a request until the model has answered.
+# Until the model has answered a request, with the wait for its turn.
 ANSWER_SECONDS = 60.0
 # Connections at a time; uvicorn answers 503 to further ones.
 MOST_CONNECTIONS = 128
@@ -39,7 +39,7 @@ MOST_CONNECTIONS = 128
 DECODERS = 2
 
 
-def application(classifier: "Classifier", reject_below: float, name: str) -> Starlette:
+def application(classifier: "Answerer", reject_below: float, name: str) -> Starlette:
     """Return the application that serves a model.
 
     Args:
@@ -94,7 +94,7 @@ def listen(served: Starlette, host: str, port: int) -> None:
 
 
 class _Server:
-    def __init__(self, classifier: "Classifier", reject_below: float, name: str) -> None:
+    def __init__(self, classifier: "Answerer", reject_below: float, name: str) -> None:
         self._spec, self._reject_below, self._name = classifier.spec, reject_below, name
         self._batches, self._bodies = Batches(classifier), Bodies()
         self._decoders = ThreadPoolExecutor(DECODERS)

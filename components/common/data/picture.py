@@ -66,6 +66,8 @@ def resized(image: NDArray[np.uint8], height: int, width: int, channels: int) ->
     Returns:
         uint8, height x width x channels.
     """
+    if image.shape == (height, width, channels):
+        return image
     from PIL import Image
 
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 import requests
 
+from components.common.data.dataset import open_split
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.spec import MNIST_SPEC
+from components.common.model.classifier import Classifier
 from components.common.model.lineage import Lineage
 from components.common.model.training_record import Training
 from components.common.storage.object_store import ObjectStore
+from components.evaluate.exchange import write_exchange
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
@@ -79,6 +82,8 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     prepare_splits(directory / "raw", plan.data, development=development, test=directory / "test")
     # In a process of its own: this one may have started TensorFlow with other settings.
     subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
+    classifier = Classifier(directory / "model")
+    write_exchange(directory / "model", classifier, open_split(development, "validation").images)
     training = Training.load(directory / "model")
     records = Lineage(plan, judgement(training=training, reject_below=0.1))
     publish(directory / "model", records, run_id=MlflowClient().create_run("0").info.run_id)
@@ -150,6 +155,9 @@ def test_the_champion_is_served_until_the_server_is_stopped(trained: Training, t
         assert len(refused.text) < 300
         about = requests.get(f"{address}/model", timeout=60).json()
         assert (about["name"], about["reject_below"]) == (f"{TRAINED} version 1", 0.1)
+        libraries = Path(f"/proc/{server.pid}/maps").read_text()
+        assert "onnxruntime" in libraries
+        assert "tensorflow" not in libraries
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
     finally:
@@ -174,7 +182,7 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
     assert verified.stdout.startswith(f"{NAME} version 1 is what was registered: ")
 
     model = client.get_logged_model(client.get_model_version(NAME, "1").source.removeprefix("models:/"))
-    key = f"mlflow/{model.experiment_id}/models/{model.model_id}/artifacts/data/model.keras"
+    key = f"mlflow/{model.experiment_id}/models/{model.model_id}/artifacts/onnx/model.onnx"
     # A session of its own: the default one keeps the key that an earlier test had in the environment.
     s3 = boto3.Session().client("s3", endpoint_url=platform.s3_endpoint_url, region_name="us-east-1")
     content = bytearray(s3.get_object(Bucket=platform.bucket, Key=key)["Body"].read())
@@ -184,6 +192,6 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
     refused = _run("serve", "--port", "0")
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1].startswith(
-        f"error: {NAME} version 1 must be what was registered but data/model.keras is changed since"
+        f"error: {NAME} version 1 must be what was registered but onnx/model.onnx is changed since"
     )
     assert refused.stdout == ""

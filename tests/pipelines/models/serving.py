@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from components.common.model.classifier import Classifier
 from pipelines.local.process import free_port
+from pipelines.models.predict import Answerer
 from pipelines.models.serve import application
 
 
 @contextmanager
-def serving(classifier: Classifier, reject_below: float = 0.5) -> Iterator[str]:
+def serving(classifier: Answerer, reject_below: float = 0.5) -> Iterator[str]:
     """Yield the address of the server."""
     served = application(classifier, reject_below, "blobs version 7")
     port = free_port(0)

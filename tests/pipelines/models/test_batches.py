@@ -36,7 +36,7 @@ def _images(*values: int) -> NDArray[np.uint8]:
 
 def _ask(model: Model, *requests: NDArray[np.uint8]) -> list[Any]:
     async def ask() -> list[Any]:
-        asked: Any = Batches(model)  # type: ignore[arg-type]
+        asked = Batches(model)
         tasks = [asyncio.create_task(asked.probabilities(images)) for images in requests]
         while not model.sizes:
             await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from PIL import Image
 from components.common import bounds
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.classifier import Classifier
+from components.common.model.runtime import RuntimeClassifier
 from components.common.model.training_record import MODEL_FILE
 from pipelines.models import bodies
 from pipelines.models.serve import LONGEST_ERROR
@@ -59,7 +60,7 @@ def _show(server: str, picture: Image.Image | bytes, path: str = "classify") -> 
 def test_a_model_is_served_by_its_own_sizes(spec: ImageSpec, tmp_path: Path) -> None:
     split = save_candidate(tmp_path, spec)
     size = f"images must be N x {spec.size} whole numbers but are "
-    with serving(Classifier(tmp_path)) as server:
+    with serving(RuntimeClassifier(tmp_path)) as server:
         answer = _post(server, json.dumps({"inputs": split.images.tolist()}))
         assert np.array(answer.json()["predictions"]).argmax(axis=1).tolist() == split.labels.tolist()
         bare = _post(server, json.dumps({"inputs": split.images[..., 0].tolist()}))
@@ -154,7 +155,7 @@ def test_other_content_is_refused(server: str) -> None:
 def test_a_picture_is_named(tmp_path: Path) -> None:
     split = save_candidate(tmp_path, COLOUR)
     for reject_below, unsure in ((0.0, False), (1.0, True)):
-        with serving(Classifier(tmp_path), reject_below) as server:
+        with serving(RuntimeClassifier(tmp_path), reject_below) as server:
             for image, label in zip(split.images, split.labels, strict=True):
                 answer = _show(server, Image.fromarray(image)).json()
                 name = COLOUR.classes[label]
@@ -166,7 +167,7 @@ def test_a_picture_is_named(tmp_path: Path) -> None:
 
 def test_a_picture_is_prepared_as_predict_does_it(tmp_path: Path) -> None:
     save_candidate(tmp_path, MNIST_SPEC)
-    with serving(Classifier(tmp_path)) as server:
+    with serving(RuntimeClassifier(tmp_path)) as server:
         blank = _show(server, Image.new("L", (50, 50), "white"))
         assert blank.status_code == 200
         assert blank.json() == {"label": None, "refused": "it is blank: nothing on it stands out"}

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.classifier import Classifier
+from components.common.model.runtime import RuntimeClassifier
 from tests.linear_models import save_candidate
 from tests.pipelines.models.serving import serving
 from tests.records import COLOUR
@@ -36,7 +36,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Server of a model of digits that is sure of nothing."""
     directory = tmp_path_factory.mktemp("digits")
     save_candidate(directory, MNIST_SPEC)
-    with serving(Classifier(directory), reject_below=1.0) as address:
+    with serving(RuntimeClassifier(directory), reject_below=1.0) as address:
         yield address
 
 
@@ -47,7 +47,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     split = save_candidate(directory, COLOUR)
     for name, image in zip(COLOUR.classes, split.images, strict=True):
         Image.fromarray(image).resize((200, 200)).save(directory / f"{name}.png")
-    with serving(Classifier(directory), reject_below=0.0) as address:
+    with serving(RuntimeClassifier(directory), reject_below=0.0) as address:
         yield address, directory
 
 

@@ -1,0 +1,111 @@
+"""Verified ONNX files of registered versions, kept in the home."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.errors import PipelineError
+from components.common.model.exchange import ONNX_FILE
+from components.common.model.judgement import Judgement
+from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
+from components.common.model.lineage import LINEAGE
+from components.common.model.runtime import RuntimeClassifier
+from components.common.storage.files import combined_digest, sha256_file, written_directory
+from components.common.tracking.tags import MODEL_FILES
+from components.register.choose import choose_model, choose_version
+from pipelines.models.reader import open_reader
+
+if TYPE_CHECKING:
+    from pipelines.models.reader import Reader, StoredVersion
+
+# Files of a version that its ONNX file is checked and asked with.
+NEEDED = (ONNX_FILE.as_posix(), f"{LINEAGE}/{Judgement.FILE}", KNOWN_ANSWERS)
+CACHE = "models"
+MOST_KEPT = 8
+
+
+@dataclass(frozen=True)
+class FoundVersion:
+    """A version that the user names.
+
+    Attributes:
+        name: The registered model.
+        version: Number of the version.
+        classifier: Its ONNX file, verified; None where it was registered without one.
+    """
+
+    name: str
+    version: str
+    classifier: RuntimeClassifier | None
+
+
+def open_version(home: Path, model: str, version: str) -> FoundVersion:
+    """Open a registered version: the kept one, or one that is fetched, verified and kept.
+
+    What is kept is found by its digests in the registry, and its content is compared with them at each use. The least
+    recently used are removed.
+
+    Args:
+        home: Directory of the embedded platform. The registry is there, or where the settings say.
+        model: The registered model; "" where there is only one.
+        version: A number or an alias.
+
+    Raises:
+        PipelineError: There is no such version, it is not what was registered, the registry does not answer, or the
+            home cannot be written.
+    """
+    with open_reader(home) as reader:
+        models = reader.aliases()
+        name = choose_model(models, model)
+        versions = {found.version: found for found in reader.versions(name)}
+        found = versions[choose_version(name, versions, models[name], version)]
+        recorded = json.loads(found.tags.get(MODEL_FILES, "{}"))
+        if ONNX_FILE.as_posix() not in recorded:
+            return FoundVersion(name, found.version, None)
+        expected = {path: recorded.get(path, "") for path in NEEDED}
+        kept = home / CACHE / combined_digest(expected)
+        if not _is_whole(kept, expected):
+            shutil.rmtree(kept, ignore_errors=True)
+            _keep(reader, found, expected, kept)
+    kept.touch()
+    return FoundVersion(name, found.version, RuntimeClassifier(kept))
+
+
+def _is_whole(directory: Path, expected: dict[str, str]) -> bool:
+    files = {path: directory / path for path in expected}
+    return all(file.is_file() and sha256_file(file) == expected[path] for path, file in files.items())
+
+
+def _keep(reader: "Reader", version: "StoredVersion", expected: dict[str, str], target: Path) -> None:
+    """Fetch and verify a version's files, and keep them in `target`, which does not exist."""
+    location = reader.location(version)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with written_directory(target) as partial:
+            for path, digest in expected.items():
+                content = reader.file(version, location, path)
+                if sha256(content).hexdigest() != digest:
+                    raise _refused(version, f"{path} is changed since")
+                (partial / path).parent.mkdir(exist_ok=True)
+                (partial / path).write_bytes(content)
+            _, problem = compare_known_answers(RuntimeClassifier(partial), partial)
+            if problem:
+                raise _refused(version, problem)
+        kept = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+    except OSError as error:
+        raise PipelineError(
+            f"{target.parent} must be a directory that can be written but is not ({error.strerror}): "
+            "choose another home with --home."
+        ) from error
+    for old in kept[:-MOST_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _refused(version: "StoredVersion", problem: str) -> PipelineError:
+    return PipelineError(
+        f"{version.name} version {version.version} must be what was registered but {problem}: "
+        "choose another version with `mnist-pipeline models promote`."
+    )
