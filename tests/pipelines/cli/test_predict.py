@@ -42,10 +42,15 @@ TRAINED = "trained-on-digits"
 TRAIN = """
 import sys
 from pathlib import Path
+from components.common.data.dataset import open_split
+from components.common.model.classifier import Classifier
 from components.common.plan.training import TrainConfig
+from components.evaluate.exchange import write_exchange
 from components.train.fit import fit_model
 config = TrainConfig(filters=((8,),), dense_units=32, epochs=4, learning_rate=0.003)
 fit_model(Path(sys.argv[1]), config, recipe="seed", target=Path(sys.argv[2]), on_epoch=lambda _: None)
+images = open_split(Path(sys.argv[1]), "validation").images
+assert not write_exchange(Path(sys.argv[2]), Classifier(Path(sys.argv[2])), images).problem
 """
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from pipelines.models.predict import WRITERS, Prediction, counted, predictions, progress_printer
+from pipelines.models.sources import read_sources
 from tests.linear_models import BINARY, blobs, save_candidate
 from tests.pipelines.models.drawings import landscape
 from tests.records import COLOUR
@@ -46,7 +47,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def _found(classifier: Classifier, *paths: object) -> list[Prediction]:
-    return list(predictions(classifier, map(str, paths), 0.6, lambda _: None))
+    return list(
+        predictions(classifier, read_sources(map(str, paths), classifier.spec, None), 0.6, lambda _: None)
+    )
 
 
 @pytest.fixture(scope="module", params=[COLOUR, BINARY], ids=["colour", "binary"])
@@ -100,7 +103,11 @@ def test_batches_keep_the_order(classifier: Classifier, tmp_path: Path, count: i
     stack[::2, 4:14] = stack[1::2, 16:26] = 255
     np.save(tmp_path / "many.npy", stack)
     done: list[int] = []
-    found = list(predictions(classifier, [str(tmp_path / "many.npy")], 0.5, done.append))
+    found = list(
+        predictions(
+            classifier, read_sources([str(tmp_path / "many.npy")], classifier.spec, None), 0.5, done.append
+        )
+    )
     assert [prediction.label for prediction in found] == [str(number % 2) for number in range(count)]
     assert done[-1] == count
 
@@ -111,7 +118,19 @@ def test_batches_of_large_images_are_small(
     monkeypatch.setattr("pipelines.models.predict.BATCH_VALUES", 2 * classifier.spec.pixels)
     np.save(tmp_path / "five.npy", np.zeros((5, *classifier.spec.shape), np.uint8))
     done: list[int] = []
-    assert len(list(predictions(classifier, [str(tmp_path / "five.npy")], 0.5, done.append))) == 5
+    assert (
+        len(
+            list(
+                predictions(
+                    classifier,
+                    read_sources([str(tmp_path / "five.npy")], classifier.spec, None),
+                    0.5,
+                    done.append,
+                )
+            )
+        )
+        == 5
+    )
     assert done == [2, 4, 5]
 
 

@@ -1,0 +1,124 @@
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from components.common.data.spec import MNIST_SPEC
+from components.common.errors import PipelineError
+from components.common.model.classifier import Classifier
+from components.common.model.exchange import ONNX_FILE
+from components.register.publish import publish
+from pipelines.local.platform import Platform
+from pipelines.models import version_cache
+from pipelines.models.version_cache import CACHE, open_version
+from tests.linear_models import save_candidate
+from tests.pipelines.models.conftest import MODEL
+from tests.records import lineage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, *MNIST_SPEC.shape), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("candidate")
+    save_candidate(directory, MNIST_SPEC)
+    return directory
+
+
+@pytest.fixture
+def name(mlflow_client: "MlflowClient", candidate: Path) -> str:
+    """A registered model with one version."""
+    name = f"kept-{uuid.uuid4().hex}"
+    publish(candidate, lineage(name, "run"), run_id=mlflow_client.create_run("0").info.run_id)
+    return name
+
+
+def _kept(home: Path) -> list[Path]:
+    return sorted((home / CACHE).iterdir())
+
+
+def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_changed(
+    name: str, candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_version(tmp_path, name, "champion")
+    assert (found.name, found.version) == (name, "1")
+    assert found.classifier
+    expected = Classifier(candidate).probabilities(IMAGES)
+    np.testing.assert_allclose(found.classifier.probabilities(IMAGES), expected, atol=1e-6)
+    [kept] = _kept(tmp_path)
+
+    fetched = []
+    fetch = version_cache._keep
+    monkeypatch.setattr(version_cache, "_keep", lambda *given: (fetched.append(given), fetch(*given)))
+    open_version(tmp_path, name, "1")
+    assert not fetched
+
+    content = (kept / ONNX_FILE).read_bytes()
+    (kept / ONNX_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    open_version(tmp_path, name, "v1")
+    assert len(fetched) == 1
+    assert (kept / ONNX_FILE).read_bytes() == content
+
+
+def test_a_changed_object_is_refused_and_not_kept(
+    mlflow_client: "MlflowClient", name: str, platform: Platform, s3_client: Any, tmp_path: Path
+) -> None:
+    source = mlflow_client.get_model_version(name, "1").source.removeprefix("models:/")
+    experiment = mlflow_client.get_logged_model(source).experiment_id
+    key = f"mlflow/{experiment}/models/{source}/artifacts/{ONNX_FILE}"
+    content = s3_client.get_object(Bucket=platform.bucket, Key=key)["Body"].read()
+    s3_client.put_object(Bucket=platform.bucket, Key=key, Body=content + b"!")
+    with pytest.raises(
+        PipelineError, match=r"version 1 must be what was registered but onnx/model\.onnx is changed"
+    ):
+        open_version(tmp_path, name, "1")
+    assert not _kept(tmp_path)
+
+
+def test_the_least_recently_used_are_removed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_cache, "MOST_KEPT", 2)
+    for old in ("a", "b"):
+        (tmp_path / CACHE / old).mkdir(parents=True)
+    open_version(tmp_path, name, "1")
+    assert len(_kept(tmp_path)) == 2
+
+
+def test_a_version_without_an_onnx_file_has_no_classifier(
+    mlflow_client: "MlflowClient", run_id: str, tmp_path: Path
+) -> None:
+    del mlflow_client, run_id
+    assert open_version(tmp_path, MODEL, "1").classifier is None
+
+
+def test_predict_needs_no_tensorflow(name: str, candidate: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", IMAGES)
+    program = """
+import sys
+sys.modules.update(dict.fromkeys(["tensorflow", "keras", "mlflow", "boto3", "scipy", "sklearn", "onnx", "requests"]))
+from pipelines.cli.main import main
+main()
+"""
+    arguments = [
+        "predict",
+        tmp_path / "images.npy",
+        "--format",
+        "csv",
+        "--model",
+        name,
+        "--home",
+        tmp_path / "home",
+    ]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.stderr == ""
+    found = [line.split(",")[4:] for line in answer.stdout.splitlines()[1:]]
+    np.testing.assert_allclose(np.array(found, float), Classifier(candidate).probabilities(IMAGES), atol=2e-6)
