@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from components.common.cores import cores
 from components.common.data.dataset import Split, open_split, write_splits
 from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
@@ -15,7 +16,6 @@ from components.common.model.training_record import Training
 from components.common.plan.resolve import resolve
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
-from components.common.cores import cores
 from components.train.runtime import start_tensorflow
 from components.train.session import Session
 from components.tune.halving import LAST
