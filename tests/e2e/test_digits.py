@@ -17,8 +17,11 @@ import pytest
 from docker.errors import DockerException
 
 from pipelines.compile import default_image
+from pipelines.local.clients import register
 from pipelines.local.containers import LABEL
 from pipelines.local.home import Home
+from pipelines.local.keeper import KeeperState
+from pipelines.local.keeper_control import end_servers
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.pipeline import mnist_pipeline
 
@@ -81,8 +84,10 @@ def assert_gone(processes: list[psutil.Process]) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("e2e") / "home"
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("e2e") / "home"
+    yield home
+    end_servers(Home(home))
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +203,14 @@ def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: d
     with platform_of(home) as platform:
         client = MlflowClient(platform.tracking_uri)
         assert client.get_registered_model("digits-cnn").aliases["champion"] == first["model"]["version"]
-        runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
-        assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "KILLED"]
+        deadline = time.monotonic() + 20  # the keeper closes it
+        while True:
+            runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
+            status = [run.info.status for run in runs]
+            if status[-1] != "RUNNING" or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        assert status == ["FINISHED", "FINISHED", "KILLED"]
 
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:
@@ -224,14 +235,44 @@ def test_next_run_is_compared_with_the_champion_over_two_seeds_and_says_why_it_r
     assert outcome["metrics"]["champion"] == pytest.approx(first["metrics"][first["decision"]["candidate"]])
 
 
-def test_second_run_on_the_same_home_is_refused_while_one_is_running(home: Path) -> None:
-    with platform_of(home) as platform:
-        refused = subprocess.run(command(home), capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert platform.tracking_uri in refused.stderr
-    assert "--home" in refused.stderr
-    assert not refused.stdout
+def test_a_run_waits_for_the_one_before_it_and_ctrl_c_leaves_the_queue(
+    home: Path, first: dict[str, Any]
+) -> None:
+    del first
+    with register(Home(home), queued=True) as before:
+        before.announce("digits-before")
+        process = subprocess.Popen(command(home), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stderr
+        waiting = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate()
+        before.announce(None)
+    assert waiting.startswith(f"waiting for run digits-before (process {before.registration.pid}, since ")
+    assert (process.returncode, output) == (130, "")
+    assert list(Home(home).clients.iterdir()) == []
+
+
+def test_a_server_killed_during_a_run_is_started_again_and_the_run_goes_on(
+    home: Path, first: dict[str, Any]
+) -> None:
+    process = subprocess.Popen(
+        command(home, "--trials", "1"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    assert any("[train-baseline] epoch" in line for line in process.stderr)
+    keeper = KeeperState.load(Home(home))
+    assert keeper
+    servers = psutil.Process(keeper.pid).children(recursive=True)
+    mlflow = next(
+        server for server in servers if server.cmdline()[-1] == "2" and "uvicorn" in server.cmdline()
+    )
+    mlflow.kill()
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    outcome = json.loads(output.splitlines()[-1])
+    assert outcome["status"] == "SUCCEEDED"
+    assert outcome["tracking_uri"] == first["tracking_uri"]
+    assert "is started again" in (Home(home).logs / "keeper.log").read_text()
 
 
 def engine_has_the_image() -> bool:
