@@ -22,7 +22,7 @@ POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Registration:
+class ClientRecord:
     """What a client says about itself.
 
     Attributes:
@@ -48,7 +48,7 @@ class Registration:
 
 
 class Client:
-    """A registered client; `register` makes it.
+    """A registered client; `registered_client` makes it.
 
     Attributes:
         home: The home that it uses.
@@ -57,7 +57,7 @@ class Client:
             client's life beyond that of its own process.
     """
 
-    def __init__(self, home: Home, registration: Registration, lock: int) -> None:
+    def __init__(self, home: Home, registration: ClientRecord, lock: int) -> None:
         self.home, self.registration, self.lock = home, registration, lock
 
     def announce(self, run: str | None) -> None:
@@ -66,7 +66,7 @@ class Client:
         with self.home.mutex():
             _write(self.lock, self.registration)
 
-    def others(self) -> list[Registration]:
+    def others(self) -> list[ClientRecord]:
         """Return the other living clients, in the order of their arrival. Call with the mutex held."""
         living, _ = scan_clients(self.home)
         return [other for other in living if other.number != self.registration.number]
@@ -96,7 +96,7 @@ class Client:
 
 
 @contextmanager
-def register(home: Home, *, queued: bool = False) -> Iterator[Client]:
+def registered_client(home: Home, *, queued: bool = False) -> Iterator[Client]:
     """Register this process as a client for as long as the context lasts.
 
     A client that leaves a run unclosed is removed by the keeper, which closes the run.
@@ -108,7 +108,7 @@ def register(home: Home, *, queued: bool = False) -> Iterator[Client]:
     with home.mutex():
         number = 1 + max((int(path.name) for path in home.clients.iterdir()), default=0)
         since = datetime.now().isoformat(timespec="seconds")
-        registration = Registration(number, _command(), os.getpid(), since, queued)
+        registration = ClientRecord(number, _command(), os.getpid(), since, queued)
         path = home.clients / str(number)
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -123,7 +123,7 @@ def register(home: Home, *, queued: bool = False) -> Iterator[Client]:
             os.close(lock)
 
 
-def scan_clients(home: Home) -> tuple[list[Registration], list[Registration]]:
+def scan_clients(home: Home) -> tuple[list[ClientRecord], list[ClientRecord]]:
     """Return the living clients and the dead ones that have left a run open. Call with the mutex held.
 
     Both are in the order of arrival. What other dead clients have left is removed.
@@ -156,14 +156,14 @@ def forget_client(home: Home, number: int) -> None:
     (home.clients / str(number)).unlink(missing_ok=True)
 
 
-def _write(file: int, registration: Registration) -> None:
+def _write(file: int, registration: ClientRecord) -> None:
     # In one call, and readers take the first line alone: kill -9 leaves the old text or the new one.
     os.pwrite(file, f"{json.dumps(asdict(registration))}\n".encode(), 0)
 
 
-def _read(path: Path) -> Registration | None:
+def _read(path: Path) -> ClientRecord | None:
     first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return Registration(**json.loads(first)) if first else None
+    return ClientRecord(**json.loads(first)) if first else None
 
 
 def _command() -> str:

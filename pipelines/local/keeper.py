@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from pipelines.local.clients import Registration, forget_client, scan_clients
+from pipelines.local.clients import ClientRecord, forget_client, scan_clients
 from pipelines.local.home import Home
 from pipelines.local.process import START_SECONDS, Server, ServerPlan
 
@@ -195,7 +195,7 @@ class Keeper:
             self._bury(client)
         return False
 
-    def _bury(self, client: Registration) -> None:
+    def _bury(self, client: ClientRecord) -> None:
         if MLFLOW not in self._state.ready:
             return
         try:

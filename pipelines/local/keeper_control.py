@@ -18,7 +18,7 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.provenance import lock_digest
 from components.common.settings import environment
-from pipelines.local.clients import Client, Registration, scan_clients, try_lock
+from pipelines.local.clients import Client, ClientRecord, scan_clients, try_lock
 from pipelines.local.home import Home
 from pipelines.local.keeper import LINGER_SECONDS, KeeperPlan, KeeperState
 from pipelines.local.process import ServerPlan, accepts_connections
@@ -156,7 +156,7 @@ def _replace(client: Client, state: KeeperState) -> None:
     where = client.home.path
     if others := client.others():
         raise PipelineError(
-            f"the servers of {where} must be those of this command but run {other} for {named(others)}: "
+            f"the servers of {where} must be those of this command but run {other} for {in_words(others)}: "
             "wait for these to end, or choose another directory with --home."
         )
     if state.pid:
@@ -200,7 +200,7 @@ def end_servers(home: Home, *, force: bool = False) -> bool:
                 return told
             if not told and (users := scan_clients(home)[0]) and not force:
                 raise PipelineError(
-                    f"the servers of {home.path} must be idle to be ended but are used by {named(users)}: "
+                    f"the servers of {home.path} must be idle to be ended but are used by {in_words(users)}: "
                     "wait for these to end, or give --force."
                 )
             state = KeeperState.load(home)
@@ -233,7 +233,7 @@ def living_keeper(home: Home) -> KeeperState | None:
         return None if lock is not None else KeeperState.load(home)
 
 
-def named(clients: Sequence[Registration]) -> str:
+def in_words(clients: Sequence[ClientRecord]) -> str:
     """Return clients as a list in words."""
     return ", ".join(client.described() for client in clients)
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from components.common.settings import environment, settings
-from pipelines.local.clients import Client, register
+from pipelines.local.clients import Client, registered_client
 from pipelines.local.home import Home
 from pipelines.local.home_settings import HomeSettings
 from pipelines.local.keeper import MLFLOW, STORE, KeeperState
@@ -68,7 +68,7 @@ def embedded_platform(home: Home, client: Client | None = None) -> Iterator[Plat
         if named_store and named_tracking:
             yield _platform(home, named_store, named_tracking)
             return
-        client = client or context.enter_context(register(home))
+        client = client or context.enter_context(registered_client(home))
         needs = _needs(home, named_store, named_tracking)
         state, ended = context.enter_context(kept_servers(client, needs))
         yield _platform(

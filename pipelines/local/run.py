@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 from components.common.errors import PipelineError
 from components.common.settings import environment, export
-from pipelines.local.clients import Client, register
+from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data, refuse_missing
 from pipelines.local.home import Home
@@ -46,7 +46,7 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     if image:
         check_engine(image)
     home.prepare()
-    with register(home, queued=True) as client:
+    with registered_client(home, queued=True) as client:
         client.wait_for_turn(show)
         started = time.monotonic()
         with embedded_platform(home, client) as platform:

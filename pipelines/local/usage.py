@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.local.clients import Registration, scan_clients
+from pipelines.local.clients import ClientRecord, scan_clients
 from pipelines.local.home import Home
 from pipelines.local.keeper import LINGER_SECONDS, KeeperState
 from pipelines.local.keeper_control import living_keeper
@@ -29,7 +29,7 @@ class Usage:
     home: Path
     keeper: KeeperState | None
     until_down: bool
-    clients: list[Registration]
+    clients: list[ClientRecord]
     disk: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Usage:
         yield f"disk      {mebibytes(total)}: {parts}"
 
 
-def _doing(client: Registration) -> str:
+def _doing(client: ClientRecord) -> str:
     if client.run:
         return f", run {client.run}"
     return ", waiting for its turn" if client.queued else ""

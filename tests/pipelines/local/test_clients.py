@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from pipelines.local import clients
-from pipelines.local.clients import Registration, register, scan_clients
+from pipelines.local.clients import ClientRecord, registered_client, scan_clients
 from pipelines.local.home import Home
 from pipelines.local.process import SupervisedProcess
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def scan(home: Home) -> tuple[list[Registration], list[Registration]]:
+def scan(home: Home) -> tuple[list[ClientRecord], list[ClientRecord]]:
     with home.mutex():
         return scan_clients(home)
 
@@ -39,7 +39,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def test_clients_are_known_in_the_order_of_their_arrival_until_they_leave(home: Home) -> None:
-    with register(home) as first, register(home, queued=True) as second:
+    with registered_client(home) as first, registered_client(home, queued=True) as second:
         second.announce("run-2")
         assert scan(home) == ([first.registration, second.registration], [])
         assert first.registration.pid == os.getpid()
@@ -54,9 +54,9 @@ def test_clients_are_known_in_the_order_of_their_arrival_until_they_leave(home: 
 def test_a_killed_client_is_gone_at_once_and_its_open_run_is_known(home: Home, run: str | None) -> None:
     script = f"""
 import pathlib, time
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
-with register(Home(pathlib.Path({str(home.path)!r}))) as client:
+with registered_client(Home(pathlib.Path({str(home.path)!r}))) as client:
     client.announce({run!r})
     print("registered", flush=True)
     time.sleep(300)
@@ -76,7 +76,7 @@ with register(Home(pathlib.Path({str(home.path)!r}))) as client:
 
 def test_a_client_lives_until_the_processes_that_hold_its_lock_have_ended(home: Home) -> None:
     context = ExitStack()
-    client = context.enter_context(register(home))
+    client = context.enter_context(registered_client(home))
     client.announce("run-1")
     command = ["sh", "-c", "echo started; sleep 300"]
     with SupervisedProcess(command, environment=os.environ, directory=ROOT, held=[client.lock]) as group:
@@ -90,16 +90,16 @@ def test_queued_clients_take_turns_and_say_for_whom_they_wait(home: Home) -> Non
     said: list[str] = []
     started: list[str] = []
     with ExitStack() as context:
-        ui = context.enter_context(register(home))
+        ui = context.enter_context(registered_client(home))
         ui.registration.described()
         first = ExitStack()
-        working = first.enter_context(register(home, queued=True))
+        working = first.enter_context(registered_client(home, queued=True))
         working.wait_for_turn(said.append)
         working.announce("run-1")
         waiting = ExitStack()
         context.enter_context(waiting)
-        left = waiting.enter_context(register(home, queued=True))
-        third = context.enter_context(register(home, queued=True))
+        left = waiting.enter_context(registered_client(home, queued=True))
+        third = context.enter_context(registered_client(home, queued=True))
 
         def wait() -> None:
             third.wait_for_turn(said.append)
@@ -127,5 +127,5 @@ def test_queued_clients_take_turns_and_say_for_whom_they_wait(home: Home) -> Non
 def test_a_registration_that_was_never_written_is_removed(home: Home) -> None:
     (home.clients / "7").touch()
     assert scan(home) == ([], [])
-    with register(home) as client:
+    with registered_client(home) as client:
         assert client.registration.number == 1

@@ -4,7 +4,7 @@ from threading import Thread
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.keeper import MLFLOW, Keeper, KeeperPlan, KeeperState
 from pipelines.local.process import accepts_connections, free_port
@@ -33,7 +33,7 @@ def test_unused_servers_end_after_a_while(home: Home) -> None:
 
 
 def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home) -> None:
-    with register(home) as client:
+    with registered_client(home) as client:
         client.announce("run-1")
     asked: list[tuple[str, str]] = []
 
@@ -65,7 +65,7 @@ def test_servers_end_when_the_home_is_removed(home: Home) -> None:
         for path in (home.clients, home.keeper):
             path.rename(path.with_name(f"{path.name}-removed"))
 
-    with register(home):
+    with registered_client(home):
         running = Thread(target=lambda: Keeper(home, trivial_keeper(home, port), lambda *_: None).keep())
     home.kept_until_down.touch()
     with pytest.MonkeyPatch.context() as patched:

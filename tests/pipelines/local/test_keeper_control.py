@@ -12,7 +12,7 @@ import pytest
 
 from components.common.errors import PipelineError
 from pipelines.local import keeper_control
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import (
@@ -46,7 +46,7 @@ def port() -> int:
 
 @contextmanager
 def joined(home: Home, needs: Needs) -> Iterator[KeeperState]:
-    with register(home) as client, kept_servers(client, needs) as (state, _):
+    with registered_client(home) as client, kept_servers(client, needs) as (state, _):
         yield state
 
 
@@ -141,7 +141,7 @@ def test_up_without_a_server_to_start_is_refused(home: Home) -> None:
 
 
 def test_used_servers_are_ended_by_force_alone_and_their_users_know(home: Home, port: int) -> None:
-    with register(home) as client, kept_servers(client, trivial_needs(home, port)) as (_, ended):
+    with registered_client(home) as client, kept_servers(client, trivial_needs(home, port)) as (_, ended):
         client.announce("run-1")
         users = rf"are used by run run-1 \(process {os.getpid()}, since [\d:]+\): wait .* --force"
         with pytest.raises(PipelineError, match=users):

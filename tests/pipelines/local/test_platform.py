@@ -122,12 +122,12 @@ def test_named_servers_are_used_and_nothing_is_started(
 def test_killed_client_and_keeper_leave_the_data_and_the_dead_clients_run_is_closed(tmp_path: Path) -> None:
     script = f"""
 import pathlib, time
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
 home = Home(pathlib.Path({str(tmp_path)!r}))
 home.prepare()
-with register(home, queued=True) as client, embedded_platform(home, client) as platform:
+with registered_client(home, queued=True) as client, embedded_platform(home, client) as platform:
     client.announce("killed")
     print(platform.tracking_uri, platform.s3_endpoint_url, flush=True)
     time.sleep(300)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.usage import home_usage
 
@@ -10,7 +10,11 @@ def test_a_home_without_servers_has_clients_and_takes_space(tmp_path: Path) -> N
     home.prepare()
     (home.store / "below").mkdir()
     (home.store / "below" / "object").write_bytes(b"1" * 2**20)
-    with register(home) as using, register(home, queued=True) as running, register(home, queued=True):
+    with (
+        registered_client(home) as using,
+        registered_client(home, queued=True) as running,
+        registered_client(home, queued=True),
+    ):
         running.announce("run-1")
         found = home_usage(home)
         running.announce(None)

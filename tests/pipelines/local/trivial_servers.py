@@ -37,13 +37,13 @@ def client_script(home: Path, port: int) -> str:
     return f"""
 import pathlib, time
 from pipelines.local import keeper_control
-from pipelines.local.clients import register
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.keeper_control import kept_servers
 from tests.pipelines.local.trivial_servers import trivial_needs
 keeper_control.LINGER_SECONDS = 0.3
 home = Home(pathlib.Path({str(home)!r}))
-with register(home) as client, kept_servers(client, trivial_needs(home, {port})) as (state, _):
+with registered_client(home) as client, kept_servers(client, trivial_needs(home, {port})) as (state, _):
     print(state.pid, flush=True)
     time.sleep(300)
 """
