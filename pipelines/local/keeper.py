@@ -227,7 +227,7 @@ def _told_by_sigterm() -> Iterator[None]:
         yield
 
 
-def main(home: str, keeper_lock: str, servers_lock: str) -> int:
+def main(home: str, _keeper_lock: str, servers_lock: str) -> int:
     """Keep the servers of a home; the process that was started returns at once, and its child goes on."""
     plan = KeeperPlan.parse(sys.stdin.read())
     if os.fork():
@@ -238,10 +238,6 @@ def main(home: str, keeper_lock: str, servers_lock: str) -> int:
 
         close_run_named(tracking_uri, name)
 
-    # For versions that locked this file for every command, and say from it who holds the home.
-    text = f"process {os.getpid()} (`mnist-pipeline up`)".encode()
-    os.ftruncate(int(keeper_lock), 0)
-    os.pwrite(int(keeper_lock), text, 0)
     with _told_by_sigterm():
         try:
             Keeper(Home(Path(home)), plan, close_run, held=[int(servers_lock)]).keep()

@@ -21,12 +21,15 @@ from components.common.settings import environment
 from pipelines.local.clients import Client, ClientRecord, scan_clients, try_lock
 from pipelines.local.home import Home
 from pipelines.local.keeper import LINGER_SECONDS, KeeperPlan, KeeperState
-from pipelines.local.process import ServerPlan, accepts_connections
+from pipelines.local.process import START_SECONDS, ServerPlan, accepts_connections
 
 POLL_SECONDS = 0.03
 WATCH_SECONDS = 0.5
 STARTS = 3
-END_SECONDS = 60.0
+# Longer than a keeper gives its servers to start.
+WAIT_SECONDS = 2 * START_SECONDS
+# What versions without a keeper, which locked the same file, say of who holds it.
+HOLDER = "the keeper of its servers (`mnist-pipeline down` ends it)"
 KNOW_SECONDS = 10.0
 REPOSITORY = Path(__file__).parents[2]
 
@@ -85,8 +88,8 @@ def _was_told_to_end(home: Home) -> bool:
 def _join(client: Client, needs: Needs) -> KeeperState:
     """Return the state of a keeper whose servers answer; start one where none lives."""
     home, started = client.home, 0
-    deadline = time.monotonic() + END_SECONDS
-    while True:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
         with home.mutex(), _lock_unless_kept(home) as lock:
             state = KeeperState.load(home)
             if lock is not None:
@@ -94,13 +97,16 @@ def _join(client: Client, needs: Needs) -> KeeperState:
                 _start(home, KeeperPlan(code_of_keeper(), needs.store, needs.plan(), LINGER_SECONDS), lock)
                 started += 1
             elif state is None or state.ending:
-                if time.monotonic() > deadline:
-                    raise PipelineError(_held_by_another_version(home))
+                pass
             elif state.code != code_of_keeper() or state.store != needs.store:
                 _replace(client, state)
             elif all(_is_up(state, name) for name in needs.servers):
                 return state
         time.sleep(POLL_SECONDS)
+    raise PipelineError(
+        f"the servers of {home.path} must answer but do not within {WAIT_SECONDS:.0f} s: "
+        f"read {home.logs / 'keeper.log'}, or end them by `mnist-pipeline down`."
+    )
 
 
 def _is_up(state: KeeperState, name: str) -> bool:
@@ -110,9 +116,22 @@ def _is_up(state: KeeperState, name: str) -> bool:
 
 @contextmanager
 def _lock_unless_kept(home: Home) -> Iterator[int | None]:
-    """Hold the keeper's lock, and give its descriptor; None where a keeper lives."""
-    with home.keeper_lock.open("a+") as file:
-        yield file.fileno() if try_lock(file.fileno()) else None
+    """Hold the keeper's lock, and give its descriptor; None where a keeper lives. Call with the mutex held.
+
+    Raises:
+        PipelineError: A version without a keeper uses the home.
+    """
+    with home.keeper_lock.open("a+", encoding="utf-8") as file:
+        if try_lock(file.fileno()):
+            yield file.fileno()
+            return
+        file.seek(0)
+        if (holder := file.read()) != HOLDER:
+            raise PipelineError(
+                f"{home.path} is in use by {holder or 'another process'}, an older mnist-pipeline: "
+                "wait for it to end or choose another directory with --home."
+            )
+        yield None
 
 
 def _refuse_to_start_again(home: Home, state: KeeperState | None, started: int) -> None:
@@ -130,6 +149,8 @@ def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
         # Servers of a keeper that was killed end within seconds; two MLflow servers must not share a database.
         fcntl.flock(servers, fcntl.LOCK_EX)
         plan.starting().save(home)
+        os.ftruncate(lock, 0)
+        os.write(lock, HOLDER.encode())
         command = [sys.executable, "-W", "ignore", "-m", "pipelines.local.keeper", str(home.path)]
         locks = (lock, servers.fileno())
         subprocess.run(
@@ -176,11 +197,6 @@ def _tell_to_end(home: Home, state: KeeperState) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _held_by_another_version(home: Home) -> str:
-    holder = home.keeper_lock.read_text(encoding="utf-8") or "another process"
-    return f"{home.path} is in use by {holder}: wait for it to end or choose another directory with --home."
-
-
 def end_servers(home: Home, *, force: bool = False) -> bool:
     """End the servers of a home, and return whether there were any.
 
@@ -191,7 +207,7 @@ def end_servers(home: Home, *, force: bool = False) -> bool:
     Raises:
         PipelineError: Clients use them, or they do not end.
     """
-    deadline = time.monotonic() + END_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     told = False
     while time.monotonic() < deadline:
         with home.mutex(), _lock_unless_kept(home) as lock:
@@ -209,7 +225,10 @@ def end_servers(home: Home, *, force: bool = False) -> bool:
                 _tell_to_end(home, state)
                 told = True
         time.sleep(POLL_SECONDS)
-    raise PipelineError(_held_by_another_version(home))
+    raise PipelineError(
+        f"the servers of {home.path} must end but do not within {WAIT_SECONDS:.0f} s: "
+        f"read {home.logs / 'keeper.log'}."
+    )
 
 
 def keep_until_down(home: Home) -> None:

@@ -193,10 +193,7 @@ def test_a_server_that_does_not_start_is_explained_and_the_next_start_works(home
         assert accepts_connections(port)
 
 
-def test_a_home_that_an_older_version_has_locked_is_in_use(
-    home: Home, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeper_control, "END_SECONDS", 0.1)
+def test_a_home_that_an_older_version_has_locked_is_in_use(home: Home, port: int) -> None:
     script = """
 import fcntl, sys
 with open(sys.argv[1], "a+") as file:
@@ -216,9 +213,23 @@ with open(sys.argv[1], "a+") as file:
         older.stdout.readline()
         with (
             pytest.raises(
-                PipelineError, match=r"in use by process 1 \(MLflow at http://127.0.0.1:5001\): wait"
+                PipelineError, match=r"in use by process 1 \(MLflow at http://127.0.0.1:5001\), an older"
             ),
             joined(home, trivial_needs(home, port)),
         ):
             pass
         older.kill()
+
+
+def test_servers_that_never_answer_are_an_error(
+    home: Home, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_control, "WAIT_SECONDS", 0.5)
+    mute = trivial_needs(home, port, "sleep", "300")
+    with (
+        pytest.raises(PipelineError, match=r"must answer but do not within .* read .*keeper.log"),
+        joined(home, mute),
+    ):
+        pass
+    monkeypatch.undo()
+    assert end_servers(home)
