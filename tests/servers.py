@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from pipelines.local.home import Home
-from pipelines.local.mlflow_api import close_abandoned_runs
-from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
+from pipelines.local.keeper_control import end_servers
+from pipelines.local.mlflow_api import call_mlflow
+from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import free_port
 from pipelines.local.store import external_store
 
-__all__ = ["Platform", "close_abandoned_runs"]
+__all__ = ["Platform", "close_runs"]
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,20 @@ def platform(home: Home) -> Iterator[Platform]:
                 environment.delenv(name, raising=False)
             running = stack.enter_context(embedded_platform(home))
         yield running
+    end_servers(home)
+
+
+def close_runs(tracking_uri: str) -> None:
+    """Mark every run that is still RUNNING as KILLED: a test that follows must not find it."""
+    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000})["experiments"]
+    search = {
+        "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
+        "filter": "attributes.status = 'RUNNING'",
+        "max_results": 1000,
+    }
+    while runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
+        for run in runs:
+            call_mlflow(tracking_uri, "runs/update", {"run_id": run["info"]["run_id"], "status": "KILLED"})
 
 
 @pytest.fixture(scope="session")
@@ -81,15 +96,11 @@ def postgres_platform(
     platform: Platform, postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """The same object store, with an MLflow server that keeps its history in PostgreSQL."""
-    home, store, port = (
-        Home(tmp_path_factory.mktemp("home")),
-        external_store(platform.environment),
-        free_port(),
-    )
+    home, store = Home(tmp_path_factory.mktemp("home")), external_store(platform.environment)
     assert store
-    tracking_uri = f"http://127.0.0.1:{port}"
-    database = postgres.replace("postgresql", "postgresql+psycopg2")
-    with home.locked(), start_mlflow(home, store, port, database) as server:
-        wait_for_mlflow(server, tracking_uri)
-        changed = {"MLFLOW_TRACKING_URI": tracking_uri}
-        yield replace(platform, tracking_uri=tracking_uri, environment=platform.environment | changed)
+    home.prepare()
+    plan = mlflow_plan(home, store, free_port(), postgres.replace("postgresql", "postgresql+psycopg2"))
+    with plan.start() as server:
+        server.wait_until_ready(plan.answers)
+        changed = {"MLFLOW_TRACKING_URI": plan.address}
+        yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)

@@ -18,6 +18,7 @@ from pipelines.cli.export import app as export_commands
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
+from pipelines.cli.platform import app as platform_commands
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
 
@@ -37,6 +38,7 @@ app.add_typer(cli_use.app)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
 app.add_typer(plan_commands)
+app.add_typer(platform_commands)
 
 
 class Runner(StrEnum):
@@ -94,20 +96,6 @@ def _image_of_steps(runner: Runner, image: str | None) -> str | None:
     if image:
         raise PipelineError(f"--image needs --runner docker but got {image!r} without it.")
     return None
-
-
-@app.command()
-def ui(home: HomeOption = DEFAULT_HOME) -> None:
-    """Serve the history of earlier runs in MLflow until Ctrl-C."""
-    from pipelines.local.home import Home
-    from pipelines.local.platform import embedded_platform
-    from pipelines.local.summary import history_links
-
-    with embedded_platform(Home(home)) as platform:
-        for title, link in history_links(platform.tracking_uri):
-            typer.echo(f"  {title:13} {link}")
-        typer.echo("Ctrl-C to stop.")
-        signal.pause()
 
 
 @app.command(name="compile")

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
-from components.common.tracking.tags import below
+from components.common.tracking.tags import IS_PIPELINE, below
 
 
 def call_mlflow(
@@ -101,28 +101,24 @@ def check_tracking_server(tracking_uri: str) -> None:
         ) from None
 
 
-def close_abandoned_runs(tracking_uri: str) -> int:
-    """Mark every run that is still RUNNING as KILLED and return their number.
-
-    Only for a server that the holder of its home's lock alone writes to: the processes of those runs are dead.
-    """
-    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000})
+def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
+    """Return the pipeline's run of that name as MLflow's API describes it."""
+    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000}).get(
+        "experiments", []
+    )
     search = {
-        "experiment_ids": [experiment["experiment_id"] for experiment in experiments["experiments"]],
-        "filter": "attributes.status = 'RUNNING'",
-        "max_results": 1000,
+        "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
+        "filter": f"attributes.run_name = '{run_name}' and {IS_PIPELINE}",
     }
-    closed = 0
-    while runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
-        for run in runs:
-            update = {
-                "run_id": run["info"]["run_id"],
-                "status": "KILLED",
-                "end_time": int(time.time() * 1000),
-            }
-            call_mlflow(tracking_uri, "runs/update", update)
-        closed += len(runs)
-    return closed
+    runs = call_mlflow(tracking_uri, "runs/search", search).get("runs", [])
+    return runs[0] if runs else None
+
+
+def close_run_named(tracking_uri: str, run_name: str) -> None:
+    """Mark the pipeline's run of that name, where it is RUNNING, and the RUNNING runs below it as KILLED."""
+    parent = find_parent(tracking_uri, run_name)
+    if parent and parent["info"]["status"] == "RUNNING":
+        close_run_tree(tracking_uri, parent["info"]["run_id"])
 
 
 def close_run_tree(tracking_uri: str, run_id: str) -> None:

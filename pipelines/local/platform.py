@@ -1,26 +1,22 @@
 """The embedded platform: an object store and an MLflow server on the loopback interface."""
 
-import fcntl
-import re
-from collections.abc import Callable, Iterator
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.common.settings import environment, settings
-from pipelines.local.home import Home, HomeSettings
-from pipelines.local.mlflow_api import check_tracking_server, close_abandoned_runs
-from pipelines.local.mlflow_server import start_mlflow, wait_for_mlflow
-from pipelines.local.process import free_port
-from pipelines.local.store import (
-    Store,
-    accepts_connections,
-    embedded_store,
-    ensure_bucket,
-    external_store,
-    start_swift,
-)
-
-ANNOUNCED = re.compile(r"MLflow at (\S+)\)")
+from pipelines.local.clients import Client, registered_client
+from pipelines.local.home import Home
+from pipelines.local.home_settings import HomeSettings
+from pipelines.local.keeper import MLFLOW, STORE, KeeperState
+from pipelines.local.keeper_control import Needs, kept_servers, living_keeper
+from pipelines.local.mlflow_api import check_tracking_server
+from pipelines.local.mlflow_server import mlflow_plan
+from pipelines.local.process import ServerPlan, free_port
+from pipelines.local.store import Store, embedded_store, ensure_bucket, external_store, swift_plan
 
 
 @dataclass(frozen=True)
@@ -32,92 +28,95 @@ class Platform:
         s3_endpoint_url: Address of the object store.
         bucket: Bucket of the object store.
         environment: Variables by which the steps find both, to add to those of this process.
+        ended: Set when the embedded servers were told to end though this process uses them.
     """
 
     tracking_uri: str
     s3_endpoint_url: str
     bucket: str
     environment: dict[str, str]
+    ended: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 @contextmanager
-def embedded_platform(home: Home) -> Iterator[Platform]:
-    """Run the platform in `home` for as long as the context lasts.
+def embedded_platform(home: Home, client: Client | None = None) -> Iterator[Platform]:
+    """Use the platform in `home` for as long as the context lasts, beside other commands that do.
 
     A store that `S3_ENDPOINT_URL` names and an MLflow server that `MLFLOW_TRACKING_URI` names are used as they are.
-    A server that is not named is started, and ends with this process, even after SIGTERM or kill -9. On SIGTERM the
-    caller's `finally` blocks run only if it installs a handler.
+    What is not named is served by the home's keeper, a process that outlives this one while others use it. On SIGTERM
+    the caller's `finally` blocks run only if it installs a handler.
+
+    Args:
+        home: The home.
+        client: The registration of this process, where it has one already.
 
     Raises:
-        PipelineError: The home is in use or cannot be used, a server does not start, or a named server does not
-            answer within seconds.
+        PipelineError: The home cannot be used, a server does not start, others use servers of other code or settings,
+            or a named server does not answer within seconds.
     """
-    with home.locked() as lock, ExitStack() as servers:
-        kept = home.settings()
-        store, wait_for_store = _open_store(home, kept, servers)
-        tracking_uri, wait_for_tracking = _open_tracking(home, kept, store, servers)
-        wait_for_store()
-        wait_for_tracking()
-        lock.announce(tracking_uri)
-        yield Platform(
-            tracking_uri, store.endpoint_url, store.bucket, _step_environment(home, store, tracking_uri)
+    home.prepare()
+    with ExitStack() as context:
+        named_store, named_tracking = external_store(environment()), settings().mlflow_tracking_uri
+        if named_store:
+            ensure_bucket(
+                named_store,
+                way_out="correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
+                "or unset S3_ENDPOINT_URL to use the embedded store",
+            )
+        if named_tracking:
+            check_tracking_server(named_tracking)
+        if named_store and named_tracking:
+            yield _platform(home, named_store, named_tracking)
+            return
+        client = client or context.enter_context(registered_client(home))
+        needs = _needs(home, named_store, named_tracking)
+        state, ended = context.enter_context(kept_servers(client, needs))
+        yield _platform(
+            home, named_store or _served_store(home, state), named_tracking or state.addresses[MLFLOW], ended
         )
 
 
 def running_platform(home: Home) -> str | None:
-    """Return the address of MLflow where the platform of `home` runs, None where it does not."""
-    try:
-        file = (home.path / "lock").open(encoding="utf-8")
-    except OSError:
+    """Return the address of MLflow where the keeper of `home` serves it, None where it does not."""
+    if not home.keeper.is_dir():
         return None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            announced = ANNOUNCED.search(file.read())
-            return announced[1] if announced else None
-    return None
+    with home.mutex():
+        state = living_keeper(home)
+    return state.addresses[MLFLOW] if state and MLFLOW in state.ready else None
 
 
-def _open_store(home: Home, kept: HomeSettings, servers: ExitStack) -> tuple[Store, Callable[[], None]]:
-    if named := external_store(environment()):
-        ensure_bucket(
-            named,
-            way_out="correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
-            "or unset S3_ENDPOINT_URL to use the embedded store",
-        )
-        return named, lambda: None
-    port = free_port(kept.store_port)
-    store = embedded_store(port, kept.secret_access_key)
-    swift = servers.enter_context(start_swift(home, store, port))
-
-    def wait() -> None:
-        swift.wait_until_ready(lambda: accepts_connections(port))
-        ensure_bucket(store, way_out=f"see {swift.log_path}")
-
-    return store, wait
+def _platform(home: Home, store: Store, tracking_uri: str, ended: threading.Event | None = None) -> Platform:
+    variables = _step_environment(home, store, tracking_uri)
+    return Platform(tracking_uri, store.endpoint_url, store.bucket, variables, ended or threading.Event())
 
 
-def _open_tracking(
-    home: Home, kept: HomeSettings, store: Store, servers: ExitStack
-) -> tuple[str, Callable[[], None]]:
-    if named := settings().mlflow_tracking_uri:
-        check_tracking_server(named)
-        return named, lambda: None
-    port = free_port(kept.mlflow_port)
-    tracking_uri = f"http://127.0.0.1:{port}"
-    mlflow = servers.enter_context(start_mlflow(home, store, port))
+def _served_store(home: Home, state: KeeperState) -> Store:
+    port = int(state.addresses[STORE].rpartition(":")[2])
+    return embedded_store(port, HomeSettings.of(home).secret_access_key)
 
-    def wait() -> None:
-        wait_for_mlflow(mlflow, tracking_uri)
-        close_abandoned_runs(tracking_uri)
 
-    return tracking_uri, wait
+def _needs(home: Home, named_store: Store | None, named_tracking: str | None) -> Needs:
+    """Return what the home's keeper must serve; it starts MLflow even where another is named, for other clients."""
+
+    def plan() -> dict[str, ServerPlan]:
+        kept = HomeSettings.of(home)
+        mlflow_port = free_port(kept.mlflow_port)
+        if named_store:
+            return {MLFLOW: mlflow_plan(home, named_store, mlflow_port)}
+        store_port = free_port(kept.store_port)
+        store = embedded_store(store_port, kept.secret_access_key)
+        return {STORE: swift_plan(home, store, store_port), MLFLOW: mlflow_plan(home, store, mlflow_port)}
+
+    if not named_store:
+        return Needs(frozenset({STORE} if named_tracking else {STORE, MLFLOW}), "", plan)
+    named = [named_store.endpoint_url, named_store.bucket, dict(named_store.credentials)]
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+    return Needs(frozenset({MLFLOW}), digest, plan)
 
 
 def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, str]:
     defaults = {
-        "CHECKPOINT_DIR": str(home.path / "checkpoints"),
+        "CHECKPOINT_DIR": str(home.checkpoints),
         "OPTUNA_STORAGE": str(home.optuna / "journal.log"),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
@@ -27,6 +28,8 @@ class SupervisedProcess:
         environment: All variables of the process.
         directory: The working directory.
         log: An open file for stdout and stderr; None sends both to `lines`.
+        held: Open files with locks, which last until the whole process group has ended, even where this process dies
+            before.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class SupervisedProcess:
         environment: Mapping[str, str],
         directory: Path,
         log: IO[str] | None = None,
+        held: Sequence[int] = (),
     ) -> None:
         self._supervisor = subprocess.Popen(
             [sys.executable, "-IS", str(SUPERVISOR), str(GRACE_SECONDS), *command],
@@ -47,6 +51,7 @@ class SupervisedProcess:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=held,
         )
 
     def lines(self) -> Iterator[str]:
@@ -73,7 +78,7 @@ class SupervisedProcess:
 
 
 class Server(SupervisedProcess):
-    """A supervised server with a log file, which each start empties."""
+    """A supervised server with a log file, which a start empties unless it is told to go on with it."""
 
     def __init__(
         self,
@@ -83,10 +88,12 @@ class Server(SupervisedProcess):
         environment: Mapping[str, str],
         directory: Path,
         log_path: Path,
+        go_on: bool = False,
+        held: Sequence[int] = (),
     ) -> None:
         self.name, self.log_path = name, log_path
-        with log_path.open("w", encoding="utf-8") as log:
-            super().__init__(command, environment=environment, directory=directory, log=log)
+        with log_path.open("a" if go_on else "w", encoding="utf-8") as log:
+            super().__init__(command, environment=environment, directory=directory, log=log, held=held)
 
     def wait_until_ready(self, is_ready: Callable[[], bool]) -> None:
         """Wait until `is_ready`.
@@ -109,6 +116,74 @@ class Server(SupervisedProcess):
         errors = [line for line in lines if ERROR_LINE.search(line)]
         last = (errors or lines or ["it printed nothing"])[-1]
         return PipelineError(f"{self.name} {what} ({last}): read {self.log_path}.")
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """All that is needed to start a server on 127.0.0.1.
+
+    Attributes:
+        name: Name in messages, such as "the object store".
+        command: The program and its arguments.
+        environment: All variables of the process.
+        directory: The working directory.
+        log: Path of the log.
+        port: Port that it listens at.
+        probe: Path that it answers with 200 as soon as it is ready; "" where it is ready as soon as it listens.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str
+    log: str
+    port: int
+    probe: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *, go_on: bool = False, held: Sequence[int] = ()) -> Server:
+        """Start it without waiting for it; `go_on` keeps the log of the start before."""
+        return Server(
+            self.name,
+            self.command,
+            environment=self.environment,
+            directory=Path(self.directory),
+            log_path=Path(self.log),
+            go_on=go_on,
+            held=held,
+        )
+
+    def answers(self) -> bool:
+        """Return whether it is ready.
+
+        Raises:
+            PipelineError: It answers with an error.
+        """
+        return accepts_connections(self.port) and (not self.probe or self._answers_probe())
+
+    def _answers_probe(self) -> bool:
+        import http.client
+
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        try:
+            connection.request("GET", self.probe)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        if status != 200:
+            raise PipelineError(f"{self.name} answers with HTTP {status}: read {self.log}.")
+        return True
+
+
+def accepts_connections(port: int) -> bool:
+    """Return whether a server listens on a port of the loopback interface."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port(preferred: int = 0) -> int:

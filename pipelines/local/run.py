@@ -5,22 +5,27 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.error import HTTPError
 
+from components.common.errors import PipelineError
 from components.common.settings import environment, export
+from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data, refuse_missing
 from pipelines.local.home import Home
-from pipelines.local.mlflow_api import close_run_tree
+from pipelines.local.mlflow_api import close_run_named
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import SupervisedProcess
 from pipelines.local.progress import Progress
-from pipelines.local.summary import Summary, find_parent, summarize
+from pipelines.local.summary import Summary, summarize
 from pipelines.parameters import Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
+MLFLOW_SECONDS = 60
 Show = Callable[[str], None]
 
 
@@ -40,48 +45,75 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     refuse_missing(plan)
     if image:
         check_engine(image)
-    started = time.monotonic()
-    with embedded_platform(home) as platform:
-        export(platform.environment)
-        request = request.on(*local_data(plan.source, show))
-        name = request.run_name()
-        log = home.logs / f"{name}.log"
-        show(f"run {name}")
-        show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
-        root = _artifact_directory(home, name)
-        progress = _execute(platform, name, request.arguments(), root, log, show, image)
-        seconds = time.monotonic() - started
-        return summarize(platform.tracking_uri, name, progress, seconds, _report(root), log)
+    home.prepare()
+    with registered_client(home, queued=True) as client:
+        client.wait_for_turn(show)
+        started = time.monotonic()
+        with embedded_platform(home, client) as platform:
+            export(platform.environment)
+            request = request.on(*local_data(plan.source, show))
+            name = request.run_name()
+            client.announce(name)
+            log = home.logs / f"{name}.log"
+            show(f"run {name}")
+            show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+            root = _artifact_directory(home, name)
+            progress = _execute(platform, client, request.arguments(), root, log, show, image)
+            seconds = time.monotonic() - started
+            return _summary(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
 
 def _execute(
     platform: Platform,
-    name: str,
+    client: Client,
     arguments: dict[str, Any],
     root: Path,
     log: Path,
     show: Show,
     image: str | None,
 ) -> Progress:
-    """Run the DAG in a separate process group, of which nothing is left running at the end."""
-    progress = Progress()
+    """Run the DAG in a separate process group, of which nothing is left running at the end.
+
+    The client's lock stays with the group, so that the next run waits for its end even where this process is killed.
+    """
+    progress, name = Progress(), str(client.registration.run)
     command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
     command += [str(root), image or ""]
     given = environment({"MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"})
     with (
         log.open("w", encoding="utf-8") as file,
-        SupervisedProcess(command, environment=given, directory=REPOSITORY) as dag,
+        SupervisedProcess(command, environment=given, directory=REPOSITORY, held=[client.lock]) as dag,
     ):
         try:
             for line in progress.lines(_copied(dag, file)):
                 show(line)
         except KeyboardInterrupt:
             dag.stop()
-            if parent := find_parent(platform.tracking_uri, name):
-                close_run_tree(platform.tracking_uri, parent["info"]["run_id"])
+            # Where the embedded MLflow does not answer, the keeper closes the run later.
+            with suppress(OSError):
+                close_run_named(platform.tracking_uri, name)
             raise
         progress.finish(dag.wait())
+    if progress.succeeded:
+        client.announce(None)
     return progress
+
+
+def _summary(
+    tracking_uri: str, name: str, progress: Progress, seconds: float, report: Path | None, log: Path
+) -> Summary:
+    """Return the summary; MLflow may be starting again at this moment."""
+    deadline = time.monotonic() + MLFLOW_SECONDS
+    while True:
+        try:
+            return summarize(tracking_uri, name, progress, seconds, report, log)
+        except OSError as error:
+            if isinstance(error, HTTPError) or time.monotonic() > deadline:
+                raise PipelineError(
+                    f"MLflow at {tracking_uri} must answer for the summary of run {name} but does not ({error}): "
+                    f"the run has ended; read {log}."
+                ) from error
+        time.sleep(0.5)
 
 
 def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from components.common.errors import PipelineError
 from components.common.settings import environment, settings
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from pipelines.local.home import Home
-from pipelines.local.process import Server
+from pipelines.local.process import ServerPlan
 
 SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
 ACCESS_KEY_ID = "mnist:pipeline"  # Swift's account and user
@@ -74,8 +73,8 @@ def embedded_store(port: int, secret_access_key: str) -> Store:
     return Store(f"http://127.0.0.1:{port}", DEFAULT_BUCKET, credentials)
 
 
-def start_swift(home: Home, store: Store, port: int) -> Server:
-    """Start the embedded store on 127.0.0.1 without waiting for it.
+def swift_plan(home: Home, store: Store, port: int) -> ServerPlan:
+    """Return how to start the embedded store, which makes its bucket itself.
 
     Raises:
         PipelineError: It cannot work on this machine or in this directory.
@@ -92,19 +91,14 @@ def start_swift(home: Home, store: Store, port: int) -> Server:
             f"the embedded object store needs a file system with extended attributes but {home.store} "
             f"has none ({error.strerror}): choose another directory with --home, or {EXTERNAL_STORE}."
         ) from None
-    return Server(
+    return ServerPlan(
         "the object store",
         [sys.executable, "-P", "-W", "ignore", str(SWIFT_SERVER), str(port)],
         environment=environment(store.environment),
-        directory=home.store,
-        log_path=home.logs / "store.log",
+        directory=str(home.store),
+        log=str(home.logs / "store.log"),
+        port=port,
     )
-
-
-def accepts_connections(port: int) -> bool:
-    """Return whether a server listens on a port of the loopback interface."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def ensure_bucket(store: Store, *, way_out: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from components.common.plan.training import TUTORIAL_ACCURACY
 from components.common.tracking import tags as names
 from components.register.journal import HISTORY_SUFFIX
-from pipelines.local.mlflow_api import call_mlflow
+from pipelines.local.mlflow_api import call_mlflow, find_parent
 from pipelines.local.progress import Progress, Step
 
 PARTS = ("baseline", "tuned", "champion")
@@ -53,19 +53,6 @@ class Summary:
                 "model",
                 f"{self.tracking_uri}/#/models/{self.model['name']}/versions/{self.model['version']}",
             )
-
-
-def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
-    """Return the pipeline's run of that name as MLflow's API describes it."""
-    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000}).get(
-        "experiments", []
-    )
-    search = {
-        "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
-        "filter": f"attributes.run_name = '{run_name}' and {names.IS_PIPELINE}",
-    }
-    runs = call_mlflow(tracking_uri, "runs/search", search).get("runs", [])
-    return runs[0] if runs else None
 
 
 def summarize(

@@ -1,7 +1,8 @@
 """OpenStack Swift with its S3 interface in one process and one directory, on the loopback interface.
 
 Run as a script, `python -P swift_server.py PORT`, in the directory for the data, with `AWS_ACCESS_KEY_ID`
-(`account:user`) and `AWS_SECRET_ACCESS_KEY` in the environment. It listens on PORT as soon as it can answer.
+(`account:user`), `AWS_SECRET_ACCESS_KEY` and `S3_BUCKET` in the environment. It listens on PORT as soon as it can
+answer and has the bucket.
 """
 
 import logging
@@ -75,7 +76,7 @@ def main() -> None:
     from swift.common.concurrency import eventlet
     from swift.common.http_protocol import SwiftHttpProtocol
     from swift.common.ring import RingData
-    from swift.common.wsgi import loadapp
+    from swift.common.wsgi import loadapp, make_pre_authed_request
 
     from components.common.settings import settings
 
@@ -106,6 +107,10 @@ def main() -> None:
     account_user = str(given.aws_access_key_id).replace(":", "_")
     user = {f"user_{account_user}": f"{given.aws_secret_access_key} .admin"}
     proxy = loadapp(CONFIGURATION_PATH, global_conf=user)
+    account = account_user.partition("_")[0]
+    made = make_pre_authed_request({}, "PUT", f"/v1/AUTH_{account}/{given.s3_bucket}").get_response(proxy)
+    if made.status_int // 100 != 2:
+        sys.exit(f"error: the bucket {given.s3_bucket} cannot be made: {made.status}")
     serve(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), proxy)
 
 

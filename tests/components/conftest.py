@@ -16,7 +16,7 @@ from components.common.data.raw_data import write_part
 from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import configure_mlflow
 from tests.records import random_split
-from tests.servers import Platform, close_abandoned_runs
+from tests.servers import Platform, close_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,4 +112,4 @@ def mlflow_client(
         monkeypatch.setenv(name, value)
     configure_mlflow()
     yield MlflowClient()
-    close_abandoned_runs(platform.tracking_uri)
+    close_runs(platform.tracking_uri)

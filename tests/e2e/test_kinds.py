@@ -36,7 +36,7 @@ from pipelines.models.reproduce import Recorded, reproduce
 from pipelines.models.serve import application
 from tests import made_forms
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
-from tests.servers import Platform, close_abandoned_runs
+from tests.servers import Platform, close_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -198,7 +198,7 @@ def client(platform: Platform) -> Iterator["MlflowClient"]:
             environment.setenv(name, value)
         configure_mlflow()
         yield MlflowClient()
-        close_abandoned_runs(platform.tracking_uri)
+        close_runs(platform.tracking_uri)
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -27,8 +27,7 @@ from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
 from components.register.publish import publish
 from pipelines.local.platform import Platform
-from pipelines.local.process import free_port
-from pipelines.local.store import accepts_connections
+from pipelines.local.process import accepts_connections, free_port
 from tests.linear_models import save_candidate
 from tests.pipelines.models.drawings import handwritten, landscape
 from tests.records import judgement, lineage, run_plan

@@ -11,7 +11,7 @@ from components.common.errors import PipelineError
 from pipelines.local.mlflow_api import (
     call_mlflow,
     check_tracking_server,
-    close_abandoned_runs,
+    close_run_named,
     fetch_mlflow_artifact,
 )
 from pipelines.local.platform import Platform
@@ -115,19 +115,31 @@ def test_a_certificate_is_trusted_when_it_is_named(
         thread.join()
 
 
-def test_only_running_runs_are_closed(platform: Platform) -> None:
+def test_a_named_run_is_closed_with_what_runs_below_it_and_nothing_else(platform: Platform) -> None:
     def post(method: str, **payload: Any) -> dict[str, Any]:
         return call_mlflow(platform.tracking_uri, method, payload)
 
     experiment = post("experiments/create", name="abandoned")["experiment_id"]
-    ids = [post("runs/create", experiment_id=experiment)["run"]["info"]["run_id"] for _ in range(3)]
-    post("runs/update", run_id=ids[0], status="FINISHED", end_time=1)
 
-    assert close_abandoned_runs(platform.tracking_uri) >= 2
-    runs = {
-        run["info"]["run_id"]: run["info"] for run in post("runs/search", experiment_ids=[experiment])["runs"]
-    }
-    assert [runs[run_id]["status"] for run_id in ids] == ["FINISHED", "KILLED", "KILLED"]
-    assert runs[ids[0]]["end_time"] == 1
-    assert runs[ids[1]]["end_time"] >= runs[ids[1]]["start_time"]
-    assert close_abandoned_runs(platform.tracking_uri) == 0
+    def create(name: str, **tags: str) -> str:
+        given = [{"key": key.replace("_", "."), "value": value} for key, value in tags.items()]
+        made = post("runs/create", experiment_id=experiment, run_name=name, tags=given)
+        run_id: str = made["run"]["info"]["run_id"]
+        return run_id
+
+    parent, other = create("mine", step="pipeline"), create("other", step="pipeline")
+    ended = create("ended", mlflow_parentRunId=parent)
+    post("runs/update", run_id=ended, status="FINISHED", end_time=1)
+    step = create("step", mlflow_parentRunId=parent)
+    trial = create("trial", mlflow_parentRunId=step)
+    done = create("done", step="pipeline")
+    post("runs/update", run_id=done, status="FAILED", end_time=1)
+
+    for name in ("mine", "done", "never started"):
+        close_run_named(platform.tracking_uri, name)
+
+    found = post("runs/search", experiment_ids=[experiment])["runs"]
+    status = {run["info"]["run_id"]: run["info"]["status"] for run in found}
+    assert [status[run_id] for run_id in (parent, step, trial)] == ["KILLED"] * 3
+    assert [status[run_id] for run_id in (other, ended, done)] == ["RUNNING", "FINISHED", "FAILED"]
+    close_run_named(platform.tracking_uri, "other")

@@ -1,4 +1,3 @@
-import socket
 import subprocess
 import sys
 import time
@@ -6,13 +5,16 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 
 from components.common.errors import PipelineError
 from pipelines.local.home import Home
+from pipelines.local.keeper import KeeperState
+from pipelines.local.keeper_control import end_servers
 from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.platform import Platform, embedded_platform
-from pipelines.local.process import free_port
+from pipelines.local.process import accepts_connections, free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -62,9 +64,34 @@ def test_mlflow_serves_its_pages(platform: Platform) -> None:
         assert b"<title>MLflow</title>" in page.read()
 
 
-def test_second_start_in_a_home_is_refused(platform: Platform, home: Home) -> None:
-    message = rf"in use by process \d+ \(MLflow at {platform.tracking_uri}\)"
-    with pytest.raises(PipelineError, match=message), embedded_platform(home):
+def test_a_second_client_joins_without_a_store_client_or_mlflow(platform: Platform, home: Home) -> None:
+    script = f"""
+import pathlib, sys
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
+with embedded_platform(Home(pathlib.Path({str(home.path)!r}))) as joined:
+    print(joined.tracking_uri, joined.environment["AWS_SECRET_ACCESS_KEY"])
+    print(sorted({{"boto3", "botocore", "mlflow", "numpy"}} & sys.modules.keys()))
+"""
+    joined = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
+    )
+    key = platform.environment["AWS_SECRET_ACCESS_KEY"]
+    assert joined.stdout == f"{platform.tracking_uri} {key}\n[]\n"
+
+
+def test_who_names_an_mlflow_server_shares_the_store_and_who_names_a_store_is_refused(
+    platform: Platform, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as named:
+        named.setenv("MLFLOW_TRACKING_URI", platform.tracking_uri)
+        with embedded_platform(home) as joined:
+            assert joined.s3_endpoint_url == platform.s3_endpoint_url
+    for name in ("S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, platform.environment[name])
+    monkeypatch.setenv("S3_BUCKET", "my-bucket")
+    refused = r"must be those of this command but run another object store for MLflow for .*wait for these"
+    with pytest.raises(PipelineError, match=refused), embedded_platform(home):
         pass
 
 
@@ -92,35 +119,45 @@ def test_named_servers_are_used_and_nothing_is_started(
     assert list(home.logs.iterdir()) == []
 
 
-def is_closed(url: str) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
-
-
-def test_killed_platform_leaves_no_server_and_starts_again_with_its_data(tmp_path: Path) -> None:
+def test_killed_client_and_keeper_leave_the_data_and_the_dead_clients_run_is_closed(tmp_path: Path) -> None:
     script = f"""
 import pathlib, time
+from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
-with embedded_platform(Home(pathlib.Path({str(tmp_path)!r}))) as platform:
+home = Home(pathlib.Path({str(tmp_path)!r}))
+home.prepare()
+with registered_client(home, queued=True) as client, embedded_platform(home, client) as platform:
+    client.announce("killed")
     print(platform.tracking_uri, platform.s3_endpoint_url, flush=True)
     time.sleep(300)
 """
+    home = Home(tmp_path)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as holder:
-        assert holder.stdout is not None
-        urls = holder.stdout.readline().split()
+    ) as client:
+        assert client.stdout is not None
+        urls = client.stdout.readline().split()
         upload_artifact(urls[0], "kept.txt", b"kept")
-        run_id = call_mlflow(urls[0], "runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
-        holder.kill()
-    deadline = time.monotonic() + 30
-    while not all(map(is_closed, urls)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        tags = [{"key": "step", "value": "pipeline"}]
+        run = {"experiment_id": "0", "run_name": "killed", "tags": tags}
+        run_id = call_mlflow(urls[0], "runs/create", run)["run"]["info"]["run_id"]
+        state = KeeperState.load(home)
+        assert state
+        keeper = psutil.Process(state.pid)
+        keeper.kill()
+        client.kill()
+        keeper.wait(30)
 
-    with embedded_platform(Home(tmp_path)) as platform:
+    with embedded_platform(home) as platform:
         assert [platform.tracking_uri, platform.s3_endpoint_url] == urls
         assert get_object(platform, "mlflow/kept.txt") == b"kept"
-        runs = call_mlflow(urls[0], "runs/search", {"experiment_ids": ["0"]})["runs"]
-        assert [(run["info"]["run_id"], run["info"]["status"]) for run in runs] == [(run_id, "KILLED")]
-    assert all(map(is_closed, urls))
+        deadline = time.monotonic() + 30
+        while True:
+            (found,) = call_mlflow(urls[0], "runs/search", {"experiment_ids": ["0"]})["runs"]
+            if found["info"]["status"] == "KILLED" or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        assert (found["info"]["run_id"], found["info"]["status"]) == (run_id, "KILLED")
+    assert end_servers(home)
+    assert not any(accepts_connections(int(url.rpartition(":")[2])) for url in urls)

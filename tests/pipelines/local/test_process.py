@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from components.common.errors import PipelineError
@@ -74,6 +75,13 @@ def test_what_the_command_leaves_behind_is_killed() -> None:
     with start("sh", "-c", "sleep 300 & echo $!") as command:
         pid = int(next(command.lines()))
         assert command.wait() == 0
+    assert eventually(lambda: not is_running(pid))
+
+
+def test_the_command_does_not_outlive_its_supervisor() -> None:
+    command = start("sh", "-c", "echo $$; sleep 300 & wait")
+    pid = int(next(command.lines()))
+    psutil.Process(psutil.Process(pid).ppid()).kill()
     assert eventually(lambda: not is_running(pid))
 
 

@@ -15,15 +15,15 @@ from botocore.exceptions import ClientError
 
 from components.common.errors import PipelineError
 from pipelines.local.home import Home
+from pipelines.local.home_settings import HomeSettings
 from pipelines.local.platform import Platform
 from pipelines.local.process import Server, free_port
 from pipelines.local.store import (
     Store,
-    accepts_connections,
     embedded_store,
     ensure_bucket,
     external_store,
-    start_swift,
+    swift_plan,
 )
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ def test_listens_on_the_loopback_interface_only(platform: Platform) -> None:
 
 @contextmanager
 def running_store(home: Home) -> Iterator[tuple[Server, Store]]:
-    settings = home.settings()
+    settings = HomeSettings.of(home)
     port = free_port(settings.store_port)
     store = embedded_store(port, settings.secret_access_key)
-    with start_swift(home, store, port) as server:
-        server.wait_until_ready(lambda: accepts_connections(port))
-        ensure_bucket(store, way_out="")
+    plan = swift_plan(home, store, port)
+    with plan.start() as server:
+        server.wait_until_ready(plan.answers)
         yield server, store
 
 
@@ -128,22 +128,22 @@ def kill_swift(port: str) -> None:
 
 def test_data_outlive_a_restart_and_kill_9(tmp_path: Path) -> None:
     home = Home(tmp_path / "any name %41 #é")
-    with home.locked():
-        with running_store(home) as (_, store):
-            s3 = client(store.endpoint_url, store.environment)
-            s3.put_object(Bucket=store.bucket, Key="before restart", Body=b"1", Metadata={"n": "1"})
-        with running_store(home) as (server, store):
-            s3 = client(store.endpoint_url, store.environment)
-            s3.put_object(Bucket=store.bucket, Key="before kill", Body=b"2")
-            kill_swift(store.endpoint_url.rpartition(":")[2])
-            assert server.wait() == 128 + signal.SIGKILL
-        with running_store(home) as (_, store):
-            s3 = client(store.endpoint_url, store.environment)
-            keys = [content["Key"] for content in s3.list_objects_v2(Bucket=store.bucket)["Contents"]]
-            assert keys == ["before kill", "before restart"]
-            first = s3.get_object(Bucket=store.bucket, Key="before restart")
-            assert (first["Body"].read(), first["Metadata"]) == (b"1", {"n": "1"})
-            assert s3.get_object(Bucket=store.bucket, Key="before kill")["Body"].read() == b"2"
+    home.prepare()
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        s3.put_object(Bucket=store.bucket, Key="before restart", Body=b"1", Metadata={"n": "1"})
+    with running_store(home) as (server, store):
+        s3 = client(store.endpoint_url, store.environment)
+        s3.put_object(Bucket=store.bucket, Key="before kill", Body=b"2")
+        kill_swift(store.endpoint_url.rpartition(":")[2])
+        assert server.wait() == 128 + signal.SIGKILL
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        keys = [content["Key"] for content in s3.list_objects_v2(Bucket=store.bucket)["Contents"]]
+        assert keys == ["before kill", "before restart"]
+        first = s3.get_object(Bucket=store.bucket, Key="before restart")
+        assert (first["Body"].read(), first["Metadata"]) == (b"1", {"n": "1"})
+        assert s3.get_object(Bucket=store.bucket, Key="before kill")["Body"].read() == b"2"
 
 
 def test_bucket_is_created_where_it_is_missing(platform: Platform) -> None:
@@ -198,7 +198,7 @@ def test_loopback_is_reached_without_the_users_proxy(monkeypatch: pytest.MonkeyP
 def test_machine_without_swift_is_told_to_name_a_store(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(PipelineError, match=r"needs Linux .* but got darwin: set S3_ENDPOINT_URL"):
-        start_swift(home, embedded_store(9000, "key"), 9000)
+        swift_plan(home, embedded_store(9000, "key"), 9000)
 
 
 def test_file_system_without_extended_attributes_is_refused(
@@ -211,4 +211,4 @@ def test_file_system_without_extended_attributes_is_refused(
     with pytest.raises(
         PipelineError, match=r"needs a file system with extended attributes but .*/store .*--home"
     ):
-        start_swift(home, embedded_store(9000, "key"), 9000)
+        swift_plan(home, embedded_store(9000, "key"), 9000)

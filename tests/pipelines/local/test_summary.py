@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local.mlflow_api import call_mlflow
+from pipelines.local.mlflow_api import call_mlflow, find_parent
 from pipelines.local.platform import Platform
 from pipelines.local.progress import Progress, Step
-from pipelines.local.summary import Summary, find_parent, history_links, render, summarize
+from pipelines.local.summary import Summary, history_links, render, summarize
 
 METRICS = {"test_accuracy": 0.99261, "test_loss": 0.02345, "test_macro_f1": 0.99257, "test_errors": 74.0}
 SUCCEEDED = Summary(
