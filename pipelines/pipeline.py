@@ -1,4 +1,4 @@
-"""The pipeline: ingest, preprocess, train, tune, train again, evaluate, gate, register."""
+"""The pipeline: ingest, preprocess, train, tune, evaluate, gate, register."""
 
 from typing import Any
 
@@ -66,8 +66,8 @@ def tune(
     gpu_resource: str,
     node_selector: dict,
     tolerations: list,
-) -> str:
-    """Search from the baseline with workers that share one study; return the best differences as JSON."""
+) -> dsl.Model:
+    """Search from the baseline with workers that share one study; return the model of the best configuration."""
     study = open_study(plan=plan, baseline=baseline)
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
@@ -82,9 +82,15 @@ def tune(
         on_accelerator(
             durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
         )
-    best = choose(plan=plan, baseline=baseline, trials_by_worker=dsl.Collected(searched.output))
-    durable(best, "Choose")
-    return best.outputs["Output"]
+    best = choose(
+        plan=plan,
+        development=development,
+        baseline=baseline,
+        trials_by_worker=dsl.Collected(searched.output),
+    )
+    # It trains where further seeds are wanted, or where the search left no state of the best training.
+    on_accelerator(durable(best, "Choose", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations)
+    return best.outputs["model"]
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
@@ -128,12 +134,12 @@ def mnist_pipeline(
         development = prepared.outputs["development"]
         changes = durable(check_changes(plan=plan, development=development), "Check changes")
         with dsl.If(changes.output == "train", name="there is something to do"):
-            baseline = train(plan=plan, development=development, role="baseline", overrides="{}")
+            baseline = train(plan=plan, development=development)
             on_accelerator(
                 durable(baseline, "Train baseline", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
-            best = tune(
+            tuned = tune(
                 plan=plan,
                 development=development,
                 baseline=baseline.outputs["model"],
@@ -142,18 +148,13 @@ def mnist_pipeline(
                 node_selector=node_selector,
                 tolerations=tolerations,
             )
-            best.set_display_name("Tune")
-            tuned = train(plan=plan, development=development, role="tuned", overrides=best.output)
-            on_accelerator(
-                durable(tuned, "Train tuned", **COMPUTING),
-                gpu_count, gpu_resource, node_selector, tolerations,
-            )  # fmt: skip
+            tuned.set_display_name("Tune")
             judged = evaluate(
                 plan=plan,
                 test=prepared.outputs["test"],
                 development=development,
                 baseline=baseline.outputs["model"],
-                tuned=tuned.outputs["model"],
+                tuned=tuned.output,
             )
             durable(judged, "Evaluate", **COMPUTING)
             evaluation = judged.outputs["evaluation"]

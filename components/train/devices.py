@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
+from components.common.plan.training import TrainConfig
 from components.common.settings import settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def shards_of(batch_size: int) -> int:
     """Return the number of equal parts a batch is split into on a processor: one a core, but none too small."""
     most = min(cores(), max(1, batch_size // SMALLEST_SHARD))
     return next(count for count in range(most, 0, -1) if batch_size % count == 0)
+
+
+def training_shards(config: TrainConfig) -> int:
+    """Return the number of parts of each batch in a training of `config` on a processor."""
+    return shards_of(config.batch_size) if config.compiled_loop else 1
 
 
 def cpu_has_bfloat16() -> bool:
