@@ -1,10 +1,13 @@
 """`mnist-pipeline run`: the whole pipeline on this machine."""
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +25,8 @@ from pipelines.parameters import Request
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
 Show = Callable[[str], None]
+# Variables to set, the pipeline's arguments, and the directory for artifacts.
+Start = Callable[[Mapping[str, str], dict[str, Any], Path], None]
 
 
 def run_pipeline(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
@@ -41,7 +46,7 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     if image:
         check_engine(image)
     started = time.monotonic()
-    with embedded_platform(home) as platform:
+    with _waiting_dag(image) as (dag, start), embedded_platform(home) as platform:
         export(platform.environment)
         request = request.on(*local_data(plan.source, show))
         name = request.run_name()
@@ -49,29 +54,40 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
         show(f"run {name}")
         show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
-        progress = _execute(platform, name, request.arguments(), root, log, show, image)
+        start(platform.environment | {"MLFLOW_RUN_NAME": name}, request.arguments(), root)
+        progress = _follow(dag, platform, name, log, show)
         seconds = time.monotonic() - started
         return summarize(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
 
-def _execute(
-    platform: Platform,
-    name: str,
-    arguments: dict[str, Any],
-    root: Path,
-    log: Path,
-    show: Show,
-    image: str | None,
-) -> Progress:
-    """Run the DAG in a separate process group, of which nothing is left running at the end."""
+@contextmanager
+def _waiting_dag(image: str | None) -> Iterator[tuple[SupervisedProcess, Start]]:
+    """Start the DAG's process, which imports what it needs, while the platform starts too, and waits.
+
+    It has a process group of its own, of which nothing is left running at the end.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        pipe = Path(scratch, "request")
+        os.mkfifo(pipe)
+        command = [sys.executable, "-u", "-m", "pipelines.local.execute", str(pipe), image or ""]
+        given = environment({"PYTHONUNBUFFERED": "1"})
+
+        # Open for reading too: so it opens at once, even where the process has ended.
+        with (
+            pipe.open("r+b", buffering=0) as request,
+            SupervisedProcess(command, environment=given, directory=REPOSITORY) as dag,
+        ):
+
+            def start(variables: Mapping[str, str], arguments: dict[str, Any], root: Path) -> None:
+                request.write(json.dumps([variables, arguments, str(root)]).encode() + b"\n")
+
+            yield dag, start
+
+
+def _follow(dag: SupervisedProcess, platform: Platform, name: str, log: Path, show: Show) -> Progress:
+    """Show the DAG's progress to its end."""
     progress = Progress()
-    command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
-    command += [str(root), image or ""]
-    given = environment({"MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"})
-    with (
-        log.open("w", encoding="utf-8") as file,
-        SupervisedProcess(command, environment=given, directory=REPOSITORY) as dag,
-    ):
+    with log.open("w", encoding="utf-8") as file:
         try:
             for line in progress.lines(_copied(dag, file)):
                 show(line)
