@@ -29,8 +29,10 @@ from components.train.runtime import start_tensorflow
 if TYPE_CHECKING:
     from components.train.loop import Loop
 
-# Images of MNIST's size that one call of the loop, or one scoring, takes at most: about a second on two cores.
+# Images of MNIST's size that one call of the loop takes at most: about a second on two cores.
 CHUNK_IMAGES = 8192
+# The same for one call of the scoring, which holds the maps of all its images at once.
+SCORED_IMAGES = 2048
 # The same for statistics of batch normalization; a batch has at least the images that a shard of a training has.
 PRECISE_BATCH = 1024
 # Enough images to rank paused trainings: their true scores differ by more than the error of such a score.
@@ -104,7 +106,7 @@ class Session:
             else KerasLoop(self.model, order, config)
         )
         on_processor = config.compiled_loop and not visible_gpus()
-        self._scorer = Scorer(self.model, self._train.spec, shards_of(CHUNK_IMAGES) if on_processor else 1)
+        self._scorer = Scorer(self.model, self._train.spec, shards_of(SCORED_IMAGES) if on_processor else 1)
 
     def run(self, on_epoch: OnEpoch, autosave: Autosave | None = None, until: int | None = None) -> None:
         """Train to the end, and score at each milestone.
@@ -176,8 +178,9 @@ class Session:
         """
         images, labels = self._validation.images[:count], self._validation.labels[:count]
         loss = hits = 0.0
-        for begin in range(0, len(labels), self._chunk):
-            part = slice(begin, begin + self._chunk)
+        size = _images_within(SCORED_IMAGES, self._train.spec)
+        for begin in range(0, len(labels), size):
+            part = slice(begin, begin + size)
             more = self._scorer.sums(images[part], labels[part])
             loss, hits = loss + more[0], hits + more[1]
         self._require_finite(loss, self.step)
