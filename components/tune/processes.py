@@ -1,7 +1,10 @@
 """Processes that work side by side on one task."""
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.queues import SimpleQueue
@@ -11,12 +14,13 @@ from typing import Any, TypeVar
 from components.train.autosave import TERMINATED
 
 Result = TypeVar("Result")
+PARENT_SECONDS = 0.5
 
 
 def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> list[Result]:
     """Call a function in several processes, each with its number, counted from 0, and the given arguments.
 
-    SIGTERM is passed on to the processes.
+    SIGTERM is passed on to the processes. Where this process ends before them, however it ends, they get it too.
 
     Returns:
         The results of the processes that came to their end, in the order in which they did.
@@ -27,7 +31,8 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     context = _context()
     results: SimpleQueue[Result] = context.SimpleQueue()
     processes = [
-        context.Process(target=_put_result, args=(results, work, number, *given)) for number in range(count)
+        context.Process(target=_put_result, args=(results, os.getpid(), work, number, *given))
+        for number in range(count)
     ]
     for process in processes:
         process.start()
@@ -55,8 +60,15 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     return found
 
 
-def _put_result(results: "SimpleQueue[Any]", work: Callable[..., Any], *given: Any) -> None:
+def _put_result(results: "SimpleQueue[Any]", parent: int, work: Callable[..., Any], *given: Any) -> None:
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     results.put(work(*given))
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _context() -> ForkContext | SpawnContext:

@@ -51,11 +51,12 @@ def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
     """
     if plan.search.trials == 1:
         return 0
-    done, waiting = 0, [training_shards(plan.training)]
+    config = TrainConfig.model_validate(Training.load(baseline).config)
+    done, waiting = 0, [training_shards(config)]
     while waiting:
         shards = waiting[0]
         at_once = 1 if plan.gpu_count else shards
-        ended = run_side_by_side(at_once, _work, at_once, shards, plan, development, baseline)
+        ended = run_side_by_side(at_once, _work, at_once, shards, plan, development, config)
         done += sum(count for count, _ in ended)
         # The last process to end knows most.
         waiting = ended[-1][1]
@@ -63,17 +64,18 @@ def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
 
 
 def _work(
-    number: int, at_once: int, shards: int, plan: RunPlan, development: Path, baseline: Path
+    number: int, at_once: int, shards: int, plan: RunPlan, development: Path, config: TrainConfig
 ) -> tuple[int, list[int]]:
     """Do trainings in so many shards; return how many, and the numbers of shards of those that are due then."""
     with step_run(plan.run_id, STEP, last=False) as run:
+        record = SearchRecord(load_study(plan.run_id))
+        worker = Worker(record, claims(), development, config, run, checkpoint_directory())
+        if not worker.waiting():
+            return 0, []
         start_tensorflow(shards=shards, at_once=at_once)
         require_gpus(plan.gpu_count)
         if number and visible_gpus():
             return 0, []
-        config = TrainConfig.model_validate(Training.load(baseline).config)
-        record = SearchRecord(load_study(plan.run_id))
-        worker = Worker(record, claims(), development, config, run, checkpoint_directory())
         return worker.work(shards), worker.waiting()
 
 
@@ -91,23 +93,14 @@ def choose_step(
         page: File for the figures of the search as an HTML page.
     """
     with step_run(plan.run_id, STEP) as run:
-        training = Training.load(baseline)
+        training, info = Training.load(baseline), DatasetInfo.load(development)
+        config = TrainConfig.model_validate(training.config)
         record = SearchRecord(load_study(plan.run_id))
         record.settle()
         for settled in record.study.trials:
             if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
-        final = finalists(record.known())
-        accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
-        accuracies |= {trial: [] for trial in final}
-        for (trial, _), accuracy in sorted(record.repeats().items()):
-            accuracies[trial].append(accuracy)
-        choice = choose_configuration(
-            TrainConfig.model_validate(training.config),
-            {trial: record.options(trial) for trial in final},
-            accuracies,
-            len(record.study.trials),
-        )
+        choice = _choice(record, training, config)
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
@@ -118,19 +111,32 @@ def choose_step(
         run.log_metrics({"val_accuracy": choice.validation_accuracy, "trials": choice.trials})
         run.log_metrics({"baseline_val_accuracy": choice.baseline_validation_accuracy, "noise": choice.noise})
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
-        _write_model(plan, development, baseline, choice, target)
-        run.log_file(target / Training.FILE)
-        _delete_states(development, training, record)
+        if choice.trial == 0:
+            shutil.copytree(baseline, target, dirs_exist_ok=True)
+        _train_rest(plan, development, config.differing(**choice.overrides), target)
+        for trial in record.known():
+            tried = config.differing(**record.options(trial))
+            if checkpoint := training_checkpoint(checkpoint_directory(), info, tried):
+                checkpoint.delete()
         return choice
 
 
-def _write_model(plan: RunPlan, development: Path, baseline: Path, choice: Choice, target: Path) -> None:
-    """Write the chosen model: the baseline, or the training of the search, and the trainings with further seeds."""
-    if choice.trial == 0:
-        shutil.copytree(baseline, target, dirs_exist_ok=True)
-    config = plan.training.differing(**choice.overrides)
-    for number in range(int(choice.trial == 0), plan.seeds):
+def _choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Choice:
+    final = finalists(record.known())
+    accuracies: dict[int, list[float]] = {0: [baseline.validation_accuracy], **{trial: [] for trial in final}}
+    for (trial, _), accuracy in sorted(record.repeats().items()):
+        accuracies[trial].append(accuracy)
+    options = {trial: record.options(trial) for trial in final}
+    return choose_configuration(config, options, accuracies, len(record.study.trials))
+
+
+def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:
+    """Train what `target` lacks: the model, unless the search has left its state there, and those of further seeds."""
+    for number in range(plan.seeds):
         one = config.differing(seed=config.seed + SEED_STRIDE * number)
+        directory = repeat_directory(target, one.seed) if number else target
+        if (directory / Training.FILE).exists():
+            continue
         if number:
             say(STEP, f"training {number + 1} of {plan.seeds}, seed {one.seed}")
         require_gpus(plan.gpu_count)
@@ -138,16 +144,7 @@ def _write_model(plan: RunPlan, development: Path, baseline: Path, choice: Choic
             development,
             one,
             recipe=plan.recipe,
-            target=repeat_directory(target, one.seed) if number else target,
+            target=directory,
             on_epoch=narrator(STEP, StepRun.untracked(), one, development),
-            # Where the search has left the state at the end of the training, nothing remains to be trained.
             checkpoints=checkpoint_directory(),
         )
-
-
-def _delete_states(development: Path, baseline: Training, record: SearchRecord) -> None:
-    info, config = DatasetInfo.load(development), TrainConfig.model_validate(baseline.config)
-    for trial in record.known():
-        own = config.differing(**record.options(trial))
-        if checkpoint := training_checkpoint(checkpoint_directory(), info, own):
-            checkpoint.delete()

@@ -54,7 +54,8 @@ class Worker:
     ) -> None:
         self._record, self._claims, self._info = record, claims, DatasetInfo.load(development)
         self._splits = open_split(development, "train"), open_split(development, "validation")
-        self._baseline, self._run, self._checkpoints = baseline, run, checkpoints
+        self._run, self._checkpoints = run, checkpoints
+        self._configs: dict[int, TrainConfig] = {0: baseline}
         self._paused: dict[int, tuple[float, Session]] = {}
 
     def work(self, shards: int) -> int:
@@ -177,7 +178,9 @@ class Worker:
         say(STEP, f"trial {repeat.trial} with seed {config.seed}  validation {accuracy:.4f}")
 
     def _config(self, trial: int) -> TrainConfig:
-        return self._baseline.differing(**self._record.options(trial))
+        if trial not in self._configs:
+            self._configs[trial] = self._configs[0].differing(**self._record.options(trial))
+        return self._configs[trial]
 
     def _trial_run(self, trial: int) -> TrackedRun:
         """Open the trial's nested run, or go on with the one that its first leg opened."""

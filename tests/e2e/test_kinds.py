@@ -1,6 +1,5 @@
 """The steps of a run on every kind of data, in one process, and what can be done with the version that it registers."""
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -242,15 +241,14 @@ def _begin(kind: Kind, address: Path, home: Path) -> RunPlan:
 
 
 def _train(plan: RunPlan, home: Path) -> None:
-    """Train the baseline, search, and train the best configuration."""
+    """Train the baseline, and search from it."""
     development, baseline = home / "development", home / "baseline"
-    train_step(plan, development, role="baseline", overrides="{}", target=baseline)
+    train_step(plan, development, baseline)
     open_study_step(plan, baseline)
     assert (search_step(plan, development, baseline) > 0) == (plan.search.trials > 1)
     configuration = home / "configuration.json"
-    choice = choose_step(plan, baseline, configuration=configuration, page=home / "search.html")
-    overrides = json.dumps(choice.overrides)
-    train_step(plan, development, role="tuned", overrides=overrides, target=home / "tuned")
+    page = home / "search.html"
+    choose_step(plan, development, baseline, target=home / "tuned", configuration=configuration, page=page)
 
 
 def _judge(plan: RunPlan, home: Path, suffix: str) -> str:
