@@ -66,8 +66,8 @@ def tune(
     gpu_resource: str,
     node_selector: dict,
     tolerations: list,
-) -> dsl.Model:
-    """Search from the baseline with workers that share one study; return the model of the best configuration."""
+) -> None:
+    """Search from the baseline with workers that share one study."""
     study = open_study(plan=plan, baseline=baseline)
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
@@ -82,15 +82,6 @@ def tune(
         on_accelerator(
             durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
         )
-    best = choose(
-        plan=plan,
-        development=development,
-        baseline=baseline,
-        trials_by_worker=dsl.Collected(searched.output),
-    )
-    # It trains where further seeds are wanted, or where the search left no state of the best training.
-    on_accelerator(durable(best, "Choose", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations)
-    return best.outputs["model"]
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
@@ -139,7 +130,7 @@ def mnist_pipeline(
                 durable(baseline, "Train baseline", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
-            tuned = tune(
+            searched = tune(
                 plan=plan,
                 development=development,
                 baseline=baseline.outputs["model"],
@@ -148,13 +139,19 @@ def mnist_pipeline(
                 node_selector=node_selector,
                 tolerations=tolerations,
             )
-            tuned.set_display_name("Tune")
+            searched.set_display_name("Tune")
+            # It trains where further seeds are wanted, or where the search left no state of the best training.
+            chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
+            on_accelerator(
+                durable(chosen.after(searched), "Choose", **COMPUTING),
+                gpu_count, gpu_resource, node_selector, tolerations,
+            )  # fmt: skip
             judged = evaluate(
                 plan=plan,
                 test=prepared.outputs["test"],
                 development=development,
                 baseline=baseline.outputs["model"],
-                tuned=tuned.output,
+                tuned=chosen.outputs["model"],
             )
             durable(judged, "Evaluate", **COMPUTING)
             evaluation = judged.outputs["evaluation"]

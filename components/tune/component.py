@@ -53,7 +53,6 @@ def choose(
     plan: dsl.Input[dsl.Artifact],
     development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
-    trials_by_worker: list,  # noqa: ARG001  # makes this task wait for every worker
     model: dsl.Output[dsl.Model],
     configuration: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
@@ -65,7 +64,6 @@ def choose(
         plan: The plan of the run.
         development: Training and validation split.
         baseline: The trained baseline.
-        trials_by_worker: Number of trainings by worker; this task waits for all of them.
         model: The chosen model, which is the baseline where that is kept; further trainings below repeats/.
         configuration: The best configuration as JSON.
         page: History, importance and parallel coordinates of the search.
