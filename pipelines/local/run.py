@@ -55,7 +55,7 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
         show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
         root = _artifact_directory(home, name)
         start(platform.environment | {"MLFLOW_RUN_NAME": name}, request.arguments(), root)
-        progress = _follow(dag, platform, name, log, show)
+        progress = _follow(dag, platform, name, root, log, show)
         seconds = time.monotonic() - started
         return summarize(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
@@ -84,13 +84,17 @@ def _waiting_dag(image: str | None) -> Iterator[tuple[SupervisedProcess, Start]]
             yield dag, start
 
 
-def _follow(dag: SupervisedProcess, platform: Platform, name: str, log: Path, show: Show) -> Progress:
+def _follow(
+    dag: SupervisedProcess, platform: Platform, name: str, root: Path, log: Path, show: Show
+) -> Progress:
     """Show the DAG's progress to its end."""
     progress = Progress()
     with log.open("w", encoding="utf-8") as file:
         try:
             for line in progress.lines(_copied(dag, file)):
                 show(line)
+                if ("preprocess", "SUCCEEDED") in [(step.name, step.status) for step in progress.steps[-1:]]:
+                    _delete_raw(root)
         except KeyboardInterrupt:
             dag.stop()
             if parent := find_parent(platform.tracking_uri, name):
@@ -105,6 +109,15 @@ def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
         log.write(line)
         log.flush()
         yield line
+
+
+def _delete_raw(root: Path) -> None:
+    """Delete the raw data of a run, which only `preprocess` reads; the store has it too.
+
+    Linux does not write to the disk what is deleted within seconds.
+    """
+    for raw in root.glob("*/ingest/raw"):
+        shutil.rmtree(raw, ignore_errors=True)
 
 
 def _artifact_directory(home: Home, name: str) -> Path:
