@@ -53,19 +53,10 @@ def open_search(baseline: str) -> None:
 
 
 def one_process(development: str, baseline: str) -> int:
-    from components.common.model.training_record import Training
-    from components.common.plan.training import TrainConfig
-    from components.common.tracking.run import StepRun
-    from components.tune.study import SearchRecord, claims, load_study
-    from components.tune.trials import Worker
+    from benchmarks.search import work_alone
+    from components.tune.study import SearchRecord, load_study
 
-    config = TrainConfig.model_validate(Training.load(Path(baseline)).config)
-    record = SearchRecord(load_study(STUDY))
-    worker = Worker(record, claims(), Path(development), config, StepRun.untracked(), None)
-    done = 0
-    while waiting := worker.waiting():
-        done += worker.work(waiting[0])
-    return done
+    return work_alone(SearchRecord(load_study(STUDY)), development, baseline)
 
 
 def side_by_side(development: str, baseline: str) -> int:

@@ -75,4 +75,6 @@ def _context() -> ForkContext | SpawnContext:
     """Fork where that is safe, which keeps all imports: a process of one thread can be forked, others cannot."""
     threads = Path("/proc/self/task")
     alone = threads.is_dir() and len(list(threads.iterdir())) == 1
-    return multiprocessing.get_context("fork" if alone else "spawn")
+    if alone:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
