@@ -19,6 +19,8 @@ RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 LONGEST = "7d"
 # Requests of the tasks that train or score a network.
 COMPUTING = {"cpu": "500m", "memory": "1Gi"}
+# A search has a process for each shard of a batch, two on two cores.
+SEARCHING = {"cpu": "500m", "memory": "2Gi"}
 
 
 def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memory: str = "512Mi") -> Any:
@@ -80,7 +82,7 @@ def tune(
             gpu_resource=gpu_resource,
         )
         on_accelerator(
-            durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
+            durable(searched, "Search", **SEARCHING), gpu_count, gpu_resource, node_selector, tolerations
         )
 
 

@@ -255,7 +255,9 @@ def test_every_pod_asks_for_processor_and_memory(spec: Spec) -> None:
     assert {f"exec-{name.removeprefix('comp-')}" for name in asked} == spec["deploymentSpec"][
         "executors"
     ].keys()
-    assert {name for name, needs in asked.items() if needs == ("500m", "1Gi")} == {*TRAINING, "comp-evaluate"}
+    computing = {name: needs for name, needs in asked.items() if name in {*TRAINING, "comp-evaluate"}}
+    assert computing.pop("comp-search") == ("500m", "2Gi")
+    assert set(computing.values()) == {("500m", "1Gi")}
 
 
 def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
