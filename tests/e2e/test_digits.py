@@ -101,7 +101,7 @@ def platform_of(home: Path) -> Iterator[Platform]:
             yield platform
 
 
-def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
+def test_first_run_registers_a_champion(home: Path, first: dict[str, Any]) -> None:
     assert first["status"] == "SUCCEEDED"
     assert first["dataset"]["name"] == "digits"
     assert first["decision"]["action"] == "register"
@@ -126,6 +126,9 @@ def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
         "close-run",
     ]
     assert "<html" in Path(first["report"]).read_text()
+    assert first["decision"]["kept"] == (first["metrics"]["tuned"] == first["metrics"]["baseline"])
+    assert list(home.glob("kfp/*/*/ingest/plan"))
+    assert not list(home.glob("kfp/*/*/ingest/raw"))
 
 
 def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
