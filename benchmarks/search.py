@@ -13,15 +13,15 @@ from components.common.data.dataset import Split, open_split, write_splits
 from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
-from components.common.plan.resolve import resolve
 from components.common.plan.space import SEARCH_SPACE
-from components.common.plan.training import RECIPES
+from components.common.plan.training import RECIPES, TrainConfig
+from components.common.tracking.run import StepRun
 from components.train.runtime import start_tensorflow
 from components.train.session import Session
 from components.tune.halving import LAST
 from components.tune.space import distributions, options
-from components.tune.step import search_step
-from components.tune.study import SearchRecord, create_study
+from components.tune.study import SearchRecord, claims, create_study
+from components.tune.trials import Worker
 
 STUDY = "economics"
 
@@ -70,11 +70,21 @@ def run_search(development: str, baseline: str, configurations: int, seed: int) 
     start_tensorflow(shards=cores())
 
     def work() -> float:
-        search_step(resolve([], run_id=STUDY).plan, Path(development), Path(baseline))
         record = SearchRecord(study)
+        work_alone(record, development, baseline)
         return max(known.scores.get(LAST, 0.0) for known in record.known().values())
 
     return _with_cost(work)
+
+
+def work_alone(record: SearchRecord, development: str, baseline: str) -> int:
+    """Do the whole search in this process, without states on the disk; return the pieces of work."""
+    config = TrainConfig.model_validate(Training.load(Path(baseline)).config)
+    worker = Worker(record, claims(), Path(development), config, StepRun.untracked(), None)
+    done = 0
+    while waiting := worker.waiting():
+        done += worker.work(waiting[0])
+    return done
 
 
 def _with_cost(work: Callable[[], float]) -> tuple[float, float]:

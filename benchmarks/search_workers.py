@@ -1,8 +1,6 @@
-"""Time of a search with one and with two workers of one core each, which share one study."""
+"""Time of a search in one process on all cores, and in the processes of the tune step, one a shard."""
 
 import statistics
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.process import call
@@ -11,51 +9,38 @@ from components.common.settings import environment
 
 STUDY = "workers"
 TRIALS = 9
-WORKERS = (1, 2)
 ROUNDS = 1
+WAYS = ("one_process", "side_by_side")
 
 
 def measure(setting: Setting, _: Results) -> Result:
     baseline, development = str(setting.work / "baseline"), str(setting.development)
     few = {"epochs": 0.1, "min_steps": 0} if setting.quick else {}
     call("benchmarks.training:train_once", development, "fast", few, baseline)
-    seconds: dict[int, list[float]] = {count: [] for count in WORKERS}
-    shares: dict[int, list[int]] = {}
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    pieces = 0
     for number in range(1 if setting.quick else ROUNDS):
-        for count, own in seconds.items():
-            journal = str(setting.work / f"{number}-{count}.journal")
-            given = environment({"OPTUNA_STORAGE": journal, "OMP_NUM_THREADS": "1", "CHECKPOINT_DIR": ""})
+        for way, own in seconds.items():
+            journal = str(setting.work / f"{number}-{way}.journal")
+            given = environment({"OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""})
             call("benchmarks.search_workers:open_search", baseline, environment=given)
-            with ThreadPoolExecutor(count) as pool:
-                started = time.perf_counter()
-                ended = [
-                    pool.submit(
-                        call, "benchmarks.search_workers:work", development, baseline, environment=given
-                    )
-                    for _worker in range(count)
-                ]
-                shares[count] = [one.result().value for one in ended]
-                own.append(time.perf_counter() - started)
-    first = seconds[WORKERS[0]]
+            ended = call(f"benchmarks.search_workers:{way}", development, baseline, environment=given)
+            own.append(ended.seconds)
+            pieces = ended.value
     rows = [
-        [
-            str(count),
-            f"{statistics.median(own):.1f}",
-            f"{min(own):.1f} to {max(own):.1f}",
-            " + ".join(map(str, shares[count])),
-            f"{statistics.median(a / b for a, b in zip(first, own, strict=True)):.2f}",
-        ]
-        for count, own in seconds.items()
+        [way.replace("_", " "), f"{statistics.median(own):.1f}", f"{min(own):.1f} to {max(own):.1f}"]
+        for way, own in seconds.items()
     ]
-    ratio = statistics.median(a / b for a, b in zip(first, seconds[WORKERS[-1]], strict=True))
+    ratio = statistics.median(alone / beside for alone, beside in zip(*seconds.values(), strict=True))
     return Result(
-        "Workers of a search",
-        f"A search of {TRIALS} trials around recipe fast, by workers of one core each that share a journal file, from "
-        "the start of their processes to the end of the last. Pieces are trainings, or legs of trainings.",
-        ["workers", "seconds", "range", "pieces by worker", "times one worker"],
+        "Processes of a search",
+        f"A search of {TRIALS} trials around recipe fast, {pieces} trainings or legs of trainings, in one process on "
+        "all cores, and side by side in one process for each shard of a batch. Both give the same weights. From the "
+        "start of the first process to the end of the last.",
+        ["way", "seconds", "range"],
         rows,
-        [Floor(f"search: throughput of {WORKERS[-1]} workers, times one", ratio, 1.6)],
-        {str(count): own for count, own in seconds.items()},
+        [Floor("search: processes side by side, times one", ratio, 1.2)],
+        dict(seconds),
     )
 
 
@@ -67,7 +52,14 @@ def open_search(baseline: str) -> None:
     create_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0)
 
 
-def work(development: str, baseline: str) -> int:
+def one_process(development: str, baseline: str) -> int:
+    from benchmarks.search import work_alone
+    from components.tune.study import SearchRecord, load_study
+
+    return work_alone(SearchRecord(load_study(STUDY)), development, baseline)
+
+
+def side_by_side(development: str, baseline: str) -> int:
     from components.common.plan.resolve import resolve
     from components.tune.step import search_step
 

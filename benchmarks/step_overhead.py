@@ -1,6 +1,5 @@
 """Overhead of a step: the pipeline against its steps' functions, called one after the other in one process."""
 
-import json
 import statistics
 from pathlib import Path
 
@@ -46,11 +45,11 @@ def measure(setting: Setting, _: Results) -> Result:
 
 
 def as_dag(work: str, number: int) -> None:
-    from pipelines.local.execute import main
+    from pipelines.local.execute import execute_pipeline
 
     options = OPTIONS | {"registry.model": f"dag-{number}"}
     arguments = {"data": "digits", "trials": TRIALS, "options": options}
-    if main(json.dumps(arguments), f"{work}/dag-{number}"):
+    if execute_pipeline(arguments, f"{work}/dag-{number}"):
         raise RuntimeError("the pipeline failed")
 
 
@@ -80,15 +79,14 @@ def in_one_process(work: str, number: int) -> int:
     plan = RunPlan.load(at / "plan")
     preprocess_step(plan, at / "raw", development=data, test=test)
     check_changes_step(plan, data)
-    train_step(plan, data, role="baseline", overrides="{}", target=baseline)
+    train_step(plan, data, baseline)
     open_study_step(plan, baseline)
     search_step(plan, data, baseline)
-    choice = choose_step(plan, baseline, configuration=at / "choice.json", page=at / "search.html")
-    train_step(plan, data, role="tuned", overrides=json.dumps(choice.overrides), target=tuned)
+    choose_step(plan, data, baseline, target=tuned, configuration=at / "choice.json", page=at / "search.html")
     inputs = EvaluationInputs(test=test, development=data, baseline=baseline, tuned=tuned)
     evaluate_step(plan, inputs, target=at / "evaluation", candidate=at / "candidate")
     if gate_step(plan, at / "evaluation") != "register":
         raise RuntimeError("the gate refused the model")
     register_step(plan, candidate=at / "candidate", evaluation=at / "evaluation")
     close_run_step(name, "SUCCEEDED", "")
-    return 12
+    return 11

@@ -1,4 +1,4 @@
-"""The pipeline: ingest, preprocess, train, tune, train again, evaluate, gate, register."""
+"""The pipeline: ingest, preprocess, train, tune, evaluate, gate, register."""
 
 from typing import Any
 
@@ -19,6 +19,8 @@ RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 LONGEST = "7d"
 # Requests of the tasks that train or score a network.
 COMPUTING = {"cpu": "500m", "memory": "1Gi"}
+# A search has a process for each shard of a batch, two on two cores.
+SEARCHING = {"cpu": "500m", "memory": "2Gi"}
 
 
 def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memory: str = "512Mi") -> Any:
@@ -66,8 +68,8 @@ def tune(
     gpu_resource: str,
     node_selector: dict,
     tolerations: list,
-) -> str:
-    """Search from the baseline with workers that share one study; return the best differences as JSON."""
+) -> None:
+    """Search from the baseline with workers that share one study."""
     study = open_study(plan=plan, baseline=baseline)
     durable(study, "Open study")
     with dsl.ParallelFor(study.output, name="workers") as worker:
@@ -80,11 +82,8 @@ def tune(
             gpu_resource=gpu_resource,
         )
         on_accelerator(
-            durable(searched, "Search", **COMPUTING), gpu_count, gpu_resource, node_selector, tolerations
+            durable(searched, "Search", **SEARCHING), gpu_count, gpu_resource, node_selector, tolerations
         )
-    best = choose(plan=plan, baseline=baseline, trials_by_worker=dsl.Collected(searched.output))
-    durable(best, "Choose")
-    return best.outputs["Output"]
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
@@ -128,12 +127,12 @@ def mnist_pipeline(
         development = prepared.outputs["development"]
         changes = durable(check_changes(plan=plan, development=development), "Check changes")
         with dsl.If(changes.output == "train", name="there is something to do"):
-            baseline = train(plan=plan, development=development, role="baseline", overrides="{}")
+            baseline = train(plan=plan, development=development)
             on_accelerator(
                 durable(baseline, "Train baseline", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
-            best = tune(
+            searched = tune(
                 plan=plan,
                 development=development,
                 baseline=baseline.outputs["model"],
@@ -142,10 +141,11 @@ def mnist_pipeline(
                 node_selector=node_selector,
                 tolerations=tolerations,
             )
-            best.set_display_name("Tune")
-            tuned = train(plan=plan, development=development, role="tuned", overrides=best.output)
+            searched.set_display_name("Tune")
+            # It trains where further seeds are wanted, or where the search left no state of the best training.
+            chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
             on_accelerator(
-                durable(tuned, "Train tuned", **COMPUTING),
+                durable(chosen.after(searched), "Choose", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
             judged = evaluate(
@@ -153,7 +153,7 @@ def mnist_pipeline(
                 test=prepared.outputs["test"],
                 development=development,
                 baseline=baseline.outputs["model"],
-                tuned=tuned.outputs["model"],
+                tuned=chosen.outputs["model"],
             )
             durable(judged, "Evaluate", **COMPUTING)
             evaluation = judged.outputs["evaluation"]

@@ -225,6 +225,7 @@ def _evaluation(
         baseline_seeds=seeds if data.same_weights else None,
         tuned_seeds=seeds,
         candidate=name,
+        kept=data.same_weights,
         champion=champion,
         calibration=Calibration(
             candidate.temperature, len(data.validation.labels), measure_reliability(labels, uncalibrated)

@@ -36,6 +36,7 @@ class Evaluation(Record):
             one seed. The same as `tuned_seeds` where the models are the same.
         tuned_seeds: Accuracies of the tuned configuration over several seeds; None for one seed.
         candidate: The model that was chosen on the validation split.
+        kept: Whether the tuned model is the baseline, because the search found none better.
         calibration: The candidate's.
         selective: The candidate's.
         profile: The candidate's.
@@ -54,6 +55,7 @@ class Evaluation(Record):
     baseline_seeds: SeedAccuracies | None
     tuned_seeds: SeedAccuracies | None
     candidate: Literal["baseline", "tuned"]
+    kept: bool = False
     champion: ScoredChampion | None
     calibration: Calibration
     selective: Selective
@@ -63,6 +65,16 @@ class Evaluation(Record):
     min_accuracy: float
     decision: Decision
     lineage: dict[str, str]
+
+    @property
+    def models(self) -> dict[str, Metrics]:
+        """Return the metrics of the models by name: the baseline, the tuned one unless it is the same, the champion."""
+        models = {"baseline": self.baseline}
+        if not self.kept:
+            models["tuned"] = self.tuned
+        if self.champion:
+            models["champion"] = self.champion.metrics
+        return models
 
     @property
     def candidate_metrics(self) -> Metrics:

@@ -50,7 +50,7 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
         )
         for tracked in (run, run.parent):
             tracked.log_metrics(headline)
-            tracked.set_tags({tags.CANDIDATE: evaluation.candidate})
+            tracked.set_tags({tags.CANDIDATE: evaluation.candidate, tags.KEPT: evaluation.kept})
             tracked.log_file(target / Evaluation.FILE)
             tracked.log_file(target / REPORT_FILE)
             tracked.log_file(target / MODEL_CARD_FILE)
@@ -58,7 +58,10 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
             run.log_file(figure, "figures")
         _log_tables(run, target)
         say(STEP, f"baseline test accuracy {headline['baseline/test_accuracy']:.4f}")
-        say(STEP, f"tuned    test accuracy {headline['tuned/test_accuracy']:.4f}")
+        if evaluation.kept:
+            say(STEP, "tuned    the baseline is kept: the search found no better configuration")
+        else:
+            say(STEP, f"tuned    test accuracy {headline['tuned/test_accuracy']:.4f}")
         if seeds := evaluation.tuned_seeds:
             say(STEP, f"tuned    test accuracy over {len(seeds.seeds)} seeds {seeds.stated('test')}")
         return evaluation

@@ -1,7 +1,6 @@
 """Decoding of many pictures into one file of pixels of one shape, by several processes where there are many."""
 
 import math
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
+from components.common.cores import cores
 from components.common.data.png import png_shape
 from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
 
@@ -156,7 +156,7 @@ def _write(
 
 def _results(function: Callable[[Pictures], Result], jobs: Iterable[Pictures], many: bool) -> list[Result]:
     """Call a function for each job, in this and other processes where there is enough to do."""
-    others = min(_processors(), MOST_PROCESSES) - 1 if many else 0
+    others = min(cores(), MOST_PROCESSES) - 1 if many else 0
     results: dict[int, Result] = {}
     waiting: deque[tuple[int, Pictures, Future[Result]]] = deque()
     try:
@@ -180,7 +180,7 @@ def _results(function: Callable[[Pictures], Result], jobs: Iterable[Pictures], m
 
 def start_processes() -> None:
     """Start the other processes, where there is time to until many pictures are known."""
-    if others := min(_processors(), MOST_PROCESSES) - 1:
+    if others := min(cores(), MOST_PROCESSES) - 1:
         _pool(others).submit(abs, 0)
 
 
@@ -189,7 +189,3 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     """Return the other processes, which wait for more work until this one ends."""
     # A fork would copy the locks of TensorFlow's threads.
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,19 +9,15 @@ from components.common.container_image import BASE_IMAGE
 def train(
     plan: dsl.Input[dsl.Artifact],
     development: dsl.Input[dsl.Dataset],
-    role: str,
-    overrides: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Train the CNN of the plan.
+    """Train the baseline: the CNN of the plan.
 
     Args:
         plan: The plan of the run.
         development: Training and validation split.
-        role: "baseline", or "tuned" for the configuration that the search chose.
-        overrides: Differences from the plan's training options, as a JSON object.
-        model: Directory with model.keras and training.json; further trainings below repeats/.
+        model: Directory with model.keras and training.json.
         metrics: Validation accuracy and loss, and the speed.
     """
     from pathlib import Path
@@ -29,13 +25,7 @@ def train(
     from components.common.plan.run import RunPlan
     from components.train.step import train_step
 
-    training = train_step(
-        RunPlan.load(Path(plan.path)),
-        Path(development.path),
-        role=role,
-        overrides=overrides,
-        target=Path(model.path),
-    )
+    training = train_step(RunPlan.load(Path(plan.path)), Path(development.path), Path(model.path))
     model.metadata["weights_digest"] = training.weights_digest
     model.metadata["dataset_digest"] = training.dataset.digest
     metrics.log_metric("validation_accuracy", training.validation_accuracy)

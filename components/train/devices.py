@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from components.common.cores import cores
 from components.common.errors import PipelineError
+from components.common.plan.training import TrainConfig
 from components.common.settings import settings
 
 if TYPE_CHECKING:
@@ -19,13 +20,33 @@ def shards_of(batch_size: int) -> int:
     return next(count for count in range(most, 0, -1) if batch_size % count == 0)
 
 
+def training_shards(config: TrainConfig) -> int:
+    """Return the number of parts of each batch in a training of `config` on a processor."""
+    return shards_of(config.batch_size) if config.compiled_loop else 1
+
+
 def cpu_has_bfloat16() -> bool:
     """Return whether the processor multiplies bfloat16 natively; elsewhere bfloat16 is slower than float32."""
+    return _cpu_has("avx512_bf16", "amx_bf16")
+
+
+def onednn_is_decided() -> bool:
+    """Return whether every training here gets the same oneDNN kernels: TensorFlow's default has them, or they are set.
+
+    TensorFlow reads the variable at import. Elsewhere a training in shards sets it, and others do not.
+    """
+    if settings().tf_enable_onednn_opts:
+        return True
+    return _cpu_has("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
+
+
+def _cpu_has(*features: str) -> bool:
+    """Return whether the processor has one of the features, by Linux's names."""
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        words = Path("/proc/cpuinfo").read_text().split()
     except OSError:
         return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not set(features).isdisjoint(words)
 
 
 def visible_gpus() -> int:

@@ -50,8 +50,7 @@ def fit_model(
     # Before TensorFlow starts: its start fills settings in.
     environment = compute_environment()
     session = Session(open_split(development, "train"), open_split(development, "validation"), config)
-    key = f"{info.digest[:16]}-{config.digest()[:16]}-{_code_digest()[:16]}"
-    checkpoint = Checkpoint(f"{checkpoints}/{key}.npz") if checkpoints else None
+    checkpoint = training_checkpoint(checkpoints, info, config)
     if checkpoint:
         checkpoint.restore(session)
     with Autosave(checkpoint) as autosave:
@@ -63,6 +62,18 @@ def fit_model(
     if checkpoint:
         checkpoint.delete()
     return training
+
+
+def training_checkpoint(checkpoints: str | None, info: DatasetInfo, config: TrainConfig) -> Checkpoint | None:
+    """Return the place of a training's state; trainings of the same data, configuration and code share it.
+
+    Args:
+        checkpoints: Directory, or `s3://bucket/prefix`; without one there is no such place.
+        info: Description of the data.
+        config: Options of the training.
+    """
+    key = f"{info.digest[:16]}-{config.digest()[:16]}-{_code_digest()[:16]}"
+    return Checkpoint(f"{checkpoints}/{key}.npz") if checkpoints else None
 
 
 def _record(

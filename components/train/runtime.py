@@ -8,7 +8,7 @@ from components.common.settings import export_defaults, settings
 from components.train.devices import visible_gpus
 
 
-def start_tensorflow(*, shards: int) -> None:
+def start_tensorflow(*, shards: int, at_once: int = 1) -> None:
     """Import TensorFlow and Keras, and divide the processor's cores among the shards of a batch.
 
     A training in one shard keeps TensorFlow's default threads unless OMP_NUM_THREADS is set. In several shards each
@@ -17,6 +17,8 @@ def start_tensorflow(*, shards: int) -> None:
 
     Args:
         shards: Parts of each batch.
+        at_once: Processes that train at the same time, as many as there are shards. Each computes one shard after the
+            other, on the cores that one shard has in a training alone, so its weights have the same bits.
     """
     if shards > 1:
         # Faster from AVX2 on, but TensorFlow's default only from AVX-512 on. TensorFlow reads it at import.
@@ -34,4 +36,5 @@ def start_tensorflow(*, shards: int) -> None:
     if split or settings().omp_num_threads:
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // shards))
-            tf.config.threading.set_inter_op_parallelism_threads(cores())
+            if not tf.config.threading.get_inter_op_parallelism_threads():
+                tf.config.threading.set_inter_op_parallelism_threads(cores() if at_once == 1 else 1)

@@ -15,15 +15,24 @@ from components.common.model.training_record import Epoch
 from components.common.plan.network import check_network
 from components.common.plan.training import TrainConfig
 from components.train.autosave import Autosave
-from components.train.devices import SMALLEST_SHARD, describe, shards_of, strategy, visible_gpus
+from components.train.devices import (
+    SMALLEST_SHARD,
+    describe,
+    shards_of,
+    strategy,
+    training_shards,
+    visible_gpus,
+)
 from components.train.order import BatchOrder
 from components.train.runtime import start_tensorflow
 
 if TYPE_CHECKING:
     from components.train.loop import Loop
 
-# Images of MNIST's size that one call of the loop, or one scoring, takes at most: about a second on two cores.
+# Images of MNIST's size that one call of the loop takes at most: about a second on two cores.
 CHUNK_IMAGES = 8192
+# The same for one call of the scoring, which holds the maps of all its images at once.
+SCORED_IMAGES = 2048
 # The same for statistics of batch normalization; a batch has at least the images that a shard of a training has.
 PRECISE_BATCH = 1024
 # Enough images to rank paused trainings: their true scores differ by more than the error of such a score.
@@ -39,7 +48,8 @@ class Session:
         model: The model after `step` of `steps` steps.
         milestones: Steps at which the model is to be scored; the last one is `steps`.
         history: Scorings so far.
-        runtime: Facts about the machine that decide the bits of the weights.
+        runtime: Facts about the machine that decide the bits of the weights; a session that is restored keeps those of
+            the machine that began.
 
     Args:
         train: Split to learn from.
@@ -61,7 +71,7 @@ class Session:
         self.steps, self.step = self.milestones[-1], 0
         self.history: list[Epoch] = []
         self._loss = self._hits = self._seen = self._seconds = 0.0
-        self._build(shards_of(config.batch_size) if config.compiled_loop else 1)
+        self._build(training_shards(config))
 
     def _build(self, shards: int) -> None:
         """Start TensorFlow, and only then import the modules that need it."""
@@ -96,21 +106,24 @@ class Session:
             else KerasLoop(self.model, order, config)
         )
         on_processor = config.compiled_loop and not visible_gpus()
-        self._scorer = Scorer(self.model, self._train.spec, shards_of(CHUNK_IMAGES) if on_processor else 1)
+        self._scorer = Scorer(self.model, self._train.spec, shards_of(SCORED_IMAGES) if on_processor else 1)
 
-    def run(self, on_epoch: OnEpoch, autosave: Autosave | None = None) -> None:
+    def run(self, on_epoch: OnEpoch, autosave: Autosave | None = None, until: int | None = None) -> None:
         """Train to the end, and score at each milestone.
 
         Args:
             on_epoch: Called after every scoring. An exception that it raises ends the training.
             autosave: Saves the session on the way.
+            until: The step to stop at before the end.
 
         Raises:
             PipelineError: The loss is no longer finite.
             SystemExit: SIGTERM arrived.
         """
         for milestone in self.milestones[len(self.history) :]:
-            self.run_until(milestone, autosave)
+            self.run_until(milestone if until is None else min(until, milestone), autosave)
+            if self.step < milestone:
+                return
             on_epoch(self.score())
             if autosave:
                 autosave.check(self)
@@ -165,8 +178,9 @@ class Session:
         """
         images, labels = self._validation.images[:count], self._validation.labels[:count]
         loss = hits = 0.0
-        for begin in range(0, len(labels), self._chunk):
-            part = slice(begin, begin + self._chunk)
+        size = _images_within(SCORED_IMAGES, self._train.spec)
+        for begin in range(0, len(labels), size):
+            part = slice(begin, begin + size)
             more = self._scorer.sums(images[part], labels[part])
             loss, hits = loss + more[0], hits + more[1]
         self._require_finite(loss, self.step)
@@ -205,6 +219,7 @@ class Session:
         """Return the arrays and the JSON values that `restore` needs to go on from here."""
         progress = {
             "step": self.step,
+            "runtime": self.runtime,
             "history": [asdict(epoch) for epoch in self.history],
             "sums": [self._loss, self._hits, self._seen, self._seconds],
         }
@@ -214,7 +229,7 @@ class Session:
         """Go on from a `state` of a session of the same data and configuration."""
         for variable, array in zip(self._variables(), arrays, strict=True):
             variable.assign(array)
-        self.step = progress["step"]
+        self.step, self.runtime = progress["step"], progress["runtime"]
         self.history = [Epoch(**epoch) for epoch in progress["history"]]
         self._loss, self._hits, self._seen, self._seconds = progress["sums"]
 

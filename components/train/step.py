@@ -1,24 +1,23 @@
 """The `train` step, with progress on the terminal and in MLflow."""
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from components.common.data.info import DatasetInfo
-from components.common.model.training_record import Epoch, Training, repeat_directory
+from components.common.model.training_record import Epoch, Training
 from components.common.narration import say
 from components.common.plan.run import RunPlan
-from components.common.plan.training import SEED_STRIDE, TrainConfig
+from components.common.plan.training import TrainConfig
 from components.common.settings import settings
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
 from components.train.devices import require_gpus
 from components.train.fit import fit_model
 
+STEP = "train"
 MOST_LINES = 20
 
 
@@ -51,37 +50,32 @@ def checkpoint_directory() -> str | None:
     return (settings().checkpoint_dir or "").rstrip("/") or None
 
 
-def train_step(plan: RunPlan, development: Path, *, role: str, overrides: str, target: Path) -> Training:
-    """Train, with progress on the terminal and in MLflow.
+def train_step(plan: RunPlan, development: Path, target: Path) -> Training:
+    """Train the baseline, with progress on the terminal and in MLflow.
 
     Args:
         plan: The plan of the run.
         development: Directory with the training and the validation split.
-        role: "baseline", or "tuned", which is trained with all of the plan's seeds: the first training is the model,
-            the others lie below `target` in `repeats/`.
-        overrides: Differences from the plan's training options, as a JSON object.
         target: Directory for the model.
     """
-    step = f"train-{role}"
-    with step_run(plan.run_id, step) as run:
-        config = plan.training.differing(**json.loads(overrides))
+    with step_run(plan.run_id, STEP) as run:
+        config = plan.training
         require_gpus(plan.gpu_count)
         run.log_params(
             {f"config.{name}": value for name, value in config.model_dump(mode="json").items()}
             | {"config.recipe": plan.recipe}
         )
-        fit = partial(fit_model, development, recipe=plan.recipe, checkpoints=checkpoint_directory())
-        training = fit(config, target=target, on_epoch=narrator(step, run, config, development))
+        training = fit_model(
+            development,
+            config,
+            recipe=plan.recipe,
+            target=target,
+            on_epoch=narrator(STEP, run, config, development),
+            checkpoints=checkpoint_directory(),
+        )
         run.log_dataset(training.dataset.name, training.dataset.digest, "preprocess", "training")
         run.log_metrics({"images_per_second": training.images_per_second, "seconds": training.seconds})
         run.set_tags({"weights_digest": training.weights_digest, "parameters": training.parameters})
         run.set_tags({f"compute.{name}": value for name, value in training.runtime.items()})
         run.log_file(target / Training.FILE)
-        if role == "tuned":
-            for number in range(1, plan.seeds):
-                repeat = config.differing(seed=config.seed + SEED_STRIDE * number)
-                say(step, f"training {number + 1} of {plan.seeds}, seed {repeat.seed}")
-                narrate = narrator(step, StepRun.untracked(), repeat, development)
-                again = fit(repeat, target=repeat_directory(target, repeat.seed), on_epoch=narrate)
-                run.log_metrics({"repeat_val_accuracy": again.validation_accuracy}, number + 1)
         return training

@@ -51,23 +51,24 @@ def search(
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def choose(
     plan: dsl.Input[dsl.Artifact],
+    development: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
-    trials_by_worker: list,  # noqa: ARG001  # makes this task wait for every worker
+    model: dsl.Output[dsl.Model],
     configuration: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Choose the best configuration, and return its differences from the baseline as JSON.
+    """Choose the best configuration, hand its model on, and return the outcome in a sentence.
 
     Args:
         plan: The plan of the run.
+        development: Training and validation split.
         baseline: The trained baseline.
-        trials_by_worker: Number of trainings by worker; this task waits for all of them.
+        model: The chosen model, which is the baseline where that is kept; further trainings below repeats/.
         configuration: The best configuration as JSON.
         page: History, importance and parallel coordinates of the search.
         metrics: Best validation accuracy and number of trials.
     """
-    import json
     from pathlib import Path
 
     from components.common.plan.run import RunPlan
@@ -75,10 +76,13 @@ def choose(
 
     choice = choose_step(
         RunPlan.load(Path(plan.path)),
+        Path(development.path),
         Path(baseline.path),
+        target=Path(model.path),
         configuration=Path(configuration.path),
         page=Path(page.path),
     )
+    model.metadata["trial"] = choice.trial
     metrics.log_metric("validation_accuracy", choice.validation_accuracy)
     metrics.log_metric("trials", choice.trials)
-    return json.dumps(choice.overrides)
+    return choice.sentence()

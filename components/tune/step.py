@@ -1,20 +1,25 @@
 """The `tune` step in its three parts: open the study, search, choose."""
 
+import shutil
 from pathlib import Path
 
-from components.common.data.dataset import open_split
-from components.common.model.training_record import Training
+from components.common.data.info import DatasetInfo
+from components.common.model.training_record import Training, repeat_directory
 from components.common.narration import say
 from components.common.plan.run import RunPlan
-from components.common.plan.training import TrainConfig
+from components.common.plan.training import SEED_STRIDE, TrainConfig
+from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
-from components.train.devices import require_gpus
-from components.train.step import checkpoint_directory
+from components.train.devices import require_gpus, training_shards, visible_gpus
+from components.train.fit import fit_model, training_checkpoint
+from components.train.runtime import start_tensorflow
+from components.train.step import checkpoint_directory, narrator
 from components.tune.choice import Choice, choose_configuration
 from components.tune.halving import finalists
+from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import SearchRecord, claims, create_study, load_study
-from components.tune.trials import STEP, Worker, trial_checkpoint
+from components.tune.trials import STEP, Worker
 
 
 def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
@@ -39,38 +44,63 @@ def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
 
 
 def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
-    """Work on the search until it is over, beside other workers; return the pieces of work done here."""
+    """Work on the search until it is over, beside other tasks; return the pieces of work done here.
+
+    There is one process for each shard that a batch has on these cores, or one alone with GPUs. The number of shards
+    can differ between trials, and each number gets processes of its own.
+    """
+    if plan.search.trials == 1:
+        return 0
+    config = TrainConfig.model_validate(Training.load(baseline).config)
+    done, waiting = 0, [training_shards(config)]
+    while waiting:
+        shards = waiting[0]
+        at_once = 1 if plan.gpu_count else shards
+        ended = run_side_by_side(at_once, _work, at_once, shards, plan, development, config)
+        done += sum(count for count, _ in ended)
+        # The last process to end knows most.
+        waiting = ended[-1][1]
+    return done
+
+
+def _work(
+    number: int, at_once: int, shards: int, plan: RunPlan, development: Path, config: TrainConfig
+) -> tuple[int, list[int]]:
+    """Do trainings in so many shards; return how many, and the numbers of shards of those that are due then."""
     with step_run(plan.run_id, STEP, last=False) as run:
         record = SearchRecord(load_study(plan.run_id))
-        if not record.known():
-            return 0
+        worker = Worker(record, claims(), development, config, run, checkpoint_directory())
+        if not worker.waiting():
+            return 0, []
+        start_tensorflow(shards=shards, at_once=at_once)
         require_gpus(plan.gpu_count)
-        config = TrainConfig.model_validate(Training.load(baseline).config)
-        splits = open_split(development, "train"), open_split(development, "validation")
-        return Worker(record, claims(), splits, config, run, state_location(plan.run_id)).work()
+        if number and visible_gpus():
+            return 0, []
+        return worker.work(shards), worker.waiting()
 
 
-def choose_step(plan: RunPlan, baseline: Path, *, configuration: Path, page: Path) -> Choice:
-    """Choose the best configuration; write it as JSON, and the figures of the search as an HTML page."""
+def choose_step(
+    plan: RunPlan, development: Path, baseline: Path, *, target: Path, configuration: Path, page: Path
+) -> Choice:
+    """Choose the best configuration, and hand its model on.
+
+    Args:
+        plan: The plan of the run.
+        development: Directory with the training and the validation split.
+        baseline: Directory of the baseline.
+        target: Directory for the chosen model.
+        configuration: File for the choice as JSON.
+        page: File for the figures of the search as an HTML page.
+    """
     with step_run(plan.run_id, STEP) as run:
-        training = Training.load(baseline)
+        training, info = Training.load(baseline), DatasetInfo.load(development)
+        config = TrainConfig.model_validate(training.config)
         record = SearchRecord(load_study(plan.run_id))
         record.settle()
         for settled in record.study.trials:
             if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
                 run.nested(trial_run).set_tags({"outcome": "pruned"})
-        _delete_states(plan.run_id, record)
-        final = finalists(record.known())
-        accuracies: dict[int, list[float]] = {0: [training.validation_accuracy]}
-        accuracies |= {trial: [] for trial in final}
-        for (trial, _), accuracy in sorted(record.repeats().items()):
-            accuracies[trial].append(accuracy)
-        choice = choose_configuration(
-            TrainConfig.model_validate(training.config),
-            {trial: record.options(trial) for trial in final},
-            accuracies,
-            len(record.study.trials),
-        )
+        choice = _choice(record, training, config)
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
@@ -81,16 +111,40 @@ def choose_step(plan: RunPlan, baseline: Path, *, configuration: Path, page: Pat
         run.log_metrics({"val_accuracy": choice.validation_accuracy, "trials": choice.trials})
         run.log_metrics({"baseline_val_accuracy": choice.baseline_validation_accuracy, "noise": choice.noise})
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
+        if choice.trial == 0:
+            shutil.copytree(baseline, target, dirs_exist_ok=True)
+        _train_rest(plan, development, config.differing(**choice.overrides), target)
+        for trial in record.known():
+            tried = config.differing(**record.options(trial))
+            if checkpoint := training_checkpoint(checkpoint_directory(), info, tried):
+                checkpoint.delete()
         return choice
 
 
-def _delete_states(run_id: str, record: SearchRecord) -> None:
-    if location := state_location(run_id):
-        for trial in record.known():
-            trial_checkpoint(location, trial).delete()
+def _choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Choice:
+    final = finalists(record.known())
+    accuracies: dict[int, list[float]] = {0: [baseline.validation_accuracy], **{trial: [] for trial in final}}
+    for (trial, _), accuracy in sorted(record.repeats().items()):
+        accuracies[trial].append(accuracy)
+    options = {trial: record.options(trial) for trial in final}
+    return choose_configuration(config, options, accuracies, len(record.study.trials))
 
 
-def state_location(run_id: str) -> str | None:
-    """Return where a run's paused trials are kept; None keeps them in their worker's memory alone."""
-    directory = checkpoint_directory()
-    return f"{directory}/tune-{run_id}" if directory else None
+def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:
+    """Train what `target` lacks: the model, unless the search has left its state there, and those of further seeds."""
+    for number in range(plan.seeds):
+        one = config.differing(seed=config.seed + SEED_STRIDE * number)
+        directory = repeat_directory(target, one.seed) if number else target
+        if (directory / Training.FILE).exists():
+            continue
+        if number:
+            say(STEP, f"training {number + 1} of {plan.seeds}, seed {one.seed}")
+        require_gpus(plan.gpu_count)
+        fit_model(
+            development,
+            one,
+            recipe=plan.recipe,
+            target=directory,
+            on_epoch=narrator(STEP, StepRun.untracked(), one, development),
+            checkpoints=checkpoint_directory(),
+        )

@@ -4,16 +4,19 @@ import gc
 import math
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.data.dataset import Split
+from components.common.data.dataset import open_split
+from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch
 from components.common.narration import say
 from components.common.plan.training import TrainConfig
 from components.common.tracking.run import TrackedRun
 from components.train.autosave import Autosave
-from components.train.checkpoint import Checkpoint
+from components.train.devices import training_shards
+from components.train.fit import training_checkpoint
 from components.train.session import Session
 from components.tune.claims import Claims
 from components.tune.halving import LAST, RUNGS, Leg, Repeat, due
@@ -34,28 +37,34 @@ class Worker:
     Args:
         record: The search.
         claims: Keep two workers from the same work.
-        splits: Training and validation split.
+        development: Directory with the training and the validation split.
         baseline: Gives every option that the search space does not vary.
         run: Gets a nested run for every trial.
-        states: Directory, or s3:// prefix, for the states of paused trials. Without it a trial that another process
-            began is trained from its first step.
+        checkpoints: Directory, or s3:// prefix, for the states of paused and of finished trials. Without it a trial
+            that another process began is trained from its first step.
     """
 
     def __init__(
         self,
         record: SearchRecord,
         claims: Claims,
-        splits: tuple[Split, Split],
+        development: Path,
         baseline: TrainConfig,
         run: TrackedRun,
-        states: str | None,
+        checkpoints: str | None,
     ) -> None:
-        self._record, self._claims, self._splits = record, claims, splits
-        self._baseline, self._run, self._states = baseline, run, states
+        self._record, self._claims, self._info = record, claims, DatasetInfo.load(development)
+        self._splits = open_split(development, "train"), open_split(development, "validation")
+        self._run, self._checkpoints = run, checkpoints
+        self._configs: dict[int, TrainConfig] = {0: baseline}
         self._paused: dict[int, tuple[float, Session]] = {}
 
-    def work(self) -> int:
-        """Work until the search is over.
+    def work(self, shards: int) -> int:
+        """Work until no training in so many shards is due.
+
+        Args:
+            shards: Parts of each batch. A process can train in one number of parts only: TensorFlow keeps the threads
+                that it began with, and they decide the bits of the weights.
 
         Returns:
             The pieces of work that this worker did.
@@ -64,7 +73,7 @@ class Worker:
             SystemExit: SIGTERM arrived during a training; its state is saved.
         """
         done = 0
-        while jobs := self._due():
+        while jobs := [job for job in self._due() if self._shards(job) == shards]:
             if self._do_one(jobs):
                 done += 1
                 # A finished session is cyclic garbage that holds graphs and buffers.
@@ -73,9 +82,16 @@ class Worker:
                 time.sleep(POLL_SECONDS)
         return done
 
+    def waiting(self) -> list[int]:
+        """Return the numbers of shards of all trainings that are due, lowest first."""
+        return sorted({self._shards(job) for job in self._due()})
+
     def _due(self) -> "Sequence[Leg | Repeat]":
         record = self._record
         return due(record.known(), record.repeats(), record.seeds)
+
+    def _shards(self, job: "Leg | Repeat") -> int:
+        return training_shards(self._config(job.trial))
 
     def _do_one(self, jobs: "Sequence[Leg | Repeat]") -> bool:
         """Do the first job that no other worker claims; return whether there was one."""
@@ -97,7 +113,7 @@ class Worker:
         trial, part = leg.trial, RUNGS[leg.rung]
         self._record.start(trial)
         run = self._trial_run(trial)
-        checkpoint = trial_checkpoint(self._states, trial) if self._states else None
+        checkpoint = training_checkpoint(self._checkpoints, self._info, self._config(trial))
         outcome, status = "failed", "FAILED"
         with Autosave(checkpoint) as autosave:
             try:
@@ -110,9 +126,9 @@ class Worker:
                 outcome, status = "complete" if leg.rung == LAST else "paused", "FINISHED"
                 figures = f"after {part:.3g} of its steps  validation {epoch.val_accuracy:.4f}"
                 say(STEP, f"trial {trial} {outcome} {figures}")
-                if leg.rung == LAST and checkpoint:
-                    checkpoint.delete()
             except PipelineError as error:
+                if checkpoint:
+                    checkpoint.delete()
                 self._record.note(trial, "error", str(error))
                 self._record.fail(trial)
                 say(STEP, f"trial {trial} failed: {error}")
@@ -131,14 +147,15 @@ class Worker:
             session = Session(*self._splits, self._config(leg.trial))
             if checkpoint:
                 checkpoint.restore(session)
-        session.run_until(math.ceil(RUNGS[leg.rung] * session.steps), autosave)
+        session.run(lambda _: None, autosave, math.ceil(RUNGS[leg.rung] * session.steps))
         if leg.rung == LAST:
-            return session.score()
-        # The learning rate takes as long to fall to 0 for the preview as the trial was trained for.
-        epoch = session.preview(session.step)
+            epoch = session.history[-1]
+        else:
+            # The learning rate takes as long to fall to 0 for the preview as the trial was trained for.
+            epoch = session.preview(session.step)
+            self._keep(leg.trial, session, epoch.val_accuracy)
         if checkpoint:
             checkpoint.save(session)
-        self._keep(leg.trial, session, epoch.val_accuracy)
         return epoch
 
     def _keep(self, trial: int, session: Session, accuracy: float) -> None:
@@ -162,7 +179,9 @@ class Worker:
         say(STEP, f"trial {repeat.trial} with seed {config.seed}  validation {accuracy:.4f}")
 
     def _config(self, trial: int) -> TrainConfig:
-        return self._baseline.differing(**self._record.options(trial))
+        if trial not in self._configs:
+            self._configs[trial] = self._configs[0].differing(**self._record.options(trial))
+        return self._configs[trial]
 
     def _trial_run(self, trial: int) -> TrackedRun:
         """Open the trial's nested run, or go on with the one that its first leg opened."""
@@ -173,8 +192,3 @@ class Worker:
         run.log_params({f"config.{name}": value for name, value in self._record.options(trial).items()})
         self._record.note(trial, "mlflow_run_id", run.run_id)
         return run
-
-
-def trial_checkpoint(states: str, trial: int) -> Checkpoint:
-    """Return the place of a trial's state below a directory or s3:// prefix."""
-    return Checkpoint(f"{states}/trial-{trial}.npz")

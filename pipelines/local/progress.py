@@ -9,9 +9,6 @@ COLOUR = re.compile(r"\x1b\[\d+m")
 TASK_STARTED = re.compile(r"Executing task '([\w-]+)'")
 TASK_ENDED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
 STEP_LINE = re.compile(r"\s*\[([a-z-]+)\] (.*)")
-# The pipeline uses the component `train` twice. kfp names a task after its component, and numbers the second use; the
-# display names that pipelines/pipeline.py gives do not appear in its output.
-TASK_NAMES = {"train": "train-baseline", "train-2": "train-tuned"}
 
 
 @dataclass
@@ -42,9 +39,9 @@ class Progress:
         for raw in output:
             line = COLOUR.sub("", raw.rstrip())
             if started := TASK_STARTED.search(line):
-                self.steps.append(Step(_name(started[1])))
+                self.steps.append(Step(started[1]))
             elif ended := TASK_ENDED.search(line):
-                yield self._end(_name(ended[1]), succeeded=ended[2] == "SUCCESS")
+                yield self._end(ended[1], succeeded=ended[2] == "SUCCESS")
             elif narrated := STEP_LINE.match(line):
                 self._last_line = narrated[2].removeprefix("error: ")
                 yield f"[{narrated[1]}] {narrated[2]}"
@@ -66,7 +63,3 @@ class Progress:
         if not succeeded and self.error is None:
             self.error = f"step {name} failed: {self._last_line}"
         return f"{step.status.lower():9}  {name}  {step.seconds:.1f} s"
-
-
-def _name(task: str) -> str:
-    return TASK_NAMES.get(task, task)

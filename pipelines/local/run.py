@@ -1,11 +1,13 @@
 """`mnist-pipeline run`: the whole pipeline on this machine."""
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.error import HTTPError
@@ -27,6 +29,8 @@ REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
 MLFLOW_SECONDS = 60
 Show = Callable[[str], None]
+# Variables to set, the pipeline's arguments, and the directory for artifacts.
+Start = Callable[[Mapping[str, str], dict[str, Any], Path], None]
 
 
 def run_pipeline(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
@@ -49,7 +53,7 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     with registered_client(home, queued=True) as client:
         client.wait_for_turn(show)
         started = time.monotonic()
-        with embedded_platform(home, client) as platform:
+        with _waiting_dag(client, image) as (dag, start), embedded_platform(home, client) as platform:
             export(platform.environment)
             request = request.on(*local_data(plan.source, show))
             name = request.run_name()
@@ -58,35 +62,48 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
             show(f"run {name}")
             show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
             root = _artifact_directory(home, name)
-            progress = _execute(platform, client, request.arguments(), root, log, show, image)
+            start(platform.environment | {"MLFLOW_RUN_NAME": name}, request.arguments(), root)
+            progress = _follow(dag, platform, client, root, log, show)
             seconds = time.monotonic() - started
             return _summary(platform.tracking_uri, name, progress, seconds, _report(root), log)
 
 
-def _execute(
-    platform: Platform,
-    client: Client,
-    arguments: dict[str, Any],
-    root: Path,
-    log: Path,
-    show: Show,
-    image: str | None,
-) -> Progress:
-    """Run the DAG in a separate process group, of which nothing is left running at the end.
+@contextmanager
+def _waiting_dag(client: Client, image: str | None) -> Iterator[tuple[SupervisedProcess, Start]]:
+    """Start the DAG's process, which imports what it needs, while the platform starts too, and waits.
 
-    The client's lock stays with the group, so that the next run waits for its end even where this process is killed.
+    It has a process group of its own, of which nothing is left running at the end. The client's lock stays with the
+    group, so that the next run waits for its end even where this process is killed.
     """
+    with tempfile.TemporaryDirectory() as scratch:
+        pipe = Path(scratch, "request")
+        os.mkfifo(pipe)
+        command = [sys.executable, "-u", "-m", "pipelines.local.execute", str(pipe), image or ""]
+        given = environment({"PYTHONUNBUFFERED": "1"})
+
+        # Open for reading too: so it opens at once, even where the process has ended.
+        with (
+            pipe.open("r+b", buffering=0) as request,
+            SupervisedProcess(command, environment=given, directory=REPOSITORY, held=[client.lock]) as dag,
+        ):
+
+            def start(variables: Mapping[str, str], arguments: dict[str, Any], root: Path) -> None:
+                request.write(json.dumps([variables, arguments, str(root)]).encode() + b"\n")
+
+            yield dag, start
+
+
+def _follow(
+    dag: SupervisedProcess, platform: Platform, client: Client, root: Path, log: Path, show: Show
+) -> Progress:
+    """Show the DAG's progress to its end."""
     progress, name = Progress(), str(client.registration.run)
-    command = [sys.executable, "-u", "-m", "pipelines.local.execute", json.dumps(arguments)]
-    command += [str(root), image or ""]
-    given = environment({"MLFLOW_RUN_NAME": name, "PYTHONUNBUFFERED": "1"})
-    with (
-        log.open("w", encoding="utf-8") as file,
-        SupervisedProcess(command, environment=given, directory=REPOSITORY, held=[client.lock]) as dag,
-    ):
+    with log.open("w", encoding="utf-8") as file:
         try:
             for line in progress.lines(_copied(dag, file)):
                 show(line)
+                if ("preprocess", "SUCCEEDED") in [(step.name, step.status) for step in progress.steps[-1:]]:
+                    _delete_raw(root)
         except KeyboardInterrupt:
             dag.stop()
             # Where the embedded MLflow does not answer, the keeper closes the run later.
@@ -121,6 +138,15 @@ def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
         log.write(line)
         log.flush()
         yield line
+
+
+def _delete_raw(root: Path) -> None:
+    """Delete the raw data of a run, which only `preprocess` reads; the store has it too.
+
+    Linux does not write to the disk what is deleted within seconds.
+    """
+    for raw in root.glob("*/ingest/raw"):
+        shutil.rmtree(raw, ignore_errors=True)
 
 
 def _artifact_directory(home: Home, name: str) -> Path:

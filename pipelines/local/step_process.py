@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.common.settings import export
+from components.common.settings import environment, export, export_defaults
+from components.train.devices import onednn_is_decided
 
-# Without TensorFlow: a step sets variables before it imports TensorFlow.
 IMPORTED = (
     "boto3",
     "components.evaluate.step",
@@ -29,12 +29,20 @@ IMPORTED = (
     "sklearn.model_selection",
 )
 
+# MLflow and TensorFlow read them at import.
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
 
 def start_importing() -> None:
-    """Start the process that the steps are forked from; it imports while this one does other things."""
+    """Start the process that the steps are forked from; it imports while this one does other things.
+
+    It imports TensorFlow too, unless a training may have to set a variable before.
+    """
     from multiprocessing import forkserver
 
-    multiprocessing.set_forkserver_preload(list(IMPORTED))
+    imported = [*IMPORTED, "keras"] if onednn_is_decided() else IMPORTED
+    export_defaults(QUIET)
+    multiprocessing.set_forkserver_preload(list(imported))
     forkserver.ensure_running()
 
 
@@ -47,17 +55,17 @@ def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = N
     """
     _shell, _option, _script, source, *arguments = full_command
     process = multiprocessing.get_context("forkserver").Process(
-        target=_execute, args=(source, arguments, dict(env_vars or {}))
+        target=_execute, args=(source, arguments, environment(env_vars))
     )
     process.start()
     process.join()
     return 0 if process.exitcode == 0 else 1
 
 
-def _execute(source: str, arguments: list[str], environment: dict[str, str]) -> None:
+def _execute(source: str, arguments: list[str], variables: dict[str, str]) -> None:
     from kfp.dsl.executor_main import executor_main
 
-    export(environment)
+    export(variables)
     with TemporaryDirectory() as scratch:
         component = Path(scratch, "component.py")
         component.write_text(source, encoding="utf-8")

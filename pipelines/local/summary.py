@@ -76,6 +76,7 @@ def summarize(
         decision={
             "action": tags.get(names.DECISION),
             "candidate": tags.get(names.CANDIDATE),
+            "kept": tags.get(names.KEPT) == "True",
             "reasons": tags.get(names.DECISION_REASONS, "").splitlines(),
         },
         model=_model(tracking_uri, tags),
@@ -108,12 +109,7 @@ def render(summary: Summary) -> Iterator[str]:
     yield ""
     if summary.dataset["name"]:
         yield f"  data      {summary.dataset['name']}, digest {(summary.dataset['digest'] or 'none')[:12]}"
-    for part in PARTS:
-        if metrics := summary.metrics[part]:
-            yield (
-                f"  {part:9} test accuracy {metrics['test_accuracy']:.4f}  loss {metrics['test_loss']:.4f}  "
-                f"macro F1 {metrics['test_macro_f1']:.4f}  errors {metrics['test_errors']:.0f}"
-            )
+    yield from _model_lines(summary)
     if summary.dataset["name"] == "mnist" and summary.metrics["baseline"]:
         yield f"  tutorial  test accuracy {TUTORIAL_ACCURACY:.4f}, as it reports for the recipe seed"
     if summary.decision["action"]:
@@ -129,6 +125,17 @@ def render(summary: Summary) -> Iterator[str]:
         yield ""
         yield f"  {summary.error}"
         yield f"  log: {summary.log}"
+
+
+def _model_lines(summary: Summary) -> Iterator[str]:
+    for part in PARTS:
+        if part == "tuned" and summary.decision["kept"]:
+            yield "  tuned     the baseline is kept: the search found no better configuration"
+        elif metrics := summary.metrics[part]:
+            yield (
+                f"  {part:9} test accuracy {metrics['test_accuracy']:.4f}  loss {metrics['test_loss']:.4f}  "
+                f"macro F1 {metrics['test_macro_f1']:.4f}  errors {metrics['test_errors']:.0f}"
+            )
 
 
 def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:

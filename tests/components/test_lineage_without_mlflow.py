@@ -54,7 +54,7 @@ def plan(tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch) -> RunPla
         development, test, model = (tmp_path / name for name in ("development", "test", "model"))
         preprocess_step(plan, tmp_path / "raw", development=development, test=test)
         assert check_changes_step(plan, development) == "train"
-        train_step(plan, development, role="baseline", overrides="{}", target=model)
+        train_step(plan, development, model)
         inputs = EvaluationInputs(test=test, development=development, baseline=model, tuned=model)
         evaluate_step(plan, inputs, target=tmp_path / "evaluation", candidate=tmp_path / "candidate")
         assert gate_step(plan, tmp_path / "evaluation") == "register"

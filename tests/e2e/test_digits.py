@@ -133,7 +133,7 @@ def platform_of(home: Path) -> Iterator[Platform]:
             yield platform
 
 
-def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
+def test_first_run_registers_a_champion(home: Path, first: dict[str, Any]) -> None:
     assert first["status"] == "SUCCEEDED"
     assert first["dataset"]["name"] == "digits"
     assert first["decision"]["action"] == "register"
@@ -148,17 +148,19 @@ def test_first_run_registers_a_champion(first: dict[str, Any]) -> None:
         "ingest",
         "preprocess",
         "check-changes",
-        "train-baseline",
+        "train",
         "open-study",
         "search",
         "choose",
-        "train-tuned",
         "evaluate",
         "gate",
         "register",
         "close-run",
     ]
     assert "<html" in Path(first["report"]).read_text()
+    assert first["decision"]["kept"] == (first["metrics"]["tuned"] == first["metrics"]["baseline"])
+    assert list(home.glob("kfp/*/*/ingest/plan"))
+    assert not list(home.glob("kfp/*/*/ingest/raw"))
 
 
 def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
@@ -179,7 +181,7 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
 
         steps = children(parent.info.run_id)
         assert set(steps) == {
-            "ingest", "preprocess", "check-changes", "train-baseline", "tune", "train-tuned", "evaluate", "gate",
+            "ingest", "preprocess", "check-changes", "train", "tune", "evaluate", "gate",
             "register",
         }  # fmt: skip
         assert {run.info.status for run in steps.values()} == {"FINISHED"}
@@ -242,7 +244,7 @@ def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: d
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:
     del first
-    with stopped_at(home, "[train-baseline] epoch", signal.SIGINT) as processes:
+    with stopped_at(home, "[train] epoch", signal.SIGINT) as processes:
         assert_gone(processes)
 
 
@@ -337,7 +339,7 @@ def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> Non
 @in_containers
 def test_a_killed_run_leaves_no_container(tmp_path: Path) -> None:
     options = ["--runner", "docker"]
-    with stopped_at(tmp_path, "[train-baseline] epoch", signal.SIGKILL, *options) as processes:
+    with stopped_at(tmp_path, "[train] epoch", signal.SIGKILL, *options) as processes:
         assert_gone(processes)
     deadline = time.monotonic() + 20
     while containers() and time.monotonic() < deadline:

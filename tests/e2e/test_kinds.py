@@ -1,6 +1,5 @@
 """The steps of a run on every kind of data, in one process, and what can be done with the version that it registers."""
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from components.common.data.dataset import Split, open_split
 from components.common.data.info import DatasetInfo
 from components.common.data.source import SourceInfo
 from components.common.model.classifier import Classifier
+from components.common.model.runtime import RuntimeClassifier
 from components.common.plan.run import RunPlan
 from components.common.tracking.client import configure_mlflow
 from components.evaluate.judge import EvaluationInputs
@@ -34,6 +34,7 @@ from components.tune.step import choose_step, open_study_step, search_step
 from pipelines.models.predict import predictions
 from pipelines.models.reproduce import Recorded, reproduce
 from pipelines.models.serve import application
+from pipelines.models.sources import read_sources
 from tests import made_forms
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
 from tests.servers import Platform, close_runs
@@ -243,15 +244,14 @@ def _begin(kind: Kind, address: Path, home: Path) -> RunPlan:
 
 
 def _train(plan: RunPlan, home: Path) -> None:
-    """Train the baseline, search, and train the best configuration."""
+    """Train the baseline, and search from it."""
     development, baseline = home / "development", home / "baseline"
-    train_step(plan, development, role="baseline", overrides="{}", target=baseline)
+    train_step(plan, development, baseline)
     open_study_step(plan, baseline)
     assert (search_step(plan, development, baseline) > 0) == (plan.search.trials > 1)
     configuration = home / "configuration.json"
-    choice = choose_step(plan, baseline, configuration=configuration, page=home / "search.html")
-    overrides = json.dumps(choice.overrides)
-    train_step(plan, development, role="tuned", overrides=overrides, target=home / "tuned")
+    page = home / "search.html"
+    choose_step(plan, development, baseline, target=home / "tuned", configuration=configuration, page=page)
 
 
 def _judge(plan: RunPlan, home: Path, suffix: str) -> str:
@@ -312,13 +312,14 @@ def test_the_version_is_what_was_registered_and_is_trained_again_alike(ran: Ran,
 
 def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) -> None:
     verify(ran.client, ran.plan.model_name, ran.version, tmp_path / "model").require()
-    classifier = Classifier(tmp_path / "model")
+    classifier = RuntimeClassifier(tmp_path / "model")
     images, labels = ran.data.parts["test"]
     directory = tmp_path / "pictures"
     directory.mkdir()
     for number, image in enumerate(images[:60]):
         Image.fromarray(image).save(directory / f"{number:02}.png")
-    found = list(predictions(classifier, [str(directory)], 0.5, lambda _: None))
+    sources = read_sources([str(directory)], classifier.spec, None)
+    found = list(predictions(classifier, sources, 0.5, lambda _: None))
     right = [
         answer.label == ran.kind.classes[label] for answer, label in zip(found, labels[:60], strict=True)
     ]
@@ -329,7 +330,8 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
         answer = server.post("/invocations", json={"inputs": ran.test.images[:5].tolist()})
     assert answer.status_code == 200
     served = np.array(answer.json()["predictions"])
-    np.testing.assert_allclose(served, classifier.probabilities(ran.test.images[:5]), atol=1e-6)
+    in_keras = Classifier(tmp_path / "model").probabilities(ran.test.images[:5])
+    np.testing.assert_allclose(served, in_keras, atol=1e-5)
 
 
 def test_a_second_run_is_compared_with_the_champion_which_can_come_back(

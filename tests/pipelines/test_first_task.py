@@ -32,11 +32,11 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
 # Runs each case as a local run does, and prints what its tasks print.
 RUN = """
 import json, sys
-from pipelines.local.execute import main
+from pipelines.local.execute import execute_pipeline
 if __name__ == "__main__":
     for number, arguments in enumerate(json.load(sys.stdin)):
         print(f"case {number}", flush=True)
-        print(f"status {main(json.dumps(arguments), sys.argv[1])}", flush=True)
+        print(f"status {execute_pipeline(arguments, sys.argv[1])}", flush=True)
 """
 
 

@@ -10,7 +10,7 @@ from components.common.plan.training import RECIPES
 
 Spec = dict[str, Any]
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
-TRAINING = {"comp-train", "comp-train-2", "comp-search"}
+TRAINING = {"comp-train", "comp-search", "comp-choose"}
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +117,8 @@ def test_steps_wait_for_what_they_need(spec: Spec) -> None:
     assert waits("comp-condition-2") == {
         "train": set(),
         "tune": {"train"},
-        "train-2": {"tune"},
-        "evaluate": {"train", "train-2"},
+        "choose": {"train", "tune"},
+        "evaluate": {"choose", "train"},
         "gate": {"evaluate"},
         "condition-3": {"evaluate", "gate"},
     }
@@ -134,14 +134,13 @@ def test_nothing_is_trained_where_nothing_has_changed(spec: Spec) -> None:
     }
 
 
-def test_the_search_waits_for_the_study_and_the_choice_for_every_worker(spec: Spec) -> None:
+def test_every_worker_waits_for_the_study(spec: Spec) -> None:
     tune = spec["components"]["comp-tune"]["dag"]["tasks"]
     assert tune["for-loop-1"]["dependentTasks"] == ["open-study"]
     assert (
         tune["for-loop-1"]["parameterIterator"]["items"]["inputParameter"]
         == "pipelinechannel--open-study-Output"
     )
-    assert tune["choose"]["dependentTasks"] == ["for-loop-1"]
 
 
 def test_nothing_is_registered_that_did_not_pass_the_gate(spec: Spec) -> None:
@@ -172,7 +171,7 @@ def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cach
         for _, name, task in _tasks(spec)
         if "executorLabel" in _component(spec, task) and name != "close-run"
     }
-    assert len(steps) == 11
+    assert len(steps) == 10
     assert steps == dict.fromkeys(steps, (2, {}))
 
 
@@ -233,7 +232,7 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
     assert placed.keys() == TRAINING
     for origins in placed.values():
         assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
-    assert node_pools.keys() == {"exec-train", "exec-train-2", "exec-search"}
+    assert node_pools.keys() == {"exec-train", "exec-search", "exec-choose"}
 
 
 def test_kubeflow_reads_what_a_pod_asks_for_from_text_alone(spec: Spec) -> None:
@@ -256,7 +255,9 @@ def test_every_pod_asks_for_processor_and_memory(spec: Spec) -> None:
     assert {f"exec-{name.removeprefix('comp-')}" for name in asked} == spec["deploymentSpec"][
         "executors"
     ].keys()
-    assert {name for name, needs in asked.items() if needs == ("500m", "1Gi")} == {*TRAINING, "comp-evaluate"}
+    computing = {name: needs for name, needs in asked.items() if name in {*TRAINING, "comp-evaluate"}}
+    assert computing.pop("comp-search") == ("500m", "2Gi")
+    assert set(computing.values()) == {("500m", "1Gi")}
 
 
 def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
@@ -268,7 +269,7 @@ def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
 
 
 def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:
-    for executor in ("exec-train", "exec-train-2", "exec-search"):
+    for executor in ("exec-train", "exec-search", "exec-choose"):
         (mount,) = node_pools[executor]["emptyDirMounts"]
         assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")  # noqa: S108
         assert "sizeLimit" not in mount
@@ -278,7 +279,7 @@ def test_the_graph_speaks_to_people(spec: Spec) -> None:
     displayed = {task["taskInfo"]["name"] for _, _, task in _tasks(spec)}
     assert displayed == {
         "Ingest", "Preprocess", "Check changes", "there is something to do", "Train baseline", "Tune", "Open study",
-        "workers", "Search", "Choose", "Train tuned", "Evaluate", "Gate", "passed the gate", "Register", "pipeline",
+        "workers", "Search", "Choose", "Evaluate", "Gate", "passed the gate", "Register", "pipeline",
         "Close run",
     }  # fmt: skip
     schemas = [

@@ -92,7 +92,9 @@ class SearchPlan(Section):
     """The search for a better configuration."""
 
     trials: Count = Field(default=6, description="Configurations to try, the baseline included.")
-    workers: Count = Field(default=1, description="Workers that share the trials, one pod each.")
+    workers: Count = Field(
+        default=1, description="Tasks that share the trials, one pod each; each uses all of its cores."
+    )
     seeds: Count = Field(
         default=2, description="Trainings, each with another seed, of the best trials and the baseline."
     )

@@ -39,7 +39,7 @@ def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
         classes=shown_classes(evaluation.candidate_metrics),
         # Beside names, the numbers that labels have.
         numbered=evaluation.spec.classes != tuple(map(str, range(len(evaluation.spec.classes)))),
-        trainings=training_rows(data.baseline, data.tuned),
+        trainings=training_rows(data.baseline, *([] if evaluation.kept else [data.tuned])),
         development_digest=data.baseline.dataset.digest,
     )
 
@@ -81,7 +81,7 @@ def _fill(template: str, evaluation: Evaluation, **values: object) -> str:
         images=images_in_words(evaluation.spec),
         headline=headline(evaluation),
         certainty=certainty(evaluation),
-        models=["baseline", "tuned"] + (["champion"] if evaluation.champion else []),
+        models=list(evaluation.models),
         metrics=metric_rows(evaluation),
         **values,
     )

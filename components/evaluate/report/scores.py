@@ -24,9 +24,7 @@ Align = Literal["left", "center", "right"]
 def accuracy(data: ReportData) -> Panel:
     """Show each model's accuracy with its 95% interval, and the reference values near it."""
     evaluation = data.evaluation
-    models = {"baseline": evaluation.baseline, "tuned": evaluation.tuned}
-    if evaluation.champion:
-        models["champion"] = evaluation.champion.metrics
+    models = evaluation.models
     marks = {"minimum": evaluation.min_accuracy}
     if evaluation.dataset.name == "mnist":
         marks["tutorial"] = TUTORIAL_ACCURACY
@@ -87,9 +85,11 @@ def _annotate(
 def learning_curves(data: ReportData) -> Panel:
     """Show loss and accuracy by epoch: validation solid, training dashed."""
     trainings, note = {"baseline": data.baseline, "tuned": data.tuned}, ""
-    if data.baseline.weights_digest == data.tuned.weights_digest:
-        trainings = {"baseline": data.baseline}
-        note = " The tuned model is the baseline: the search found no better configuration."
+    if data.evaluation.kept:
+        trainings, note = (
+            {"baseline": data.baseline},
+            " The baseline is kept: the search found no better configuration.",
+        )
     finals = [f"{name} {training.validation_accuracy:.4f}" for name, training in trainings.items()]
 
     def draw() -> Figure:

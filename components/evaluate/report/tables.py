@@ -22,10 +22,8 @@ Table = dict[str, list[Any]]
 
 
 def metric_rows(evaluation: Evaluation) -> list[Row]:
-    """Return each metric's name, and its values for baseline, tuned model and champion, if there is one."""
-    models = [evaluation.baseline, evaluation.tuned]
-    if evaluation.champion:
-        models.append(evaluation.champion.metrics)
+    """Return each metric's name, and its values for the models of the evaluation."""
+    models = list(evaluation.models.values())
     rows = [("Test accuracy", [f"{model.accuracy:.4f}" for model in models])]
     if evaluation.dataset.name == "mnist":
         differences = [f"{model.accuracy - TUTORIAL_ACCURACY:+.4f}".replace("-", MINUS) for model in models]
@@ -48,7 +46,8 @@ def seed_rows(evaluation: Evaluation) -> list[Row]:
     """Return mean and standard deviation over the seeds, for configurations that were trained with several seeds."""
     if evaluation.tuned_seeds is None:
         return []
-    models = [evaluation.baseline_seeds, evaluation.tuned_seeds, *([None] if evaluation.champion else [])]
+    found = {"baseline": evaluation.baseline_seeds, "tuned": evaluation.tuned_seeds}
+    models = [found.get(model) for model in evaluation.models]
     return [
         (
             f"{split.capitalize()} accuracy over {len(evaluation.tuned_seeds.seeds)} seeds",
@@ -87,7 +86,7 @@ def shown_classes(metrics: Metrics) -> list[ClassMetrics]:
 
 def comparison_rows(evaluation: Evaluation) -> list[Row]:
     """Return for each pair of models the two discordant counts, p and the verdict."""
-    pairs = [("Tuned model against baseline", evaluation.tuned_against_baseline)]
+    pairs = [] if evaluation.kept else [("Tuned model against baseline", evaluation.tuned_against_baseline)]
     if champion := evaluation.champion:
         against_champion = f"{evaluation.candidate.capitalize()} model against champion v{champion.version}"
         pairs.insert(0, (against_champion, champion.comparison))
@@ -97,9 +96,8 @@ def comparison_rows(evaluation: Evaluation) -> list[Row]:
     ]
 
 
-def training_rows(baseline: Training, tuned: Training) -> list[Row]:
-    """Return results, speed and configuration of both trainings."""
-    trainings = (baseline, tuned)
+def training_rows(*trainings: Training) -> list[Row]:
+    """Return results, speed and configuration of the trainings."""
     rows: list[tuple[str, Sequence[object]]] = [
         ("validation accuracy", [f"{training.validation_accuracy:.4f}" for training in trainings]),
         ("parameters", [f"{training.parameters:,}" for training in trainings]),
@@ -108,7 +106,7 @@ def training_rows(baseline: Training, tuned: Training) -> list[Row]:
         ("recipe", [training.recipe for training in trainings]),
         ("seed", [training.seed for training in trainings]),
     ]
-    options = (baseline.config | tuned.config).keys() - {"seed"}
+    options = {option for training in trainings for option in training.config} - {"seed"}
     rows += [
         (option, [training.config.get(option, "") for training in trainings]) for option in sorted(options)
     ]

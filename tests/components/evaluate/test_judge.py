@@ -193,7 +193,9 @@ def test_an_equal_and_faultless_model(
     assert evaluation.tuned == evaluation.baseline
     assert evaluation.tuned_against_baseline.verdict == "equivalent"
     report = (target / "report.html").read_text()
+    assert evaluation.kept
     assert "the search found no better configuration" in report
+    assert "Tuned model against baseline" not in report
     assert "There is no mistake." in report
     assert not (target / "figures/mistakes.png").exists()
 

@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pytest
 import tensorflow as tf
 
 from components.common.errors import PipelineError
 from components.train import devices
-from components.train.devices import dtype_policy, require_gpus, shards_of, visible_gpus
+from components.train.devices import dtype_policy, onednn_is_decided, require_gpus, shards_of, visible_gpus
 
 
 def test_the_gpus_that_are_there_are_enough() -> None:
@@ -68,3 +70,16 @@ def test_a_batch_is_split_evenly_and_not_too_small(
     monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
 
     assert shards_of(batch_size) == shards
+
+
+@pytest.mark.parametrize(
+    ("set_to", "flags", "decided"),
+    [("", "fma avx2", False), ("", "fma avx512_vnni", True), ("0", "fma avx2", True)],
+)
+def test_onednn_is_decided_by_the_variable_or_the_processor(
+    set_to: str, flags: str, decided: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", set_to)
+    monkeypatch.setattr(Path, "read_text", lambda _: f"flags\t: {flags}\n")
+
+    assert onednn_is_decided() is decided

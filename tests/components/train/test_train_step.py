@@ -18,25 +18,18 @@ def untracked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-OPTIONS = {"recipe": "seed", "epochs": 2, "batch_size": 64}
+OPTIONS = {"recipe": "seed", "epochs": 2, "batch_size": 64, "filters": [[4]], "dense_units": 8}
 
 
-def _step(
-    development: Path, target: Path, role: str = "baseline", gpu_count: int = 0, **options: Any
-) -> Training:
-    return train_step(
-        run_plan(dataset="bands", gpu_count=gpu_count, **{**OPTIONS, **options}),
-        development,
-        role=role,
-        overrides='{"filters": [[4]], "dense_units": 8}',
-        target=target,
-    )
+def _step(development: Path, target: Path, gpu_count: int = 0, **options: Any) -> Training:
+    plan = run_plan(dataset="bands", gpu_count=gpu_count, **{**OPTIONS, **options})
+    return train_step(plan, development, target)
 
 
 def test_trains_without_mlflow_and_says_how_it_goes(
     development: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    training = _step(development, tmp_path / "model", role="tuned")
+    training = _step(development, tmp_path / "model")
 
     assert Training.load(tmp_path / "model") == training
     assert (training.recipe, training.config["filters"], len(training.history)) == ("seed", [[4]], 2)
@@ -44,28 +37,15 @@ def test_trains_without_mlflow_and_says_how_it_goes(
     number = r"\d\.\d{4}"
     for epoch, line in enumerate(lines, start=1):
         assert re.fullmatch(
-            rf"\[train-tuned\] epoch {epoch}/2  loss {number}  accuracy {number}  validation {number}  \d+ s left",
+            rf"\[train\] epoch {epoch}/2  loss {number}  accuracy {number}  validation {number}  \d+ s left",
             line,
         )
     assert len(lines) == 2
     assert lines[-1].endswith("  0 s left")
 
 
-def test_further_seeds_leave_the_model_as_it_is_and_lie_beside_it(development: Path, tmp_path: Path) -> None:
-    alone = _step(development, tmp_path / "alone")
-    first = _step(development, tmp_path / "model", role="tuned", seeds=3)
-
-    assert first.weights_digest == alone.weights_digest
-    assert not repeats(tmp_path / "alone")
-    found = [Training.load(directory) for directory in repeats(tmp_path / "model")]
-    assert [training.seed for training in found] == [1000, 2000]
-    assert all(training.config == {**first.config, "seed": training.seed} for training in found)
-    assert len({training.weights_digest for training in (first, *found)}) == 3
-    assert _step(development, tmp_path / "again", seed=1000).weights_digest == found[0].weights_digest
-
-
 def test_the_baseline_is_trained_with_one_seed(development: Path, tmp_path: Path) -> None:
-    _step(development, tmp_path / "model", role="baseline", seeds=3)
+    _step(development, tmp_path / "model", seeds=3)
     assert not repeats(tmp_path / "model")
 
 
@@ -88,7 +68,7 @@ def test_a_mistake_ends_the_process_in_one_line(
 
     assert stopped.value.code == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"[train-baseline] error: {message}")
+    assert line.startswith(f"[train] error: {message}")
     assert not (tmp_path / "model").exists()
 
 

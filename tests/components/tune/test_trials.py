@@ -19,6 +19,8 @@ from components.common.plan.training import TrainConfig
 from components.common.tracking.outbox import Outbox
 from components.common.tracking.run import TrackedRun
 from components.train.autosave import TERMINATED, Autosave
+from components.train.checkpoint import Checkpoint
+from components.train.fit import weights_digest
 from components.train.session import Session
 from components.tune import trials
 from components.tune.halving import Leg
@@ -30,9 +32,14 @@ SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
 PROCESS = """
 import sys
 from pathlib import Path
-from components.common.plan.resolve import resolve
-from components.tune.step import search_step
-search_step(resolve([], run_id="run").plan, Path(sys.argv[1]), Path(sys.argv[2]))
+from components.common.model.training_record import Training
+from components.common.plan.training import TrainConfig
+from components.common.tracking.run import StepRun
+from components.tune.study import SearchRecord, claims, load_study
+from components.tune.trials import Worker
+config = TrainConfig.model_validate(Training.load(Path(sys.argv[2])).config)
+record = SearchRecord(load_study("run"))
+Worker(record, claims(), Path(sys.argv[1]), config, StepRun.untracked(), sys.argv[3]).work(1)
 """
 
 
@@ -67,9 +74,8 @@ class RecordedRun(TrackedRun):
 
 def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
     record = SearchRecord(load_study("run"))
-    splits = open_split(development, "train"), open_split(development, "validation")
     config = TrainConfig.model_validate(baseline.config)
-    return Worker(record, claims(), splits, config, run, states)
+    return Worker(record, claims(), development, config, run, states)
 
 
 @pytest.mark.usefixtures("journal")
@@ -82,13 +88,14 @@ def test_a_paused_trial_goes_on_where_it_stood(
     # A worker that ends after the first leg, and another that has only its state.
     _worker(baseline, development, run, states)._do_one([Leg(1, 0)])
     assert run.runs["trial 1"].recorded["outcome"] == "paused"
-    assert Path(states, "trial-1.npz").exists()
+    assert len(list(Path(states).iterdir())) == 1
     other = _worker(baseline, development, run, states)
-    assert other.work() == 2
+    assert other.work(1) == 2
 
     record = SearchRecord(load_study("run"))
     trained = config.differing(**record.options(1))
-    session = Session(open_split(development, "train"), open_split(development, "validation"), trained)
+    splits = open_split(development, "train"), open_split(development, "validation")
+    session = Session(*splits, trained)
     session.run_until(session.steps)
     undisturbed = session.score()
     recorded = run.runs["trial 1"].recorded
@@ -100,7 +107,11 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert recorded["config.dropout"] == trained.dropout
     assert record.known()[1].scores[1] == undisturbed.val_accuracy
     assert record.repeats().keys() == {(1, 1)}
-    assert not Path(states, "trial-1.npz").exists()
+    # The state at the end stays, for the choice to make the model of.
+    (state,) = Path(states).iterdir()
+    assert Checkpoint(str(state)).restore(restored := Session(*splits, trained))
+    assert weights_digest(restored.model) == weights_digest(session.model)
+    assert restored.history[-1].val_loss == undisturbed.val_loss
 
 
 @pytest.mark.usefixtures("journal")
@@ -113,7 +124,7 @@ def test_a_search_varies_the_weights_of_classes_on_oblong_colour_images(
     create_study("run", baseline, {"class_weights": [True]}, trials=2, seeds=1, seed=0)
     run = RecordedRun()
 
-    assert _worker(baseline, tmp_path / "pets", run, None).work() == 3
+    assert _worker(baseline, tmp_path / "pets", run, None).work(1) == 3
 
     recorded = run.runs["trial 1"].recorded
     assert (recorded["outcome"], recorded["config.class_weights"]) == ("complete", True)
@@ -135,7 +146,7 @@ def test_the_best_of_the_paused_trials_stays_in_memory(
     create_study("run", baseline, SPACE, trials=5, seeds=0, seed=0)
 
     # Four legs, and the best trial's second one without a state to go on from.
-    assert _worker(baseline, development, RecordedRun(), None).work() == 5
+    assert _worker(baseline, development, RecordedRun(), None).work(1) == 5
     assert len(built) == 4
 
 
@@ -155,15 +166,16 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
     # The first leg takes one step and ends before SIGTERM takes effect; the second is stopped after its first epoch.
     for outcome in [("paused", "FINISHED"), ("interrupted", "KILLED")]:
         with pytest.raises(SystemExit) as ended:
-            _worker(baseline, development, run, states).work()
+            _worker(baseline, development, run, states).work(1)
 
         recorded = run.runs["trial 1"].recorded
         assert (ended.value.code, recorded["outcome"], recorded["status"]) == (TERMINATED, *outcome)
         assert SearchRecord(load_study("run")).known()[1].scores.keys() == {0}
-    with np.load(Path(states, "trial-1.npz")) as state:
+    (saved,) = Path(states).iterdir()
+    with np.load(saved) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
     monkeypatch.setattr(trials, "Session", Session)
-    assert _worker(baseline, development, run, states).work() == 2
+    assert _worker(baseline, development, run, states).work(1) == 2
     assert (recorded["outcome"], recorded["status"]) == ("complete", "FINISHED")
 
 
@@ -176,7 +188,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(
     create_study("run", wild, {"learning_rate": [1e30]}, trials=3, seeds=2, seed=0)
     run = RecordedRun()
 
-    _worker(wild, development, run, None).work()
+    _worker(wild, development, run, None).work(1)
 
     record = SearchRecord(load_study("run"))
     assert all(known.failed for known in record.known().values())
@@ -190,16 +202,13 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
     baseline: Training,
     development: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del any_storage
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
     model = tmp_path / "model"
     model.mkdir()
     baseline.save(model)
     study = create_study("run", baseline, SPACE, trials=6, seeds=1, seed=0)
-    command = [sys.executable, "-c", PROCESS, str(development), str(model)]
+    command = [sys.executable, "-c", PROCESS, str(development), str(model), str(tmp_path / "checkpoints")]
 
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     killed, survivor = workers

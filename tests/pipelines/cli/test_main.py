@@ -130,7 +130,7 @@ def _summary(error: str | None) -> Summary:
         status="FAILED" if error else "SUCCEEDED",
         dataset={"name": "digits", "digest": "d" * 64},
         metrics={"baseline": {}, "tuned": {}, "champion": {}},
-        decision={"action": None, "reasons": []},
+        decision={"action": None, "kept": False, "reasons": []},
         model={"name": None, "version": None, "aliases": [], "uri": None},
         steps=[],
         seconds=1.0,

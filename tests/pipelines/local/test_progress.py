@@ -71,13 +71,6 @@ def test_steps_and_their_own_lines_are_shown() -> None:
     assert all(step.seconds >= 0 for step in progress.steps)
 
 
-def test_the_two_trainings_have_names_of_their_own() -> None:
-    lines = [*_started("train"), *_succeeded("train"), *_started("train-2"), *_succeeded("train-2")]
-    progress, shown = _follow(lines, 0)
-    assert [step.name for step in progress.steps] == ["train-baseline", "train-tuned"]
-    assert shown == ["succeeded  train-baseline", "succeeded  train-tuned"]
-
-
 def test_tasks_of_one_name_may_run_at_a_time() -> None:
     lines = [*_started("search"), *_started("search"), *_succeeded("search")]
     progress, _ = _follow([*lines, *_failed("search")], 1)
@@ -87,7 +80,7 @@ def test_tasks_of_one_name_may_run_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (["    [train-baseline] error: epochs must be at least 1\n", "    \n"], "epochs must be at least 1"),
+        (["    [train] error: epochs must be at least 1\n", "    \n"], "epochs must be at least 1"),
         (TRACEBACK, "NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`"),
     ],
 )
@@ -104,10 +97,10 @@ def test_the_first_error_is_kept(lines: list[str], reason: str) -> None:
         ],
         1,
     )
-    assert progress.error == f"step train-baseline failed: {reason}"
+    assert progress.error == f"step train failed: {reason}"
     assert not progress.succeeded
-    assert _statuses(progress) == [("train-baseline", "FAILED"), ("close-run", "FAILED")]
-    assert "failed     train-baseline" in shown
+    assert _statuses(progress) == [("train", "FAILED"), ("close-run", "FAILED")]
+    assert "failed     train" in shown
 
 
 def test_a_run_that_is_killed_leaves_no_step_running() -> None:
@@ -115,7 +108,7 @@ def test_a_run_that_is_killed_leaves_no_step_running() -> None:
         [*_started("ingest"), *_succeeded("ingest"), *_started("train"), "    Killed\n"], 137
     )
     assert progress.error == "the run's process ended with status 137: Killed"
-    assert _statuses(progress) == [("ingest", "SUCCEEDED"), ("train-baseline", "FAILED")]
+    assert _statuses(progress) == [("ingest", "SUCCEEDED"), ("train", "FAILED")]
 
 
 def test_a_run_that_never_starts_is_explained_by_its_last_line() -> None:

@@ -17,7 +17,12 @@ SUCCEEDED = Summary(
     status="SUCCEEDED",
     dataset={"name": "mnist", "digest": "d" * 64},
     metrics={"baseline": METRICS, "tuned": METRICS, "champion": {}},
-    decision={"action": "register", "candidate": "tuned", "reasons": ["good enough", "first champion"]},
+    decision={
+        "action": "register",
+        "candidate": "tuned",
+        "kept": False,
+        "reasons": ["good enough", "first champion"],
+    },
     model={
         "name": "mnist-cnn",
         "version": "1",
@@ -38,7 +43,7 @@ FAILED = dataclasses.replace(
     status="FAILED",
     dataset={"name": None, "digest": None},
     metrics={"baseline": {}, "tuned": {}, "champion": {}},
-    decision={"action": None, "candidate": None, "reasons": []},
+    decision={"action": None, "candidate": None, "kept": False, "reasons": []},
     model={"name": None, "version": None, "aliases": [], "uri": None},
     steps=[Step("ingest", "FAILED", 3.25)],
     experiment_id="",
@@ -79,6 +84,13 @@ def test_a_run_that_failed_before_it_was_tracked() -> None:
         "",
         "  step ingest failed: no mirror gave MNIST",
         "  log: /home/logs/run.log",
+    ]
+
+
+def test_a_baseline_that_is_kept_is_not_shown_twice() -> None:
+    summary = dataclasses.replace(SUCCEEDED, decision={**SUCCEEDED.decision, "kept": True})
+    assert [line[:34] for line in render(summary) if line.startswith("  tuned")] == [
+        "  tuned     the baseline is kept: "
     ]
 
 
@@ -147,7 +159,12 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
         status="SUCCEEDED",
         dataset={"name": "digits", "digest": "d" * 64},
         metrics={"baseline": METRICS, "tuned": {}, "champion": {}},
-        decision={"action": "register", "candidate": "tuned", "reasons": ["good enough", "first champion"]},
+        decision={
+            "action": "register",
+            "candidate": "tuned",
+            "kept": False,
+            "reasons": ["good enough", "first champion"],
+        },
         model={
             "name": f"model-of-{name}",
             "version": "1",

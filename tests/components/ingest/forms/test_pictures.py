@@ -359,7 +359,7 @@ def test_processes_share_the_work_and_report_damage(
     alone = read(recognized(tmp_path, size=size))
     monkeypatch.setattr(pictures, "MOST_TOGETHER", 2)
     monkeypatch.setattr(decoding, "MANY_PIXELS", 0)
-    monkeypatch.setattr(decoding, "_processors", lambda: 2)
+    monkeypatch.setattr(decoding, "cores", lambda: 2)
     # Wait until it has started, so that both have a share.
     assert decoding._pool(1).submit(abs, -1).result() == 1
     images, labels = read(recognized(tmp_path, size=size))

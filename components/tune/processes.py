@@ -1,0 +1,80 @@
+"""Processes that work side by side on one task."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkContext, SpawnContext
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any, TypeVar
+
+from components.train.autosave import TERMINATED
+
+Result = TypeVar("Result")
+PARENT_SECONDS = 0.5
+
+
+def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> list[Result]:
+    """Call a function in several processes, each with its number, counted from 0, and the given arguments.
+
+    SIGTERM is passed on to the processes. Where this process ends before them, however it ends, they get it too.
+
+    Returns:
+        The results of the processes that came to their end, in the order in which they did.
+
+    Raises:
+        SystemExit: No process came to its end, or SIGTERM arrived.
+    """
+    context = _context()
+    results: SimpleQueue[Result] = context.SimpleQueue()
+    processes = [
+        context.Process(target=_put_result, args=(results, os.getpid(), work, number, *given))
+        for number in range(count)
+    ]
+    for process in processes:
+        process.start()
+    terminated = []
+
+    def pass_on(*signalled: Any) -> None:
+        terminated.append(signalled)
+        for process in processes:
+            process.terminate()
+
+    previous = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        for process in processes:
+            process.join()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    found = []
+    while not results.empty():
+        found.append(results.get())
+    if terminated:
+        raise SystemExit(TERMINATED)
+    if not found:
+        # A process that a signal ended has a negative status.
+        raise SystemExit(max(1, *(process.exitcode or 0 for process in processes)))
+    return found
+
+
+def _put_result(results: "SimpleQueue[Any]", parent: int, work: Callable[..., Any], *given: Any) -> None:
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    results.put(work(*given))
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _context() -> ForkContext | SpawnContext:
+    """Fork where that is safe, which keeps all imports: a process of one thread can be forked, others cannot."""
+    threads = Path("/proc/self/task")
+    alone = threads.is_dir() and len(list(threads.iterdir())) == 1
+    if alone:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
