@@ -54,8 +54,16 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
     np.testing.assert_allclose(found.classifier.probabilities(IMAGES), expected, atol=1e-6)
     [kept] = _kept(tmp_path)
 
-    monkeypatch.delattr(version_cache, "_keep")
+    fetched = []
+    fetch = version_cache._keep
+
+    def counted(*given: Any) -> Any:
+        fetched.append(given)
+        return fetch(*given)
+
+    monkeypatch.setattr(version_cache, "_keep", counted)
     open_version(tmp_path, name, "1")
+    assert not fetched
 
     content = (kept / ONNX_FILE).read_bytes()
     (kept / ONNX_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
