@@ -72,7 +72,7 @@ format: env ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-image: ## Build the steps' image; TARGET=gpu or mlflow-server for others, IMAGE= and BASE= name image and base.
+image: ## Build the steps' image; TARGET=gpu, predict or mlflow-server for others, IMAGE= and BASE= name image and base.
 	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
 
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.

@@ -12,7 +12,7 @@ from benchmarks.setting import Floor, Result, Results, Setting
 BATCHES = (1, 32, 1024)
 ROUNDS, ROUND_SECONDS = 7, 0.5
 QUICK_ROUNDS, QUICK_ROUND_SECONDS = 3, 0.1
-OURS, PREDICT = "Classifier.probabilities", "Keras predict"
+OURS, PREDICT, RUNTIME = "Classifier.probabilities", "Keras predict", "RuntimeClassifier.probabilities"
 
 
 def measure(setting: Setting, _: Results) -> Result:
@@ -33,6 +33,9 @@ def measure(setting: Setting, _: Results) -> Result:
             ratio = statistics.median(b / a for a, b in zip(own, of_batch[PREDICT], strict=True))
             spread = f"{min(own) * 1e3:.3f} to {max(own) * 1e3:.3f}"
             median = statistics.median(own)
+            if way == RUNTIME and batch == 1:
+                times_ours = statistics.median(b / a for a, b in zip(own, of_batch[OURS], strict=True))
+                floors.append(Floor("ONNX Runtime at batch 1: times the Classifier", times_ours, 6))
             rows.append(
                 [str(batch), way, f"{median * 1e3:.3f}", spread, f"{batch / median:.0f}", f"{ratio:.2f}"]
             )
@@ -59,15 +62,20 @@ def seconds_per_call(
 
     from components.common.data.dataset import open_split
     from components.common.model.classifier import Classifier
+    from components.common.model.runtime import RuntimeClassifier
+    from components.evaluate.exchange import write_exchange
 
     classifier = Classifier(Path(directory))
     model = classifier.model
     test_images = open_split(Path(test), "test").images
+    write_exchange(Path(directory), classifier, test_images[:256])
+    runtime = RuntimeClassifier(Path(directory))
     ways: dict[str, Callable[[Any], Any]] = {
         PREDICT: lambda images: model.predict(images, batch_size=len(images), verbose=0),
         "Keras predict_on_batch": model.predict_on_batch,
         "Keras model()": lambda images: model(images, training=False).numpy(),
         OURS: classifier.probabilities,
+        RUNTIME: runtime.probabilities,
     }
     times: dict[str, dict[str, list[float]]] = {}
     for batch in BATCHES:

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Builds one image, and says what it came to.
-# usage: docker/build.sh cpu|gpu|mlflow-server [IMAGE]
+# usage: docker/build.sh cpu|gpu|predict|mlflow-server [IMAGE]
 # BASE names the base image, by digest where it must not change; BUILD_OPTIONS go to the engine as they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=${1:?name a target: cpu, gpu or mlflow-server}
+target=${1:?name a target: cpu, gpu, predict or mlflow-server}
 # A cluster's cache trusts the tag, so it names the commit, and a changed checkout as such.
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*')
 case $target in
 cpu) name=mnist-pipeline:$revision ;;
 gpu) name=mnist-pipeline-gpu:$revision ;;
+predict) name=mnist-pipeline-predict:$revision ;;
 mlflow-server) name=mnist-pipeline-mlflow:$(sed -n 's/^mlflow==\([^ ]*\).*/\1/p' requirements/mlflow-server.lock) ;;
-*) echo "error: the target must be cpu, gpu or mlflow-server but got '$target'" >&2 && exit 1 ;;
+*) echo "error: the target must be cpu, gpu, predict or mlflow-server but got '$target'" >&2 && exit 1 ;;
 esac
 image=${2:-$name}
 docker=${DOCKER:-docker}

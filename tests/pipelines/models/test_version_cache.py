@@ -2,8 +2,9 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import boto3
 import numpy as np
 import pytest
 
@@ -30,6 +31,16 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("candidate")
     save_candidate(directory, MNIST_SPEC)
     return directory
+
+
+@pytest.fixture
+def mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
+    """A client of the session's server, which the environment names."""
+    from mlflow import MlflowClient
+
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    return MlflowClient()
 
 
 @pytest.fixture
@@ -73,11 +84,12 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
 
 
 def test_a_changed_object_is_refused_and_not_kept(
-    mlflow_client: "MlflowClient", name: str, platform: Platform, s3_client: Any, tmp_path: Path
+    mlflow_client: "MlflowClient", name: str, platform: Platform, tmp_path: Path
 ) -> None:
     source = mlflow_client.get_model_version(name, "1").source.removeprefix("models:/")
     experiment = mlflow_client.get_logged_model(source).experiment_id
     key = f"mlflow/{experiment}/models/{source}/artifacts/{ONNX_FILE}"
+    s3_client = boto3.Session().client("s3", endpoint_url=platform.s3_endpoint_url, region_name="us-east-1")
     content = s3_client.get_object(Bucket=platform.bucket, Key=key)["Body"].read()
     s3_client.put_object(Bucket=platform.bucket, Key=key, Body=content + b"!")
     with pytest.raises(
