@@ -67,12 +67,7 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
 
     fetched = []
     fetch = version_cache._keep
-
-    def counted(*given: Any) -> Any:
-        fetched.append(given)
-        return fetch(*given)
-
-    monkeypatch.setattr(version_cache, "_keep", counted)
+    monkeypatch.setattr(version_cache, "_keep", lambda *given: (fetched.append(given), fetch(*given)))
     open_version(tmp_path, name, "1")
     assert not fetched
 
