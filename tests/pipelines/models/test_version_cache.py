@@ -2,7 +2,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import numpy as np
@@ -65,9 +65,14 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
     np.testing.assert_allclose(found.classifier.probabilities(IMAGES), expected, atol=1e-6)
     [kept] = _kept(tmp_path)
 
-    fetched = []
+    fetched: list[str] = []
     fetch = version_cache._keep
-    monkeypatch.setattr(version_cache, "_keep", lambda *given: (fetched.append(given), fetch(*given)))
+
+    def counted(*given: Any) -> Any:
+        fetched.append("once")
+        return fetch(*given)
+
+    monkeypatch.setattr(version_cache, "_keep", counted)
     open_version(tmp_path, name, "1")
     assert not fetched
 
