@@ -34,6 +34,7 @@ from components.tune.step import choose_step, open_study_step, search_step
 from pipelines.models.predict import predictions
 from pipelines.models.reproduce import Recorded, reproduce
 from pipelines.models.serve import load_app
+from pipelines.models.sources import read_sources
 from tests import made_forms
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
 from tests.servers import Platform, close_abandoned_runs
@@ -318,7 +319,8 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
     directory.mkdir()
     for number, image in enumerate(images[:60]):
         Image.fromarray(image).save(directory / f"{number:02}.png")
-    found = list(predictions(classifier, [str(directory)], 0.5, lambda _: None))
+    sources = read_sources([str(directory)], classifier.spec, None)
+    found = list(predictions(classifier, sources, 0.5, lambda _: None))
     right = [
         answer.label == ran.kind.classes[label] for answer, label in zip(found, labels[:60], strict=True)
     ]

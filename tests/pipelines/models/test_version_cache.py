@@ -3,6 +3,7 @@ import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import boto3
 import numpy as np
@@ -65,16 +66,15 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
     np.testing.assert_allclose(found.classifier.probabilities(IMAGES), expected, atol=1e-6)
     [kept] = _kept(tmp_path)
 
-    fetched = []
-    fetch = version_cache._keep
-    monkeypatch.setattr(version_cache, "_keep", lambda *given: (fetched.append(given), fetch(*given)))
+    fetch = Mock(wraps=version_cache._keep)
+    monkeypatch.setattr(version_cache, "_keep", fetch)
     open_version(tmp_path, name, "1")
-    assert not fetched
+    assert not fetch.called
 
     content = (kept / ONNX_FILE).read_bytes()
     (kept / ONNX_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     open_version(tmp_path, name, "v1")
-    assert len(fetched) == 1
+    assert fetch.call_count == 1
     assert (kept / ONNX_FILE).read_bytes() == content
 
 

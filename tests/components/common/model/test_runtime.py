@@ -39,7 +39,8 @@ def test_answers_are_those_of_keras_for_every_batch_size(spec: ImageSpec, bare: 
     expected = keras.probabilities(images)
     for count in COUNTS:
         found = runtime.probabilities(images[:count])
-        assert (found.shape, found.dtype) == ((count, len(spec.classes)), np.float32)
+        assert found.shape == (count, len(spec.classes))
+        assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected[:count], atol=1e-6)
 
 
