@@ -2,7 +2,8 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import boto3
 import numpy as np
@@ -65,21 +66,15 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
     np.testing.assert_allclose(found.classifier.probabilities(IMAGES), expected, atol=1e-6)
     [kept] = _kept(tmp_path)
 
-    fetched: list[str] = []
-    fetch = version_cache._keep
-
-    def counted(*given: Any) -> Any:
-        fetched.append("once")
-        return fetch(*given)
-
-    monkeypatch.setattr(version_cache, "_keep", counted)
+    fetch = Mock(wraps=version_cache._keep)
+    monkeypatch.setattr(version_cache, "_keep", fetch)
     open_version(tmp_path, name, "1")
-    assert not fetched
+    assert not fetch.called
 
     content = (kept / ONNX_FILE).read_bytes()
     (kept / ONNX_FILE).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     open_version(tmp_path, name, "v1")
-    assert len(fetched) == 1
+    assert fetch.call_count == 1
     assert (kept / ONNX_FILE).read_bytes() == content
 
 
