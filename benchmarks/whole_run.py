@@ -15,21 +15,14 @@ from benchmarks.setting import Floor, Result, Results, Setting
 
 SAMPLE_SECONDS = 0.25
 
+# Options of a run that only fills the home.
+SHORT = ("--trials", "1", "--set", "epochs=1", "--set", "min_accuracy=0.0")
+
 
 def measure(setting: Setting, earlier: Results) -> Result:
     home = setting.work / "home"
     # The first run fills the store with the data; its model is not the one that the second is judged against.
-    run_whole(
-        home,
-        setting.data,
-        "--trials",
-        "1",
-        "--set",
-        "epochs=1",
-        "--set",
-        "min_accuracy=0.0",
-        *model_named("warm-up"),
-    )
+    run_whole(home, setting.data, *SHORT, *model_named("warm-up"))
     options = ("--trials", "2", "--set", "min_accuracy=0.0") if setting.quick else ()
     before = size_of(home)
     summary, seconds, usage = run_whole(home, setting.data, *options, *model_named("measured"))

@@ -73,13 +73,8 @@ def merge_labelled(
     parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
     known = [open_part(directory, part, spec).labels for part in parts]
     labels = np.concatenate([*known, *(batch.labels for batch in batches)])
-    digests = np.concatenate(
-        [
-            *(image_digests(PixelFile(directory, part, spec).chunks()) for part in parts),
-            *(batch.digests for batch in batches),
-        ]
-    )
-    first = _first_places(digests)
+    held = [image_digests(PixelFile(directory, part, spec).chunks()) for part in parts]
+    first = _first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
     _refuse_contradictions(labels, first, parts, known, batches, spec)
     starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
     held_out = starts[len(parts) - 1]

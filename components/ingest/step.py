@@ -61,19 +61,22 @@ def ingest_step(
         refuse_foreign_model(plan.model_name, info, derived=derived)
         plan_target.mkdir(parents=True, exist_ok=True)
         plan.save(plan_target)
-        run.parent.set_tags(
-            {
-                tags.DATASET: info.name,
-                "data_version": info.version,
-                "data_source": info.source,
-                "raw_digest": info.digest,
-                "raw_files": json.dumps(info.files),
-                tags.MODEL_NAME: plan.model_name,
-                "plan_digest": plan.digest(),
-                "git_sha": git_sha(),
-            }
-        )
+        run.parent.set_tags(_tags(plan, info))
         run.log_metrics({f"images.{part}": count for part, count in info.counts.items()})
         run.parent.log_file(plan_target / RunPlan.FILE)
         run.log_file(raw_target / SourceInfo.FILE)
         return info
+
+
+def _tags(plan: RunPlan, info: SourceInfo) -> dict[str, str]:
+    """Return what the run says of its data and plan in MLflow's tables."""
+    return {
+        tags.DATASET: info.name,
+        "data_version": info.version,
+        "data_source": info.source,
+        "raw_digest": info.digest,
+        "raw_files": json.dumps(info.files),
+        tags.MODEL_NAME: plan.model_name,
+        "plan_digest": plan.digest(),
+        "git_sha": git_sha(),
+    }
