@@ -7,21 +7,19 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from components.common.bounds import LARGEST_DOWNLOAD, MOST_FILES, require_within
-from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError, first_line
 from components.ingest.decoding import start_processes
 from components.ingest.form import Place
 from components.ingest.picture_files import Member, Packed
 from components.ingest.tar_headers import BLOCK, MOST_READ, Headers
+from components.ingest.zip_list import PLAIN_METHODS, Entry, is_picture, picture_entries
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-# Of the compressions that a zip may have, the usual ones.
-PLAIN_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Beginnings of the mode of a regular file, and of a missing one.
 REGULAR = {stat.S_IFREG >> 12, 0}
 # Of an archive whose list of members takes as long to read as processes take to start.
@@ -176,13 +174,7 @@ def _unpacked(place: Place, target: Path) -> Place | None:
     if start.startswith(ZIP_STARTS):
         if large:
             start_processes()
-        with zipfile.ZipFile(place.path) as archive:
-            members = archive.infolist()
-            if members and all(member.filename.endswith(".npy") for member in members):
-                return None
-            unpacked = _Target(place, target)
-            _unpack_zip(archive, unpacked)
-        return Place(target, place.uri, Packed(place.path, unpacked.packed))
+        return _unpacked_zip(place, target)
     opened = next((opened for magic, opened in COMPRESSED.items() if start.startswith(magic)), None)
     if opened:
         with opened(place.path) as file:
@@ -200,34 +192,54 @@ def _unpacked(place: Place, target: Path) -> Place | None:
     return Place(target, place.uri, Packed(path, unpacked.packed))
 
 
-def _unpack_zip(archive: zipfile.ZipFile, target: _Target) -> None:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    target.announce(sum(member.file_size for member in members), len(members))
-    plain = True
-    for member in members:
+def _unpacked_zip(place: Place, target: Path) -> Place | None:
+    if entries := picture_entries(place.path):
+        unpacked = _Target(place, target)
+        _require_plain_files(entries, unpacked)
+        for entry in entries:
+            _keep_packed(entry, unpacked)
+        return Place(target, place.uri, Packed(place.path, unpacked.packed))
+    with zipfile.ZipFile(place.path) as archive:
+        members = archive.infolist()
+        if members and all(member.filename.endswith(".npy") for member in members):
+            return None
+        unpacked = _Target(place, target)
+        _require_plain_files(members, unpacked)
+        plain = all(member.compress_type in PLAIN_METHODS for member in members)
+        for member in members:
+            if plain and is_picture(member.filename):
+                _keep_packed(member, unpacked)
+            elif not member.is_dir():
+                with archive.open(member) as content:
+                    unpacked.write(member.filename, member.file_size, cast("BinaryIO", content))
+    return Place(target, place.uri, Packed(place.path, unpacked.packed))
+
+
+def _require_plain_files(members: Sequence[zipfile.ZipInfo] | Sequence[Entry], target: _Target) -> None:
+    """Refuse what may not be unpacked."""
+    files = [member for member in members if not member.is_dir()]
+    target.announce(sum(file.file_size for file in files), len(files))
+    for file in files:
         # The type of the file; archives that were not packed on Unix have none.
-        if member.external_attr >> 28 not in REGULAR:
-            target.refuse(member.filename)
-        if member.flag_bits & 1:
+        if file.external_attr >> 28 not in REGULAR:
+            target.refuse(file.filename)
+        if file.flag_bits & 1:
             raise PipelineError(
-                f"{target.place.uri} must be readable without a password but {member.filename!r} is encrypted: "
+                f"{target.place.uri} must be readable without a password but {file.filename!r} is encrypted: "
                 f"{UNPACK_IT}."
             )
-        plain = plain and member.compress_type in PLAIN_METHODS
-    for member in members:
-        name = member.filename
-        if plain and _is_picture(name):
-            deflated = member.compress_type == zipfile.ZIP_DEFLATED
-            target.keep_packed(
-                name, member.header_offset, member.compress_size, member.file_size, deflated, member.CRC
-            )
-            continue
-        with archive.open(member) as content:
-            target.write(name, member.file_size, cast("BinaryIO", content))
 
 
-def _is_picture(name: str) -> bool:
-    return name[name.rfind(".") :].lower() in PICTURE_SUFFIXES
+def _keep_packed(member: zipfile.ZipInfo | Entry, target: _Target) -> None:
+    deflated = member.compress_type == zipfile.ZIP_DEFLATED
+    target.keep_packed(
+        member.filename,
+        member.header_offset,
+        member.compress_size,
+        member.file_size,
+        deflated,
+        member.CRC,
+    )
 
 
 def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
@@ -262,7 +274,7 @@ def _unpack_tar(path: Path, target: _Target) -> None:
                 continue
             target.announce(member.size)
             name, size = member.name, member.size
-            if member.sparse is None and _is_picture(name):
+            if member.sparse is None and is_picture(name):
                 target.keep_packed(name, member.offset_data, size, size, False, None)
             else:
                 target.write(name, size, headers.content(member))

@@ -39,8 +39,9 @@ def unpacked(path: Path) -> dict[str, bytes]:
     target = path.parent / "unpacked"
     place = archives.unpack(Place(path, "s3://bucket/it"), target)
     assert place == Place(target, "s3://bucket/it")
+    assert place.packed
     files = {str(file.relative_to(target)): file.read_bytes() for file in target.rglob("*") if file.is_file()}
-    for directory, members in place.packed.members.items() if place.packed else ():
+    for directory, members in place.packed.members.items():
         assert not [file for file in directory.iterdir() if file.name in members]
         contents = Members(place.packed.archive, "it", list(members.values())).contents(LARGEST_IN_MEMORY)
         names = [str((directory / name).relative_to(target)) for name in members]
