@@ -35,10 +35,6 @@ class Entry(NamedTuple):
     external_attr: int
     header_offset: int
 
-    def is_dir(self) -> bool:
-        """Return whether it is a directory."""
-        return self.filename.endswith("/")
-
 
 def is_picture(name: str) -> bool:
     """Return whether a file's name is one of a picture."""
@@ -46,7 +42,7 @@ def is_picture(name: str) -> bool:
 
 
 def picture_entries(path: Path) -> list[Entry] | None:
-    """Return the members of a zip file of pictures and directories.
+    """Return the pictures of a zip file that holds nothing else but directories.
 
     Returns:
         None for what zipfile has to read: a zip file with other files, with a comment, with a picture beyond 4 GiB, in
@@ -95,7 +91,8 @@ def _entries(content: bytes, count: int) -> list[Entry] | None:
             name = raw.decode("utf-8" if flags & UTF_8 else "cp437")
         except UnicodeDecodeError:
             return None
-        if not is_picture(name) and not name.endswith("/"):
+        if is_picture(name):
+            entries.append(Entry(name, flags, method, checksum, packed, size, kind, begin))
+        elif not name.endswith("/"):
             return None
-        entries.append(Entry(name, flags, method, checksum, packed, size, kind, begin))
     return entries if at == len(content) else None

@@ -204,20 +204,20 @@ def _unpacked_zip(place: Place, target: Path) -> Place | None:
         if members and all(member.filename.endswith(".npy") for member in members):
             return None
         unpacked = _Target(place, target)
+        members = [member for member in members if not member.is_dir()]
         _require_plain_files(members, unpacked)
         plain = all(member.compress_type in PLAIN_METHODS for member in members)
         for member in members:
             if plain and is_picture(member.filename):
                 _keep_packed(member, unpacked)
-            elif not member.is_dir():
+            else:
                 with archive.open(member) as content:
                     unpacked.write(member.filename, member.file_size, cast("BinaryIO", content))
     return Place(target, place.uri, Packed(place.path, unpacked.packed))
 
 
-def _require_plain_files(members: Sequence[zipfile.ZipInfo] | Sequence[Entry], target: _Target) -> None:
+def _require_plain_files(files: Sequence[zipfile.ZipInfo] | Sequence[Entry], target: _Target) -> None:
     """Refuse what may not be unpacked."""
-    files = [member for member in members if not member.is_dir()]
     target.announce(sum(file.file_size for file in files), len(files))
     for file in files:
         # The type of the file; archives that were not packed on Unix have none.

@@ -33,9 +33,11 @@ def test_entries_are_those_of_zipfile(
     assert (b"PK\x06\x06" in path.read_bytes()) == (limit == 1)
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
-    expected = [Entry(*(getattr(info, field) for field in Entry._fields)) for info in infos]
+    expected = [
+        Entry(*(getattr(info, field) for field in Entry._fields)) for info in infos if not info.is_dir()
+    ]
     assert picture_entries(path) == expected
-    assert [entry.is_dir() for entry in expected] == [True, False, False, False]
+    assert len(expected) == 3
 
 
 def test_names_without_a_flag_are_of_code_page_437(tmp_path: Path) -> None:
