@@ -1,4 +1,4 @@
-"""Files of pictures where they lie: in a directory, in a zip archive, or in memory."""
+"""Files of pictures where they lie: in a directory, in an archive, or in memory."""
 
 import os
 import struct
@@ -80,14 +80,19 @@ def _rest(file: int, most: int, uri: str) -> bytes:
 
 
 class Member(NamedTuple):
-    """A picture in a zip archive: its name without directories, where it begins, and what the archive says of it."""
+    """A picture in an archive: its name without directories, where it begins, and what the archive says of it.
+
+    Attributes:
+        start: Of its header in a zip file, and of its content in a tar file.
+        checksum: CRC-32; None in a tar file, which has none.
+    """
 
     name: str
     start: int
     packed: int
     unpacked: int
     deflated: bool
-    checksum: int
+    checksum: int | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Packed:
     """Pictures that stay in their archive: writing each as a file takes longer than decoding it.
 
     Attributes:
-        archive: The zip file.
+        archive: The zip file, or the tar file without compression.
         members: By the directory that they would be unpacked into.
     """
 
@@ -105,7 +110,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Members:
-    """Pictures of one directory in a zip archive; attributes as those of `Files`."""
+    """Pictures of one directory in an archive; attributes as those of `Files`."""
 
     archive: Path
     uri: str
@@ -141,6 +146,11 @@ class Members:
 
 def _content(file: int, member: Member, most: int) -> bytes:
     """Return the content of a member, or its first `most` bytes."""
+    if member.checksum is None:
+        content = os.pread(file, min(most, member.packed), member.start)
+        if len(content) < min(most, member.packed):
+            raise EOFError("it ends early")
+        return content
     # The extra field is mostly short enough to be read with the rest.
     read = os.pread(file, LOCAL_HEADER.size + len(member.name) + LIKELY + member.packed, member.start)
     start, name_length, extra = LOCAL_HEADER.unpack_from(read)

@@ -7,20 +7,21 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from components.common.bounds import LARGEST_DOWNLOAD, MOST_FILES, require_within
-from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError, first_line
 from components.ingest.decoding import start_processes
 from components.ingest.form import Place
 from components.ingest.picture_files import Member, Packed
+from components.ingest.tar_headers import BLOCK, MOST_READ, Headers
+from components.ingest.zip_list import PLAIN_METHODS, Entry, is_picture, picture_entries
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-# Of the compressions that a zip may have, the usual ones.
-PLAIN_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# Beginnings of the mode of a regular file, and of a missing one.
+REGULAR = {stat.S_IFREG >> 12, 0}
 # Of an archive whose list of members takes as long to read as processes take to start.
 MANY_BYTES = 16 * 2**20
 # Beginning of a compressed file, and what opens it.
@@ -29,37 +30,35 @@ COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-BLOCK = 512
-# What is read at a time, and the longest header of a tar member, such as one that holds a long name.
-MOST_READ = 2**20
 UNPACK_IT = "unpack it, and give the directory"
 
 
-class _Bounded:
-    """A file that reads a bounded number of bytes at a time; tarfile would read a header of any announced length.
+class _Bounds:
+    """The bounds on what an archive may hold.
 
     Attributes:
-        last: What was read last.
+        place: The archive.
     """
 
-    def __init__(self, file: BinaryIO, place: Place) -> None:
-        self._file = file
-        self._place = place
-        self.last = b""
+    def __init__(self, place: Place, directory: Path) -> None:
+        self.place = place
+        self._free = shutil.disk_usage(directory).free
+        self._bytes = 0
+        self._members = 0
 
-    def read(self, size: int) -> bytes:
-        require_within(size, MOST_READ, f"{self._place.uri}: the bytes of a member's header", UNPACK_IT)
-        self.last = self._file.read(size)
-        return self.last
+    def announce(self, size: int, members: int = 1) -> None:
+        """Count members and the bytes that they say they have, before any of them is inflated."""
+        self._bytes += size
+        self._members += members
+        if self._members <= MOST_FILES and self._bytes <= min(LARGEST_DOWNLOAD, self._free):
+            return
+        uri = self.place.uri
+        require_within(self._members, MOST_FILES, f"{uri}: the number of files", "give a part of them")
+        require_within(self._bytes, LARGEST_DOWNLOAD, f"{uri}: the unpacked bytes", "give a part of them")
+        require_within(self._bytes, self._free, f"{uri}: the unpacked bytes", "make room on the disk")
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
 
-    def tell(self) -> int:
-        return self._file.tell()
-
-
-class _Target:
+class _Target(_Bounds):
     """The directory that an archive is unpacked into, and the bounds on what is written there.
 
     Attributes:
@@ -68,36 +67,26 @@ class _Target:
 
     def __init__(self, place: Place, directory: Path) -> None:
         directory.mkdir(parents=True)
-        self._place = place
+        super().__init__(place, directory)
         self._directory = directory
-        self._free = shutil.disk_usage(directory).free
-        self._bytes = 0
-        self._members = 0
         self.packed: dict[Path, dict[str, Member]] = {}
         self._directories: dict[str, dict[str, Member] | None] = {}
-
-    def announce(self, size: int, members: int = 1) -> None:
-        """Count members and the bytes that they say they have, before any of them is inflated."""
-        self._bytes += size
-        self._members += members
-        uri = self._place.uri
-        require_within(self._members, MOST_FILES, f"{uri}: the number of files", "give a part of them")
-        require_within(self._bytes, LARGEST_DOWNLOAD, f"{uri}: the unpacked bytes", "give a part of them")
-        require_within(self._bytes, self._free, f"{uri}: the unpacked bytes", "make room on the disk")
 
     def path(self, name: str) -> Path | None:
         """Return where to write a member; None for one that is hidden."""
         relative = PurePosixPath(name.replace("\\", "/"))
         if relative.is_absolute() or ".." in relative.parts:
             raise PipelineError(
-                f"{self._place.uri}: members must lie in its own directory but one is {name!r}: {UNPACK_IT}."
+                f"{self.place.uri}: members must lie in its own directory but one is {name!r}: {UNPACK_IT}."
             )
         if any(part.startswith(".") or part == "__MACOSX" for part in relative.parts) or not relative.parts:
             return None
         return self._directory / relative
 
-    def keep_packed(self, name: str, info: zipfile.ZipInfo) -> None:
-        """Leave a picture in the archive, and make its directory."""
+    def keep_packed(
+        self, name: str, start: int, packed: int, unpacked: int, deflated: bool, checksum: int | None
+    ) -> None:
+        """Leave a picture in the archive, and make its directory; arguments as the attributes of `Member`."""
         parent, _, short = name.replace("\\", "/").rpartition("/")
         if short.startswith("."):
             return
@@ -111,14 +100,11 @@ class _Target:
             return
         if short in members:
             self._refuse_second(name)
-        deflated = info.compress_type == zipfile.ZIP_DEFLATED
-        members[short] = Member(
-            short, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC
-        )
+        members[short] = Member(short, start, packed, unpacked, deflated, checksum)
 
     def _refuse_second(self, name: str) -> None:
         raise PipelineError(
-            f"{self._place.uri}: members must have names of their own but {name!r} occurs twice: {UNPACK_IT}."
+            f"{self.place.uri}: members must have names of their own but {name!r} occurs twice: {UNPACK_IT}."
         )
 
     def write(self, name: str, size: int, content: BinaryIO) -> None:
@@ -138,15 +124,16 @@ class _Target:
     def refuse(self, name: str) -> None:
         """Refuse a member that is a link or a device."""
         raise PipelineError(
-            f"{self._place.uri}: members must be files and directories but {name!r} is neither: "
+            f"{self.place.uri}: members must be files and directories but {name!r} is neither: "
             "pack the files themselves."
         )
 
 
 def unpack(place: Place, target: Path) -> Place | None:
-    """Unpack an archive into a new directory; hidden files are left out, and a zip's pictures stay in it.
+    """Unpack an archive into a new directory; hidden files are left out, and pictures stay in it.
 
-    Archives are known by their content: zip, and tar as it is or compressed by gzip, bzip2 or xz.
+    Archives are known by their content: zip, and tar as it is or compressed by gzip, bzip2 or xz. A compressed tar with
+    pictures is kept without its compression beside the new directory.
 
     Args:
         place: The file.
@@ -183,52 +170,89 @@ def may_be_archive(path: Path) -> bool:
 def _unpacked(place: Place, target: Path) -> Place | None:
     with place.path.open("rb") as file:
         start = file.read(BLOCK)
+    large = place.path.stat().st_size > MANY_BYTES
     if start.startswith(ZIP_STARTS):
-        if place.path.stat().st_size > MANY_BYTES:
+        if large:
             start_processes()
-        with zipfile.ZipFile(place.path) as archive:
-            members = archive.infolist()
-            if members and all(member.filename.endswith(".npy") for member in members):
-                return None
-            unpacked = _Target(place, target)
-            _unpack_zip(archive, unpacked, place)
+        return _unpacked_zip(place, target)
+    opened = next((opened for magic, opened in COMPRESSED.items() if start.startswith(magic)), None)
+    if opened:
+        with opened(place.path) as file:
+            start = file.read(BLOCK)
+    # It may be one compressed file, such as one of idx.
+    if not _is_tar(start):
+        return None
+    if large:
+        start_processes()
+    path = _inflated(place, opened, target) if opened else place.path
+    unpacked = _Target(place, target)
+    _unpack_tar(path, unpacked)
+    if opened and not unpacked.packed:
+        path.unlink()
+    return Place(target, place.uri, Packed(path, unpacked.packed))
+
+
+def _unpacked_zip(place: Place, target: Path) -> Place | None:
+    if entries := picture_entries(place.path):
+        unpacked = _Target(place, target)
+        _require_plain_files(entries, unpacked)
+        for entry in entries:
+            _keep_packed(entry, unpacked)
         return Place(target, place.uri, Packed(place.path, unpacked.packed))
-    if file_ := _opened_tar(place.path, start):
-        with file_:
-            _unpack_tar(file_, _Target(place, target), place)
-        return Place(target, place.uri)
-    return None
+    with zipfile.ZipFile(place.path) as archive:
+        members = archive.infolist()
+        if members and all(member.filename.endswith(".npy") for member in members):
+            return None
+        unpacked = _Target(place, target)
+        members = [member for member in members if not member.is_dir()]
+        _require_plain_files(members, unpacked)
+        plain = all(member.compress_type in PLAIN_METHODS for member in members)
+        for member in members:
+            if plain and is_picture(member.filename):
+                _keep_packed(member, unpacked)
+            else:
+                with archive.open(member) as content:
+                    unpacked.write(member.filename, member.file_size, cast("BinaryIO", content))
+    return Place(target, place.uri, Packed(place.path, unpacked.packed))
 
 
-def _unpack_zip(archive: zipfile.ZipFile, target: _Target, place: Place) -> None:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    target.announce(sum(member.file_size for member in members), len(members))
-    for member in members:
-        # Archives that were not packed on Unix have no such bits.
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in {0, stat.S_IFREG}:
-            target.refuse(member.filename)
-        if member.flag_bits & 1:
+def _require_plain_files(files: Sequence[zipfile.ZipInfo] | Sequence[Entry], target: _Target) -> None:
+    """Refuse what may not be unpacked."""
+    target.announce(sum(file.file_size for file in files), len(files))
+    for file in files:
+        # The type of the file; archives that were not packed on Unix have none.
+        if file.external_attr >> 28 not in REGULAR:
+            target.refuse(file.filename)
+        if file.flag_bits & 1:
             raise PipelineError(
-                f"{place.uri} must be readable without a password but {member.filename!r} is encrypted: {UNPACK_IT}."
+                f"{target.place.uri} must be readable without a password but {file.filename!r} is encrypted: "
+                f"{UNPACK_IT}."
             )
-    plain = all(member.compress_type in PLAIN_METHODS for member in members)
-    for member in members:
-        name = member.filename
-        if plain and name[name.rfind(".") :].lower() in PICTURE_SUFFIXES:
-            target.keep_packed(name, member)
-            continue
-        with archive.open(member) as content:
-            target.write(member.filename, member.file_size, cast("BinaryIO", content))
 
 
-def _opened_tar(path: Path, start: bytes) -> BinaryIO | None:
-    """Open a tar file, inflated on the way; return None for a file that is none, such as one compressed idx file."""
-    for magic, opened in COMPRESSED.items():
-        if start.startswith(magic):
-            with opened(path) as file:
-                return cast("BinaryIO", opened(path)) if _is_tar(file.read(BLOCK)) else None
-    return path.open("rb") if _is_tar(start) else None
+def _keep_packed(member: zipfile.ZipInfo | Entry, target: _Target) -> None:
+    deflated = member.compress_type == zipfile.ZIP_DEFLATED
+    target.keep_packed(
+        member.filename,
+        member.header_offset,
+        member.compress_size,
+        member.file_size,
+        deflated,
+        member.CRC,
+    )
+
+
+def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
+    """Write the tar file that a compressed file holds, and return its path."""
+    path = target.with_name(f"{target.name}.tar")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bounds = _Bounds(place, path.parent)
+    # The checksum of a compressed file stands at its end.
+    with opened(place.path) as file, path.open("xb") as inflated:
+        while part := file.read(MOST_READ):
+            bounds.announce(len(part), 0)
+            inflated.write(part)
+    return path
 
 
 def _is_tar(start: bytes) -> bool:
@@ -239,26 +263,18 @@ def _is_tar(start: bytes) -> bool:
     return True
 
 
-def _unpack_tar(file: BinaryIO, target: _Target, place: Place) -> None:
-    reader = _Bounded(file, place)
-    with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as archive:
-        for member in _members(archive):
-            target.announce(member.size if member.isfile() else 0)
-            content = archive.extractfile(member) if member.isfile() else None
-            if content:
-                target.write(member.name, member.size, cast("BinaryIO", content))
-            elif not member.isdir():
-                target.refuse(member.name)
-        # tarfile takes a damaged header, or a missing one, for the end.
-        if reader.last != bytes(BLOCK):
-            raise tarfile.ReadError(f"no header at byte {archive.offset}")
-    # The checksum of a compressed file stands at its end.
-    while rest := reader.read(MOST_READ):
-        target.announce(len(rest), 0)
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while member := archive.next():
-        yield member
-        # Else the descriptions of all members stay in memory.
-        archive.members.clear()  # type: ignore[attr-defined]
+def _unpack_tar(path: Path, target: _Target) -> None:
+    with path.open("rb") as file:
+        headers = Headers(file, target.place.uri)
+        for member in headers.members():
+            if not member.isfile():
+                target.announce(0)
+                if not member.isdir():
+                    target.refuse(member.name)
+                continue
+            target.announce(member.size)
+            name, size = member.name, member.size
+            if member.sparse is None and is_picture(name):
+                target.keep_packed(name, member.offset_data, size, size, False, None)
+            else:
+                target.write(name, size, headers.content(member))

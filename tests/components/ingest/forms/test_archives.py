@@ -39,10 +39,11 @@ def unpacked(path: Path) -> dict[str, bytes]:
     target = path.parent / "unpacked"
     place = archives.unpack(Place(path, "s3://bucket/it"), target)
     assert place == Place(target, "s3://bucket/it")
+    assert place.packed
     files = {str(file.relative_to(target)): file.read_bytes() for file in target.rglob("*") if file.is_file()}
-    for directory, members in place.packed.members.items() if place.packed else ():
+    for directory, members in place.packed.members.items():
         assert not [file for file in directory.iterdir() if file.name in members]
-        contents = Members(path, "it", list(members.values())).contents(LARGEST_IN_MEMORY)
+        contents = Members(place.packed.archive, "it", list(members.values())).contents(LARGEST_IN_MEMORY)
         names = [str((directory / name).relative_to(target)) for name in members]
         files |= dict(zip(names, contents, strict=True))
     return files
@@ -94,6 +95,30 @@ def tar_member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfi
 def test_archives_are_known_by_their_content(folder: Path, tmp_path: Path, kind: str) -> None:
     made = Path(shutil.make_archive(str(tmp_path / "made"), kind, folder))
     assert unpacked(made.rename(tmp_path / "download")) == FILES
+
+
+@pytest.mark.parametrize("kind", ["tar", "gztar"])
+def test_pictures_stay_in_a_tar(folder: Path, tmp_path: Path, kind: str) -> None:
+    made = Path(shutil.make_archive(str(tmp_path / "made"), kind, folder))
+    place = archives.unpack(Place(made, "it"), tmp_path / "unpacked")
+    assert place
+    assert place.packed
+    assert [file.name for file in place.path.rglob("*.*")] == ["readme.txt"]
+    cat = list(place.packed.members[tmp_path / "unpacked" / "train" / "cat"].values())
+    files = Members(place.packed.archive, "it", cat)
+    assert (files.name(0), list(files.contents(2))) == ("it/1.png", [b"on"])
+    place.packed.archive.write_bytes(b"")
+    with pytest.raises(
+        PipelineError, match=r"^it/1\.png must be intact in its archive but is damaged \(it ends "
+    ):
+        list(files.contents(2))
+
+
+def test_a_compressed_tar_without_pictures_is_not_kept(folder: Path, tmp_path: Path) -> None:
+    shutil.rmtree(folder / "train")
+    made = Path(shutil.make_archive(str(tmp_path / "made"), "gztar", folder))
+    assert list(unpacked(made)) == ["readme.txt"]
+    assert not (tmp_path / "unpacked.tar").exists()
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
