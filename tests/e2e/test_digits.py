@@ -69,7 +69,7 @@ def run_whose_mlflow_is_killed(home: Path, *options: str) -> dict[str, Any]:
         command(home, *options), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stderr
-    assert any("[train-baseline] epoch" in line for line in process.stderr)
+    assert any("[train] epoch" in line for line in process.stderr)
     keeper = KeeperState.load(Home(home))
     assert keeper
     servers = psutil.Process(keeper.pid).children(recursive=True)
