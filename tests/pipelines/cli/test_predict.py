@@ -14,14 +14,11 @@ import numpy as np
 import pytest
 import requests
 
-from components.common.data.dataset import open_split
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.classifier import Classifier
 from components.common.model.lineage import Lineage
 from components.common.model.training_record import Training
 from components.common.storage.object_store import ObjectStore
-from components.evaluate.exchange import write_exchange
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
@@ -86,8 +83,6 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     prepare_splits(directory / "raw", plan.data, development=development, test=directory / "test")
     # In a process of its own: this one may have started TensorFlow with other settings.
     subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
-    classifier = Classifier(directory / "model")
-    write_exchange(directory / "model", classifier, open_split(development, "validation").images)
     training = Training.load(directory / "model")
     records = Lineage(plan, judgement(training=training, reject_below=0.1))
     publish(directory / "model", records, run_id=MlflowClient().create_run("0").info.run_id)
