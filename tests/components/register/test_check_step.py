@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.common.model.exchange import EXCHANGE
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
@@ -50,7 +51,8 @@ def make_development(tmp_path: Path) -> Callable[..., Path]:
 def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registered model whose champion was made of `make_development()` and the options of `make_plan`."""
     name, made = f"model-{uuid.uuid4().hex}", tmp_path_factory.mktemp("made")
-    (made / MODEL_FILE).symlink_to(candidate / MODEL_FILE)
+    for file in (MODEL_FILE, EXCHANGE):
+        (made / file).symlink_to(candidate / file)
     data = prepared(made / "data", {"train": random_split(20)}, test_digest=TEST_DIGEST)
     training = training_record(dataset=data, provenance={"code_digest": code_digest()})
     judgement(training=training).save(made)
