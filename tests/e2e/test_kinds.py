@@ -330,8 +330,10 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
         answer = server.post("/invocations", json={"inputs": ran.test.images[:5].tolist()})
     assert answer.status_code == 200
     served = np.array(answer.json()["predictions"])
+    np.testing.assert_allclose(served, classifier.probabilities(ran.test.images[:5]), atol=1e-6)
+    # On some processors the model in Keras calculates in bfloat16; its float32 copy was compared at registration.
     in_keras = Classifier(tmp_path / "model").probabilities(ran.test.images[:5])
-    np.testing.assert_allclose(served, in_keras, atol=1e-5)
+    np.testing.assert_allclose(served, in_keras, atol=0.05)
 
 
 def test_a_second_run_is_compared_with_the_champion_which_can_come_back(
