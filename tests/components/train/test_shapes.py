@@ -12,7 +12,7 @@ from components.common.plan.network import network_of
 from components.common.plan.training import RECIPES, TrainConfig
 from components.train import normalization
 from components.train.model import build_model
-from components.train.session import CHUNK_IMAGES, Session
+from components.train.session import SCORED_IMAGES, Session
 from tests.records import random_split
 
 
@@ -124,7 +124,7 @@ def test_large_images_are_computed_few_at_a_time(monkeypatch: pytest.MonkeyPatch
     session.run(lambda _: None)
 
     assert sum(scored) == 300
-    assert max(scored) == CHUNK_IMAGES * MNIST_SPEC.pixels // spec.pixels == 232
+    assert max(scored) == SCORED_IMAGES * MNIST_SPEC.pixels // spec.pixels == 58
     assert normalized == [64]
 
 

@@ -55,7 +55,7 @@ def run_id(
     made = post(
         "runs/create",
         experiment_id=experiment,
-        run_name="stripes-fast",
+        run_name="read-only-fast",
         start_time=10_000,
         tags=tags_of(tags),
     )["run"]["info"]

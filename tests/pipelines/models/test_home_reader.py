@@ -41,23 +41,23 @@ def test_files_and_server_say_the_same_in_every_field(
         assert location == server.location(recorded)
         for path in ("lineage/run.json", "lineage/judgement.json"):
             assert files.file(recorded, location, path) == server.file(recorded, location, path)
-        runs = files.pipeline_runs(100, "stripes-fast")
+        runs = files.pipeline_runs(100, "read-only-fast")
         assert list(map(_comparable, runs)) == list(
-            map(_comparable, server.pipeline_runs(100, "stripes-fast"))
+            map(_comparable, server.pipeline_runs(100, "read-only-fast"))
         )
         ids = [run_id, "f" * 32]
         assert repr(files.metrics(ids)) == repr(server.metrics(ids))
         assert files.metrics(ids).keys() == {run_id}
 
 
-@pytest.mark.parametrize("named", [None, "stripes-fast"])
+@pytest.mark.parametrize("named", [None, "read-only-fast"])
 def test_the_latest_runs_come_first_and_a_name_or_an_id_finds_one(
     server: ServerReader, stopped: Home, run_id: str, named: str | None
 ) -> None:
     with opened_home(stopped) as files:
         for reader in (server, files):
             (found,) = reader.pipeline_runs(1, named or run_id)
-            assert (found.run_id, found.name, found.end_time) == (run_id, "stripes-fast", 52_000)
+            assert (found.run_id, found.name, found.end_time) == (run_id, "read-only-fast", 52_000)
             assert found.params == {"config.recipe": "fast", "config.epochs": "2"}
             starts = [run.start_time for run in reader.pipeline_runs(100)]
             assert starts == sorted(starts, reverse=True)

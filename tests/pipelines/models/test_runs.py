@@ -11,12 +11,12 @@ from tests.pipelines.models.conftest import tags_of
 
 
 def test_a_run_is_described_by_its_record(server: ServerReader, run_id: str) -> None:
-    described = describe_run(server, "stripes-fast")
+    described = describe_run(server, "read-only-fast")
     assert json.dumps(described) == json.dumps(describe_run(server, run_id))
     assert described["link"].endswith(f"/runs/{run_id}")
     assert described["config.epochs"] == "2"
     expected = {
-        "run": "stripes-fast",
+        "run": "read-only-fast",
         "started": "1970-01-01 00:00:10",
         "seconds": 42.0,
         "state": "FINISHED",
