@@ -1,18 +1,10 @@
 """Fixtures that several test modules share, and a switch that forbids skipped tests."""
 
 import os
-import sys
 
 import pytest
 
 pytest_plugins = ["tests.servers"]
-
-
-@pytest.fixture(autouse=True)
-def default_number_format() -> None:
-    """Let layers calculate in float32, whatever a test before has trained."""
-    if keras := sys.modules.get("keras"):
-        keras.config.set_dtype_policy("float32")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -38,6 +38,8 @@ def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False) -> S
     import keras
 
     split = blobs(spec)
+    # A training in this process may have set another.
+    keras.config.set_dtype_policy("float32")
     dense = keras.layers.Dense(len(spec.classes), activation="softmax")
     inputs = keras.Input(spec.shape[:2] if bare else spec.shape, dtype="uint8", name="image")
     model = keras.Sequential([inputs, keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), dense])

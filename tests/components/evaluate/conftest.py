@@ -104,6 +104,8 @@ def linear_model(noise: float, spec: ImageSpec, *, channel_axis: bool = True) ->
     """Build the model that weighs each class's pattern; without the axis as models took images before."""
     import keras
 
+    # A training in this process may have set another.
+    keras.config.set_dtype_policy("float32")
     kernel = _patterns(spec).transpose(1, 2, 3, 0).astype(np.float32)
     kernel += np.random.default_rng(5).normal(0, noise, kernel.shape).astype(np.float32)
     layers = keras.layers

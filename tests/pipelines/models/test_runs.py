@@ -29,8 +29,10 @@ def test_a_run_is_described_by_its_record(server: ServerReader, run_id: str) -> 
     assert expected.items() <= described.items()
     listed = next(run for run in describe_runs(server, 100) if run["id"] == run_id)
     assert listed.items() <= described.items()
-    with pytest.raises(PipelineError, match="'other' is none: choose one of `mnist-pipeline runs list`"):
-        describe_run(server, "other")
+    with pytest.raises(
+        PipelineError, match="'no-such-run' is none: choose one of `mnist-pipeline runs list`"
+    ):
+        describe_run(server, "no-such-run")
 
 
 def test_a_run_that_goes_on_has_lasted_until_now(
