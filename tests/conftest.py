@@ -1,10 +1,16 @@
 """Fixtures that several test modules share, and a switch that forbids skipped tests."""
 
 import os
+import signal
 
 import pytest
 
 pytest_plugins = ["tests.servers"]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start: in a shell's background a command ignores it, and so does what it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
