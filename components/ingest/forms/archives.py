@@ -21,7 +21,7 @@ from components.ingest.zip_list import PLAIN_METHODS, Entry, is_picture, picture
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # Beginnings of the mode of a regular file, and of a missing one.
-REGULAR = {stat.S_IFREG >> 12, 0}
+REGULAR = {0, stat.S_IFREG}
 # Of an archive whose list of members takes as long to read as processes take to start.
 MANY_BYTES = 16 * 2**20
 # Beginning of a compressed file, and what opens it.
@@ -221,7 +221,7 @@ def _require_plain_files(files: Sequence[zipfile.ZipInfo] | Sequence[Entry], tar
     target.announce(sum(file.file_size for file in files), len(files))
     for file in files:
         # The type of the file; archives that were not packed on Unix have none.
-        if file.external_attr >> 28 not in REGULAR:
+        if stat.S_IFMT(file.external_attr >> 16) not in REGULAR:
             target.refuse(file.filename)
         if file.flag_bits & 1:
             raise PipelineError(
