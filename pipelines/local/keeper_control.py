@@ -58,7 +58,9 @@ def kept_servers(client: Client, needs: Needs) -> Iterator[tuple[KeeperState, th
     Raises:
         PipelineError: A server does not start, or others use a keeper of other code or settings.
     """
-    state = _join(client, needs)
+    # That of this command, whatever is on the disk later.
+    code = code_of_keeper()
+    state = _join(client, needs, code)
     ended, left = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -66,7 +68,7 @@ def kept_servers(client: Client, needs: Needs) -> Iterator[tuple[KeeperState, th
             try:
                 if _was_told_to_end(client.home):
                     break
-                _join(client, needs)
+                _join(client, needs, code)
             except (PipelineError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 break
@@ -85,7 +87,7 @@ def _was_told_to_end(home: Home) -> bool:
     return state is not None and state.ending and not state.error
 
 
-def _join(client: Client, needs: Needs) -> KeeperState:
+def _join(client: Client, needs: Needs, code: str) -> KeeperState:
     """Return the state of a keeper whose servers answer; start one where none lives."""
     home, started = client.home, 0
     deadline = time.monotonic() + WAIT_SECONDS
@@ -94,12 +96,12 @@ def _join(client: Client, needs: Needs) -> KeeperState:
             state = KeeperState.load(home)
             if lock is not None:
                 _refuse_to_start_again(home, state, started)
-                _start(home, KeeperPlan(code_of_keeper(), needs.store, needs.plan(), LINGER_SECONDS), lock)
+                _start(home, KeeperPlan(code, needs.store, needs.plan(), LINGER_SECONDS), lock)
                 started += 1
             elif state is None or state.ending:
                 pass
-            elif state.code != code_of_keeper() or state.store != needs.store:
-                _replace(client, state)
+            elif state.code != code or state.store != needs.store:
+                _replace(client, state, code)
             elif all(_is_up(state, name) for name in needs.servers):
                 return state
         time.sleep(POLL_SECONDS)
@@ -167,13 +169,13 @@ def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
         )
 
 
-def _replace(client: Client, state: KeeperState) -> None:
+def _replace(client: Client, state: KeeperState, code: str) -> None:
     """Tell an idle keeper that does not suit to end.
 
     Raises:
         PipelineError: Others use it.
     """
-    other = "other code" if state.code != code_of_keeper() else "another object store for MLflow"
+    other = "other code" if state.code != code else "another object store for MLflow"
     where = client.home.path
     if others := client.others():
         raise PipelineError(
