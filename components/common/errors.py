@@ -1,12 +1,34 @@
-"""An error that the user can fix, and the first line of any error."""
+"""Errors that are told in one line, and the first line of any error."""
+
+# The status that a batch system takes for "try again" (EX_TEMPFAIL of sysexits.h).
+TRY_AGAIN = 75
 
 
-class PipelineError(Exception):
+class StatedError(Exception):
+    """An error whose message is one line for people; steps and the command line print it without a traceback.
+
+    Attributes:
+        exit_status: The status that a process ends with.
+    """
+
+    exit_status = 1
+
+
+class PipelineError(StatedError):
     """A mistake in the input, the configuration or the environment.
 
-    Its message is one line that states the rule, the offending value and the way out. Steps and the command
-    line print that line and exit non-zero, without a traceback.
+    Its message states the rule, the offending value and the way out.
     """
+
+
+class UnavailableError(StatedError):
+    """An outage of the object store, MLflow, the database or the network.
+
+    It is nobody's mistake and says nothing about the work: the same call may succeed later. So it is no
+    `PipelineError`, and code that turns a mistake into a result does not see it.
+    """
+
+    exit_status = TRY_AGAIN
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.common.errors import PipelineError
+from components.common.errors import StatedError
 
 
 def say(step: str, message: str) -> None:
@@ -17,10 +17,10 @@ def say(step: str, message: str) -> None:
 
 
 @contextmanager
-def exit_on_user_error(step: str) -> Iterator[None]:
-    """Turn a `PipelineError` into one line and exit status 1; let everything else raise."""
+def exit_on_stated_error(step: str) -> Iterator[None]:
+    """Turn a `StatedError` into one line and its exit status; let everything else raise."""
     try:
         yield
-    except PipelineError as error:
+    except StatedError as error:
         say(step, f"error: {error}")
-        sys.exit(1)
+        sys.exit(error.exit_status)

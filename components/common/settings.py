@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(
         default=30.0, ge=0, description="Seconds from one checkpoint to the next."
     )
+    outage_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds that a step waits for a store, MLflow or a database that does not answer.",
+    )
     mnist_data_uri: str | None = Field(default=None, description="Path or URI of MNIST's four files.")
     omp_num_threads: int | None = Field(
         default=None, ge=1, description="Processor cores that a training or a prediction may use."

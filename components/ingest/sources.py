@@ -12,7 +12,7 @@ from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.narration import say
 from components.common.plan.run import DataPlan
-from components.common.storage.address import GIVE_AN_ADDRESS, absolute_uri, fetch, without_query
+from components.common.storage.address import GIVE_AN_ADDRESS, absolute_uri, fetch, shown
 from components.common.storage.object_store import ObjectStore
 from components.ingest.detect import recognize
 from components.ingest.digits import digits_form
@@ -161,7 +161,7 @@ def _from_store(uri: str, target: Path) -> Place:
 
 
 def _from_web(uri: str, target: Path) -> Place:
-    name = without_query(uri)
+    name = shown(uri)
     last = PurePosixPath(unquote(urlsplit(uri).path))
     file = target / f"data{last.suffix}"
     if last.suffix and fetch(uri, file):

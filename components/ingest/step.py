@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.data.source import SourceInfo, training_images
-from components.common.narration import exit_on_user_error, say
+from components.common.narration import exit_on_stated_error, say
 from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import fitted, resolve_form
@@ -43,7 +43,7 @@ def ingest_step(
         plan_target: Directory for run.json, new or that of an earlier attempt.
         raw_target: New or empty directory for the data.
     """
-    with exit_on_user_error(STEP):
+    with exit_on_stated_error(STEP):
         gpus = parse_gpu_count(gpu_count)
         resolved = resolve_form(form, options, run_id=run_id, run_name=run_name, gpu_count=gpus)
         plan = resolved.plan

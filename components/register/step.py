@@ -5,7 +5,7 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import Lineage
-from components.common.narration import exit_on_user_error, say
+from components.common.narration import exit_on_stated_error, say
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
 from components.common.tracking import tags
@@ -24,7 +24,7 @@ def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Regist
         candidate: Directory of the model to register.
         evaluation: Directory with judgement.json.
     """
-    with exit_on_user_error(STEP):
+    with exit_on_stated_error(STEP):
         if not settings().mlflow_tracking_uri:
             raise PipelineError(
                 "a model must be registered in MLflow but MLFLOW_TRACKING_URI is not set: name a server."
@@ -43,5 +43,5 @@ def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Regist
 
 def close_run_step(run_id: str, state: str, message: str) -> None:
     """Give the pipeline's run in MLflow its status; kfp's local runner and Kubeflow have two words for success."""
-    with exit_on_user_error("close-run"):
+    with exit_on_stated_error("close-run"):
         close_pipeline_run(run_id, succeeded=state in {"SUCCEEDED", "COMPLETE"}, message=message)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
@@ -131,13 +131,13 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line, and Ctrl-C and SIGTERM end it in order."""
+    """Run the command line; a stated error is one line, and Ctrl-C and SIGTERM end it in order."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except PipelineError as error:
+    except StatedError as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

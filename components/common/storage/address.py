@@ -1,5 +1,6 @@
 """Files by address: a path, or a file, http(s) or s3 URI."""
 
+import re
 import shutil
 import urllib.parse
 import urllib.request
@@ -33,9 +34,17 @@ def absolute_uri(address: str) -> str:
     return path.as_uri()
 
 
-def without_query(uri: str) -> str:
-    """Return the URI to record and to show, because a query may hold a signature that grants access."""
-    return uri.partition("?")[0] if uri.startswith("http") else uri
+def shown(uri: str) -> str:
+    """Return an address as it may be recorded and shown: without user, password, query and fragment.
+
+    Each of these may grant access: a password, or the signature of a presigned address. A key in `s3://` may
+    itself hold a question mark.
+    """
+    scheme, is_uri, rest = uri.partition("://")
+    if not is_uri or scheme in {"file", "s3"}:
+        return uri
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def fetch(uri: str, target: Path) -> bool:
@@ -63,7 +72,7 @@ def _copy(path: Path, target: Path) -> bool:
 def _download(uri: str, target: Path) -> bool:
     import requests
 
-    name = without_query(uri)
+    name = shown(uri)
     try:
         with requests.get(uri, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
             # A public bucket that may not be listed answers 403 for an object that it does not have.

@@ -26,6 +26,20 @@ def combined_digest(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def inside(directory: Path, name: str) -> Path:
+    """Return the path of a file in a directory, given its name from outside.
+
+    Raises:
+        PipelineError: The name leads out of the directory.
+    """
+    path = directory / name
+    if not name or "\0" in name or not path.resolve().is_relative_to(directory.resolve()):
+        raise PipelineError(
+            f"the name of a file must lead into its directory but is {name!r}: do not trust where it came from."
+        )
+    return path
+
+
 @contextmanager
 def written_file(target: Path) -> Iterator[Path]:
     """Yield a path beside `target`; a file written there becomes `target` when the block ends well."""

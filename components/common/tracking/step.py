@@ -7,7 +7,7 @@ reported as lost when it does not.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.common.narration import exit_on_user_error
+from components.common.narration import exit_on_stated_error
 from components.common.tracking import tags
 from components.common.tracking.outbox import reason
 from components.common.tracking.run import StepRun
@@ -23,7 +23,7 @@ def step_run(pipeline_run_id: str, step: str, *, last: bool = True) -> Iterator[
         step: The step's name, unique within the pipeline.
         last: False where another task continues to write to the same step's run.
     """
-    with exit_on_user_error(step), tracked_work(pipeline_run_id, step, last=last) as run:
+    with exit_on_stated_error(step), tracked_work(pipeline_run_id, step, last=last) as run:
         yield run
 
 

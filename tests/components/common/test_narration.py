@@ -1,7 +1,7 @@
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.narration import exit_on_user_error, say
+from components.common.narration import exit_on_stated_error, say
 
 
 def test_progress_is_one_line_with_the_steps_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -10,13 +10,13 @@ def test_progress_is_one_line_with_the_steps_name(capsys: pytest.CaptureFixture[
 
 
 def test_users_error_is_one_line_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, exit_on_user_error("ingest"):
+    with pytest.raises(SystemExit) as ended, exit_on_stated_error("ingest"):
         raise PipelineError("fraction must be above 0 but is 0")
     assert ended.value.code == 1
     assert capsys.readouterr() == ("[ingest] error: fraction must be above 0 but is 0\n", "")
 
 
 def test_every_other_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), exit_on_user_error("ingest"):
+    with pytest.raises(ZeroDivisionError), exit_on_stated_error("ingest"):
         _ = 1 / 0
     assert capsys.readouterr().out == ""

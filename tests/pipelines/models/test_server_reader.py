@@ -98,7 +98,7 @@ def test_an_outage_is_tried_again(reader: ServerReader, script: dict[str, list[t
 @pytest.mark.parametrize(
     ("answer", "message", "requests"),
     [
-        ((503, {}), r"refused a request with HTTP 503 \(Service Unavailable\)", 3),
+        ((503, {}), r"refused a request with HTTP 503 \(Service UnavailableError\)", 3),
         ((403, {}), r"refused a request with HTTP 403 \(Forbidden\)", 1),
         ((200, b"no JSON"), "must answer but does not", 3),
     ],

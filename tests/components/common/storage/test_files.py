@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.files import (
+from components.common.storage.files import inside, (
     combined_digest,
     sha256_file,
     written_directory,
@@ -77,3 +77,10 @@ def test_a_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["", "../outside", "/etc/outside", "a/../../outside", "a\0b"])
+def test_a_name_from_outside_stays_in_its_directory(name: str, tmp_path: Path) -> None:
+    assert inside(tmp_path, "model/weights.npz") == tmp_path / "model/weights.npz"
+    with pytest.raises(PipelineError, match="must lead into its directory"):
+        inside(tmp_path, name)
