@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.address import absolute_uri, fetch
+from components.common.storage.address import absolute_uri, fetch, shown
 
 
 @pytest.mark.parametrize("uri", ["file:///a/b", "http://host/a", "https://host/a?b=c", "s3://bucket/key"])

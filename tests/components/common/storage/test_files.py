@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.files import inside, (
+from components.common.storage.files import (
     combined_digest,
+    inside,
     sha256_file,
     written_directory,
     written_file,
