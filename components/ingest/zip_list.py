@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from components.common.data.picture import PICTURE_SUFFIXES
 
 # Of the compressions that a zip may have, the usual ones.
@@ -16,8 +18,18 @@ END_START = b"PK\x05\x06"
 # The same for many members or bytes, and what tells its place.
 LARGE_END = struct.Struct("<4s20xQQQQ4s16x")
 LARGE_STARTS = (b"PK\x06\x06", b"PK\x06\x07")
-ENTRY = struct.Struct("<4s4xHH4xIIIHHH4xII")
-ENTRY_START = b"PK\x01\x02"
+# What stands before the name of each member.
+ENTRY = np.dtype(
+    {
+        "names": ["start", "flags", "method", "checksum", "packed", "unpacked", "kind", "begin"],
+        "formats": ["<u4", "<u2", "<u2", "<u4", "<u4", "<u4", "<u4", "<u4"],
+        "offsets": [0, 8, 10, 16, 20, 24, 38, 42],
+        "itemsize": 46,
+    }
+)
+# Of the name, the extra field and the comment that follow, and where these lengths stand.
+LENGTHS, LENGTHS_AT = struct.Struct("<HHH"), 28
+ENTRY_START = int.from_bytes(b"PK\x01\x02", "little")
 UTF_8 = 0x800
 # A number that stands elsewhere, since it needs 64 bits.
 ELSEWHERE = 0xFFFFFFFF
@@ -70,29 +82,32 @@ def picture_entries(path: Path) -> list[Entry] | None:
 
 
 def _entries(content: bytes, count: int) -> list[Entry] | None:
-    entries, at = [], 0
+    starts, names, at = [], [], 0
     for _ in range(count):
-        if len(content) - at < ENTRY.size:
+        if len(content) - at < ENTRY.itemsize:
             return None
-        start, flags, method, checksum, packed, size, name_length, extra, comment, kind, begin = (
-            ENTRY.unpack_from(content, at)
-        )
-        at += ENTRY.size
-        raw = content[at : at + name_length]
-        at += name_length + extra + comment
-        if (
-            start != ENTRY_START
-            or method not in PLAIN_METHODS
-            or b"\0" in raw
-            or ELSEWHERE in {packed, size, begin}
-        ):
-            return None
-        try:
-            name = raw.decode("utf-8" if flags & UTF_8 else "cp437")
-        except UnicodeDecodeError:
-            return None
-        if is_picture(name):
-            entries.append(Entry(name, flags, method, checksum, packed, size, kind, begin))
-        elif not name.endswith("/"):
-            return None
-    return entries if at == len(content) else None
+        length, extra, comment = LENGTHS.unpack_from(content, at + LENGTHS_AT)
+        starts.append(at)
+        at += ENTRY.itemsize
+        names.append(content[at : at + length])
+        at += length + extra + comment
+    if at != len(content):
+        return None
+    offsets = np.array(starts, np.int64)[:, None] + np.arange(ENTRY.itemsize)
+    found = np.frombuffer(content, np.uint8)[offsets].view(ENTRY).ravel()
+    elsewhere = [(found[field] == ELSEWHERE).any() for field in ("packed", "unpacked", "begin")]
+    usual = (found["start"] == ENTRY_START).all() and np.isin(found["method"], list(PLAIN_METHODS)).all()
+    if not usual or any(elsewhere) or any(b"\0" in name for name in names):
+        return None
+    try:
+        texts = [
+            name.decode("utf-8" if flags & UTF_8 else "cp437")
+            for name, flags in zip(names, found["flags"].tolist(), strict=True)
+        ]
+    except UnicodeDecodeError:
+        return None
+    columns = [found[field].tolist() for field in ENTRY.names or () if field != "start"]
+    entries = list(map(Entry, texts, *columns))
+    pictures = [entry for entry in entries if is_picture(entry.filename)]
+    others = len(entries) - len(pictures) - sum(text.endswith("/") for text in texts)
+    return None if others else pictures

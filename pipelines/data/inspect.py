@@ -1,5 +1,6 @@
 """Inspection of data as a run would take it: form, images, classes, parts, and what looks suspicious."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.data.digests import image_digests
 from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part, raw_files
 from components.common.data.source import training_images
 from components.common.data.spec import ImageSpec
@@ -109,6 +111,8 @@ def inspect_data(resolved: Resolved, sheet: Path | None) -> Inspection:
         files = {file: sha256_file(raw / file) for part in parts for file in raw_files(part, spec)}
         name = dataset_name(plan.data, form.uri, files)
         observed = {part: Observed(_Whole(raw, part, spec)) for part in parts}
+        for images in observed.values():
+            deque(images.chunks(), maxlen=0)  # reads them
         constant = {part: _constant(images) for part, images in observed.items()}
         if sheet:
             draw_sheet(raw, spec, sheet)
@@ -140,11 +144,9 @@ class _Whole:
 
 
 def _constant(images: Observed) -> int:
-    """Read all images; return how many have one value in all their pixels."""
-    return sum(
-        int((chunk.reshape(len(chunk), -1) == chunk.reshape(len(chunk), -1)[:, :1]).all(axis=1).sum())
-        for chunk in images.chunks()
-    )
+    """Return how many images have one value in all their pixels."""
+    even = np.repeat(np.arange(256, dtype=np.uint8), images.spec.pixels).reshape(-1, *images.spec.shape)
+    return int(np.isin(images.digests, image_digests([even])).sum())
 
 
 def _named(labels: NDArray[np.integer], spec: ImageSpec) -> dict[str, int]:

@@ -87,7 +87,7 @@ class _Target(_Bounds):
         self, name: str, start: int, packed: int, unpacked: int, deflated: bool, checksum: int | None
     ) -> None:
         """Leave a picture in the archive, and make its directory; arguments as the attributes of `Member`."""
-        parent, _, short = name.replace("\\", "/").rpartition("/")
+        parent, _, short = (name.replace("\\", "/") if "\\" in name else name).rpartition("/")
         if short.startswith("."):
             return
         if parent not in self._directories:

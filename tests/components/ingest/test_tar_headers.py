@@ -59,7 +59,8 @@ def test_most_headers_are_read_without_tarfile(
         subprocess.run(
             ["tar", f"--format={form}", "-C", folder, "-cf", tmp_path / f"{form}.tar", "a"], check=True
         )
-    monkeypatch.setattr(tar_headers, "READ_AHEAD", 2048)
+    monkeypatch.setattr(tar_headers, "SHORT_AHEAD", 2048)
+    monkeypatch.setattr(tar_headers, "LONG_AHEAD", 4096)
     read: list[int] = []
     usual = tarfile.TarInfo.fromtarfile.__func__  # type: ignore[attr-defined]
 
