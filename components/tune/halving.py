@@ -1,8 +1,8 @@
 """Successive halving: the work that is due, given the scores so far.
 
 All trials are trained for a part of their schedule and previewed. The best go on from where they paused, to the end.
-The best of those are the finalists. They and the baseline are trained again with other seeds, since the best score of
-many is partly luck.
+The best of those are the finalists, as far as they beat the baseline's own training. They and the baseline are trained
+again with other seeds, since the best score of many is partly luck.
 """
 
 import math
@@ -48,7 +48,7 @@ class Known:
 
 
 def due(
-    known: Mapping[int, Known], repeats: Mapping[tuple[int, int], float], seeds: int
+    known: Mapping[int, Known], repeats: Mapping[tuple[int, int], float], seeds: int, baseline: float
 ) -> list[Leg] | list[Repeat]:
     """Return all work that can be done now; an empty list means that the search is over.
 
@@ -56,6 +56,7 @@ def due(
         known: The trials by number, without the baseline, which is trial 0.
         repeats: Validation accuracy by trial and shift of the seed.
         seeds: Trainings of each finalist, and of the baseline with the one that made it.
+        baseline: Validation accuracy of the baseline's first training.
     """
     entrants = list(known)
     for rung in range(len(RUNGS)):
@@ -63,15 +64,20 @@ def due(
         if open_:
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
-    final = finalists(known)
+    final = finalists(known, baseline)
     wanted = [Repeat(0, shift) for shift in range(1, seeds)] if final else []
     wanted += [Repeat(trial, shift) for trial in final for shift in range(1, seeds + 1)]
     return [repeat for repeat in wanted if (repeat.trial, repeat.shift) not in repeats]
 
 
-def finalists(known: Mapping[int, Known]) -> list[int]:
-    """Return the best of the trials that were trained to the end, best first."""
-    return _best(known, [trial for trial in known if LAST in known[trial].scores], LAST, FINALISTS)
+def finalists(known: Mapping[int, Known], baseline: float) -> list[int]:
+    """Return the best of the trials that were trained to the end and beat the baseline's training, best first.
+
+    The best score of many is lucky. Where even that does not beat one training of the baseline, further trainings
+    would hardly show a difference.
+    """
+    better = [trial for trial in known if known[trial].scores.get(LAST, baseline) > baseline]
+    return _best(known, better, LAST, FINALISTS)
 
 
 def _best(known: Mapping[int, Known], trials: list[int], rung: int, count: int) -> list[int]:

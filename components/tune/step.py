@@ -122,7 +122,7 @@ def choose_step(
 
 
 def _choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Choice:
-    final = finalists(record.known())
+    final = finalists(record.known(), record.baseline)
     accuracies: dict[int, list[float]] = {0: [baseline.validation_accuracy], **{trial: [] for trial in final}}
     for (trial, _), accuracy in sorted(record.repeats().items()):
         accuracies[trial].append(accuracy)

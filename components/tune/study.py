@@ -127,11 +127,13 @@ class SearchRecord:
     Attributes:
         study: The study.
         seeds: Trainings of each finalist.
+        baseline: Validation accuracy of the baseline's training.
     """
 
     def __init__(self, study: "optuna.Study") -> None:
         self.study = study
         self.seeds: int = study.user_attrs["seeds"]
+        self.baseline: float = study.trials[0].values[0]
         self._storage = storage_of(study)
         self._study_id = self._storage.get_study_id_from_name(study.study_name)
 

@@ -88,7 +88,7 @@ class Worker:
 
     def _due(self) -> "Sequence[Leg | Repeat]":
         record = self._record
-        return due(record.known(), record.repeats(), record.seeds)
+        return due(record.known(), record.repeats(), record.seeds, record.baseline)
 
     def _shards(self, job: "Leg | Repeat") -> int:
         return training_shards(self._config(job.trial))

@@ -5,13 +5,16 @@ import pytest
 
 from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists
 
+# Of each trial's score at the end only those above it stand.
+BASELINE = 0.8
+
 
 def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list[Leg] | list[Repeat]]:
     """Do all that is due, round by round: trial n scores n, and failing ones fail in their first leg."""
     known = {trial: Known() for trial in range(1, trials)}
     rounds: list[list[Leg] | list[Repeat]] = []
     repeats: dict[tuple[int, int], float] = {}
-    while work := due(known, repeats, seeds):
+    while work := due(known, repeats, seeds, BASELINE):
         rounds.append(work)
         for job in work:
             if isinstance(job, Repeat):
@@ -55,16 +58,24 @@ def test_when_all_fail_nothing_is_repeated() -> None:
 def test_only_what_is_missing_is_due() -> None:
     known = {1: Known({0: 0.5}), 2: Known()}
 
-    assert due(known, {}, 1) == [Leg(2, 0)]
+    assert due(known, {}, 1, BASELINE) == [Leg(2, 0)]
     known[2].scores[0] = 0.6
-    assert due(known, {}, 1) == [Leg(2, 1)]
+    assert due(known, {}, 1, BASELINE) == [Leg(2, 1)]
     known[2].scores[1] = 0.9
-    assert finalists(known) == [2]
-    assert due(known, {(2, 1): 0.9}, 2) == [Repeat(0, 1), Repeat(2, 2)]
-    assert due(known, dict(zip([(0, 1), (2, 1), (2, 2)], count())), 2) == []
+    assert finalists(known, BASELINE) == [2]
+    assert due(known, {(2, 1): 0.9}, 2, BASELINE) == [Repeat(0, 1), Repeat(2, 2)]
+    assert due(known, dict(zip([(0, 1), (2, 1), (2, 2)], count())), 2, BASELINE) == []
 
 
 def test_equal_scores_go_to_the_earlier_trial() -> None:
     known = {trial: Known({0: 0.5}) for trial in (1, 2, 3)}
 
-    assert due(known, {}, 1) == [Leg(1, 1)]
+    assert due(known, {}, 1, BASELINE) == [Leg(1, 1)]
+
+
+def test_trials_that_do_not_beat_the_baseline_are_not_repeated() -> None:
+    known = {1: Known({0: 0.5, 1: 0.9}), 2: Known({0: 0.5, 1: 0.7}), 3: Known({0: 0.5}, failed=True)}
+
+    assert finalists(known, 0.8) == [1]
+    assert due(known, {}, 2, baseline=0.8) == [Repeat(0, 1), Repeat(1, 1), Repeat(1, 2)]
+    assert due(known, {}, 2, baseline=0.9) == []
