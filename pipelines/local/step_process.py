@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.common.settings import environment, export, export_defaults
+from components.common.settings import environment, export, export_defaults, withdraw
 from components.train.devices import onednn_is_decided
 
 IMPORTED = (
@@ -31,6 +31,8 @@ IMPORTED = (
 
 # MLflow and TensorFlow read them at import.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "TF_CPP_MIN_LOG_LEVEL": "3"}
+# Set as in a container of Kubeflow, where kfp leaves out its compiler and its clients: they take seconds to import.
+RUNTIME = "_KFP_RUNTIME"
 
 
 def start_importing() -> None:
@@ -43,7 +45,9 @@ def start_importing() -> None:
     imported = [*IMPORTED, "keras"] if onednn_is_decided() else IMPORTED
     export_defaults(QUIET)
     multiprocessing.set_forkserver_preload(list(imported))
+    export({RUNTIME: "true"})
     forkserver.ensure_running()
+    withdraw(RUNTIME)
 
 
 def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
