@@ -67,8 +67,8 @@ class Choice(Record):
         """Return the outcome in a sentence, for people."""
         baseline, *finalists = self.contenders
         if not finalists:
-            others = f"none of {self.trials - 1} other trials beats" if self.trials > 1 else "no other trial was to beat"
-            return f"the baseline is kept: {others} its {baseline.mean:.4f}"
+            others = f"none of {self.trials - 1} other trials beats its" if self.trials > 1 else "alone, with"
+            return f"the baseline is kept: {others} {baseline.mean:.4f}"
         best = finalists[0]
         against = (
             f"validation {best.spread} against the baseline's {baseline.spread}, means of "

@@ -1,12 +1,16 @@
 """Figures of single images: mistakes, explanations, predictions."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from components.common.figures import drawn_names, show_image, shrunk
+from components.common.figures import ImageGrid, drawn_names, shrunk
 from components.evaluate.explain import convolutions, explain_predictions, first_features
 from components.evaluate.report.panel import Panel, ReportData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Number of hits, and of mistakes, that are explained.
 EXPLAINED = 5
@@ -72,24 +76,19 @@ def attributions(data: ReportData) -> Panel | None:
         for truth, guess in pairs
     ]
 
-    def draw() -> Figure:
-        height = 0.3 + 1.12 * 3 * _aspect(explanation.images) + _lines(captions) * 0.24
-        figure = Figure(figsize=(1.12 * len(rows), height))
-        grid = figure.subplots(3, len(rows), squeeze=False)
-        for column, caption in enumerate(captions):
+    def draw() -> "Figure":
+        first = [_lines(captions) * 0.17, 0, 0]
+        grid = ImageGrid(first, len(rows), data.split.spec.shape, 1.12, left=0.25)
+        for column, text in enumerate(captions):
             image, overlay = explanation.images[column], shrunk(explanation.grad_cam[column])
+            grid.show(0, column, image, text)
             # Without its own colours, which the overlay's would mix with.
-            grey, saliency = image.mean(axis=2, keepdims=True), explanation.saliency[column, ..., None] * 255
-            for axes, shown in zip(grid[:, column], (image, grey, saliency), strict=True):
-                show_image(axes, shown)
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.spines[:].set_visible(False)
-            grid[1, column].imshow(overlay, cmap="inferno", vmin=0, vmax=1, alpha=overlay * 0.85)
-            grid[0, column].set_title(caption, fontsize=9, fontweight="normal", loc="center")
-        for axes, name in zip(grid[:, 0], ("Image", "Grad-CAM", "Saliency"), strict=True):
-            axes.set_ylabel(name, fontsize=9)
-        return figure
+            grid.show(1, column, image.mean(axis=2, keepdims=True))
+            grid.show(1, column, overlay, cmap="inferno", vmin=0, vmax=1, alpha=overlay * 0.85)
+            grid.show(2, column, explanation.saliency[column, ..., None] * 255)
+        for row, name in enumerate(("Image", "Grad-CAM", "Saliency")):
+            grid.name_row(row, name)
+        return grid.figure
 
     return Panel(
         name="explanations",
@@ -110,16 +109,14 @@ def feature_maps(data: ReportData) -> Panel | None:
     image = data.split.images[0]
     maps = first_features(data.classifier, image)
 
-    def draw() -> Figure:
+    def draw() -> "Figure":
         rows = -(-(len(maps) + 1) // FEATURE_COLUMNS)
-        figure = Figure(figsize=(0.82 * FEATURE_COLUMNS, (0.03 + 0.82 * _aspect(image[None])) * rows))
+        grid = ImageGrid([0] * rows, FEATURE_COLUMNS, image.shape, 0.82)
+        grid.show(0, 0, image)
         reach = float(np.abs(maps).max()) or 1.0
-        for axes in figure.subplots(rows, FEATURE_COLUMNS, squeeze=False).flat:
-            axes.axis("off")
-        show_image(figure.axes[0], image)
-        for axes, feature in zip(figure.axes[1:], maps, strict=False):
-            axes.imshow(shrunk(feature), cmap="PuOr_r", vmin=-reach, vmax=reach, interpolation="none")
-        return figure
+        for place, feature in enumerate(maps, start=1):
+            grid.show(*divmod(place, FEATURE_COLUMNS), feature, cmap="PuOr_r", vmin=-reach, vmax=reach)
+        return grid.figure
 
     return Panel(
         name="feature_maps",
@@ -151,24 +148,13 @@ def first_predictions(data: ReportData) -> Panel:
     )
 
 
-def image_grid(images: NDArray[np.uint8], captions: list[str], columns: int) -> Figure:
+def image_grid(images: NDArray[np.uint8], captions: list[str], columns: int) -> "Figure":
     """Draw images, N x height x width x channels, each below its caption."""
     rows = -(-len(images) // columns)
-    height = 1.4 * _aspect(images) + 0.18 + 0.17 * _lines(captions)
-    figure = Figure(figsize=(1.4 * columns, height * rows))
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis("off")
-    for axes, image, caption in zip(figure.axes, images, captions, strict=False):
-        show_image(axes, image)
-        axes.set_title(
-            caption, fontsize=10 if _lines(captions) == 1 else 9, fontweight="normal", loc="center"
-        )
-    return figure
-
-
-def _aspect(images: NDArray[np.uint8]) -> float:
-    """Return the height of an image's place, as a multiple of its width, between a half and two."""
-    return float(np.clip(images.shape[1] / images.shape[2], 0.5, 2))
+    grid = ImageGrid([0.05 + 0.17 * _lines(captions)] * rows, columns, images.shape[1:], 1.4)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        grid.show(*divmod(place, columns), image, caption)
+    return grid.figure
 
 
 def _lines(captions: list[str]) -> int:

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 from matplotlib.cbook import is_math_text
-from matplotlib.figure import Figure
 
 from components.common.data.spec import ImageSpec
-from components.common.figures import MOST_PIXELS, drawn_names, show_image, shrunk
+from components.common.figures import MOST_PIXELS, ImageGrid, drawn_names, shrunk
 
 
 @pytest.mark.parametrize(
@@ -30,14 +29,15 @@ def test_a_name_with_dollars_is_no_mathematics() -> None:
 
 
 def test_grey_and_colour_images_are_drawn_as_they_are() -> None:
-    grey, colour = Figure().subplots(1, 2)
+    grid = ImageGrid([0.2], 2, (8, 6), 1.0)
     image = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
 
-    show_image(grey, image[..., :1])
-    show_image(colour, image)
+    grid.show(0, 0, image[..., :1])
+    grid.show(0, 1, image)
 
-    np.testing.assert_array_equal(grey.get_images()[0].get_array(), image[..., 0])
-    np.testing.assert_array_equal(colour.get_images()[0].get_array(), image)
+    grey, colour = grid.axes.get_images()
+    np.testing.assert_array_equal(grey.get_array(), image[..., 0])
+    np.testing.assert_array_equal(colour.get_array(), image)
 
 
 def test_large_images_are_shrunk_by_means() -> None:

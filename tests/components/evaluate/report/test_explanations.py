@@ -4,14 +4,21 @@ import pytest
 from components.evaluate.report.explanations import image_grid, of_different_classes
 
 
-@pytest.mark.parametrize(("count", "cells"), [(1, 6), (6, 6), (7, 12), (12, 12)])
-def test_image_grid_leaves_the_last_row_open(count: int, cells: int) -> None:
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (6, 1), (7, 2), (12, 2)])
+def test_images_stand_in_rows_below_their_captions(count: int, rows: int) -> None:
     images = np.zeros((count, 28, 28, 1), np.uint8)
 
-    axes = image_grid(images, [str(number) for number in range(count)], columns=6).axes
+    axes = image_grid(images, [str(number) for number in range(count)], columns=6).axes[0]
 
-    assert len(axes) == cells
-    assert [len(panel.get_images()) for panel in axes] == [1] * count + [0] * (cells - count)
+    places = [image.get_extent() for image in axes.get_images()]
+    assert len({(left, top) for left, _, _, top in places}) == count
+    assert len({top for _, _, _, top in places}) == rows
+    captions = [(text.get_text(), *text.get_position()) for text in axes.texts]
+    assert [caption for caption, _, _ in captions] == [str(number) for number in range(count)]
+    assert all(
+        left < x < right and y <= top
+        for (left, right, _, top), (_, x, y) in zip(places, captions, strict=True)
+    )
 
 
 def test_images_keep_their_shape_and_colours() -> None:
@@ -22,7 +29,9 @@ def test_images_keep_their_shape_and_colours() -> None:
 
     width, height = figure.get_size_inches()
     assert height > width / 2 * 2
-    (shown,) = figure.axes[0].get_images()
+    shown, _ = figure.axes[0].get_images()
+    left, right, bottom, top = shown.get_extent()
+    assert bottom - top == pytest.approx(2 * (right - left))
     assert np.asarray(shown.get_array()).shape == (64, 32, 3)
     assert (np.asarray(shown.get_array())[..., 0] == 200).all()
 
