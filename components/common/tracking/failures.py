@@ -1,4 +1,4 @@
-"""What an error of MLflow's client tells: an outage, or a refusal."""
+"""Errors of MLflow's client, told apart: outages and refusals."""
 
 import re
 from collections.abc import Iterator
