@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import StatedError
 from components.common.settings import export, settings
 
 COMMAND_SECONDS = 10
+OLDEST, NEWEST = (3, 11), (3, 13)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def examine(home: Path) -> Iterator[Finding]:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", sys.version_info >= (3, 11), version + " (3.11 or later is needed)", fatal=True)
+    ok = OLDEST <= sys.version_info[:2] <= NEWEST
+    return Finding("Python", ok, version + " (3.11 to 3.13 is needed, as TensorFlow has it)", fatal=True)
 
 
 def _platform(home: Path) -> Iterator[Finding]:
@@ -67,7 +69,7 @@ def _platform(home: Path) -> Iterator[Finding]:
             )
             yield Finding("MLflow", ok=True, detail=platform.tracking_uri)
             yield _data()
-    except PipelineError as error:
+    except StatedError as error:
         yield Finding("object store and MLflow", ok=False, detail=str(error), fatal=True)
 
 

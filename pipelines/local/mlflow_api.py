@@ -4,20 +4,18 @@ The start of a run and of every command needs them, and to import `mlflow.Mlflow
 time (MLflow 3.17.2 on two cores).
 """
 
-import base64
 import json
-import ssl
+import re
 import time
-import urllib.error
-import urllib.request
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from components.common.errors import PipelineError
-from components.common.settings import settings
 from components.common.tracking.tags import IS_PIPELINE, below
+from pipelines.local.mlflow_request import request_mlflow
+
+# The first version of MLflow with logged models, which a registered version is made of.
+LEAST_VERSION = 3
 
 
 def call_mlflow(
@@ -26,11 +24,17 @@ def call_mlflow(
     """POST to `/api/2.0/mlflow/<method>`, or GET it without a payload, as MLflow's own client would.
 
     Raises:
-        OSError: No answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
-        ValueError: An answer that is not JSON.
+        UnavailableError: The server is away, busy or broken.
+        PipelineError: It refuses, or is no MLflow server.
     """
-    data = json.dumps(payload).encode() if payload is not None else None
-    answer: dict[str, Any] = json.loads(_request(tracking_uri, f"mlflow/{method}", data, seconds))
+    content = request_mlflow(tracking_uri, f"api/2.0/mlflow/{method}", payload, seconds)
+    try:
+        answer: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise PipelineError(
+            f"the server at {tracking_uri} must be MLflow but answers with something else ({error}): "
+            "correct MLFLOW_TRACKING_URI."
+        ) from None
     return answer
 
 
@@ -38,67 +42,38 @@ def fetch_mlflow_artifact(tracking_uri: str, path: str, *, seconds: float = 60) 
     """Return a file that the server keeps for its clients; `path` is that of `mlflow-artifacts:/path`.
 
     Raises:
-        OSError: As `call_mlflow`.
+        UnavailableError, PipelineError: As `call_mlflow`.
     """
-    return _request(tracking_uri, f"mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
-
-
-def _request(tracking_uri: str, path: str, data: bytes | None, seconds: float) -> bytes:
-    request = urllib.request.Request(  # noqa: S310
-        f"{tracking_uri.rstrip('/')}/api/2.0/{path}",
-        data=data,
-        headers={"Content-Type": "application/json", **_authorization()},
-    )
-    address = urlsplit(tracking_uri)
-    loopback = address.hostname in {"127.0.0.1", "localhost", "::1"}
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({} if loopback else None)]
-    if address.scheme == "https":
-        handlers.append(urllib.request.HTTPSHandler(context=_trusted(settings().ssl_cert_file)))
-    with urllib.request.build_opener(*handlers).open(request, timeout=seconds) as response:
-        content: bytes = response.read()
-    return content
-
-
-@lru_cache(maxsize=1)
-def _trusted(certificates: Path | None) -> ssl.SSLContext:
-    # Reading the system's certificates takes longer than a request. SSL_CERT_FILE, the key, is read by `ssl` itself.
-    del certificates
-    return ssl.create_default_context()
-
-
-def _authorization() -> dict[str, str]:
-    given = settings()
-    token, user = given.mlflow_tracking_token, given.mlflow_tracking_username
-    if user:
-        login = f"{user}:{given.mlflow_tracking_password}"
-        return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    return request_mlflow(tracking_uri, f"api/2.0/mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
 
 
 def check_tracking_server(tracking_uri: str) -> None:
     """Make sure within seconds that an MLflow server answers there.
 
     Raises:
-        PipelineError: No server does, or it refuses the request.
+        UnavailableError: No server does.
+        PipelineError: It refuses the request, is no MLflow server, or is too old.
     """
     if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         raise PipelineError(
             f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {tracking_uri}: "
             "correct it, or unset it to use the embedded server."
         )
+    call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
+    if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
+        raise PipelineError(
+            f"the MLflow server at {tracking_uri} must be of version {LEAST_VERSION} or later but is {version}: "
+            "update it or name another with MLFLOW_TRACKING_URI."
+        )
+
+
+def _version(tracking_uri: str) -> str:
+    """Return the server's version, "" where what stands before it hands the API alone on."""
     try:
-        call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
-    except urllib.error.HTTPError as error:
-        raise PipelineError(
-            f"the MLflow server at {tracking_uri} refused a request with HTTP {error.code} ({error.reason}): "
-            "correct MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-            "or the hosts that the server allows."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"no MLflow server answers at {tracking_uri} ({error}): "
-            "start it or correct MLFLOW_TRACKING_URI, or unset it to use the embedded server."
-        ) from None
+        found = request_mlflow(tracking_uri, "version", None, seconds=5).decode(errors="replace")
+    except PipelineError:
+        return ""
+    return found if re.fullmatch(r"\d+\..*", found) else ""
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

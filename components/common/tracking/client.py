@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
-from components.common.settings import export, export_defaults, settings
-from components.common.tracking.outbox import reason
+from components.common.errors import PipelineError, UnavailableError
+from components.common.settings import LOOPBACK, direct, export, export_defaults, settings
+from components.common.storage.s3 import client_variables
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
+from components.common.tracking.login import login_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,9 +34,13 @@ QUIET = {
 def configure_mlflow() -> None:
     """Set the variables that MLflow's client reads, except those that are set already."""
     export_defaults(MLFLOW_DEFAULTS)
-    if uri := settings().mlflow_tracking_uri:
+    given = settings()
+    if given.s3_endpoint_url:
+        # Where the server lets its clients fetch files from its store themselves.
+        export_defaults(client_variables(given.s3_endpoint_url))
+    if given.mlflow_tracking_uri:
         # A cluster gives the address as DEFAULT_MLFLOW_TRACKING_URI, which MLflow's client does not read.
-        export({"MLFLOW_TRACKING_URI": uri})
+        export({"MLFLOW_TRACKING_URI": given.mlflow_tracking_uri, **login_variables(), **direct(*LOOPBACK)})
 
 
 def tracking_client() -> "MlflowClient | None":
@@ -52,14 +58,14 @@ def mlflow_must_answer() -> Iterator[None]:
     """Turn an error of MLflow's client into one line, where the work needs the answer.
 
     Raises:
-        PipelineError: A call in the block failed.
+        UnavailableError: The server is away, busy or broken.
+        PipelineError: It refused a call in the block, or its address cannot be used.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except MlflowException as error:
-        raise PipelineError(
-            f"this step needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
+    except mlflow_errors() as error:
+        kind = UnavailableError if is_outage(error) else PipelineError
+        raise kind(
+            f"this needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
             "start that server, or correct what it refuses."
         ) from error
