@@ -31,6 +31,11 @@ class UnavailableError(StatedError):
     exit_status = TRY_AGAIN
 
 
+def is_outage_status(status: int) -> bool:
+    """Return whether an HTTP status tells of a server that is busy, broken or away, and not of a refusal."""
+    return status in {408, 429} or (status >= 500 and status != 501)
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type's name where the message is empty."""
     return str(error).partition("\n")[0] or type(error).__name__

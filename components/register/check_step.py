@@ -6,7 +6,7 @@ from components.common.data.info import DatasetInfo
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.tracking import tags
-from components.common.tracking.outbox import reason
+from components.common.tracking.failures import reason
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
 from components.register.changes import changes_since_champion

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import StatedError
 from components.common.settings import export, settings
 
 COMMAND_SECONDS = 10
@@ -67,7 +67,7 @@ def _platform(home: Path) -> Iterator[Finding]:
             )
             yield Finding("MLflow", ok=True, detail=platform.tracking_uri)
             yield _data()
-    except PipelineError as error:
+    except StatedError as error:
         yield Finding("object store and MLflow", ok=False, detail=str(error), fatal=True)
 
 

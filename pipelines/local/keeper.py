@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError
 from pipelines.local.clients import ClientRecord, forget_client, scan_clients
 from pipelines.local.home import Home
 from pipelines.local.process import START_SECONDS, Server, ServerPlan
@@ -200,7 +200,7 @@ class Keeper:
             return
         try:
             self._close_run(self._state.addresses[MLFLOW], str(client.run))
-        except OSError as error:
+        except StatedError as error:
             say_when(f"{client.described()} died, and is not closed yet: {error}")
             return
         say_when(f"{client.described()} died, and is closed")

@@ -6,18 +6,20 @@ time (MLflow 3.17.2 on two cores).
 
 import base64
 import json
-import ssl
 import time
-import urllib.error
-import urllib.request
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError, is_outage_status
 from components.common.settings import settings
+from components.common.tracking.failures import is_outage, reason
 from components.common.tracking.tags import IS_PIPELINE, below
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_SECONDS = 5
 
 
 def call_mlflow(
@@ -26,11 +28,17 @@ def call_mlflow(
     """POST to `/api/2.0/mlflow/<method>`, or GET it without a payload, as MLflow's own client would.
 
     Raises:
-        OSError: No answer (`urllib.error.URLError`), or one that is an error (`urllib.error.HTTPError`).
-        ValueError: An answer that is not JSON.
+        UnavailableError: The server is away, busy or broken.
+        PipelineError: It refuses, or is no MLflow server.
     """
-    data = json.dumps(payload).encode() if payload is not None else None
-    answer: dict[str, Any] = json.loads(_request(tracking_uri, f"mlflow/{method}", data, seconds))
+    content = _request(tracking_uri, f"mlflow/{method}", payload, seconds)
+    try:
+        answer: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise PipelineError(
+            f"the server at {tracking_uri} must be MLflow but answers with something else ({error}): "
+            "correct MLFLOW_TRACKING_URI."
+        ) from None
     return answer
 
 
@@ -38,32 +46,57 @@ def fetch_mlflow_artifact(tracking_uri: str, path: str, *, seconds: float = 60) 
     """Return a file that the server keeps for its clients; `path` is that of `mlflow-artifacts:/path`.
 
     Raises:
-        OSError: As `call_mlflow`.
+        UnavailableError, PipelineError: As `call_mlflow`.
     """
     return _request(tracking_uri, f"mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
 
 
-def _request(tracking_uri: str, path: str, data: bytes | None, seconds: float) -> bytes:
-    request = urllib.request.Request(  # noqa: S310
-        f"{tracking_uri.rstrip('/')}/api/2.0/{path}",
-        data=data,
-        headers={"Content-Type": "application/json", **_authorization()},
+def _request(tracking_uri: str, path: str, payload: dict[str, Any] | None, seconds: float) -> bytes:
+    import requests
+
+    loopback = urlsplit(tracking_uri).hostname in {"127.0.0.1", "localhost", "::1"}
+    try:
+        response = _session().request(
+            "GET" if payload is None else "POST",
+            f"{tracking_uri.rstrip('/')}/api/2.0/{path}",
+            json=payload,
+            headers=_authorization(),
+            timeout=(CONNECT_SECONDS, seconds),
+            proxies={"no_proxy": "*"} if loopback else None,
+        )
+    except requests.RequestException as error:
+        kind = UnavailableError if is_outage(error) else PipelineError
+        raise kind(
+            f"no MLflow server answers at {tracking_uri} ({reason(error)}): start it or correct MLFLOW_TRACKING_URI."
+        ) from error
+    if response.ok:
+        return response.content
+    told, login = (
+        _told(response),
+        "correct MLFLOW_TRACKING_URI, the login, or the hosts that the server allows",
     )
-    address = urlsplit(tracking_uri)
-    loopback = address.hostname in {"127.0.0.1", "localhost", "::1"}
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({} if loopback else None)]
-    if address.scheme == "https":
-        handlers.append(urllib.request.HTTPSHandler(context=_trusted(settings().ssl_cert_file)))
-    with urllib.request.build_opener(*handlers).open(request, timeout=seconds) as response:
-        content: bytes = response.read()
-    return content
+    of_address = response.status_code in {401, 403} or not told
+    kind = UnavailableError if is_outage_status(response.status_code) else PipelineError
+    raise kind(
+        f"the MLflow server at {tracking_uri} refused a request with HTTP {response.status_code} "
+        f"({told or response.reason}): {login if of_address else 'look into the log of the server'}."
+    )
+
+
+def _told(response: "requests.Response") -> str:
+    """Return what an answer of MLflow that is an error says, "" for one of something else."""
+    try:
+        return str(response.json()["message"]).partition("\n")[0]
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 @lru_cache(maxsize=1)
-def _trusted(certificates: Path | None) -> ssl.SSLContext:
-    # Reading the system's certificates takes longer than a request. SSL_CERT_FILE, the key, is read by `ssl` itself.
-    del certificates
-    return ssl.create_default_context()
+def _session() -> "requests.Session":
+    """Return a session, which keeps its connections."""
+    import requests
+
+    return requests.Session()
 
 
 def _authorization() -> dict[str, str]:
@@ -79,26 +112,15 @@ def check_tracking_server(tracking_uri: str) -> None:
     """Make sure within seconds that an MLflow server answers there.
 
     Raises:
-        PipelineError: No server does, or it refuses the request.
+        UnavailableError: No server does.
+        PipelineError: It refuses the request, or is no MLflow server.
     """
     if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         raise PipelineError(
             f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {tracking_uri}: "
             "correct it, or unset it to use the embedded server."
         )
-    try:
-        call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
-    except urllib.error.HTTPError as error:
-        raise PipelineError(
-            f"the MLflow server at {tracking_uri} refused a request with HTTP {error.code} ({error.reason}): "
-            "correct MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-            "or the hosts that the server allows."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"no MLflow server answers at {tracking_uri} ({error}): "
-            "start it or correct MLFLOW_TRACKING_URI, or unset it to use the embedded server."
-        ) from None
+    call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

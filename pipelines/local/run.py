@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.error import HTTPError
 
-from components.common.errors import PipelineError
+from components.common.errors import StatedError, UnavailableError
 from components.common.settings import environment, export
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
@@ -107,7 +106,7 @@ def _follow(
         except KeyboardInterrupt:
             dag.stop()
             # Where the embedded MLflow does not answer, the keeper closes the run later.
-            with suppress(OSError):
+            with suppress(StatedError):
                 close_run_named(platform.tracking_uri, name)
             raise
         progress.finish(dag.wait())
@@ -124,9 +123,9 @@ def _summary(
     while True:
         try:
             return summarize(tracking_uri, name, progress, seconds, report, log)
-        except OSError as error:
-            if isinstance(error, HTTPError) or time.monotonic() > deadline:
-                raise PipelineError(
+        except UnavailableError as error:
+            if time.monotonic() > deadline:
+                raise UnavailableError(
                     f"MLflow at {tracking_uri} must answer for the summary of run {name} but does not ({error}): "
                     f"the run has ended; read {log}."
                 ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import environment, settings
-from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
+from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 from pipelines.local.home import Home
 from pipelines.local.process import ServerPlan
 
@@ -106,23 +106,19 @@ def ensure_bucket(store: Store, *, way_out: str) -> None:
 
     Args:
         store: The store.
-        way_out: Advice to the user where the store does not answer.
+        way_out: Advice to the user where the store does not answer or refuses.
 
     Raises:
-        PipelineError: The store does not answer within seconds, or refuses.
+        UnavailableError: The store does not answer within seconds.
+        PipelineError: It refuses.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import ClientError
 
-    try:
+    with store_must_answer(store.bucket, store.endpoint_url, way_out):
         s3 = s3_client(store.endpoint_url, store.credentials)
         try:
             s3.head_bucket(Bucket=store.bucket)
-        except s3.exceptions.ClientError as error:
+        except ClientError as error:
             if error.response["Error"]["Code"] != "404":
                 raise
             s3.create_bucket(Bucket=store.bucket)
-    except (BotoCoreError, ClientError, ValueError) as error:
-        raise PipelineError(
-            f"bucket {store.bucket} of the store at {store.endpoint_url} must be accessible but is not "
-            f"({error}): {way_out}."
-        ) from None

@@ -1,16 +1,14 @@
 """Models and runs on an MLflow server, by its REST API."""
 
-import http.client
 import re
 import time
-import urllib.error
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, UnavailableError, first_line
 from components.common.settings import export_defaults
 from components.common.tracking.client import QUIET, configure_mlflow
 from components.common.tracking.tags import IS_PIPELINE
@@ -23,14 +21,14 @@ RUN_ID = re.compile("[0-9a-f]{32}")
 ATTEMPTS, PAUSE_SECONDS = 3, 0.5
 # In one request; each comes with all its tags and parameters.
 MOST_RUNS = 200
-BUSY = {429, 500, 502, 503, 504}
 
 
 class ServerReader:
     """A `Reader` of a server.
 
     Raises:
-        PipelineError: No server answers there, or it refuses.
+        UnavailableError: No server answers there.
+        PipelineError: It refuses.
     """
 
     def __init__(self, tracking_uri: str) -> None:
@@ -112,23 +110,12 @@ class ServerReader:
         return self._asked(lambda: call_mlflow(self._uri, method, payload))
 
     def _asked(self, request: Callable[[], Answer]) -> Answer:
-        attempt = 1
-        while True:
+        for _ in range(ATTEMPTS - 1):
             try:
                 return request()
-            except urllib.error.HTTPError as error:
-                if error.code not in BUSY or attempt == ATTEMPTS:
-                    raise PipelineError(
-                        f"the MLflow server at {self._uri} refused a request with HTTP {error.code} "
-                        f"({error.reason}): look into the server's log."
-                    ) from None
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                if attempt == ATTEMPTS:
-                    raise PipelineError(
-                        f"the MLflow server at {self._uri} must answer but does not ({error}): try again."
-                    ) from None
-            attempt += 1
-            time.sleep(PAUSE_SECONDS)
+            except UnavailableError:
+                time.sleep(PAUSE_SECONDS)
+        return request()
 
 
 def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:

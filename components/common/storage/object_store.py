@@ -1,28 +1,20 @@
 """S3-compatible object storage, with content-addressed objects."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
 from components.common.storage.files import sha256_file, written_file
-from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
-
-WAYS_OUT = {
-    "NoSuchBucket": "create the bucket or set S3_BUCKET",
-    "AccessDenied": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and what they may do",
-    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
-    "403": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and what they may do",
-}
+from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 
 
 class ObjectStore:
     """One bucket of an S3-compatible server, or of AWS itself where there is no endpoint.
 
-    Every method raises `PipelineError` when the server cannot be reached, refuses, or has no such bucket.
+    Every method raises `UnavailableError` when the server cannot be reached or is busy or broken, and `PipelineError`
+    when it refuses or has no such bucket.
     """
 
     def __init__(self, bucket: str, endpoint_url: str | None) -> None:
@@ -125,21 +117,8 @@ class ObjectStore:
                 shutil.copyfileobj(body, file, 1 << 20)
             return True
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        where = f"bucket {self.bucket} of the object store at {self.endpoint}"
-        try:
-            yield
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            way_out = WAYS_OUT.get(code, "read the log of the server")
-            raise PipelineError(f"{where} must answer but refuses with {error}: {way_out}.") from error
-        except (BotoCoreError, ValueError) as error:
-            raise PipelineError(
-                f"{where} must answer but does not ({error}): start the store, or check S3_ENDPOINT_URL and AWS_*."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return store_must_answer(self.bucket, self.endpoint)
 
 
 def content_key(digest: str) -> str:

@@ -1,13 +1,36 @@
 """The client of an S3-compatible server."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from components.common.errors import PipelineError, UnavailableError, is_outage_status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 DEFAULT_BUCKET = "mnist-pipeline"
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 30, 3
+CHECK_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and what they may do"
+WAYS_OUT = {
+    "NoSuchBucket": "create the bucket or set S3_BUCKET",
+    "404": "create the bucket or set S3_BUCKET",
+    "AccessDenied": CHECK_KEYS,
+    "403": CHECK_KEYS,
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "get new credentials, with their AWS_SESSION_TOKEN",
+    "RequestTimeTooSkewed": "set the clock of this machine or of the store",
+}
+# Answers of status 400 or 409 by which a store asks to be asked again.
+OUTAGES = {
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
 
 
 def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = None) -> "S3Client":
@@ -46,3 +69,36 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
         region_name=given.get("AWS_DEFAULT_REGION"),
         config=config,
     )
+
+
+@contextmanager
+def store_must_answer(bucket: str, endpoint: str, way_out: str = "") -> Iterator[None]:
+    """Turn an error of the client into one line.
+
+    Args:
+        bucket: The bucket.
+        endpoint: Where the server is, in words.
+        way_out: Advice, by default what the error suggests.
+
+    Raises:
+        UnavailableError: The server cannot be reached, or is busy or broken.
+        PipelineError: It refuses, or the address or the credentials cannot be used.
+    """
+    from botocore import exceptions
+
+    where = f"bucket {bucket} of the object store at {endpoint} must answer but"
+    try:
+        yield
+    except exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if code in OUTAGES or is_outage_status(status):
+            raise UnavailableError(f"{where} cannot now ({error}): read the log of the server.") from error
+        advice = way_out or WAYS_OUT.get(code, "read the log of the server")
+        raise PipelineError(f"{where} refuses with {error}: {advice}.") from error
+    except (exceptions.BotoCoreError, ValueError) as error:
+        of_network = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
+        outage = isinstance(error, of_network) and not isinstance(error, exceptions.SSLError)
+        kind = UnavailableError if outage else PipelineError
+        advice = way_out or "start the store, or check S3_ENDPOINT_URL and AWS_*"
+        raise kind(f"{where} does not ({error}): {advice}.") from error

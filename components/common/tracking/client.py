@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import export, export_defaults, settings
-from components.common.tracking.outbox import reason
+from components.common.tracking.failures import is_outage, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,14 +52,17 @@ def mlflow_must_answer() -> Iterator[None]:
     """Turn an error of MLflow's client into one line, where the work needs the answer.
 
     Raises:
-        PipelineError: A call in the block failed.
+        UnavailableError: The server is away, busy or broken.
+        PipelineError: It refused a call in the block, or its address cannot be used.
     """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     try:
         yield
-    except MlflowException as error:
-        raise PipelineError(
+    except (MlflowException, RequestException) as error:
+        kind = UnavailableError if is_outage(error) else PipelineError
+        raise kind(
             f"this step needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
             "start that server, or correct what it refuses."
         ) from error

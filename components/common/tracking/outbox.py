@@ -3,32 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from components.common.errors import first_line
 from components.common.narration import say
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
+from components.common.tracking.failures import is_outage, reason
 
 RETRY_SECONDS = 15.0
-
-
-def _refused(error: "MlflowException | RequestException") -> bool:
-    """Return whether the record is at fault, and not a server that does not answer or is too busy."""
-    from requests import RequestException
-
-    if not isinstance(error, RequestException):
-        status = error.get_http_status_code()
-    else:
-        status = error.response.status_code if error.response is not None else 503
-    return status < 500 and status not in {408, 429}
-
-
-def reason(error: BaseException) -> str:
-    """Return the first line of an error of MLflow's client, at most 200 characters."""
-    return first_line(error)[:200]
 
 
 class Outbox:
@@ -55,7 +34,7 @@ class Outbox:
             try:
                 self._waiting[0]()
             except (MlflowException, RequestException) as error:
-                if not _refused(error):
+                if is_outage(error):
                     say(
                         "tracking",
                         f"MLflow does not answer, {len(self._waiting)} records wait: {reason(error)}",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from components.common.narration import exit_on_stated_error
 from components.common.tracking import tags
-from components.common.tracking.outbox import reason
+from components.common.tracking.failures import reason
 from components.common.tracking.run import StepRun
 from components.common.tracking.tree import open_step_run
 

@@ -16,7 +16,8 @@ from components.common.provenance import compute_environment
 from components.common.settings import settings
 from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer, tracking_client
-from components.common.tracking.outbox import Outbox, reason
+from components.common.tracking.failures import reason
+from components.common.tracking.outbox import Outbox
 from components.common.tracking.run import StepRun, TrackedRun
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from pipelines.local.mlflow_api import (
     call_mlflow,
     check_tracking_server,
@@ -71,7 +71,7 @@ def test_tracking_uri_must_be_a_servers_address(uri: str) -> None:
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{closed}", "http://name.invalid"])
 def test_unreachable_server_is_an_error_with_a_way_out(uri: str) -> None:
     with pytest.raises(
-        PipelineError, match=r"no MLflow server answers at http.*: start it or correct MLFLOW_TRACK"
+        UnavailableError, match=r"no MLflow server answers at http.*: start it or correct MLFLOW_TRACK"
     ):
         check_tracking_server(uri.format(closed=free_port(0)))
 
@@ -108,7 +108,7 @@ def test_a_certificate_is_trusted_when_it_is_named(
         uri = f"https://127.0.0.1:{server.server_port}"
         with pytest.raises(PipelineError, match="CERTIFICATE_VERIFY_FAILED"):
             check_tracking_server(uri)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
         check_tracking_server(uri)
         assert fetch_mlflow_artifact(uri, "1/run.json") == b"{}"
         server.shutdown()

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError, UnavailableError
 from pipelines.local.home import Home
 from pipelines.local.home_settings import HomeSettings
 from pipelines.local.platform import Platform
@@ -158,24 +158,26 @@ def test_bucket_is_created_where_it_is_missing(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint_url", "reason"),
+    ("endpoint_url", "reason", "kind"),
     [
-        ("http://127.0.0.1:{closed}", "Could not connect to the endpoint"),
-        ("127.0.0.1:9000", "Invalid endpoint"),
+        ("http://127.0.0.1:{closed}", "Could not connect to the endpoint", UnavailableError),
+        ("127.0.0.1:9000", "Invalid endpoint", PipelineError),
     ],
 )
-def test_unreachable_store_is_an_error_with_a_way_out(endpoint_url: str, reason: str) -> None:
+def test_unreachable_store_is_an_error_with_a_way_out(
+    endpoint_url: str, reason: str, kind: type[StatedError]
+) -> None:
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
     store = Store(endpoint_url.format(closed=free_port(0)), "bucket", credentials)
     with pytest.raises(
-        PipelineError, match=f"bucket bucket of the store at .* but is not .*{reason}.*: do this"
+        kind, match=f"bucket bucket of the object store at .* but does not .*{reason}.*: do this"
     ):
         ensure_bucket(store, way_out="do this")
 
 
 def test_store_that_refuses_the_key_is_an_error(platform: Platform) -> None:
     credentials = platform.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    with pytest.raises(PipelineError, match=r"bucket .* must be accessible .*403"):
+    with pytest.raises(PipelineError, match=r"bucket .* must answer but refuses .*403"):
         ensure_bucket(Store(platform.s3_endpoint_url, platform.bucket, credentials), way_out="")
 
 

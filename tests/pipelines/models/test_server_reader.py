@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError, UnavailableError
 from pipelines.models.reader import StoredVersion
 from pipelines.models.server_reader import ServerReader
 
@@ -91,19 +91,20 @@ def test_all_pages_are_read(reader: ServerReader, script: dict[str, list[tuple[i
 
 
 def test_an_outage_is_tried_again(reader: ServerReader, script: dict[str, list[tuple[int, Any]]]) -> None:
-    script["mlflow/registered-models/search"] = [(503, {}), (200, b"no JSON"), (200, {})]
+    script["mlflow/registered-models/search"] = [(503, {}), (429, {}), (200, {})]
     assert reader.aliases() == {}
 
 
 @pytest.mark.parametrize(
     ("answer", "message", "requests"),
     [
-        ((503, {}), r"refused a request with HTTP 503 \(Service UnavailableError\)", 3),
-        ((403, {}), r"refused a request with HTTP 403 \(Forbidden\)", 1),
-        ((200, b"no JSON"), "must answer but does not", 3),
+        ((503, {}), r"refused a request with HTTP 503 \(Service Unavailable\)", 3),
+        ((403, {}), r"refused a request with HTTP 403 \(Forbidden\): .* login", 1),
+        ((400, {"message": "no"}), r"refused a request with HTTP 400 \(no\): look into the log", 1),
+        ((200, b"no JSON"), "must be MLflow but answers with something else", 1),
     ],
 )
-def test_an_outage_is_an_error_and_no_answer(
+def test_an_error_is_no_answer_and_an_outage_is_tried_again(
     reader: ServerReader,
     script: dict[str, list[tuple[int, Any]]],
     answer: tuple[int, Any],
@@ -111,9 +112,10 @@ def test_an_outage_is_an_error_and_no_answer(
     requests: int,
 ) -> None:
     script["mlflow/runs/search"] = [answer]
-    with pytest.raises(PipelineError, match=message):
+    with pytest.raises(StatedError, match=message) as raised:
         reader.metrics(["1" * 32])
     assert [path.endswith("runs/search") for path, _ in Scripted.asked].count(True) == requests
+    assert isinstance(raised.value, UnavailableError if requests > 1 else PipelineError)
 
 
 def test_files_that_the_server_does_not_hand_out_are_fetched_by_mlflows_client(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 
@@ -143,7 +143,7 @@ def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
         with pytest.raises(
-            PipelineError,
+            UnavailableError,
             match=f"bucket b of the object store at {endpoint} .*Could not connect .* S3_ENDPOINT",
         ):
             ObjectStore("b", endpoint).keys("")
