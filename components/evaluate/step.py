@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from components.common.model.judgement import Judgement
+from components.common.model.kept_candidate import keep_candidate
 from components.common.model.training_record import Training
 from components.common.narration import say
 from components.common.plan.run import RunPlan
@@ -41,6 +42,8 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
             min_accuracy=plan.gate.min_accuracy,
             lineage=lineage,
         )
+        if Judgement.load(target).action == "register":
+            keep_candidate(STEP, plan, candidate, target)
         training = Training.load(candidate)
         headline = evaluation.headline() | {"validation_accuracy": training.validation_accuracy}
         # MLflow's comparison of runs draws parameters against metrics of the same run.

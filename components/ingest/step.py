@@ -1,13 +1,16 @@
 """The `ingest` step: the first of a run, which makes its plan and opens it in MLflow."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.common.data.source import SourceInfo, training_images
+from components.common.errors import StatedError
 from components.common.narration import exit_on_stated_error, say
+from components.common.patience import patiently
 from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import fitted, resolve_form
@@ -51,14 +54,21 @@ def ingest_step(
     with step_run(run_id, STEP) as run:
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
-        info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
+        data = plan.data.model_copy(update={"version": version})
+        info = patiently(STEP, lambda: collect_data(data, raw_target))
         derived = plan.data.name is None
         plan, note = fitted(resolved, training_images(info.counts, plan.data.fraction))
         if note:
             say(STEP, note)
         check_network(plan.training, info.spec)
         plan = plan.named(info.name, version)
-        refuse_foreign_model(plan.model_name, info, derived=derived)
+        named = plan.model_name
+        try:
+            patiently(STEP, lambda: refuse_foreign_model(named, info, derived=derived))
+        except StatedError:
+            # The next attempt finds the directory as this one did.
+            shutil.rmtree(raw_target)
+            raise
         plan_target.mkdir(parents=True, exist_ok=True)
         plan.save(plan_target)
         run.parent.set_tags(_tags(plan, info))

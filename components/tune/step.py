@@ -10,6 +10,7 @@ from components.common.plan.run import RunPlan
 from components.common.plan.training import SEED_STRIDE, TrainConfig
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
+from components.train.autosave import Autosave
 from components.train.devices import require_gpus, training_shards, visible_gpus
 from components.train.fit import fit_model, training_checkpoint
 from components.train.runtime import start_tensorflow
@@ -18,7 +19,7 @@ from components.tune.choice import Choice, choose_configuration
 from components.tune.halving import finalists
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
-from components.tune.study import SearchRecord, claims, create_study, load_study
+from components.tune.study import SearchRecord, claims, create_study, load_study, patient
 from components.tune.trials import STEP, Worker
 
 
@@ -97,14 +98,14 @@ def choose_step(
         config = TrainConfig.model_validate(training.config)
         record = SearchRecord(load_study(plan.run_id))
         record.settle()
-        for settled in record.study.trials:
-            if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
-                run.nested(trial_run).set_tags({"outcome": "pruned"})
+        record.require_tried()
+        for trial_run in record.pruned_runs():
+            run.nested(trial_run).set_tags({"outcome": "pruned"})
         choice = _choice(record, training, config)
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
-        figures = draw_figures(record.study, configuration.parent / "figures")
+        figures = patient(draw_figures)(record.study, configuration.parent / "figures")
         write_page(choice, figures, page)
         for path in [*figures.values(), configuration]:
             run.log_file(path)
@@ -116,8 +117,8 @@ def choose_step(
         _train_rest(plan, development, config.differing(**choice.overrides), target)
         for trial in record.known():
             tried = config.differing(**record.options(trial))
-            if checkpoint := training_checkpoint(checkpoint_directory(), info, tried):
-                checkpoint.delete()
+            if not Autosave(training_checkpoint(checkpoint_directory(), info, tried)).discard():
+                break
         return choice
 
 
@@ -127,7 +128,7 @@ def _choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Ch
     for (trial, _), accuracy in sorted(record.repeats().items()):
         accuracies[trial].append(accuracy)
     options = {trial: record.options(trial) for trial in final}
-    return choose_configuration(config, options, accuracies, len(record.study.trials))
+    return choose_configuration(config, options, accuracies, len(record.known()) + 1)
 
 
 def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_claim_excludes_others_until_it_is_let_go() -> None:
     one, two = claims(), claims()
 
     with one.claim("work") as mine:
-        one.require()
+        assert one.holds()
         with two.claim("work") as others, two.claim("other work") as free:
             assert (mine, others, free) == (True, False, True)
     with two.claim("work") as others:

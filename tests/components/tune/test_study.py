@@ -7,6 +7,7 @@ from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
+from components.train.session import DivergedError
 from components.tune.halving import Known
 from components.tune.study import SearchRecord, create_study, load_study, storage
 
@@ -34,7 +35,7 @@ def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     record.score(1, 0, 0.5)
     record.score(1, 1, 0.75)
     record.score(2, 0, 0.25)
-    record.fail(3)
+    record.fail(3, DivergedError("the loss must stay finite but was inf"))
     record.repeated(1, 2, 0.875)
 
     assert other.known() == {1: Known({0: 0.5, 1: 0.75}), 2: Known({0: 0.25}), 3: Known(failed=True)}
