@@ -27,7 +27,7 @@ def engine_options() -> dict[str, Any]:
     The bound holds for all connections of this process. libpq has none of its own: a server or a proxy that lives and
     says nothing would be waited for without end.
     """
-    from psycopg2.extensions import set_wait_callback
+    from psycopg2.extensions import set_wait_callback  # type: ignore[import-untyped]
 
     set_wait_callback(_wait)
     return {"pool_pre_ping": True, "connect_args": CONNECTION}
@@ -35,7 +35,7 @@ def engine_options() -> dict[str, Any]:
 
 def _wait(connection: Any) -> None:
     """Wait for the server's answer as `psycopg2.extras.wait_select` does, but not for ever."""
-    from psycopg2 import OperationalError
+    from psycopg2 import OperationalError  # type: ignore[import-untyped]
     from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
     deadline = time.monotonic() + ANSWER_SECONDS

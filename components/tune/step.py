@@ -16,23 +16,30 @@ from components.train.fit import fit_model, training_checkpoint
 from components.train.runtime import start_tensorflow
 from components.train.step import checkpoint_directory, narrator
 from components.tune.choice import Choice, choose_configuration
-from components.tune.halving import finalists
+from components.tune.claims import STEP
+from components.tune.halving import FINALISTS, finalists
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import SearchRecord, claims, create_study, load_study, patient
-from components.tune.trials import STEP, Worker
+from components.tune.trials import Worker
 
 
 def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
-    """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two."""
+    """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two.
+
+    There are no more workers than pieces of work at a time: the trials at first, the repeats of finalists and baseline
+    at the end.
+    """
     search = plan.search
+    most = max(search.trials - 1, search.seeds * (FINALISTS + 1)) if search.trials > 1 else 1
+    workers = min(search.workers, most)
     with step_run(plan.run_id, STEP, last=False) as run:
         training = Training.load(baseline)
         study = create_study(
             plan.run_id, training, search.space, search.trials, search.seeds, plan.training.seed
         )
         run.log_params(
-            {"search.trials": search.trials, "search.workers": search.workers, "search.seeds": search.seeds}
+            {"search.trials": search.trials, "search.workers": workers, "search.seeds": search.seeds}
         )
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
         first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
@@ -41,7 +48,7 @@ def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
         )
         first.close()
         say(STEP, f"trial 0 is the baseline  validation {training.validation_accuracy:.4f}")
-        return [f"{number}/{search.workers}" for number in range(1, search.workers + 1)]
+        return [f"{number}/{workers}" for number in range(1, workers + 1)]
 
 
 def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:

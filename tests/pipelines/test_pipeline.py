@@ -270,7 +270,7 @@ def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
 
 def test_an_attempt_at_a_task_ends(documents: tuple[Spec, Spec]) -> None:
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    seconds = {name: executor["activeDeadlineSeconds"] for name, executor in executors.items()}
+    seconds = {name: int(executor["activeDeadlineSeconds"]) for name, executor in executors.items()}
     assert len(seconds) == 11
     trainings = {f"exec-{name.removeprefix('comp-')}" for name in TRAINING}
     assert {name for name, bound in seconds.items() if bound == 7 * 24 * 3600} == trainings

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import requests
@@ -12,11 +13,11 @@ from components.common.tracking.outbox import Outbox
 
 
 @contextmanager
-def silent() -> Iterator[Callable[[], None]]:
+def silent() -> Iterator[Callable[[], object]]:
     """A call that a server accepts and does not answer for as long as the block lasts."""
     answered = threading.Event()
     try:
-        yield lambda: answered.wait(30) and None
+        yield lambda: answered.wait(30)
     finally:
         answered.set()
 
@@ -27,7 +28,7 @@ def test_calls_are_made_in_their_order_and_without_waiting_for_them() -> None:
     with silent() as call:
         box.send(call)
         for number in range(3):
-            box.send(lambda number=number: made.append(number))
+            box.send(partial(made.append, number))
         assert made == []
     box.close(5)
     assert made == [0, 1, 2]
@@ -58,7 +59,7 @@ def test_what_does_not_fit_is_counted(
     with silent() as call:
         box.send(call)
         for number in range(3):
-            box.send(lambda number=number: made.append(number))
+            box.send(partial(made.append, number))
     box.close(5)
     assert made == [0]
     assert capsys.readouterr().out == "[tracking] 2 records were not sent to MLflow and are lost\n"
