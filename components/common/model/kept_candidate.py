@@ -65,7 +65,7 @@ def fetch_candidate(run_id: str, target: Path) -> KeptCandidate | None:
 
     Args:
         run_id: Kubeflow's id of the pipeline run.
-        target: Empty directory.
+        target: New or empty directory.
 
     Returns:
         None where the store keeps none.
@@ -80,6 +80,7 @@ def fetch_candidate(run_id: str, target: Path) -> KeptCandidate | None:
         )
     keys = store.keys(_prefix(run_id))
     packed = target / "candidate.tar"
+    target.mkdir(parents=True, exist_ok=True)
     if not keys or not store.download(keys[-1], packed):
         return None
     digest = keys[-1].removeprefix(_prefix(run_id)).removesuffix(".tar")
