@@ -135,9 +135,13 @@ class Worker:
                     outcome, status = "complete" if leg.rung == LAST else "paused", "FINISHED"
                     figures = f"after {part:.3g} of its steps  validation {epoch.val_accuracy:.4f}"
                     say(STEP, f"trial {trial} {outcome} {figures}")
+                else:
+                    outcome = ""
             finally:
-                run.set_tags({"outcome": outcome})
-                run.close(status)
+                # A worker whose claim was lost leaves the run to the other.
+                if outcome:
+                    run.set_tags({"outcome": outcome})
+                    run.close(status)
 
     def _train_leg(self, leg: Leg, autosave: Autosave) -> Epoch:
         """Train a trial up to its rung, from where it stands; return its score there."""

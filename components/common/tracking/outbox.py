@@ -47,17 +47,25 @@ class Outbox:
             self._away = bool(self._waiting)
 
     def close(self, seconds: float) -> None:
-        """Wait for the calls that are left, for so long at most, and report how many are lost."""
+        """Wait for the calls that are left while no pause between two is longer, and report how many are lost."""
         with self._changed:
             self._closing.set()
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: not self._waiting, min(seconds, QUIET_SECONDS)):
-                say(STEP, f"{len(self._waiting)} records wait for MLflow, for {seconds:g} s at most")
-                self._changed.wait_for(lambda: not self._waiting, seconds - QUIET_SECONDS)
+            self._drain(min(seconds, QUIET_SECONDS))
+            if self._waiting:
+                say(
+                    STEP, f"{len(self._waiting)} records wait for MLflow, for {seconds:g} s without an answer"
+                )
+                self._drain(seconds)
             lost = self._lost + len(self._waiting)
             self._waiting.clear()
         if lost:
             say(STEP, f"{lost} records were not sent to MLflow and are lost")
+
+    def _drain(self, seconds: float) -> None:
+        while left := len(self._waiting):
+            if not self._changed.wait_for(lambda left=left: len(self._waiting) < left, seconds):
+                return
 
     def _work(self) -> None:
         pause = FIRST_PAUSE

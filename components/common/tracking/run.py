@@ -126,5 +126,5 @@ class StepRun(TrackedRun):
         return cls.below(TrackedRun(None, "", "", Outbox()), "")
 
     def end(self, seconds: float) -> None:
-        """Send what waits, for so long at most, or report it as lost."""
+        """Send what waits, for so long without an answer, or report it as lost."""
         self._outbox.close(seconds)

@@ -266,12 +266,14 @@ def test_a_claim_that_was_lost_records_nothing(
     baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
-    worker = _worker(baseline, development, RecordedRun(), None)
+    run = RecordedRun()
+    worker = _worker(baseline, development, run, None)
     monkeypatch.setattr(worker._claims, "holds", lambda: False)
 
     worker._do_one([Leg(1, 0)])
 
     assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert not {"outcome", "status"} & run.runs["trial 1"].recorded.keys()
 
 
 @pytest.mark.usefixtures("any_storage")

@@ -45,7 +45,7 @@ def test_a_silent_server_holds_up_neither_the_work_nor_the_end(capsys: pytest.Ca
         box.close(0.05)
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        "[tracking] 2 records wait for MLflow, for 0.05 s at most",
+        "[tracking] 2 records wait for MLflow, for 0.05 s without an answer",
         "[tracking] 2 records were not sent to MLflow and are lost",
     ]
 
