@@ -54,8 +54,7 @@ def ingest_step(
     with step_run(run_id, STEP) as run:
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
-        data = plan.data.model_copy(update={"version": version})
-        info = patiently(STEP, lambda: collect_data(data, raw_target))
+        info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
         derived = plan.data.name is None
         plan, note = fitted(resolved, training_images(info.counts, plan.data.fraction))
         if note:
