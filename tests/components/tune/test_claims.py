@@ -81,7 +81,8 @@ def test_a_database_that_says_nothing_is_an_outage(
     database: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del database
-    engine = create_engine(str(settings().optuna_storage), **engine_options())
+    url = str(settings().optuna_storage).replace("postgresql", "postgresql+psycopg2", 1)
+    engine = create_engine(url, **engine_options())
     monkeypatch.setattr("components.tune.database.ANSWER_SECONDS", 0.2)
     with (
         engine.connect() as connection,

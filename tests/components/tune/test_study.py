@@ -159,6 +159,7 @@ def test_a_search_that_was_not_made_chooses_nothing(
     create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
     record = SearchRecord(load_study("run"))
     for trial, error in enumerate(failed, start=1):
+        record.start(trial)
         record.fail(trial, error)
 
     if chosen:
