@@ -41,8 +41,9 @@ def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
         run.log_params(
             {"search.trials": search.trials, "search.workers": workers, "search.seeds": search.seeds}
         )
+        of_baseline = patient(lambda: study.trials[0].params)()
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
-        first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
+        first.log_params({f"config.{name}": value for name, value in of_baseline.items()})
         first.log_metrics(
             {"val_accuracy": training.validation_accuracy, "val_loss": training.validation_loss}, 100
         )
