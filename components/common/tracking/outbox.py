@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from components.common.narration import say
 from components.common.tracking.failures import is_outage, reason
@@ -64,8 +65,11 @@ class Outbox:
 
     def _drain(self, seconds: float) -> None:
         while left := len(self._waiting):
-            if not self._changed.wait_for(lambda left=left: len(self._waiting) < left, seconds):
+            if not self._changed.wait_for(partial(self._fewer_than, left), seconds):
                 return
+
+    def _fewer_than(self, count: int) -> bool:
+        return len(self._waiting) < count
 
     def _work(self) -> None:
         pause = FIRST_PAUSE
