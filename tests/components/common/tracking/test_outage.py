@@ -84,7 +84,7 @@ def gateway(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         monkeypatch.setenv("OUTAGE_SECONDS", "0")
-        monkeypatch.setattr(step, "LAST_SECONDS", 5)
+        monkeypatch.setattr(step, "LAST_SECONDS", 60)
         yield gateway
         gateway.shutdown()
         thread.join()

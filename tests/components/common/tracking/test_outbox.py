@@ -30,7 +30,7 @@ def test_calls_are_made_in_their_order_and_without_waiting_for_them() -> None:
         for number in range(3):
             box.send(partial(made.append, number))
         assert made == []
-    box.close(5)
+    box.close(60)
     assert made == [0, 1, 2]
 
 
@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_counted(
         box.send(call)
         for number in range(3):
             box.send(partial(made.append, number))
-    box.close(5)
+    box.close(60)
     assert made == [0]
     assert capsys.readouterr().out == "[tracking] 2 records were not sent to MLflow and are lost\n"
 
@@ -80,7 +80,7 @@ def test_an_outage_is_said_once_and_pauses_double(
     monkeypatch.setattr(outbox, "LONGEST_PAUSE", 40.0)
     monkeypatch.setattr(box._closing, "wait", pauses.append)
     box.send(call)
-    assert sent.wait(5)
+    assert sent.wait(60)
     assert pauses == [15.0, 30.0, 40.0, 40.0]
     assert capsys.readouterr().out == (
         "[tracking] MLflow does not answer, and records wait until it does: refused\n"
@@ -95,6 +95,6 @@ def test_a_record_that_cannot_be_sent_holds_up_no_other(capsys: pytest.CaptureFi
     box = Outbox()
     box.send(fail)
     box.send(lambda: made.append(1))
-    box.close(5)
+    box.close(60)
     assert made == [1]
     assert capsys.readouterr().out == "[tracking] a record could not be sent: report.html is gone\n"
