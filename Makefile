@@ -13,7 +13,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check test lint types format unit image lock clean $(CLUSTER)
+.PHONY: help env run ui bench bench-quick gpu-check verdicts test lint types format unit image lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writ
 
 gpu-check: .venv-gpu/.installed ## Try trainings and answers on this machine's GPUs; writes docs/benchmarks-gpu.md.
 	.venv-gpu/bin/python -m benchmarks.gpu_check -o docs/benchmarks-gpu.md $(ARGS)
+
+verdicts: env ## Find the error rates of verdicts and choices by simulation; writes docs/verdicts.md.
+	$(BIN)/python -m benchmarks.verdicts -o docs/verdicts.md $(ARGS)
 
 test: lint types unit ## Run every check and test.
 

@@ -21,7 +21,7 @@ def write_benchmarks(path: Path, about: dict[str, Any], results: Results, comman
         lines += [f"![Time against accuracy]({figure.name})", ""]
     for result in results.values():
         lines += [f"## {result.title}", "", f"{result.explanation} Commit {result.commit}.", ""]
-        lines += [*_table(result.columns, result.rows), ""]
+        lines += [*table_lines(result.columns, result.rows), ""]
     path.write_text("\n".join(lines).rstrip() + "\n")
 
 
@@ -48,10 +48,10 @@ def _floors(results: Results, *, judged: bool) -> list[str]:
         for result in results.values()
         for floor in result.floors
     ]
-    return ["## Floors", "", *_table(["what", "measured", "floor", ""], rows), ""] if rows else []
+    return ["## Floors", "", *table_lines(["what", "measured", "floor", ""], rows), ""] if rows else []
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> list[str]:
+def table_lines(columns: list[str], rows: list[list[str]]) -> list[str]:
     body = [columns, ["---"] * len(columns), *rows]
     return ["| " + " | ".join(row) + " |" for row in body]
 

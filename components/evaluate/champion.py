@@ -1,7 +1,8 @@
 """The champion: the registered model version with the alias `champion`."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.common.data.spec import ImageSpec
@@ -20,12 +21,39 @@ REFUSED = re.compile(r"\b4(?!08|29)\d\d Client Error|An error occurred \((?:4\d\
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """The decisions on candidates by test split, as tags of the registered model keep them.
+
+    Attributes:
+        tags: Tags of the registered model.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, test_digest: str, run_id: str) -> int:
+        """Return the number of a run's decision among those on a test split; a run decides once."""
+        number, _, latest = self.tags.get(decisions_tag(test_digest), "0").partition(" ")
+        return max(1, int(number) + (latest != run_id))
+
+
+def decisions_tag(test_digest: str) -> str:
+    """Return the tag that holds the number of decisions on a test split, and the run of the latest."""
+    return f"decisions.{test_digest[:16]}"
+
+
+@dataclass(frozen=True)
 class ChampionModel:
-    """A downloaded champion; one `.keras` file lies at or below `directory`."""
+    """A downloaded champion.
+
+    Attributes:
+        directory: One `.keras` file lies at or below it.
+        decisions: The decisions against champions of this name.
+    """
 
     name: str
     version: str
     directory: Path
+    decisions: Decisions = field(default_factory=Decisions)
 
     def unusable(self, reason: object) -> PipelineError:
         """Return the error for a champion that cannot be compared with a candidate."""
@@ -69,6 +97,8 @@ class ScoredChampion:
 
     Attributes:
         other_test_data: Whether its record names another test split than this run's.
+        identical: Whether the candidate has the same weights.
+        decision: Number of this decision among those on this test split.
     """
 
     name: str
@@ -76,6 +106,8 @@ class ScoredChampion:
     metrics: Metrics
     comparison: Comparison
     other_test_data: bool = False
+    identical: bool = False
+    decision: int = 1
 
 
 def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
@@ -93,27 +125,29 @@ def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
 
     def fetched() -> ChampionModel | None:
         with mlflow_must_answer():
-            version = _champion_version(model_name)
-        if version is None:
+            found = _champion_version(model_name)
+        if found is None:
             return None
-        champion = ChampionModel(model_name, version, target)
+        version, tags = found
+        champion = ChampionModel(model_name, version, target, Decisions(tags))
         _download(champion)
         return champion
 
     return patiently("evaluate", fetched)
 
 
-def _champion_version(model_name: str) -> str | None:
+def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
+    """Return the champion's version, and the tags of the registered model; None without a champion."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
-        aliases: dict[str, str] = MlflowClient().get_registered_model(model_name).aliases
+        model = MlflowClient().get_registered_model(model_name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return aliases.get(CHAMPION)
+    return (model.aliases[CHAMPION], model.tags) if CHAMPION in model.aliases else None
 
 
 def _download(champion: ChampionModel) -> None:

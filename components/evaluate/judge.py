@@ -18,6 +18,7 @@ from components.common.model.lineage import stored_judgement
 from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training
 from components.common.narration import say
+from components.common.plan.run import GatePlan
 from components.common.storage.files import written_directory
 from components.evaluate.calibration import (
     Calibration,
@@ -28,7 +29,7 @@ from components.evaluate.calibration import (
 from components.evaluate.champion import ChampionModel, ScoredChampion
 from components.evaluate.compare import compare_models
 from components.evaluate.exchange import write_exchange
-from components.evaluate.gate import check_min_accuracy, decide, required_accuracy
+from components.evaluate.gate import decide, required_accuracy
 from components.evaluate.metrics import Metrics, measure_predictions
 from components.evaluate.profile import Profile, measure_profile
 from components.evaluate.report.panel import ReportData
@@ -96,8 +97,9 @@ def judge_models(
     champion: ChampionModel | None,
     target: Path,
     candidate_target: Path,
-    min_accuracy: float | None,
+    gate: GatePlan,
     lineage: Mapping[str, str],
+    run_id: str = "",
 ) -> Evaluation:
     """Calibrate on validation, evaluate on test, decide and report.
 
@@ -106,20 +108,22 @@ def judge_models(
         champion: The registered model to compare the candidate with, if there is one.
         target: New or empty directory for the files that `write_evaluation` writes.
         candidate_target: New or empty directory for the better model on validation, calibrated, and its ONNX file.
-        min_accuracy: Test accuracy below which nothing is registered; None for what `required_accuracy` sets.
+        gate: The conditions for registration.
         lineage: Commit and runs that the models come from, for the report.
+        run_id: The pipeline's run, which decides once.
 
     Raises:
-        PipelineError: Unreadable data or model, or a minimum accuracy that is not between 0 and 1.
+        PipelineError: Unreadable data or model.
     """
-    if min_accuracy is not None:
-        check_min_accuracy(min_accuracy)
     data = _read(inputs)
     models = _score_models(inputs, data)
     name = choose_candidate(data.baseline, data.tuned)
     candidate = models[name]
     seeds = score_seeds(inputs.tuned, models["tuned"].metrics.accuracy, data.test)
-    rival = _score_champion(champion, candidate.probabilities, data) if champion else None
+    trained = data.tuned if name == "tuned" else data.baseline
+    rival = (
+        _score_champion(champion, candidate.probabilities, trained, data, gate, run_id) if champion else None
+    )
     say("evaluate", "calibration, robustness, cost, explanations")
     with written_directory(candidate_target) as partial:
         source = inputs.tuned if name == "tuned" else inputs.baseline
@@ -127,7 +131,7 @@ def judge_models(
         candidate.classifier.model.save(partial / MODEL_FILE)
         save_samples(partial, data.validation)
         exchange = write_exchange(partial, candidate.classifier, data.validation.images)
-    evaluation = _evaluation(data, models, name, seeds, rival, exchange, min_accuracy, lineage)
+    evaluation = _evaluation(data, models, name, seeds, rival, exchange, gate, lineage)
     report = ReportData(
         evaluation=evaluation,
         baseline=data.baseline,
@@ -176,7 +180,12 @@ def _score_model(name: str, directory: Path, data: _Data) -> _ScoredModel:
 
 
 def _score_champion(
-    champion: ChampionModel, of_candidate: Probabilities, data: _Data
+    champion: ChampionModel,
+    of_candidate: Probabilities,
+    trained: Training,
+    data: _Data,
+    gate: GatePlan,
+    run_id: str,
 ) -> tuple[ScoredChampion, Profile]:
     """Score the champion on the test split, and compare the candidate's probabilities with the champion's."""
     split = data.test
@@ -195,8 +204,10 @@ def _score_champion(
         name=champion.name,
         version=champion.version,
         metrics=measure_predictions(split.labels, probabilities),
-        comparison=compare_models(split.labels, of_candidate, probabilities),
+        comparison=compare_models(split.labels, of_candidate, probabilities, gate.margin),
         other_test_data=judgement is not None and judgement.test_digest != data.dataset.digest,
+        identical=judgement is not None and judgement.training.weights_digest == trained.weights_digest,
+        decision=champion.decisions.number(data.dataset.digest, run_id),
     )
     return scored, measure_profile(classifier, split)
 
@@ -208,20 +219,22 @@ def _evaluation(
     seeds: SeedAccuracies | None,
     rival: tuple[ScoredChampion, Profile] | None,
     exchange: Exchange,
-    min_accuracy: float | None,
+    gate: GatePlan,
     lineage: Mapping[str, str],
 ) -> Evaluation:
     """Put the results together, and decide."""
     labels, candidate, baseline, tuned = data.test.labels, models[name], models["baseline"], models["tuned"]
     champion, champion_profile = rival or (None, None)
-    required, origin = required_accuracy(min_accuracy, data.test)
+    required, origin = required_accuracy(gate.min_accuracy, data.test)
     uncalibrated = apply_temperature(candidate.probabilities, 1 / candidate.temperature)
     return Evaluation(
         dataset=data.dataset,
         spec=data.test.spec,
         baseline=baseline.metrics,
         tuned=tuned.metrics,
-        tuned_against_baseline=compare_models(labels, tuned.probabilities, baseline.probabilities),
+        tuned_against_baseline=compare_models(
+            labels, tuned.probabilities, baseline.probabilities, gate.margin
+        ),
         baseline_seeds=seeds if data.same_weights else None,
         tuned_seeds=seeds,
         candidate=name,
@@ -235,6 +248,6 @@ def _evaluation(
         champion_profile=champion_profile,
         exchange=exchange,
         min_accuracy=required,
-        decision=decide(candidate.metrics, champion, required, origin),
+        decision=decide(candidate.metrics, champion, required, origin, gate.promote),
         lineage=dict(lineage),
     )

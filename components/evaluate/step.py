@@ -8,12 +8,14 @@ from components.common.model.judgement import Judgement
 from components.common.model.kept_candidate import keep_candidate
 from components.common.model.training_record import Training
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.plan.run import RunPlan
 from components.common.provenance import git_sha
 from components.common.tracking import tags
+from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.run import TrackedRun
 from components.common.tracking.step import step_run
-from components.evaluate.champion import fetch_champion
+from components.evaluate.champion import decisions_tag, fetch_champion
 from components.evaluate.judge import EvaluationInputs, judge_models
 from components.evaluate.report.write import MODEL_CARD_FILE, REPORT_FILE
 from components.evaluate.result import Evaluation
@@ -39,8 +41,9 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
             champion=champion,
             target=target,
             candidate_target=candidate,
-            min_accuracy=plan.gate.min_accuracy,
+            gate=plan.gate,
             lineage=lineage,
+            run_id=plan.run_id,
         )
         if Judgement.load(target).action == "register":
             keep_candidate(STEP, plan, candidate, target)
@@ -96,6 +99,19 @@ def _log_tables(run: TrackedRun, target: Path) -> None:
     run.set_tags({"mlflow.loggedArtifacts": json.dumps(listed)})
 
 
+def _count_decision(plan: RunPlan, judgement: Judgement) -> None:
+    """Record that the test split has decided once more, with a retried step once."""
+    from mlflow import MlflowClient
+
+    def count() -> None:
+        with mlflow_must_answer():
+            MlflowClient().set_registered_model_tag(
+                plan.model_name, decisions_tag(judgement.test_digest), f"{judgement.decision} {plan.run_id}"
+            )
+
+    patiently("gate", count)
+
+
 def gate_step(plan: RunPlan, evaluation: Path) -> str:
     """Return "register" or "keep", and record why."""
     with step_run(plan.run_id, "gate") as run:
@@ -110,6 +126,8 @@ def gate_step(plan: RunPlan, evaluation: Path) -> str:
             )
         for reason in judgement.reasons:
             say("gate", reason)
+        if judgement.decision:
+            _count_decision(plan, judgement)
         if judgement.action == "keep":
             run.parent.close()
         return judgement.action

@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 from components.common.plan.training import TrainConfig
 from components.common.record import Record
 
+# Part of searches among equal configurations that may replace the baseline.
+FALSE_REPLACEMENTS = 0.05
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -45,8 +48,7 @@ class Choice(Record):
         trials: Configurations tried, the baseline included.
         overrides: Options in which the chosen configuration differs from the baseline.
         contenders: The baseline first, then the finalists, best first.
-        noise: Standard error of the difference of two of their means, from the spread of all; a finalist has to beat
-            the baseline by more.
+        needed: Gain in mean validation accuracy over the baseline that a finalist needs.
     """
 
     FILE: ClassVar[str] = "configuration.json"
@@ -57,7 +59,7 @@ class Choice(Record):
     trials: int
     overrides: dict[str, Any]
     contenders: list[Contender]
-    noise: float
+    needed: float
 
     def as_json(self) -> str:
         """Return the content of the file."""
@@ -72,7 +74,7 @@ class Choice(Record):
         best = finalists[0]
         against = (
             f"validation {best.spread} against the baseline's {baseline.spread}, means of "
-            f"{len(best.accuracies)} seeds with a standard error of {self.noise:.4f}"
+            f"{len(best.accuracies)} seeds; a gain counts from {self.needed:.4f}"
         )
         if self.trial == 0:
             return f"the baseline is kept: the best of {self.trials} trials, {best.trial}, does not beat it: {against}"
@@ -88,14 +90,16 @@ def choose_configuration(
     options: Mapping[int, Mapping[str, Any]],
     accuracies: Mapping[int, list[float]],
     trials: int,
+    images: int,
 ) -> Choice:
-    """Choose the finalist with the best mean, or the baseline when none beats it by more than the noise.
+    """Choose the finalist with the best mean, or the baseline when none beats it by `needed_gain`.
 
     Args:
         baseline: The baseline's configuration.
         options: Training options of each finalist by trial.
-        accuracies: Validation accuracies over the seeds by trial; trial 0 is the baseline.
+        accuracies: Validation accuracies by trial, of trainings that chose no finalist; trial 0 is the baseline.
         trials: Configurations tried, the baseline included.
+        images: Validation images.
     """
     unchanged = baseline.model_dump(mode="json")
     contenders = [
@@ -108,8 +112,8 @@ def choose_configuration(
     ]
     contenders.sort(key=lambda contender: (-contender.mean, contender.trial))
     reference = Contender(0, {}, accuracies[0])
-    noise = standard_error([reference, *contenders])
-    best = contenders[0] if contenders and contenders[0].mean - reference.mean > noise else reference
+    needed = needed_gain([reference, *contenders], images) if contenders else 0.0
+    best = contenders[0] if contenders and contenders[0].mean - reference.mean > needed else reference
     return Choice(
         trial=best.trial,
         validation_accuracy=best.mean,
@@ -117,17 +121,29 @@ def choose_configuration(
         trials=trials,
         overrides=best.overrides,
         contenders=[reference, *contenders],
-        noise=noise,
+        needed=needed,
     )
 
 
-def standard_error(contenders: list[Contender]) -> float:
-    """Return the standard error of the difference of two means, from the pooled variance over the seeds.
+def needed_gain(contenders: list[Contender], images: int) -> float:
+    """Return the gain in mean accuracy that one of several finalists shows by chance in at most 5% of searches.
 
-    With one seed each there is no spread to estimate it from. It is then 0, and any difference counts.
+    It is the larger of two. One is that of a t-test, with a variance pooled over the contenders' seeds. The other is
+    that of so many images: a few seeds can be alike by chance, and with one seed there is no spread to see. Each is for
+    5% divided by the number of finalists (Bonferroni).
+
+    Args:
+        contenders: The baseline, and at least one finalist, trained with equally many seeds.
+        images: Validation images.
     """
-    repeated = [contender.accuracies for contender in contenders if len(contender.accuracies) > 1]
-    if not repeated:
-        return 0.0
-    pooled = statistics.fmean(statistics.variance(accuracies) for accuracies in repeated)
-    return math.sqrt(2 * pooled / len(repeated[0]))
+    from scipy.stats import norm, t
+
+    reference, *finalists = contenders
+    seeds, rate = len(reference.accuracies), FALSE_REPLACEMENTS / len(finalists)
+    # With an image more that is wrong, since no accuracy is known to be 1.
+    accuracy = min(reference.mean, 1 - 1 / images)
+    needed = norm.isf(rate) * math.sqrt(2 * accuracy * (1 - accuracy) / images / seeds)
+    if seeds > 1:
+        pooled = statistics.fmean(statistics.variance(contender.accuracies) for contender in contenders)
+        needed = max(needed, t.isf(rate, len(contenders) * (seeds - 1)) * math.sqrt(2 * pooled / seeds))
+    return float(needed)

@@ -55,7 +55,7 @@ def due(
     Args:
         known: The trials by number, without the baseline, which is trial 0.
         repeats: Validation accuracy by trial and shift of the seed.
-        seeds: Trainings of each finalist, and of the baseline with the one that made it.
+        seeds: Trainings of each finalist, and of the baseline beside them.
         baseline: Validation accuracy of the baseline's first training.
     """
     entrants = list(known)
@@ -65,8 +65,9 @@ def due(
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
     final = finalists(known, baseline)
-    wanted = [Repeat(0, shift) for shift in range(1, seeds)] if final else []
-    wanted += [Repeat(trial, shift) for trial in final for shift in range(1, seeds + 1)]
+    # The baseline's first training does not count: the finalists are those that beat it, so it may be an unlucky one.
+    contenders = [0, *final] if final else []
+    wanted = [Repeat(trial, shift) for trial in contenders for shift in range(1, seeds + 1)]
     return [repeat for repeat in wanted if (repeat.trial, repeat.shift) not in repeats]
 
 

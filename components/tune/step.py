@@ -109,7 +109,7 @@ def choose_step(
         record.require_tried()
         for trial_run in record.pruned_runs():
             run.nested(trial_run).set_tags({"outcome": "pruned"})
-        choice = _choice(record, training, config)
+        choice = _choice(record, training, config, info.counts["validation"])
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
@@ -118,7 +118,9 @@ def choose_step(
         for path in [*figures.values(), configuration]:
             run.log_file(path)
         run.log_metrics({"val_accuracy": choice.validation_accuracy, "trials": choice.trials})
-        run.log_metrics({"baseline_val_accuracy": choice.baseline_validation_accuracy, "noise": choice.noise})
+        run.log_metrics(
+            {"baseline_val_accuracy": choice.baseline_validation_accuracy, "needed_gain": choice.needed}
+        )
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
         if choice.trial == 0:
             shutil.copytree(baseline, target, dirs_exist_ok=True)
@@ -130,13 +132,15 @@ def choose_step(
         return choice
 
 
-def _choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Choice:
+def _choice(record: SearchRecord, baseline: Training, config: TrainConfig, images: int) -> Choice:
     final = finalists(record.known(), record.baseline)
-    accuracies: dict[int, list[float]] = {0: [baseline.validation_accuracy], **{trial: [] for trial in final}}
+    accuracies: dict[int, list[float]] = {trial: [] for trial in (0, *final)}
     for (trial, _), accuracy in sorted(record.repeats().items()):
         accuracies[trial].append(accuracy)
+    if not final:
+        accuracies = {0: [baseline.validation_accuracy]}
     options = {trial: record.options(trial) for trial in final}
-    return choose_configuration(config, options, accuracies, len(record.known()) + 1)
+    return choose_configuration(config, options, accuracies, len(record.known()) + 1, images)
 
 
 def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:

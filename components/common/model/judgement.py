@@ -15,11 +15,12 @@ class Judgement(Record):
         candidate: The model that was chosen on the validation split.
         action: `register` makes the candidate the champion, `keep` changes nothing.
         reasons: One sentence a reason.
-        verdict: The candidate compared with the champion; "first" without a champion.
+        verdict: The candidate compared with the champion; "first" without a champion, "identical" where it is that.
         temperature: Temperature that is built into the candidate.
         reject_below: Top probability below which an answer should be rejected.
         champion_version: Version of the champion that the candidate was compared with; None without a champion.
         summary: Decision and metrics, Markdown.
+        decision: Number of the decision on this test split between a candidate and a champion; 0 where there was none.
     """
 
     FILE = "judgement.json"
@@ -29,8 +30,9 @@ class Judgement(Record):
     candidate: Literal["baseline", "tuned"]
     action: Literal["register", "keep"]
     reasons: list[str]
-    verdict: Literal["better", "equivalent", "worse", "first"]
+    verdict: Literal["better", "worse", "equivalent", "undecided", "identical", "first"]
     temperature: float
     reject_below: float
     champion_version: str | None
     summary: str
+    decision: int = 0

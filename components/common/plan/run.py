@@ -112,6 +112,14 @@ class GatePlan(Section):
         description="Test accuracy below which nothing is registered; where it is not set, 0.95 for images of ten "
         "digits, and more than the share of the most frequent class for other data.",
     )
+    promote: Literal["better", "as-accurate"] = Field(
+        default="better",
+        description="What takes the champion's place: a candidate that is better, or one that gets as many test images "
+        "right.",
+    )
+    margin: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
+        default=0.002, description="Difference of test accuracies up to which models count as equivalent."
+    )
     skip_if_unchanged: bool = Field(
         default=False, description="End early where the champion was made of the same data, code and plan."
     )

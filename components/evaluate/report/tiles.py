@@ -12,7 +12,12 @@ MINUS = "\N{MINUS SIGN}"
 MOST_IN_A_ROW = 50
 # Number of times that the largest class is larger than the smallest from which the balanced accuracy is a headline.
 IMBALANCED = 3
-RELATIONS = {"better": "better than", "equivalent": "equivalent to", "worse": "worse than"}
+RELATIONS = {
+    "better": "better than",
+    "worse": "worse than",
+    "equivalent": "equivalent to",
+    "undecided": "not shown to differ from",
+}
 
 
 @dataclass(frozen=True)
@@ -34,21 +39,35 @@ def headline(evaluation: Evaluation) -> str:
         return f"Register {candidate}: it is {relation} champion v{champion.version}"
     if champion is None or evaluation.candidate_metrics.accuracy < evaluation.min_accuracy:
         return f"Register nothing: {candidate} is below the minimum accuracy"
-    verdict = "worse" if champion.comparison.verdict == "worse" else "equivalent but less accurate"
-    return f"Keep champion v{champion.version}: {candidate} is {verdict}"
+    kept = f"Keep champion v{champion.version}: {candidate} is"
+    if champion.identical:
+        return f"{kept} the champion, weight for weight"
+    if champion.comparison.verdict == "better":
+        return f"{kept} better, but not by enough for decision {champion.decision} on this test split"
+    return f"{kept} {RELATIONS[champion.comparison.verdict]} it"
 
 
 def certainty(evaluation: Evaluation) -> str:
-    """Return a sentence on the statistical certainty of the verdict."""
-    if evaluation.champion is None:
+    """Return what was shown of the difference to the champion, and what was not."""
+    champion = evaluation.champion
+    if champion is None:
         return "There is no champion to compare with: this is the first model."
-    paired = evaluation.champion.comparison
+    paired = champion.comparison
     low, high = (points(bound) for bound in paired.difference_interval)
-    bounds = f"the true difference lies between {low} and {high} points with 95% confidence"
-    p = f"exact McNemar test, {paired.p}"
-    if paired.verdict == "equivalent":
-        return f"The difference of {points(paired.difference)} points may be chance: {bounds} ({p})."
-    return f"The difference of {points(paired.difference)} points is unlikely to be chance: {bounds} ({p})."
+    measured = (
+        f"The difference of {points(paired.difference)} points lies between {low} and {high} with 95% confidence "
+        f"({paired.p})."
+    )
+    margin = f"{paired.margin * 100:g} points"
+    shown = {
+        "better": "It is unlikely to be chance.",
+        "worse": "It is unlikely to be chance.",
+        "equivalent": f"It is shown to be smaller than {margin}.",
+        "undecided": "It may be chance, and it may be real: with so many images that differ, this test split finds a "
+        f"true gain of {margin} in {paired.power:.0%} of cases.",
+    }
+    worn = f" This test split has decided {champion.decision} times." if champion.decision > 1 else ""
+    return f"{measured} {shown[paired.verdict]}{worn}"
 
 
 def images_in_words(spec: ImageSpec) -> str:

@@ -36,7 +36,7 @@ def write_evaluation(target: Path, data: ReportData) -> None:
 
 
 def _judgement(data: ReportData, summary: str) -> Judgement:
-    evaluation = data.evaluation
+    evaluation, champion = data.evaluation, data.evaluation.champion
     return Judgement(
         training=data.candidate_training,
         test_digest=evaluation.dataset.digest,
@@ -46,6 +46,7 @@ def _judgement(data: ReportData, summary: str) -> Judgement:
         verdict=evaluation.decision.verdict,
         temperature=evaluation.calibration.temperature,
         reject_below=evaluation.selective.threshold,
-        champion_version=evaluation.champion.version if evaluation.champion else None,
+        champion_version=champion.version if champion else None,
+        decision=champion.decision if champion and not champion.identical else 0,
         summary=summary,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from components.common.data.dataset import Split
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.training_record import Epoch
+from components.common.plan.run import GatePlan
 from components.evaluate.champion import ChampionModel
 from components.evaluate.judge import EvaluationInputs, judge_models
 from components.evaluate.result import Evaluation
@@ -142,7 +143,7 @@ def evaluated(
         champion=champion,
         target=target,
         candidate_target=calibrated,
-        min_accuracy=0.75,
+        gate=GatePlan(min_accuracy=0.75),
         lineage=lineage,
     )
     return evaluation, target
@@ -167,7 +168,7 @@ def judge(test_data: Path, development: Path) -> Judge:
             champion=champion,
             target=directory / "out",
             candidate_target=directory / "best",
-            min_accuracy=min_accuracy,
+            gate=GatePlan(min_accuracy=min_accuracy),
             lineage={},
         )
 

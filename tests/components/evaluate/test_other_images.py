@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from components.common.data.dataset import open_split
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
+from components.common.plan.run import GatePlan
 from components.evaluate.champion import ChampionModel
 from components.evaluate.judge import EvaluationInputs, judge_models
 from components.evaluate.report.tiles import headline_tiles
@@ -71,7 +72,7 @@ def judged(
         champion=None,
         target=directory / "out",
         candidate_target=directory / "best",
-        min_accuracy=None,
+        gate=GatePlan(),
         lineage={},
     )
     return Judged(kind, evaluation, directory / "out", inputs)

@@ -1,4 +1,4 @@
-"""Real trainings against a real registry: what becomes of a worse, and of an equal model."""
+"""Real trainings against a real registry: what becomes of a worse, of the same and of a better model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ def poor(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _trained(directory / "data", directory / "model", epochs=1, batch_size=len(few.labels))
 
 
-def test_a_worse_model_leaves_the_champion_and_an_equal_one_is_called_equivalent(
+def test_only_a_better_model_takes_the_champions_place(
     mlflow_client: "MlflowClient", test_data: Path, development: Path, good: Path, poor: Path, tmp_path: Path
 ) -> None:
     def pipeline(model: Path, run_id: str) -> "Run":
@@ -65,23 +65,33 @@ def test_a_worse_model_leaves_the_champion_and_an_equal_one_is_called_equivalent
     def champion() -> str:
         return str(mlflow_client.get_registered_model(NAME).aliases["champion"])
 
-    first = pipeline(good, "first")
-    assert (first.data.tags["verdict"], champion()) == ("first", "1")
+    def decisions() -> list[str]:
+        tags = mlflow_client.get_registered_model(NAME).tags
+        return [value for name, value in tags.items() if name.startswith("decisions.")]
+
+    first = pipeline(poor, "first")
+    assert (first.data.tags["verdict"], champion(), decisions()) == ("first", "1", [])
+
+    same = pipeline(poor, "same")
+    assert (same.data.tags["verdict"], same.data.tags["decision"]) == ("identical", "keep")
+    assert decisions() == []
+    assert len(mlflow_client.search_model_versions(f"name = '{NAME}'")) == 1
+
+    better = pipeline(good, "better")
+    assert (better.data.tags["verdict"], better.data.tags["decision"]) == ("better", "register")
+    assert better.data.metrics["mcnemar_p"] < 0.05
+    version = mlflow_client.get_model_version(NAME, champion())
+    assert (version.version, version.tags["verdict"]) == ("2", "better")
+    assert decisions() == ["1 better"]
+    assert float(version.tags["temperature"]) == better.data.metrics["temperature"]
+    files = {file.path for file in mlflow_client.list_artifacts(better.info.run_id)}
+    assert version.tags["model_card"] == f"runs:/{better.info.run_id}/model_card.md"
+    assert {"model_card.md", "report.html", "evaluation.json"} <= files
 
     worse = pipeline(poor, "worse")
     assert (worse.data.tags["verdict"], worse.data.tags["decision"]) == ("worse", "keep")
-    assert worse.data.metrics["mcnemar_p"] < 0.05
     assert worse.data.metrics["test_accuracy_gain"] < 0
     assert float(worse.data.params["config.epochs"]) == 1
-    assert champion() == "1"
-    assert len(mlflow_client.search_model_versions(f"name = '{NAME}'")) == 1
-
-    equal = pipeline(good, "equal")
-    assert (equal.data.tags["verdict"], equal.data.tags["decision"]) == ("equivalent", "register")
-    assert equal.data.metrics["mcnemar_p"] == 1
-    version = mlflow_client.get_model_version(NAME, champion())
-    assert version.tags["verdict"] == "equivalent"
-    assert float(version.tags["temperature"]) == equal.data.metrics["temperature"]
-    files = {file.path for file in mlflow_client.list_artifacts(equal.info.run_id)}
-    assert version.tags["model_card"] == f"runs:/{equal.info.run_id}/model_card.md"
-    assert {"model_card.md", "report.html", "evaluation.json"} <= files
+    assert champion() == "2"
+    assert decisions() == ["2 worse"]
+    assert "decision 2 on this test split" in worse.data.tags["decision_reasons"]

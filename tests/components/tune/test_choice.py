@@ -2,6 +2,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.common.plan.training import TrainConfig
@@ -11,26 +12,25 @@ BASELINE = TrainConfig(filters=((8,),), learning_rate=0.001, batch_size=64)
 BETTER = {"dropout": 0.1}
 
 
-def _choose(accuracies: dict[int, list[float]], **options: dict[str, Any]) -> Choice:
+def _choose(accuracies: dict[int, list[float]], images: int = 10**9, **options: dict[str, Any]) -> Choice:
     changes = {trial: options.get(f"of_{trial}", BETTER) for trial in accuracies if trial}
-    return choose_configuration(BASELINE, changes, accuracies, trials=9)
+    return choose_configuration(BASELINE, changes, accuracies, trials=9, images=images)
 
 
 @pytest.mark.parametrize(
     ("accuracies", "best"),
     [
-        # No spread: any difference counts, and a tie keeps the baseline.
+        # No spread, and very many images; a tie keeps the baseline.
         ({0: [0.90, 0.90], 1: [0.91, 0.91]}, 1),
         ({0: [0.90, 0.90], 1: [0.90, 0.90]}, 0),
         ({0: [0.90, 0.90], 1: [0.89, 0.89]}, 0),
-        # Variance 0.0002 in each; the difference of two means of two has a standard error of 0.0141.
-        ({0: [0.90, 0.92], 1: [0.91, 0.93]}, 0),
-        ({0: [0.90, 0.92], 1: [0.93, 0.95]}, 1),
+        # Variance 0.0002 in each; the difference of two means of two has a standard error of 0.0141, and t is 2.92.
+        ({0: [0.90, 0.92], 1: [0.93, 0.95]}, 0),
+        ({0: [0.90, 0.92], 1: [0.95, 0.97]}, 1),
         # The mean decides between finalists, then the number.
         ({0: [0.90, 0.90], 1: [0.95, 0.95], 2: [0.96, 0.96]}, 2),
-        ({0: [0.90, 0.90], 1: [0.99, 0.91], 2: [0.96, 0.96]}, 2),
+        ({0: [0.80, 0.80], 1: [0.99, 0.91], 2: [0.96, 0.96]}, 2),
         ({0: [0.90, 0.90], 5: [0.95, 0.95], 3: [0.95, 0.95]}, 3),
-        # Trainings with one seed each show no noise.
         ({0: [0.90], 1: [0.901]}, 1),
         ({0: [0.90]}, 0),
     ],
@@ -46,10 +46,34 @@ def test_a_finalist_has_to_beat_the_baseline_beyond_noise(
     assert choice.contenders[0].trial == 0
 
 
-def test_noise_is_pooled_over_all_that_was_repeated() -> None:
+def test_the_spread_is_pooled_over_all_contenders() -> None:
     choice = _choose({0: [0.90, 0.92], 1: [0.95, 0.95]})
 
-    assert choice.noise == pytest.approx(math.sqrt(2 * 0.0001 / 2))
+    assert choice.needed == pytest.approx(2.91999 * math.sqrt(2 * 0.0001 / 2), rel=1e-5)
+
+
+def test_seeds_that_are_alike_by_chance_count_no_more_than_the_images() -> None:
+    """One image in 300 is no gain, and two finalists have two chances."""
+    alone = _choose({0: [0.9], 1: [0.9 + 1 / 300]}, images=300)
+    two = _choose({0: [0.9, 0.9], 1: [0.95, 0.95], 2: [0.91, 0.91]}, images=300)
+
+    assert alone.trial == 0
+    assert alone.needed == pytest.approx(1.64485 * math.sqrt(2 * 0.09 / 300), rel=1e-4)
+    assert two.needed == pytest.approx(1.95996 * math.sqrt(0.09 / 300), rel=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_equal_configurations_rarely_replace_the_baseline(seeds: int) -> None:
+    """Trainings differ on the same images and by their seeds; in at most 5% of searches one of two is chosen."""
+    generator, replaced, searches = np.random.default_rng(seeds), 0, 400
+    for _ in range(searches):
+        accuracies = {
+            trial: (generator.binomial(2000, 0.98 + generator.normal(0, 0.001, seeds)) / 2000).tolist()
+            for trial in range(3)
+        }
+        replaced += _choose(accuracies, images=2000).trial != 0
+    # 400 times 5%, and twice the standard deviation.
+    assert replaced <= 29
 
 
 def test_the_choice_as_json_makes_the_configuration() -> None:
@@ -75,12 +99,12 @@ def test_the_choice_as_json_makes_the_configuration() -> None:
         (
             {0: [0.90, 0.92], 4: [0.91, 0.93]},
             "the baseline is kept: the best of 9 trials, 4, does not beat it: validation 0.9200 (0.9100 to 0.9300) "
-            "against the baseline's 0.9100 (0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141",
+            "against the baseline's 0.9100 (0.9000 to 0.9200), means of 2 seeds; a gain counts from 0.0413",
         ),
         (
             {0: [0.90, 0.92], 4: [0.95, 0.97]},
             "trial 4 of 9 is best: validation 0.9600 (0.9500 to 0.9700) against the baseline's 0.9100 "
-            "(0.9000 to 0.9200), means of 2 seeds with a standard error of 0.0141, with dropout 0.1",
+            "(0.9000 to 0.9200), means of 2 seeds; a gain counts from 0.0413, with dropout 0.1",
         ),
     ],
 )

@@ -29,7 +29,7 @@ def _choice(overrides: dict[str, object]) -> Choice:
         trials=2,
         overrides=overrides,
         contenders=contenders,
-        noise=0.01,
+        needed=0.01,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from components.evaluate.compare import mcnemar
+from components.evaluate.compare import compare_counts
 from components.evaluate.gate import Decision
 from components.evaluate.report.tables import metric_rows
 from components.evaluate.report.tiles import headline
@@ -61,10 +61,16 @@ def test_summary_is_short_and_says_why(evaluated: tuple[Evaluation, Path]) -> No
     ("action", "accuracy", "discordant", "expected"),
     [
         ("register", 0.9, (9, 1), "Register the tuned model: it is better than champion v3"),
-        ("register", 0.9, (2, 2), "Register the tuned model: it is equivalent to champion v3"),
+        ("register", 0.9, (2, 2), "Register the tuned model: it is not shown to differ from champion v3"),
         ("register", 0.9, None, "Register the tuned model as the first champion"),
-        ("keep", 0.9, (1, 9), "Keep champion v3: the tuned model is worse"),
-        ("keep", 0.9, (1, 2), "Keep champion v3: the tuned model is equivalent but less accurate"),
+        ("keep", 0.9, (1, 9), "Keep champion v3: the tuned model is worse than it"),
+        ("keep", 0.9, (1, 2), "Keep champion v3: the tuned model is not shown to differ from it"),
+        (
+            "keep",
+            0.9,
+            (9, 1),
+            "Keep champion v3: the tuned model is better, but not by enough for decision 1 on this test split",
+        ),
         ("keep", 0.7, (9, 1), "Register nothing: the tuned model is below the minimum accuracy"),
         ("keep", 0.7, None, "Register nothing: the tuned model is below the minimum accuracy"),
     ],
@@ -83,7 +89,9 @@ def test_headline(
     judged = evaluation.model_copy(
         update={
             "tuned": replace(evaluation.tuned, accuracy=accuracy),
-            "champion": replace(champion, comparison=mcnemar(*discordant, 300)) if discordant else None,
+            "champion": replace(champion, comparison=compare_counts(*discordant, 300))
+            if discordant
+            else None,
             "decision": Decision(action, "first", []),
         }
     )

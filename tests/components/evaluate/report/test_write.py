@@ -45,8 +45,9 @@ def test_the_first_screen_says_how_sure_the_verdict_is(evaluated: tuple[Evaluati
     paired = evaluation.champion.comparison
 
     assert certainty(evaluation).startswith(
-        f"The difference of +{paired.difference * 100:.2f} points is unlikely"
+        f"The difference of +{paired.difference * 100:.2f} points lies between"
     )
+    assert "unlikely to be chance" in certainty(evaluation)
     assert "p below 0.0001" in certainty(evaluation)
     found = {tile.name: tile for tile in headline_tiles(evaluation)}
     assert found["Gain, in points"].note == "better, p below 0.0001"
