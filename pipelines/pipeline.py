@@ -17,6 +17,9 @@ DEFAULTS = RunPlan(run_id="", run_name="")
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 # Counted from the start of the first attempt: after it no task is tried again, and a second attempt is stopped.
 LONGEST = "7d"
+# Of one attempt, after which its pod is stopped: a last resort, since what a step waits for has a bound of its own.
+TRAINING_SECONDS, OTHER_SECONDS = 7 * 24 * 3600, 12 * 3600
+TRAINING = {"Train baseline", "Search", "Choose"}
 # Requests of the tasks that train or score a network.
 COMPUTING = {"cpu": "500m", "memory": "1Gi"}
 # A search has a process for each shard of a batch, two on two cores.
@@ -38,9 +41,15 @@ def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memor
 
 
 def durable(task: dsl.PipelineTask, name: str, **requests: str) -> dsl.PipelineTask:
-    """Prepare the task, and run it again when its pod is lost."""
+    """Prepare the task, and run it again when its pod is lost, or when it met an outage.
+
+    Kubeflow makes one layer of attempts of this. The defaults of the workflow controller say which ends of a pod count,
+    and leave what ends by itself in the layers above (infra/kubeflow/standalone/workflow-controller.yaml).
+    """
+    seconds = TRAINING_SECONDS if name in TRAINING else OTHER_SECONDS
+    kubernetes.set_timeout(task, seconds)
     return prepared_task(task, name, **requests).set_retry(
-        num_retries=2, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST
+        num_retries=6, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST
     )
 
 
@@ -110,7 +119,7 @@ def mnist_pipeline(
         node_selector: Labels of the nodes for training and search, as JSON.
         tolerations: Tolerations for training and search, as a JSON list.
     """
-    close = prepared_task(close_run(run_id=RUN_ID), "Close run")
+    close = durable(close_run(run_id=RUN_ID), "Close run")
     with dsl.ExitHandler(close, name="pipeline"):
         ingested = ingest(
             run_id=RUN_ID,

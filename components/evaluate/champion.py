@@ -1,16 +1,23 @@
 """The champion: the registered model version with the alias `champion`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.common.data.spec import ImageSpec
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, UnavailableError, first_line
 from components.common.model.aliases import CHAMPION
 from components.common.model.classifier import model_file
+from components.common.patience import patiently
 from components.common.settings import settings
+from components.common.tracking.client import mlflow_must_answer
+from components.common.tracking.failures import is_outage
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
+
+# MLflow reports any failed download as an error of its own; the answers of web servers and of S3 stand in its text.
+REFUSED = re.compile(r"\b4(?!08|29)\d\d Client Error|An error occurred \((?:4\d\d|NoSuch\w+|AccessDenied)\)")
 
 
 @dataclass(frozen=True)
@@ -110,18 +117,23 @@ def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
         None without an MLflow server, without such a registered model, and without a champion.
 
     Raises:
-        PipelineError: The registry does not answer, so that the candidate cannot be compared, or the champion's files
-            cannot be fetched.
+        PipelineError: The registry refuses, or the champion's files are not there.
+        UnavailableError: MLflow or its store does not answer for OUTAGE_SECONDS; no candidate is judged without.
     """
     if not settings().mlflow_tracking_uri:
         return None
-    found = _champion_version(model_name)
-    if found is None:
-        return None
-    version, tags = found
-    champion = ChampionModel(model_name, version, target, Decisions(tags))
-    _download(champion)
-    return champion
+
+    def fetched() -> ChampionModel | None:
+        with mlflow_must_answer():
+            found = _champion_version(model_name)
+        if found is None:
+            return None
+        version, tags = found
+        champion = ChampionModel(model_name, version, target, Decisions(tags))
+        _download(champion)
+        return champion
+
+    return patiently("evaluate", fetched)
 
 
 def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
@@ -134,11 +146,7 @@ def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
-        reason = first_line(error)
-        raise PipelineError(
-            f"MLflow must name the champion of {model_name!r} before a candidate is evaluated but "
-            f"{settings().mlflow_tracking_uri} failed ({reason.rstrip('.')}): start that server or name another."
-        ) from error
+        raise
     return (model.aliases[CHAMPION], model.tags) if CHAMPION in model.aliases else None
 
 
@@ -153,5 +161,12 @@ def _download(champion: ChampionModel) -> None:
         download_artifacts(artifact_uri=uri, dst_path=str(champion.directory))
         # For a version whose objects are gone, MLflow downloads nothing and raises nothing.
         model_file(champion.directory)
-    except (MlflowException, RequestException, OSError, PipelineError) as error:
+    except (MlflowException, RequestException) as error:
+        if is_outage(error) and not REFUSED.search(str(error)):
+            raise UnavailableError(
+                f"MLflow must hand out the champion {champion.name} v{champion.version} but does not "
+                f"({first_line(error).rstrip('.')}): read the log of the server."
+            ) from error
+        raise champion.unusable(first_line(error)) from error
+    except (OSError, PipelineError) as error:
         raise champion.unusable(first_line(error)) from error

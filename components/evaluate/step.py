@@ -5,8 +5,10 @@ import tempfile
 from pathlib import Path
 
 from components.common.model.judgement import Judgement
+from components.common.model.kept_candidate import keep_candidate
 from components.common.model.training_record import Training
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.plan.run import RunPlan
 from components.common.provenance import git_sha
 from components.common.tracking import tags
@@ -43,6 +45,8 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
             lineage=lineage,
             run_id=plan.run_id,
         )
+        if Judgement.load(target).action == "register":
+            keep_candidate(STEP, plan, candidate, target)
         training = Training.load(candidate)
         headline = evaluation.headline() | {"validation_accuracy": training.validation_accuracy}
         # MLflow's comparison of runs draws parameters against metrics of the same run.
@@ -99,10 +103,13 @@ def _count_decision(plan: RunPlan, judgement: Judgement) -> None:
     """Record that the test split has decided once more, with a retried step once."""
     from mlflow import MlflowClient
 
-    with mlflow_must_answer():
-        MlflowClient().set_registered_model_tag(
-            plan.model_name, decisions_tag(judgement.test_digest), f"{judgement.decision} {plan.run_id}"
-        )
+    def count() -> None:
+        with mlflow_must_answer():
+            MlflowClient().set_registered_model_tag(
+                plan.model_name, decisions_tag(judgement.test_digest), f"{judgement.decision} {plan.run_id}"
+            )
+
+    patiently("gate", count)
 
 
 def gate_step(plan: RunPlan, evaluation: Path) -> str:

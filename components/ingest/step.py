@@ -1,13 +1,16 @@
 """The `ingest` step: the first of a run, which makes its plan and opens it in MLflow."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.common.data.source import SourceInfo, training_images
+from components.common.errors import StatedError
 from components.common.narration import exit_on_stated_error, say
+from components.common.patience import patiently
 from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import fitted, resolve_form
@@ -58,7 +61,13 @@ def ingest_step(
             say(STEP, note)
         check_network(plan.training, info.spec)
         plan = plan.named(info.name, version)
-        refuse_foreign_model(plan.model_name, info, derived=derived)
+        named = plan.model_name
+        try:
+            patiently(STEP, lambda: refuse_foreign_model(named, info, derived=derived))
+        except StatedError:
+            # The next attempt finds the directory as this one did.
+            shutil.rmtree(raw_target)
+            raise
         plan_target.mkdir(parents=True, exist_ok=True)
         plan.save(plan_target)
         run.parent.set_tags(_tags(plan, info))

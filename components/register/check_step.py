@@ -4,12 +4,13 @@ from pathlib import Path
 
 from components.common.data.info import DatasetInfo
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.plan.run import RunPlan
+from components.common.settings import settings
 from components.common.tracking import tags
-from components.common.tracking.failures import reason
-from components.common.tracking.run import StepRun
+from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import step_run
-from components.register.changes import changes_since_champion
+from components.register.changes import Changes, changes_since_champion
 
 STEP = "check-changes"
 TRAIN, SKIP = "train", "skip"
@@ -20,7 +21,7 @@ def check_changes_step(plan: RunPlan, development: Path) -> str:
     with step_run(plan.run_id, STEP) as run:
         if not plan.gate.skip_if_unchanged:
             return TRAIN
-        champion = _unchanged_champion(run, plan, DatasetInfo.load(development))
+        champion = _unchanged_champion(plan, DatasetInfo.load(development))
         if champion is None:
             return TRAIN
         why = f"data, code and plan are those of the champion, {plan.model_name} version {champion}"
@@ -30,19 +31,18 @@ def check_changes_step(plan: RunPlan, development: Path) -> str:
         return SKIP
 
 
-def _unchanged_champion(run: StepRun, plan: RunPlan, data: DatasetInfo) -> str | None:
+def _unchanged_champion(plan: RunPlan, data: DatasetInfo) -> str | None:
     """Return the version of the champion that this run would make again, None where it would make another."""
-    if not run.tracked:
+    if not settings().mlflow_tracking_uri:
         say(STEP, "training, because the champion cannot be known without MLflow")
         return None
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
-    try:
-        changes = changes_since_champion(MlflowClient(), plan, data)
-    except MlflowException as error:
-        say(STEP, f"training, because MLflow does not give the champion: {reason(error)}")
-        return None
+    def asked() -> Changes:
+        with mlflow_must_answer():
+            return changes_since_champion(MlflowClient(), plan, data)
+
+    changes = patiently(STEP, asked)
     if changes.version is None:
         say(STEP, f"training, because {plan.model_name} has no champion")
         return None

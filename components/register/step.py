@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.model.judgement import Judgement
+from components.common.model.kept_candidate import forget_candidate
 from components.common.model.lineage import Lineage
 from components.common.narration import exit_on_stated_error, say
+from components.common.patience import patiently
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
+from components.common.storage.address import shown
 from components.common.tracking import tags
-from components.common.tracking.step import step_run
+from components.common.tracking.client import mlflow_must_answer
+from components.common.tracking.step import tracked_work
 from components.common.tracking.tree import close_pipeline_run, open_pipeline_run
 from components.register.publish import Registration, publish
 
@@ -17,28 +21,46 @@ STEP = "register"
 
 
 def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Registration:
-    """Register the candidate; no other step needs MLflow.
+    """Register the candidate as `register_candidate` does; a stated error ends the process in one line."""
+    with exit_on_stated_error(STEP):
+        return register_candidate(plan, candidate=candidate, evaluation=evaluation)
+
+
+def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Registration:
+    """Register the candidate, and end the run in MLflow; no other work needs MLflow.
 
     Args:
         plan: The plan of the run.
         candidate: Directory of the model to register.
         evaluation: Directory with judgement.json.
+
+    Raises:
+        PipelineError: A check fails, or MLflow refuses.
+        UnavailableError: MLflow or its store does not answer for OUTAGE_SECONDS.
     """
-    with exit_on_stated_error(STEP):
-        if not settings().mlflow_tracking_uri:
-            raise PipelineError(
-                "a model must be registered in MLflow but MLFLOW_TRACKING_URI is not set: name a server."
-            )
-        # The run may have begun while MLflow was away.
-        open_pipeline_run(plan.run_id, plan.run_name, plan.registry.experiment)
-    with step_run(plan.run_id, STEP) as run:
+    uri = settings().mlflow_tracking_uri
+    if not uri:
+        raise PipelineError(
+            "a model must be registered in MLflow but MLFLOW_TRACKING_URI is not set: name a server."
+        )
+    # The run may have begun while MLflow was away.
+    open_pipeline_run(plan.run_id, plan.run_name, plan.registry.experiment)
+    with tracked_work(plan.run_id, STEP, last=True) as run:
+        if not run.tracked:
+            raise UnavailableError(f"MLflow at {shown(uri)} must answer but does not: start that server.")
         lineage = Lineage(plan, Judgement.load(evaluation))
-        registration = publish(candidate, lineage, run_id=run.parent.run_id)
+
+        def published() -> Registration:
+            with mlflow_must_answer():
+                return publish(candidate, lineage, run_id=run.parent.run_id)
+
+        registration = patiently(STEP, published)
         for tracked in (run, run.parent):
             tracked.set_tags({tags.MODEL_NAME: registration.name, tags.MODEL_VERSION: registration.version})
         run.parent.close()
         say(STEP, f"{registration.name} version {registration.version} is the new champion")
-        return registration
+    forget_candidate(STEP, plan.run_id)
+    return registration
 
 
 def close_run_step(run_id: str, state: str, message: str) -> None:

@@ -44,23 +44,22 @@ def fit_model(
 
     Raises:
         PipelineError: The data is missing, the batch does not fit it, or the loss is no longer finite.
+        UnavailableError: The place of the state did not answer for OUTAGE_SECONDS before the training began.
         SystemExit: SIGTERM arrived; the state is saved.
     """
     info = DatasetInfo.load(development)
     # Before TensorFlow starts: its start fills settings in.
     environment = compute_environment()
     session = Session(open_split(development, "train"), open_split(development, "validation"), config)
-    checkpoint = training_checkpoint(checkpoints, info, config)
-    if checkpoint:
-        checkpoint.restore(session)
-    with Autosave(checkpoint) as autosave:
+    saved = Autosave(training_checkpoint(checkpoints, info, config))
+    saved.restore(session)
+    with saved as autosave:
         session.run(on_epoch, autosave)
     training = _record(session, config, recipe, info, environment)
     target.mkdir(parents=True, exist_ok=True)
     _save(session.model, config, info.spec, target / MODEL_FILE)
     training.save(target)
-    if checkpoint:
-        checkpoint.delete()
+    saved.discard()
     return training
 
 

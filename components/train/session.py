@@ -41,6 +41,10 @@ PREVIEW_IMAGES = 4096
 OnEpoch = Callable[[Epoch], None]
 
 
+class DivergedError(PipelineError):
+    """A loss that is no longer finite: an outcome of the configuration."""
+
+
 class Session:
     """A training of `config`, deterministic for the same data, configuration and machine.
 
@@ -117,7 +121,7 @@ class Session:
             until: The step to stop at before the end.
 
         Raises:
-            PipelineError: The loss is no longer finite.
+            DivergedError: The loss is no longer finite.
             SystemExit: SIGTERM arrived.
         """
         for milestone in self.milestones[len(self.history) :]:
@@ -136,7 +140,7 @@ class Session:
             autosave: Saves the session on the way; at `step` the caller saves it, if it is to be saved.
 
         Raises:
-            PipelineError: The loss is no longer finite.
+            DivergedError: The loss is no longer finite.
             SystemExit: SIGTERM arrived.
         """
         while self.step < step:
@@ -174,7 +178,7 @@ class Session:
             The scores, with the training loss and accuracy since the last scoring.
 
         Raises:
-            PipelineError: The loss is no longer finite.
+            DivergedError: The loss is no longer finite.
         """
         images, labels = self._validation.images[:count], self._validation.labels[:count]
         loss = hits = 0.0
@@ -239,7 +243,7 @@ class Session:
 
     def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
-            raise PipelineError(
+            raise DivergedError(
                 f"the loss must stay finite but was {np.float32(loss)} before step {step} of {self.steps}: "
                 f"lower learning_rate ({self._config.learning_rate:g})."
             )

@@ -10,37 +10,46 @@ from components.common.plan.run import RunPlan
 from components.common.plan.training import SEED_STRIDE, TrainConfig
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
+from components.train.autosave import Autosave
 from components.train.devices import require_gpus, training_shards, visible_gpus
 from components.train.fit import fit_model, training_checkpoint
 from components.train.runtime import start_tensorflow
 from components.train.step import checkpoint_directory, narrator
 from components.tune.choice import Choice, choose_configuration
-from components.tune.halving import finalists
+from components.tune.claims import STEP
+from components.tune.halving import FINALISTS, finalists
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
-from components.tune.study import SearchRecord, claims, create_study, load_study
-from components.tune.trials import STEP, Worker
+from components.tune.study import SearchRecord, claims, create_study, load_study, patient
+from components.tune.trials import Worker
 
 
 def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
-    """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two."""
+    """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two.
+
+    There are no more workers than pieces of work at a time: the trials at first, the repeats of finalists and baseline
+    at the end.
+    """
     search = plan.search
+    most = max(search.trials - 1, search.seeds * (FINALISTS + 1)) if search.trials > 1 else 1
+    workers = min(search.workers, most)
     with step_run(plan.run_id, STEP, last=False) as run:
         training = Training.load(baseline)
         study = create_study(
             plan.run_id, training, search.space, search.trials, search.seeds, plan.training.seed
         )
         run.log_params(
-            {"search.trials": search.trials, "search.workers": search.workers, "search.seeds": search.seeds}
+            {"search.trials": search.trials, "search.workers": workers, "search.seeds": search.seeds}
         )
+        of_baseline = patient(lambda: study.trials[0].params)()
         first = run.child("trial 0 (baseline)", {"step": "trial", "outcome": "complete"})
-        first.log_params({f"config.{name}": value for name, value in study.trials[0].params.items()})
+        first.log_params({f"config.{name}": value for name, value in of_baseline.items()})
         first.log_metrics(
             {"val_accuracy": training.validation_accuracy, "val_loss": training.validation_loss}, 100
         )
         first.close()
         say(STEP, f"trial 0 is the baseline  validation {training.validation_accuracy:.4f}")
-        return [f"{number}/{search.workers}" for number in range(1, search.workers + 1)]
+        return [f"{number}/{workers}" for number in range(1, workers + 1)]
 
 
 def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
@@ -97,14 +106,14 @@ def choose_step(
         config = TrainConfig.model_validate(training.config)
         record = SearchRecord(load_study(plan.run_id))
         record.settle()
-        for settled in record.study.trials:
-            if settled.state.name == "PRUNED" and (trial_run := settled.user_attrs.get("mlflow_run_id")):
-                run.nested(trial_run).set_tags({"outcome": "pruned"})
+        record.require_tried()
+        for trial_run in record.pruned_runs():
+            run.nested(trial_run).set_tags({"outcome": "pruned"})
         choice = _choice(record, training, config, info.counts["validation"])
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
-        figures = draw_figures(record.study, configuration.parent / "figures")
+        figures = patient(draw_figures)(record.study, configuration.parent / "figures")
         write_page(choice, figures, page)
         for path in [*figures.values(), configuration]:
             run.log_file(path)
@@ -118,8 +127,8 @@ def choose_step(
         _train_rest(plan, development, config.differing(**choice.overrides), target)
         for trial in record.known():
             tried = config.differing(**record.options(trial))
-            if checkpoint := training_checkpoint(checkpoint_directory(), info, tried):
-                checkpoint.delete()
+            if not Autosave(training_checkpoint(checkpoint_directory(), info, tried)).discard():
+                break
         return choice
 
 
@@ -131,7 +140,7 @@ def _choice(record: SearchRecord, baseline: Training, config: TrainConfig, image
     if not final:
         accuracies = {0: [baseline.validation_accuracy]}
     options = {trial: record.options(trial) for trial in final}
-    return choose_configuration(config, options, accuracies, len(record.study.trials), images)
+    return choose_configuration(config, options, accuracies, len(record.known()) + 1, images)
 
 
 def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:

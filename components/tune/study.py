@@ -1,15 +1,20 @@
 """The Optuna study that all tuning workers of a run share, and the record of the search in it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from components.common.compat.optuna import storage_of
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, UnavailableError, first_line
 from components.common.model.training_record import Training
+from components.common.patience import patiently
 from components.common.plan.training import TrainConfig
 from components.common.settings import settings
-from components.tune.claims import Claims, DatabaseClaims, FileClaims
+from components.train.session import DivergedError
+from components.tune.claims import STEP, Claims, DatabaseClaims, FileClaims
+from components.tune.database import database_must_answer, engine_options
 from components.tune.halving import LAST, RUNGS, Known
 from components.tune.space import distributions, draw_configurations, options, params
 
@@ -18,6 +23,24 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 BASELINE = "baseline"
+# Attributes of a trial: the id of its run in MLflow, the error that it failed with, and whether its loss diverged.
+MLFLOW_RUN, ERROR, DIVERGED = "mlflow_run_id", "error", "diverged"
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def patient(ask: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """Return the function with patience for outages of the database; it must be one that can be called again."""
+
+    @wraps(ask)
+    def asked(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        def once() -> Answer:
+            with database_must_answer():
+                return ask(*args, **kwargs)
+
+        return patiently(STEP, once)
+
+    return asked
 
 
 def _location() -> str:
@@ -43,13 +66,19 @@ def storage() -> "BaseStorage":
 
     Raises:
         PipelineError: The variable is not set, or the storage cannot be opened.
+        UnavailableError: The database does not answer.
     """
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
     where = _location()
     try:
-        return RDBStorage(where) if "://" in where else JournalStorage(JournalFileBackend(where))
+        if "://" not in where:
+            return JournalStorage(JournalFileBackend(where))
+        with database_must_answer():
+            return RDBStorage(where, engine_kwargs=engine_options())
+    except UnavailableError:
+        raise
     except Exception as error:
         reason = first_line(error)
         raise PipelineError(
@@ -68,6 +97,7 @@ def claims() -> Claims:
     return DatabaseClaims(where) if "://" in where else FileClaims(Path(f"{where}.claims"))
 
 
+@patient
 def create_study(
     name: str, baseline: Training, space: Mapping[str, Any], trials: int, seeds: int, seed: int
 ) -> "optuna.Study":
@@ -122,7 +152,7 @@ def load_study(name: str) -> "optuna.Study":
 
 
 class SearchRecord:
-    """The state of a search in its study; every method reads or writes the storage at once.
+    """The state of a search in its study; every method reads or writes the storage at once, whatever its outages.
 
     Attributes:
         study: The study.
@@ -130,6 +160,7 @@ class SearchRecord:
         baseline: Validation accuracy of the baseline's training.
     """
 
+    @patient
     def __init__(self, study: "optuna.Study") -> None:
         self.study = study
         self.seeds: int = study.user_attrs["seeds"]
@@ -137,6 +168,7 @@ class SearchRecord:
         self._storage = storage_of(study)
         self._study_id = self._storage.get_study_id_from_name(study.study_name)
 
+    @patient
     def known(self) -> dict[int, Known]:
         """Return all trials but the baseline, by number."""
         from optuna.trial import TrialState
@@ -150,6 +182,7 @@ class SearchRecord:
             for trial in self.study.get_trials(deepcopy=False)[1:]
         }
 
+    @patient
     def repeats(self) -> dict[tuple[int, int], float]:
         """Return the validation accuracy of each training with another seed, by trial and shift of the seed."""
         found = {}
@@ -160,34 +193,74 @@ class SearchRecord:
                 found[trial, shift] = value
         return found
 
+    @patient
     def options(self, trial: int) -> dict[str, Any]:
         """Return the training options of a trial."""
         return options(self.study.trials[trial].params)
 
+    @patient
     def start(self, trial: int) -> None:
         """Record that a trial is being trained."""
         from optuna.trial import TrialState
 
         self._storage.set_trial_state_values(self._id(trial), TrialState.RUNNING)
 
+    @patient
     def note(self, trial: int, name: str, value: Any) -> None:
         """Record a JSON value of a trial under a name."""
         self._storage.set_trial_user_attr(self._id(trial), name, value)
 
+    @patient
     def score(self, trial: int, rung: int, accuracy: float) -> None:
         """Record a trial's validation accuracy at a rung, a place in `RUNGS`."""
         self._storage.set_trial_intermediate_value(self._id(trial), percent(RUNGS[rung]), accuracy)
 
+    @patient
     def repeated(self, trial: int, shift: int, accuracy: float) -> None:
         """Record the validation accuracy of a trial trained with the baseline's seed plus `shift`."""
         self.study.set_user_attr(f"repeat {trial} {shift}", accuracy)
 
-    def fail(self, trial: int) -> None:
-        """Record that a trial's training failed."""
+    @patient
+    def fail(self, trial: int, error: PipelineError) -> None:
+        """Record that a trial's training failed, and why."""
         from optuna.trial import TrialState
 
+        self.note(trial, ERROR, str(error))
+        self.note(trial, DIVERGED, isinstance(error, DivergedError))
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
+    @patient
+    def require_tried(self) -> None:
+        """Refuse to choose after a search of which most trials were refused for one reason, and never trained.
+
+        Raises:
+            PipelineError: More than half of them were; a loss that diverged is a result and does not count.
+        """
+        trials = self.study.get_trials(deepcopy=False)[1:]
+        refused = Counter(
+            trial.user_attrs[ERROR] for trial in trials if trial.user_attrs.get(DIVERGED) is False
+        )
+        for reason, count in refused.most_common(1):
+            if 2 * count > len(trials):
+                raise PipelineError(
+                    f"most trials of a search must be trained but {count} of {len(trials)} were refused because "
+                    f"{reason.rstrip('.')}: correct that or search.space."
+                )
+
+    @patient
+    def run_of(self, trial: int) -> str:
+        """Return the id of a trial's run in MLflow, "" where none is known."""
+        return str(self.study.trials[trial].user_attrs.get(MLFLOW_RUN, ""))
+
+    @patient
+    def pruned_runs(self) -> list[str]:
+        """Return the ids in MLflow of the trials that did not come to their end."""
+        from optuna.trial import TrialState
+
+        pruned = self.study.get_trials(deepcopy=False, states=[TrialState.PRUNED])
+        return [known for trial in pruned if (known := trial.user_attrs.get(MLFLOW_RUN))]
+
+    @patient
     def settle(self) -> None:
         """Close the trials of a finished search: those trained to the end are complete, the others are pruned."""
         from optuna.trial import TrialState

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.common.data.dataset import open_split
 from components.common.data.info import DatasetInfo
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError
 from components.common.model.training_record import Epoch
 from components.common.narration import say
 from components.common.plan.training import TrainConfig
@@ -17,15 +17,14 @@ from components.common.tracking.run import TrackedRun
 from components.train.autosave import Autosave
 from components.train.devices import training_shards
 from components.train.fit import training_checkpoint
-from components.train.session import Session
-from components.tune.claims import Claims
+from components.train.session import DivergedError, Session
+from components.tune.claims import STEP, Claims
 from components.tune.halving import LAST, RUNGS, Leg, Repeat, due
-from components.tune.study import SearchRecord, percent
+from components.tune.study import MLFLOW_RUN, SearchRecord, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEP = "tune"
 POLL_SECONDS = 0.5
 # Paused sessions that stay in memory, so that they need not be built again.
 IN_MEMORY = 8
@@ -58,6 +57,8 @@ class Worker:
         self._run, self._checkpoints = run, checkpoints
         self._configs: dict[int, TrainConfig] = {0: baseline}
         self._paused: dict[int, tuple[float, Session]] = {}
+        # Runs of trials whose ids the record does not have yet.
+        self._opened: dict[int, TrackedRun] = {}
 
     def work(self, shards: int) -> int:
         """Work until no training in so many shards is due.
@@ -80,6 +81,7 @@ class Worker:
                 gc.collect()
             else:
                 time.sleep(POLL_SECONDS)
+        self._note_runs()
         return done
 
     def waiting(self) -> list[int]:
@@ -109,44 +111,48 @@ class Worker:
         return False
 
     def _run_leg(self, leg: Leg) -> None:
-        """Train a trial up to its rung; record its score or its failure."""
+        """Train a trial up to its rung; record its score or its failure.
+
+        Only what the training itself raised fails a trial. After an outage the trial is due as before.
+        """
         trial, part = leg.trial, RUNGS[leg.rung]
         self._record.start(trial)
         run = self._trial_run(trial)
-        checkpoint = training_checkpoint(self._checkpoints, self._info, self._config(trial))
-        outcome, status = "failed", "FAILED"
-        with Autosave(checkpoint) as autosave:
+        outcome, status = "interrupted", "KILLED"
+        with Autosave(training_checkpoint(self._checkpoints, self._info, self._config(trial))) as autosave:
             try:
                 epoch = self._train_leg(leg, autosave)
-                self._claims.require()
-                self._record.score(trial, leg.rung, epoch.val_accuracy)
-                run.log_metrics(
-                    {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}, percent(part)
-                )
-                outcome, status = "complete" if leg.rung == LAST else "paused", "FINISHED"
-                figures = f"after {part:.3g} of its steps  validation {epoch.val_accuracy:.4f}"
-                say(STEP, f"trial {trial} {outcome} {figures}")
             except PipelineError as error:
-                if checkpoint:
-                    checkpoint.delete()
-                self._record.note(trial, "error", str(error))
-                self._record.fail(trial)
+                autosave.discard()
+                self._record.fail(trial, error)
+                outcome, status = "failed", "FAILED"
                 say(STEP, f"trial {trial} failed: {error}")
-            except SystemExit:
-                outcome, status = "interrupted", "KILLED"
-                raise
+            else:
+                if self._still_mine(leg):
+                    self._record.score(trial, leg.rung, epoch.val_accuracy)
+                    scores = {"val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
+                    run.log_metrics(scores, percent(part))
+                    outcome, status = "complete" if leg.rung == LAST else "paused", "FINISHED"
+                    figures = f"after {part:.3g} of its steps  validation {epoch.val_accuracy:.4f}"
+                    say(STEP, f"trial {trial} {outcome} {figures}")
+                else:
+                    outcome = ""
             finally:
-                run.set_tags({"outcome": outcome})
-                run.close(status)
+                # A worker whose claim was lost leaves the run to the other.
+                if outcome:
+                    run.set_tags({"outcome": outcome})
+                    run.close(status)
 
     def _train_leg(self, leg: Leg, autosave: Autosave) -> Epoch:
         """Train a trial up to its rung, from where it stands; return its score there."""
-        checkpoint = autosave.checkpoint
         _, session = self._paused.pop(leg.trial, (0.0, None))
         if session is None:
             session = Session(*self._splits, self._config(leg.trial))
-            if checkpoint:
-                checkpoint.restore(session)
+            try:
+                autosave.restore(session)
+            except PipelineError as error:
+                # A store that refuses says nothing about the trial, which a PipelineError would fail.
+                raise StatedError(str(error)) from error
         session.run(lambda _: None, autosave, math.ceil(RUNGS[leg.rung] * session.steps))
         if leg.rung == LAST:
             epoch = session.history[-1]
@@ -154,9 +160,15 @@ class Worker:
             # The learning rate takes as long to fall to 0 for the preview as the trial was trained for.
             epoch = session.preview(session.step)
             self._keep(leg.trial, session, epoch.val_accuracy)
-        if checkpoint:
-            checkpoint.save(session)
+        autosave.save(session)
         return epoch
+
+    def _still_mine(self, job: "Leg | Repeat") -> bool:
+        """Return whether the work is still this worker's to record; a claim can be lost with its connection."""
+        if self._claims.holds() and job in self._due():
+            return True
+        say(STEP, f"trial {job.trial} is another worker's since the database was away")
+        return False
 
     def _keep(self, trial: int, session: Session, accuracy: float) -> None:
         """Keep a paused session in memory while it is among the best, since only the best go on."""
@@ -169,11 +181,12 @@ class Worker:
         config = self._config(repeat.trial)
         config = config.differing(seed=config.seed + repeat.shift)
         accuracy = 0.0
-        with suppress(PipelineError), Autosave() as autosave:
+        with suppress(DivergedError), Autosave() as autosave:
             session = Session(*self._splits, config)
             session.run_until(session.steps, autosave)
             accuracy = session.score().val_accuracy
-        self._claims.require()
+        if not self._still_mine(repeat):
+            return
         self._record.repeated(repeat.trial, repeat.shift, accuracy)
         self._run.log_metrics({f"trial_{repeat.trial}_val_accuracy": accuracy}, repeat.shift)
         say(STEP, f"trial {repeat.trial} with seed {config.seed}  validation {accuracy:.4f}")
@@ -185,10 +198,18 @@ class Worker:
 
     def _trial_run(self, trial: int) -> TrackedRun:
         """Open the trial's nested run, or go on with the one that its first leg opened."""
-        attributes = self._record.study.trials[trial].user_attrs
-        if known := attributes.get("mlflow_run_id"):
+        self._note_runs()
+        if opened := self._opened.get(trial):
+            return opened
+        if known := self._record.run_of(trial):
             return self._run.nested(known)
         run = self._run.child(f"trial {trial}", {"step": "trial"})
         run.log_params({f"config.{name}": value for name, value in self._record.options(trial).items()})
-        self._record.note(trial, "mlflow_run_id", run.run_id)
+        self._opened[trial] = run
+        self._note_runs()
         return run
+
+    def _note_runs(self) -> None:
+        """Tell other workers the ids of nested runs; a run has none while MLflow does not answer."""
+        for trial in [trial for trial, run in self._opened.items() if run.run_id]:
+            self._record.note(trial, MLFLOW_RUN, self._opened.pop(trial).run_id)

@@ -108,6 +108,17 @@ def verify_version(
     )
 
 
+@app.command(name="register")
+def register_candidate_of(
+    run: Annotated[str, typer.Argument(help="Name or id of a run whose last step failed.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Register the candidate of a run whose last step failed, with the checks of that step."""
+    from pipelines.models.registration import register_run
+
+    typer.echo(register_run(home, run))
+
+
 @app.command(name="promote")
 def promote_version(
     version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = ""

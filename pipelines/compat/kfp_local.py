@@ -32,14 +32,20 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
 
 
 @contextmanager
-def containers_must_write_outputs() -> Iterator[None]:
-    """Let kfp.local take a container's task as a success only where its outputs are there."""
+def containers_must_write_outputs(
+    wrapped: Callable[[Callable[..., int]], Callable[..., int]] = lambda run: run,
+) -> Iterator[None]:
+    """Let kfp.local take a container's task as a success only where its outputs are there.
+
+    Args:
+        wrapped: Wraps the function that runs a container, and returns its exit status.
+    """
     from kfp.local import docker_task_handler
 
     # kfp 2.17.0: a container that is removed before kfp.local asks for its status counts as a success
     # (kubeflow/pipelines#13332).
     original = docker_task_handler.run_docker_container
-    docker_task_handler.run_docker_container = with_outputs(original)
+    docker_task_handler.run_docker_container = wrapped(with_outputs(original))
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import PipelineError, first_line
 from components.common.settings import settings
 from pipelines.compat.kfp_local import containers_must_write_outputs
+from pipelines.local.attempts import tried_again
 
 if TYPE_CHECKING:
     import docker
@@ -147,7 +148,7 @@ def containers_of(run_name: str) -> Iterator[None]:
 
     signal.signal(signal.SIGTERM, end)
     try:
-        with containers_must_write_outputs():
+        with containers_must_write_outputs(tried_again):
             yield
     finally:
         remove_containers(run_name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.settings import environment, export
 from pipelines.compat.kfp_local import processes_run_by
+from pipelines.local.attempts import tried_again
 from pipelines.local.step_process import run_step, start_importing
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def execute_pipeline(arguments: dict[str, Any], pipeline_root: str, image: str =
     from pipelines.local.containers import containers_of, docker_runner
 
     if not image:
-        with processes_run_by(run_step):
+        with processes_run_by(tried_again(run_step)):
             return _run(local.SubprocessRunner(use_venv=False), arguments, pipeline_root)
     run_name = Path(pipeline_root).name
     use_image(image)
@@ -57,7 +58,7 @@ def _prepare(image: str) -> None:
         start_importing()
     from pipelines.pipeline import mnist_pipeline
 
-    # On one machine a failed task fails again, and its settings for a cluster mean nothing.
+    # On one machine only what met an outage is tried again, and the settings for a cluster mean nothing.
     warnings.filterwarnings("ignore", module="kfp.local")
     for component in mnist_pipeline.pipeline_spec.components.values():
         for task in component.dag.tasks.values():

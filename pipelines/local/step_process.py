@@ -51,7 +51,7 @@ def start_importing() -> None:
 
 
 def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
-    """Run a task in a forked process, and return 0 when it succeeded, else 1.
+    """Run a task in a forked process, and return its exit status, 1 where a signal ended it.
 
     Args:
         full_command: The shell command by which kfp.local would start Python for the task.
@@ -63,7 +63,8 @@ def run_step(full_command: Sequence[str], env_vars: Mapping[str, str] | None = N
     )
     process.start()
     process.join()
-    return 0 if process.exitcode == 0 else 1
+    status = process.exitcode
+    return 1 if status is None or status < 0 else status
 
 
 def _execute(source: str, arguments: list[str], variables: dict[str, str]) -> None:

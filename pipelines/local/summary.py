@@ -125,6 +125,8 @@ def render(summary: Summary) -> Iterator[str]:
         yield ""
         yield f"  {summary.error}"
         yield f"  log: {summary.log}"
+        if summary.decision["action"] == "register" and not summary.model["version"]:
+            yield f"  register the candidate: mnist-pipeline models register {summary.run_name}"
 
 
 def _model_lines(summary: Summary) -> Iterator[str]:

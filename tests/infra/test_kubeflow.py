@@ -102,7 +102,7 @@ def test_the_default_password_is_gone(rendered: tuple[Resource, ...]) -> None:
     assert of_kind(rendered, "Secret") == []
 
 
-def test_a_step_that_was_stopped_is_tried_again(rendered: tuple[Resource, ...]) -> None:
+def test_a_step_that_was_stopped_or_met_an_outage_is_tried_again(rendered: tuple[Resource, ...]) -> None:
     def defaults(resources: tuple[Resource, ...]) -> Resource:
         (data,) = [c["data"] for c in of_kind(resources, "ConfigMap") if "workflowDefaults" in c["data"]]
         assert "artifactRepository" in data
@@ -112,8 +112,11 @@ def test_a_step_that_was_stopped_is_tried_again(rendered: tuple[Resource, ...]) 
     ours, theirs = defaults(rendered), defaults(tuple(yaml.safe_load_all(UPSTREAM)))
     # Without the policy the one of a step's own number of retries would hold, which ignores what Kubernetes lost.
     theirs["templateDefaults"]["retryStrategy"] |= {
+        "limit": "6",
         "retryPolicy": "Always",
-        "expression": 'lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [137, 143]',
+        "expression": 'lastRetry.status == "Error" || (asInt(lastRetry.exitCode) in [75, 137, 143] '
+        '&& !(lastRetry.message contains "OOMKilled"))',
+        "backoff": {"duration": "30s", "factor": "2", "cap": "10m"},
     }
     assert ours == theirs
 

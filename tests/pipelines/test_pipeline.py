@@ -169,10 +169,10 @@ def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cach
     steps = {
         name: (task.get("retryPolicy", {}).get("maxRetryCount"), task["cachingOptions"])
         for _, name, task in _tasks(spec)
-        if "executorLabel" in _component(spec, task) and name != "close-run"
+        if "executorLabel" in _component(spec, task)
     }
-    assert len(steps) == 10
-    assert steps == dict.fromkeys(steps, (2, {}))
+    assert len(steps) == 11
+    assert steps == dict.fromkeys(steps, (6, {}))
 
 
 def test_every_task_has_a_name_for_people(spec: Spec) -> None:
@@ -266,6 +266,15 @@ def test_a_training_of_days_is_tried_again(spec: Spec) -> None:
         task["retryPolicy"]["backoffMaxDuration"] for _, _, task in _tasks(spec) if "retryPolicy" in task
     }
     assert durations == {f"{7 * 24 * 3600}s"}
+
+
+def test_an_attempt_at_a_task_ends(documents: tuple[Spec, Spec]) -> None:
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    seconds = {name: int(executor["activeDeadlineSeconds"]) for name, executor in executors.items()}
+    assert len(seconds) == 11
+    trainings = {f"exec-{name.removeprefix('comp-')}" for name in TRAINING}
+    assert {name for name, bound in seconds.items() if bound == 7 * 24 * 3600} == trainings
+    assert {bound for name, bound in seconds.items() if name not in trainings} == {12 * 3600}
 
 
 def test_training_and_search_have_all_of_their_memory_to_share(node_pools: Spec) -> None:

@@ -11,11 +11,14 @@ from components.common.tracking.tags import PARENT
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# Other processes need the id of a nested run. It takes some milliseconds unless MLflow is away.
+CHILD_SECONDS = 5.0
+
 
 class TrackedRun:
     """One MLflow run to write to; every method does nothing where the run is not tracked.
 
-    Records that find no server wait in the outbox, and are sent when the server answers again.
+    Records go to the outbox, which sends them in their order while the work goes on.
 
     Attributes:
         run_id: MLflow's id; empty where the run is not tracked, and in a child that MLflow has not created yet.
@@ -58,7 +61,7 @@ class TrackedRun:
         self._call(send)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Upload a file to a folder of the run's artifacts, by default to the top one."""
+        """Upload a file to a folder of the run's artifacts, by default to the top one; it must stay until then."""
         self._call(lambda client: client.log_artifact(self.run_id, str(path), folder))
 
     def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
@@ -74,7 +77,7 @@ class TrackedRun:
         self._call(send)
 
     def child(self, name: str, tags: Mapping[str, str] | None = None) -> "TrackedRun":
-        """Open a nested run, for a trial; it has no id before MLflow has answered."""
+        """Open a nested run, for a trial; it has no id before MLflow has answered, which is waited for shortly."""
         nested = TrackedRun(self._client, "", self.experiment_id, self._outbox)
         tags = {**(tags or {}), PARENT: self.run_id}
         started = int(time.time() * 1000)
@@ -84,6 +87,7 @@ class TrackedRun:
             nested.run_id = run.info.run_id
 
         self._call(create)
+        self._outbox.flush(CHILD_SECONDS)
         return nested
 
     def nested(self, run_id: str) -> "TrackedRun":
@@ -121,6 +125,6 @@ class StepRun(TrackedRun):
         """Return a run that is not in MLflow, below a pipeline's run that is not either."""
         return cls.below(TrackedRun(None, "", "", Outbox()), "")
 
-    def end(self) -> None:
-        """Send what waits, or report it as lost."""
-        self._outbox.close()
+    def end(self, seconds: float) -> None:
+        """Send what waits, for so long without an answer, or report it as lost."""
+        self._outbox.close(seconds)

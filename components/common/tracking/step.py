@@ -1,7 +1,7 @@
 """The MLflow run of a step for as long as the step works.
 
 Tracking never stops the work. When MLflow stops answering, records wait, are sent when it answers again, and are
-reported as lost when it does not.
+reported as lost when it does not until the step has ended.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,10 @@ from components.common.tracking import tags
 from components.common.tracking.failures import reason
 from components.common.tracking.run import StepRun
 from components.common.tracking.tree import open_step_run
+
+LAST_SECONDS = 60.0
+# Kubernetes kills 30 seconds after SIGTERM, and people are less patient.
+STOPPED_SECONDS = 10.0
 
 
 @contextmanager
@@ -34,16 +38,18 @@ def tracked_work(pipeline_run_id: str, step: str, *, last: bool) -> Iterator[Ste
     Raises:
         PipelineError: MLflow has no such pipeline run. Errors of the work are raised as they are.
     """
-    run = open_step_run(pipeline_run_id, step)
+    run, seconds = open_step_run(pipeline_run_id, step), LAST_SECONDS
     try:
         yield run
     except BaseException as error:
         for tracked in (run, run.parent):
             tracked.set_tags({tags.ERROR: f"{step}: {reason(error)}"})
         run.close("FAILED")
+        if not isinstance(error, Exception):
+            seconds = STOPPED_SECONDS
         raise
     else:
         if last:
             run.close()
     finally:
-        run.end()
+        run.end(seconds)

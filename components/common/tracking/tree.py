@@ -10,19 +10,23 @@ This module alone decides which MLflow run a step writes to:
 
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.provenance import compute_environment
 from components.common.settings import settings
 from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer, tracking_client
-from components.common.tracking.failures import reason
-from components.common.tracking.outbox import Outbox
+from components.common.tracking.failures import is_outage, reason
+from components.common.tracking.outbox import STEP, Outbox
 from components.common.tracking.run import StepRun, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+# The work can do without the run of a step, so it waits no longer for it where it would for what it needs.
+WITNESS_SECONDS = 300.0
 
 
 def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | None":
@@ -42,11 +46,18 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
         experiment_name: Created when missing; not used with Kubeflow's native integration.
 
     Raises:
-        PipelineError: MLflow does not answer, or the experiment is deleted.
+        PipelineError: MLflow refuses, or the experiment is deleted.
+        UnavailableError: MLflow does not answer for OUTAGE_SECONDS.
     """
-    if client := tracking_client():
+    client = tracking_client()
+    if client is None:
+        return
+
+    def opened() -> None:
         with mlflow_must_answer():
             _open_pipeline_run(client, pipeline_run_id, name, experiment_name)
+
+    patiently(STEP, opened)
 
 
 def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, experiment_name: str) -> None:
@@ -80,27 +91,37 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
         pipeline_run_id: Kubeflow's id of the pipeline run.
         succeeded: Kubeflow reports success.
         message: Kubeflow's error; recorded where the run has failed and no step has recorded an error.
+
+    Raises:
+        UnavailableError: MLflow does not answer for OUTAGE_SECONDS.
     """
     client = tracking_client()
     if client is None:
         return
-    from mlflow.exceptions import MlflowException
+
+    def closed() -> None:
+        with mlflow_must_answer():
+            _close_pipeline_run(client, pipeline_run_id, succeeded, message)
 
     try:
-        if parent := find_pipeline_run(client, pipeline_run_id):
-            running = f"attributes.status = 'RUNNING' and {tags.below(parent.info.run_id)}"
-            lost = client.search_runs([parent.info.experiment_id], running)
-            ended = parent.info.status == "FINISHED"
-            for run in lost if ended else (*lost, parent):
-                client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
-            if message and not ended and tags.ERROR not in parent.data.tags:
-                client.set_tag(parent.info.run_id, tags.ERROR, message)
-    except MlflowException as error:
-        say("tracking", f"the pipeline's run in MLflow is left as it is: {reason(error)}")
+        patiently(STEP, closed)
+    except PipelineError as error:
+        say(STEP, f"the pipeline's run in MLflow is left as it is: {error}")
+
+
+def _close_pipeline_run(client: "MlflowClient", pipeline_run_id: str, succeeded: bool, message: str) -> None:
+    if parent := find_pipeline_run(client, pipeline_run_id):
+        running = f"attributes.status = 'RUNNING' and {tags.below(parent.info.run_id)}"
+        lost = client.search_runs([parent.info.experiment_id], running)
+        ended = parent.info.status == "FINISHED"
+        for run in lost if ended else (*lost, parent):
+            client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
+        if message and not ended and tags.ERROR not in parent.data.tags:
+            client.set_tag(parent.info.run_id, tags.ERROR, message)
 
 
 def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
-    """Find or create the run of a step; it is untracked where MLflow does not answer.
+    """Find or create the run of a step; it is untracked where MLflow refuses, or does not answer for five minutes.
 
     A retried task, and the tasks of `tune`, share one run.
 
@@ -112,13 +133,20 @@ def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
         return StepRun.untracked()
     from mlflow.exceptions import MlflowException
 
+    def opened() -> "tuple[Run, str]":
+        try:
+            if injected := settings().mlflow_run_id:
+                return _injected_run(client, injected, step)
+            return _own_run(client, pipeline_run_id, step)
+        except MlflowException as error:
+            if is_outage(error):
+                raise UnavailableError(f"MLflow does not answer: {reason(error)}") from error
+            raise
+
     try:
-        if injected := settings().mlflow_run_id:
-            run, parent_id = _injected_run(client, injected, step)
-        else:
-            run, parent_id = _own_run(client, pipeline_run_id, step)
-    except MlflowException as error:
-        say("tracking", f"this step is not tracked: {reason(error)}")
+        run, parent_id = patiently(STEP, opened, min(WITNESS_SECONDS, settings().outage_seconds))
+    except (MlflowException, UnavailableError) as error:
+        say(STEP, f"this step is not tracked: {reason(error)}")
         return StepRun.untracked()
     parent = TrackedRun(client, parent_id, run.info.experiment_id, Outbox())
     return StepRun.below(parent, run.info.run_id)

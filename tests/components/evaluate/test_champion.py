@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 
 from components.common.data.dataset import Split
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError, UnavailableError
 from components.common.model.classifier import Classifier
+from components.evaluate import champion
 from components.evaluate.champion import fetch_champion
 from tests.servers import Platform
 
@@ -21,14 +23,41 @@ def test_without_a_registry_there_is_no_champion(tmp_path: Path, monkeypatch: py
     assert fetch_champion("bands-cnn", tmp_path) is None
 
 
-def test_a_registry_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_does_not_answer_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("OUTAGE_SECONDS", "0")
 
-    with pytest.raises(
-        PipelineError, match=r"must name the champion of 'bands-cnn' .* http://127\.0\.0\.1:9"
-    ):
+    with pytest.raises(UnavailableError, match=r"needs MLflow at http://127\.0\.0\.1:9"):
         fetch_champion("bands-cnn", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        ("{'model.keras': \"HTTPError('404 Client Error: NOT FOUND for url: ...')\"}", PipelineError),
+        ("An error occurred (NoSuchKey) when calling the GetObject operation", PipelineError),
+        (
+            "{'model.keras': \"HTTPError('503 Server Error: SERVICE UNAVAILABLE for url: ...')\"}",
+            UnavailableError,
+        ),
+        ("{'model.keras': \"HTTPError('429 Client Error: TOO MANY REQUESTS')\"}", UnavailableError),
+        ("{'model.keras': \"ConnectionError('Connection aborted.')\"}", UnavailableError),
+    ],
+)
+def test_an_outage_of_the_store_behind_mlflow_is_none_of_the_champion(
+    failure: str, kind: type[StatedError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise MlflowException(
+            f"The following failures occurred while downloading one or more artifacts: {failure}"
+        )
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fail)
+    with pytest.raises(kind):
+        champion._download(champion.ChampionModel("bands-cnn", "3", tmp_path / "fetched"))
 
 
 @pytest.fixture
@@ -68,11 +97,11 @@ def test_finds_the_version_that_holds_the_alias(
     registry.set_registered_model_alias(name, "champion", version)
     _register(registry, name, make_model(1.0))
 
-    champion = fetch_champion(name, tmp_path / "fetched")
+    found = fetch_champion(name, tmp_path / "fetched")
 
-    assert champion is not None
-    assert (champion.name, champion.version) == (name, version)
-    assert (Classifier(champion.directory).probabilities(split.images).argmax(axis=1) == split.labels).all()
+    assert found is not None
+    assert (found.name, found.version) == (name, version)
+    assert (Classifier(found.directory).probabilities(split.images).argmax(axis=1) == split.labels).all()
 
 
 def test_a_champion_whose_files_are_gone_is_an_error(registry: "MlflowClient", tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.common.errors import TRY_AGAIN
 from components.common.model.exchange import EXCHANGE
 from components.common.model.training_record import MODEL_FILE
 from components.common.plan.run import RunPlan
@@ -152,14 +153,25 @@ def test_a_champion_without_records_is_not_taken_for_unchanged(
     assert "version 1 changed: its records, which it was registered without" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("uri", ["", "http://127.0.0.1:9"])
 def test_without_mlflow_nothing_is_skipped(
     make_development: Callable[..., Path],
-    uri: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert check_changes_step(run_plan(skip_if_unchanged=True), make_development()) == "train"
     assert "because the champion cannot be known without MLflow" in capsys.readouterr().out
+
+
+def test_an_outage_does_not_decide_to_train(
+    make_development: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("OUTAGE_SECONDS", "0")
+    with pytest.raises(SystemExit) as ended:
+        check_changes_step(run_plan(skip_if_unchanged=True), make_development())
+    assert ended.value.code == TRY_AGAIN
+    assert "[check-changes] error: this step needs MLflow at " in capsys.readouterr().out

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.common.errors import TRY_AGAIN
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
@@ -97,22 +98,27 @@ def test_a_version_comes_from_the_run_that_kubeflow_injects(
 
 
 @pytest.mark.parametrize(
-    ("uri", "named"),
-    [("", "MLFLOW_TRACKING_URI is not set"), ("http://127.0.0.1:9", "needs MLflow at http://127.0.0.1:9")],
+    ("uri", "named", "status"),
+    [
+        ("", "MLFLOW_TRACKING_URI is not set", 1),
+        ("http://127.0.0.1:9", "needs MLflow at http://127.0.0.1:9", TRY_AGAIN),
+    ],
 )
 def test_without_mlflow_nothing_can_be_registered(
     candidate: Path,
     evaluation: Path,
     uri: str,
     named: str,
+    status: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("OUTAGE_SECONDS", "0")
     with pytest.raises(SystemExit) as ended:
         register_step(run_plan(), candidate=candidate, evaluation=evaluation)
-    assert ended.value.code == 1
+    assert ended.value.code == status
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("[register] error: ")
     assert named in last

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.common.data.dataset import Split
+from components.common.errors import UnavailableError
 from components.common.plan.training import TrainConfig
 from components.train.autosave import TERMINATED, Autosave
 from components.train.checkpoint import Checkpoint
@@ -81,3 +82,28 @@ def test_the_handler_before_the_block_is_there_after_it() -> None:
         assert signal.getsignal(signal.SIGTERM) != before
 
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_state_that_cannot_be_saved_is_said_once_and_the_training_goes_on(
+    splits: Splits,
+    small: TrainConfig,
+    checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    session = Session(*splits, small)
+    outages = iter([UnavailableError("the store does not answer."), OSError(28, "No space left on device")])
+
+    def save(_: Session) -> None:
+        for outage in outages:
+            raise outage
+
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "0")
+    monkeypatch.setattr(checkpoint, "save", save)
+    with Autosave(checkpoint) as autosave:
+        for _ in range(4):
+            autosave.check(session)
+    assert capsys.readouterr().out.splitlines() == [
+        "[checkpoint] the state is not saved, and the training goes on without: the store does not answer.",
+        "[checkpoint] the state is saved again",
+    ]

@@ -46,21 +46,36 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture(params=["journal", "postgres"])
-def any_storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Value of `OPTUNA_STORAGE`: a new journal file, then a new database."""
-    if request.param == "journal":
-        where = str(tmp_path / "study.journal")
-    else:
-        server = request.getfixturevalue("postgres")
-        name = f"t{uuid.uuid4().hex}"
-        connection = psycopg2.connect(server)
+@pytest.fixture
+def database(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A new database that `OPTUNA_STORAGE` names; call it with a statement to run on a connection of its own."""
+    name = f"t{uuid.uuid4().hex}"
+
+    def run(statement: str, url: str) -> None:
+        connection = psycopg2.connect(url)
         connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.cursor().execute(statement)
         connection.close()
-        where = f"{server.rpartition('/')[0]}/{name}"
+
+    run(f"CREATE DATABASE {name}", postgres)
+    where = f"{postgres.rpartition('/')[0]}/{name}"
     monkeypatch.setenv("OPTUNA_STORAGE", where)
-    return where
+    return lambda statement: run(statement, where)
+
+
+@pytest.fixture
+def cut(database: Callable[[str], None]) -> Callable[[], None]:
+    """End all connections to the database."""
+    return lambda: database(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+@pytest.fixture(params=["journal", "database"])
+def any_storage(request: pytest.FixtureRequest) -> None:
+    """A new journal file, then a new database."""
+    request.getfixturevalue(request.param)
 
 
 @pytest.fixture

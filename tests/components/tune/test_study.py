@@ -3,10 +3,12 @@ from collections.abc import Callable
 import pytest
 from optuna.trial import TrialState
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
+from components.common.settings import settings
+from components.train.session import DivergedError
 from components.tune.halving import Known
 from components.tune.study import SearchRecord, create_study, load_study, storage
 
@@ -34,7 +36,7 @@ def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     record.score(1, 0, 0.5)
     record.score(1, 1, 0.75)
     record.score(2, 0, 0.25)
-    record.fail(3)
+    record.fail(3, DivergedError("the loss must stay finite but was inf"))
     record.repeated(1, 2, 0.875)
 
     assert other.known() == {1: Known({0: 0.5, 1: 0.75}), 2: Known({0: 0.25}), 3: Known(failed=True)}
@@ -108,23 +110,60 @@ def test_a_storage_must_be_named(
         use(baseline)
 
 
-@pytest.mark.parametrize(
-    ("where", "shown"),
-    [
-        ("/nowhere/study.journal", "/nowhere/study.journal"),
-        ("postgresql://user:password@127.0.0.1:9/optuna", "127.0.0.1:9/optuna"),
-    ],
-)
-def test_a_storage_that_does_not_open_is_refused_in_one_line(
-    where: str, shown: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPTUNA_STORAGE", where)
+def test_a_journal_that_does_not_open_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", "/nowhere/study.journal")
 
     with pytest.raises(PipelineError) as refused:
         storage()
 
     message = str(refused.value)
-    assert message.startswith(f"OPTUNA_STORAGE must be a storage that opens but '{shown}' does not (")
+    assert message.startswith(
+        "OPTUNA_STORAGE must be a storage that opens but '/nowhere/study.journal' does not ("
+    )
     assert message.endswith("): start the database or create the directory, or correct the address.")
     assert "\n" not in message
-    assert "pass" not in message
+
+
+@pytest.mark.usefixtures("database")
+def test_a_database_that_refuses_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", str(settings().optuna_storage).replace("tune@", "nobody:password@"))
+
+    with pytest.raises(PipelineError, match="must be a storage that opens .* does not exist") as refused:
+        storage()
+    assert "password" not in str(refused.value)
+
+
+def test_a_database_that_is_away_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://user:password@127.0.0.1:9/optuna")
+    monkeypatch.setenv("OUTAGE_SECONDS", "0")
+
+    with pytest.raises(UnavailableError, match="^the database of the study must answer but does not") as away:
+        load_study("run")
+    assert "password" not in str(away.value)
+    assert "\n" not in str(away.value)
+
+
+@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize(
+    ("failed", "chosen"),
+    [
+        ([PipelineError("training.batch_size must be a multiple of 3.")] * 2, False),
+        ([PipelineError("one"), PipelineError("another")], True),
+        ([DivergedError("the loss must stay finite but was inf")] * 3, True),
+    ],
+    ids=["for one reason", "for several", "by themselves"],
+)
+def test_a_search_that_was_not_made_chooses_nothing(
+    failed: list[PipelineError], chosen: bool, baseline: Training
+) -> None:
+    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
+    record = SearchRecord(load_study("run"))
+    for trial, error in enumerate(failed, start=1):
+        record.start(trial)
+        record.fail(trial, error)
+
+    if chosen:
+        record.require_tried()
+    else:
+        with pytest.raises(PipelineError, match=r"but 2 of 3 were refused because training\.batch_size must"):
+            record.require_tried()

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from components.common import patience
 from components.common.data.dataset import Split, open_split
 from components.common.data.spec import ImageSpec
+from components.common.errors import PipelineError, StatedError, UnavailableError
 from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
 from components.common.tracking.outbox import Outbox
@@ -23,7 +25,7 @@ from components.train.checkpoint import Checkpoint
 from components.train.fit import weights_digest
 from components.train.session import Session
 from components.tune import trials
-from components.tune.halving import Leg
+from components.tune.halving import Known, Leg
 from components.tune.study import SearchRecord, claims, create_study, load_study
 from components.tune.trials import Worker
 from tests.records import prepared, random_split
@@ -197,13 +199,87 @@ def test_a_trial_that_diverges_does_not_end_the_search(
     assert "trial 1 failed: the loss must stay finite" in capsys.readouterr().out
 
 
-def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
-    any_storage: str,
+@pytest.mark.usefixtures("journal")
+def test_an_outage_of_the_store_neither_fails_a_trial_nor_scores_one(
     baseline: Training,
     development: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    del any_storage
+    def away(*_: object) -> None:
+        raise UnavailableError("the store does not answer.")
+
+    monkeypatch.setenv("OUTAGE_SECONDS", "0")
+    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    run, states = RecordedRun(), str(tmp_path / "states")
+    with monkeypatch.context() as outage:
+        # It may hold a state that took hours.
+        outage.setattr(Checkpoint, "restore", away)
+        with pytest.raises(UnavailableError):
+            _worker(baseline, development, run, states).work(1)
+    assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert run.runs["trial 1"].recorded["outcome"] == "interrupted"
+
+    monkeypatch.setattr(Checkpoint, "save", away)
+    assert _worker(baseline, development, run, states).work(1) == 3
+    known = SearchRecord(load_study("run")).known()[1]
+    assert (sorted(known.scores), known.failed) == ([0, 1], False)
+    assert capsys.readouterr().out.count("the training goes on without: the store does not answer.") == 2
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_store_that_refuses_fails_no_trial(
+    baseline: Training, development: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PipelineError("the bucket must exist but does not: create it.")
+
+    monkeypatch.setattr(Checkpoint, "restore", refuse)
+    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    with pytest.raises(StatedError, match="the bucket must exist"):
+        _worker(baseline, development, RecordedRun(), str(tmp_path / "states")).work(1)
+    assert SearchRecord(load_study("run")).known() == {1: Known()}
+
+
+def test_connections_that_end_during_trainings_lose_nothing(
+    cut: Callable[[], None], baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(Session):
+        def run_until(self, step: int, autosave: Autosave | None = None) -> None:
+            super().run_until(step, autosave)
+            cut()
+
+    monkeypatch.setattr(trials, "Session", Cut)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.1)
+    create_study("run", baseline, SPACE, trials=3, seeds=1, seed=0)
+
+    assert _worker(baseline, development, RecordedRun(), None).work(1) == 4
+
+    record = SearchRecord(load_study("run"))
+    assert [sorted(known.scores) for known in record.known().values()].count([0, 1]) == 1
+    assert len(record.repeats()) == 1
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_claim_that_was_lost_records_nothing(
+    baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    run = RecordedRun()
+    worker = _worker(baseline, development, run, None)
+    monkeypatch.setattr(worker._claims, "holds", lambda: False)
+
+    worker._do_one([Leg(1, 0)])
+
+    assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert not {"outcome", "status"} & run.runs["trial 1"].recorded.keys()
+
+
+@pytest.mark.usefixtures("any_storage")
+def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
+    baseline: Training, development: Path, tmp_path: Path
+) -> None:
     model = tmp_path / "model"
     model.mkdir()
     baseline.save(model)

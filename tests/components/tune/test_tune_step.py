@@ -87,6 +87,17 @@ def test_two_workers_search_and_the_best_is_chosen(
 
 
 @pytest.mark.usefixtures("untracked", "journal")
+def test_there_are_no_more_workers_than_pieces_of_work(model: Path) -> None:
+    def workers(trials: int, seeds: int) -> list[str]:
+        return open_study_step(run_plan(trials=trials, tuning_seeds=seeds, tuning_workers=40), model)
+
+    assert workers(1, 3) == ["1/1"]
+    assert workers(4, 1) == ["1/3", "2/3", "3/3"]
+    assert workers(4, 3)[-1] == "9/9"
+    assert workers(41, 3)[-1] == "40/40"
+
+
+@pytest.mark.usefixtures("untracked", "journal")
 def test_a_search_of_the_baseline_alone_trains_nothing(
     model: Path, development: Path, tmp_path: Path
 ) -> None:

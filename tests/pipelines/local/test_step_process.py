@@ -73,5 +73,5 @@ def test_step_finds_everything_imported_in_a_process_of_one_thread(script: Path)
 
 def test_step_that_fails_is_no_success(script: Path) -> None:
     status, output = run(script, 41)
-    assert status == "status 1 None"
+    assert status == "status 3 None"
     assert not output.exists()

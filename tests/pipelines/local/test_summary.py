@@ -52,6 +52,14 @@ FAILED = dataclasses.replace(
 )
 
 
+def test_a_run_that_failed_at_its_last_step_names_the_way_on() -> None:
+    error = "step register failed: MLflow does not answer"
+    lost = dataclasses.replace(SUCCEEDED, status="FAILED", model=FAILED.model, error=error)
+    assert list(render(lost))[-1] == (
+        "  register the candidate: mnist-pipeline models register mnist-fast-20261123-090445"
+    )
+
+
 def test_a_run_that_succeeded() -> None:
     assert list(render(SUCCEEDED)) == [
         "",

@@ -1,6 +1,7 @@
 """An MLflow server that goes away, or says no, while a step works."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -11,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.common.errors import PipelineError
-from components.common.tracking import outbox
+from components.common import patience
+from components.common.errors import UnavailableError
+from components.common.tracking import outbox, step
 from components.common.tracking.run import StepRun
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import close_pipeline_run, find_pipeline_run, open_pipeline_run
@@ -81,6 +83,8 @@ def gateway(
         thread.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{gateway.server_port}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("OUTAGE_SECONDS", "0")
+        monkeypatch.setattr(step, "LAST_SECONDS", 60)
         yield gateway
         gateway.shutdown()
         thread.join()
@@ -113,7 +117,7 @@ def test_records_wait_and_are_sent_when_mlflow_is_back(
         gateway.outage = None
 
     said = capsys.readouterr().out
-    assert "[tracking] MLflow does not answer, 1 records wait: " in said
+    assert said.count("[tracking] MLflow does not answer, and records wait until it does: ") == 1
     assert "lost" not in said
     history = mlflow_client.get_metric_history(run.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 2.0), (2, 1.0)]
@@ -127,18 +131,27 @@ def test_records_wait_and_are_sent_when_mlflow_is_back(
 def test_records_are_sent_while_the_step_goes_on(
     mlflow_client: "MlflowClient", gateway: Gateway, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.05)
     with step_run(run_id, "train") as run:
         gateway.outage = 0
         run.log_metrics({"before": 1.0})
         gateway.outage = None
         run.log_metrics({"after": 1.0})
-        assert mlflow_client.get_run(run.run_id).data.metrics == {"before": 1.0, "after": 1.0}
+        for _ in range(100):
+            if sent := mlflow_client.get_run(run.run_id).data.metrics.keys() == {"before", "after"}:
+                break
+            time.sleep(0.05)
+        assert sent
 
 
 def test_records_that_were_never_sent_are_said_to_be_lost(
-    mlflow_client: "MlflowClient", gateway: Gateway, run_id: str, capsys: pytest.CaptureFixture[str]
+    mlflow_client: "MlflowClient",
+    gateway: Gateway,
+    run_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(step, "LAST_SECONDS", 0.1)
     finished = False
     with step_run(run_id, "train") as run:
         gateway.outage = 0
@@ -152,7 +165,11 @@ def test_records_that_were_never_sent_are_said_to_be_lost(
     assert mlflow_client.get_run(run.run_id).data.metrics == {}
 
 
-def test_an_error_of_the_work_is_raised_in_an_outage_too(gateway: Gateway, run_id: str) -> None:
+def test_an_error_of_the_work_is_raised_in_an_outage_too(
+    gateway: Gateway, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "LAST_SECONDS", 0.1)
+
     def fail() -> None:
         gateway.outage = 0
         raise ZeroDivisionError
@@ -171,23 +188,46 @@ def test_a_step_that_starts_in_an_outage_works_untracked(
     assert "[tracking] this step is not tracked: " in capsys.readouterr().out
 
 
+def test_an_outage_at_the_start_of_a_step_is_waited_for(
+    mlflow_client: "MlflowClient",
+    gateway: Gateway,
+    run_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.1)
+    monkeypatch.setenv("OUTAGE_SECONDS", "30")
+    gateway.outage = 502
+    threading.Timer(0.2, lambda: setattr(gateway, "outage", None)).start()
+    with step_run(run_id, "train") as run:
+        run.log_metrics({"loss": 1.0})
+
+    assert mlflow_client.get_run(run.run_id).data.metrics == {"loss": 1.0}
+    assert "Trying again for 30 s.\n" in capsys.readouterr().out
+
+
 def test_a_pipeline_run_cannot_start_in_an_outage(gateway: Gateway) -> None:
     gateway.outage = 0
-    with pytest.raises(PipelineError, match=r"^this step needs MLflow at http.* start that server") as caught:
+    with pytest.raises(
+        UnavailableError, match=r"^this step needs MLflow at http.* start that server"
+    ) as caught:
         open_pipeline_run(uuid.uuid4().hex, "digits-fast", "outage")
     assert "\n" not in str(caught.value)
 
 
-def test_a_pipeline_run_that_ends_in_an_outage_says_so(
-    mlflow_client: "MlflowClient", gateway: Gateway, run_id: str, capsys: pytest.CaptureFixture[str]
+def test_a_pipeline_run_that_ends_in_an_outage_is_closed_by_a_later_attempt(
+    mlflow_client: "MlflowClient", gateway: Gateway, run_id: str
 ) -> None:
     gateway.outage = 0
-    close_pipeline_run(run_id, succeeded=True, message="")
+    with pytest.raises(UnavailableError):
+        close_pipeline_run(run_id, succeeded=True, message="")
 
-    assert "[tracking] the pipeline's run in MLflow is left as it is: " in capsys.readouterr().out
     parent = find_pipeline_run(mlflow_client, run_id)
     assert parent is not None
     assert parent.info.status == "RUNNING"
+    gateway.outage = None
+    close_pipeline_run(run_id, succeeded=True, message="")
+    assert mlflow_client.get_run(parent.info.run_id).info.status == "FINISHED"
 
 
 def _change_a_parameter(run: StepRun) -> None:
@@ -215,8 +255,8 @@ def test_a_refused_record_is_said_and_holds_up_no_other(
         run.log_params({"config.epochs": 1})
         refused(run)
         run.log_metrics({"loss": 0.5})
-        sent = mlflow_client.get_run(run.run_id)
 
+    sent = mlflow_client.get_run(run.run_id)
     assert (sent.data.params, sent.data.metrics) == ({"config.epochs": "1"}, {"loss": 0.5})
     said = capsys.readouterr().out
     assert said.count("[tracking] MLflow refused a record: ") == 1

@@ -1,0 +1,72 @@
+"""Registration of the candidate of a run whose last step failed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from components.common.errors import PipelineError
+from components.common.model.kept_candidate import fetch_candidate
+from components.common.settings import export, export_defaults, settings, withdraw
+from components.common.tracking import tags
+from components.common.tracking.client import QUIET
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
+from pipelines.models.reader import Reader, StoredRun, open_reader
+
+
+def register_run(home: Path, named: str) -> str:
+    """Register the candidate that a run left, with the checks of the step `register`, and return the outcome.
+
+    A run that has registered its candidate is left as it is.
+
+    Args:
+        home: Home of the embedded platform, for what the settings do not name.
+        named: Name or id in MLflow of a run of the pipeline.
+
+    Raises:
+        PipelineError: There is no such run, it goes on, it left no candidate, or a check fails.
+    """
+    from components.register.step import register_candidate
+
+    with _servers(home), open_reader(home) as reader, TemporaryDirectory() as scratch:
+        run = _ended_run(reader, named)
+        if version := run.tags.get(tags.MODEL_VERSION):
+            return f"run {run.name} has registered {run.tags[tags.MODEL_NAME]} version {version} already"
+        kept = fetch_candidate(run.tags[tags.PIPELINE_RUN], Path(scratch))
+        if kept is None:
+            raise PipelineError(
+                f"the object store must keep a candidate of run {run.name} but keeps none "
+                f"(its decision: {run.tags.get(tags.DECISION, 'none')}): name the store that the run used, or run the "
+                "pipeline again."
+            )
+        made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
+    return f"{made.name} version {made.version} is the new champion"
+
+
+@contextmanager
+def _servers(home: Path) -> Iterator[None]:
+    """Name the servers that the run used: those in the settings, and the embedded ones for the others."""
+    named = settings().mlflow_tracking_uri
+    export_defaults(QUIET)
+    with embedded_platform(Home(home)) as platform:
+        export(platform.environment)
+        try:
+            yield
+        finally:
+            if not named:
+                withdraw("MLFLOW_TRACKING_URI")
+
+
+def _ended_run(reader: Reader, named: str) -> StoredRun:
+    found = reader.pipeline_runs(1, named)
+    if not found:
+        raise PipelineError(
+            f"a run must have the name or id of a run of the pipeline but {named!r} is none: "
+            "choose one of `mnist-pipeline runs list`."
+        )
+    if found[0].status == "RUNNING":
+        raise PipelineError(
+            f"run {found[0].name} must have ended before its candidate is registered but goes on: wait for it."
+        )
+    return found[0]
