@@ -18,7 +18,7 @@ def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training)
     first, *others = load_study("run").trials
     assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
     assert first.params.keys() == SEARCH_SPACE.keys()
-    assert first.user_attrs == {"name": "baseline", "seconds": 2.0}
+    assert first.user_attrs == {"name": "baseline", "seconds": 2.0, "number": 0}
     assert [trial.state for trial in others] == [TrialState.WAITING] * 3
     record = SearchRecord(load_study("run"))
     assert (record.seeds, record.known()) == (2, {n: Known() for n in (1, 2, 3)})
@@ -109,14 +109,24 @@ def test_a_storage_must_be_named(
 
 
 @pytest.mark.parametrize(
-    ("where", "shown"),
+    ("where", "kind", "shown", "way_out"),
     [
-        ("/nowhere/study.journal", "/nowhere/study.journal"),
-        ("postgresql://user:password@127.0.0.1:9/optuna", "127.0.0.1:9/optuna"),
+        (
+            "/nowhere/study.journal",
+            "file",
+            "/nowhere/study.journal",
+            "create the directory, or correct the path.",
+        ),
+        (
+            "postgresql://user:password@127.0.0.1:9/optuna",
+            "storage",
+            "127.0.0.1:9/optuna",
+            "start the database, or correct the address.",
+        ),
     ],
 )
 def test_a_storage_that_does_not_open_is_refused_in_one_line(
-    where: str, shown: str, monkeypatch: pytest.MonkeyPatch
+    where: str, kind: str, shown: str, way_out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPTUNA_STORAGE", where)
 
@@ -124,7 +134,7 @@ def test_a_storage_that_does_not_open_is_refused_in_one_line(
         storage()
 
     message = str(refused.value)
-    assert message.startswith(f"OPTUNA_STORAGE must be a storage that opens but '{shown}' does not (")
-    assert message.endswith("): start the database or create the directory, or correct the address.")
+    assert message.startswith(f"OPTUNA_STORAGE must be a {kind} that opens but '{shown}' does not (")
+    assert message.endswith(f"): {way_out}")
     assert "\n" not in message
     assert "pass" not in message
