@@ -108,7 +108,8 @@ def registered_client(home: Home, *, queued: bool = False) -> Iterator[Client]:
         queued: The client will call `wait_for_turn`.
     """
     with home.mutex():
-        number = 1 + max(map(int, _numbers(home)), default=0)
+        taken = (int(path.name) for path in home.clients.iterdir() if path.name.isdecimal())
+        number = 1 + max(taken, default=0)
         since = datetime.now().isoformat(timespec="seconds")
         registration = ClientRecord(number, _command(), os.getpid(), since, queued)
         path = home.clients / str(number)

@@ -47,7 +47,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, Any]]]:
     monkeypatch.setattr("pipelines.models.server_reader.PAUSE_SECONDS", 0.0)
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    Scripted.answers, Scripted.asked = {"mlflow/experiments/search": [(200, {})]}, []
+    experiments = {"experiments": [{"experiment_id": "0"}]}
+    Scripted.answers, Scripted.asked = {"mlflow/experiments/search": [(200, experiments)]}, []
     return Scripted.answers
 
 
@@ -98,7 +99,7 @@ def test_an_outage_is_tried_again(reader: ServerReader, script: dict[str, list[t
 @pytest.mark.parametrize(
     ("answer", "message", "requests"),
     [
-        ((503, {}), r"refused a request with HTTP 503 \(Service UnavailableError\)", 3),
+        ((503, {}), r"refused a request with HTTP 503 \(Service Unavailable\)", 3),
         ((403, {}), r"refused a request with HTTP 403 \(Forbidden\)", 1),
         ((200, b"no JSON"), "must answer but does not", 3),
     ],
