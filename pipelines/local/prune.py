@@ -31,6 +31,7 @@ from pipelines.local.usage import bytes_below
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 # Another command may refer to an object shortly after it was stored.
 DAY_SECONDS = 24 * 60 * 60
@@ -171,7 +172,7 @@ def _delete(litter: Litter, home: Home, store: "S3Client", bucket: str) -> None:
     """Remove it. The runs go last: where this process is killed before, the next one finds the rest by them."""
     keys = list(litter.keys)
     for start in range(0, len(keys), MOST_KEYS):
-        part = [{"Key": key} for key in keys[start : start + MOST_KEYS]]
+        part: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys[start : start + MOST_KEYS]]
         refused = store.delete_objects(Bucket=bucket, Delete={"Objects": part, "Quiet": True}).get("Errors")
         if refused:
             raise PipelineError(
