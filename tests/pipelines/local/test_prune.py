@@ -81,7 +81,8 @@ def _run(uri: str, name: str, start: int, marks: dict[str, str]) -> str:
     tagged = [{"key": key, "value": value} for key, value in marks.items()]
     given = {"experiment_id": "0", "run_name": name, "start_time": start, "tags": tagged}
     run_id: str = call_mlflow(uri, "runs/create", given)["run"]["info"]["run_id"]
-    call_mlflow(uri, "runs/log-metric", {"run_id": run_id, "key": "loss", "value": 1.0, "timestamp": 1})
+    metric = {"key": "loss", "value": 1.0, "timestamp": 1, "step": 0}
+    call_mlflow(uri, "runs/log-batch", {"run_id": run_id, "metrics": [metric]})
     _put(uri, f"0/{run_id}/artifacts/report.html")
     return run_id
 
