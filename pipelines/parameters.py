@@ -1,9 +1,10 @@
 """Parameters of a run, as people give them to the command line and as the pipeline takes them."""
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,10 +65,13 @@ class Request:
         return {**fields, **({"options": options} if options else {}), **self.placement}
 
     def run_name(self) -> str:
-        """Return a name by which a person can tell the run from others in a chart's legend."""
+        """Return a name by which a person can tell the run from others in a chart's legend.
+
+        Its time is UTC, which no clock change repeats; runs of the same second differ in the last six characters.
+        """
         plan = self.resolved().plan
         data = plan.data.name or dataset_slug(plan.data.source) or PurePosixPath(plan.data.source).name
-        return f"{data}-{plan.recipe}-{datetime.now():%m%d-%H%M%S}"
+        return f"{data}-{plan.recipe}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def request(

@@ -12,6 +12,11 @@ MOST_FILES = 2_000_000
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000
 MOST_CLASSES = 10_000
+# Bytes of room on the disk: without so many a run does not start, and with less than so many it warns.
+LEAST_FREE = 2**30
+LITTLE_FREE = 5 * 2**30
+# The embedded store leaves so many free, for its lists and for deletions.
+STORE_RESERVE = 128 * 2**20
 # The body of one request to `mnist-pipeline serve`, and the bodies of all requests that it works on.
 LARGEST_REQUEST = 16 * 2**20
 LARGEST_REQUESTS = 4 * LARGEST_REQUEST

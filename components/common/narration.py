@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.common.errors import StatedError
+from components.common.errors import stated
 
 
 def say(step: str, message: str) -> None:
@@ -18,9 +18,12 @@ def say(step: str, message: str) -> None:
 
 @contextmanager
 def exit_on_stated_error(step: str) -> Iterator[None]:
-    """Turn a `StatedError` into one line and its exit status; let everything else raise."""
+    """Turn a `StatedError` or a full disk into one line and its exit status; let everything else raise."""
     try:
         yield
-    except StatedError as error:
-        say(step, f"error: {error}")
-        sys.exit(error.exit_status)
+    except Exception as error:
+        told = stated(error)
+        if told is None:
+            raise
+        say(step, f"error: {told}")
+        sys.exit(told.exit_status)

@@ -38,6 +38,7 @@ class Finding:
 def examine(home: Path) -> Iterator[Finding]:
     """Yield the results of all checks, one by one; the embedded platform in `home` is started for some of them."""
     yield _python()
+    yield _disk(home)
     yield from _platform(home)
     yield _command(
         "container engine",
@@ -55,6 +56,22 @@ def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = OLDEST <= sys.version_info[:2] <= NEWEST
     return Finding("Python", ok, version + " (3.11 to 3.13 is needed, as TensorFlow has it)", fatal=True)
+
+
+def _disk(home: Path) -> Finding:
+    from components.common.bounds import LEAST_FREE, LITTLE_FREE
+    from pipelines.local.disk import UNSUITABLE, file_system, free_bytes
+
+    free, kind = free_bytes(home), file_system(home)
+    room = f"{free / 2**30:.1f} GiB free on {kind or 'a file system of unknown kind'}"
+    if kind.startswith(UNSUITABLE):
+        return Finding(
+            "disk", ok=False, detail=f"{room}, which does not suit: choose a local disk with --home"
+        )
+    if free < LITTLE_FREE:
+        detail = f"{room}, which is little: a run needs {LEAST_FREE / 2**30:.0f} GiB; make room"
+        return Finding("disk", ok=False, detail=detail, fatal=free < LEAST_FREE)
+    return Finding("disk", ok=True, detail=room)
 
 
 def _platform(home: Path) -> Iterator[Finding]:

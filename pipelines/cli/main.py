@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from components.common.errors import PipelineError, StatedError
+from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.cluster import app as cluster_commands
@@ -19,6 +19,7 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.platform import app as platform_commands
+from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
 
@@ -39,6 +40,7 @@ app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
+app.add_typer(prune_command)
 
 
 class Runner(StrEnum):
@@ -131,13 +133,16 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 
 
 def main() -> None:
-    """Run the command line; a stated error is one line, and Ctrl-C and SIGTERM end it in order."""
+    """Run the command line; a stated error or a full disk is one line, and Ctrl-C and SIGTERM end it in order."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except StatedError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_status)
+    except Exception as error:
+        told = stated(error)
+        if told is None:
+            raise
+        typer.echo(f"error: {told}", err=True)
+        sys.exit(told.exit_status)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, has_no_room
+from components.common.storage.files import sweep_partial
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Home:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def models(self) -> Path:
+        """Files of registered versions that `predict` keeps."""
+        return self.path / "models"
 
     @property
     def clients(self) -> Path:
@@ -81,7 +88,11 @@ class Home:
                 directory.mkdir(parents=True, exist_ok=True)
             with self.mutex():
                 pass
+            for directory in (self.path, self.keeper, self.checkpoints, self.models):
+                sweep_partial(directory)
         except OSError as error:
+            if has_no_room(error):
+                raise
             raise PipelineError(
                 f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
                 "choose another with --home."
@@ -93,6 +104,23 @@ class Home:
 
         The operating system releases it when the process ends.
         """
-        with (self.keeper / "mutex").open("a") as file:
+        with open_lock(self.keeper / "mutex") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Open a file that processes lock, and make it where it is missing; what it holds may be damaged.
+
+    Raises:
+        PipelineError: It is no file, or cannot be written.
+    """
+    try:
+        return path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if has_no_room(error):
+            raise
+        raise PipelineError(
+            f"{path} must be a file that can be written but is not ({error.strerror}): "
+            "remove it, or choose another directory with --home."
+        ) from None

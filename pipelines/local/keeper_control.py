@@ -19,7 +19,7 @@ from components.common.errors import PipelineError
 from components.common.provenance import lock_digest
 from components.common.settings import environment
 from pipelines.local.clients import Client, ClientRecord, scan_clients, try_lock
-from pipelines.local.home import Home
+from pipelines.local.home import Home, open_lock
 from pipelines.local.keeper import LINGER_SECONDS, KeeperPlan, KeeperState
 from pipelines.local.process import START_SECONDS, ServerPlan, accepts_connections
 
@@ -123,7 +123,7 @@ def _lock_unless_kept(home: Home) -> Iterator[int | None]:
     Raises:
         PipelineError: A version without a keeper uses the home.
     """
-    with home.keeper_lock.open("a+", encoding="utf-8") as file:
+    with open_lock(home.keeper_lock) as file:
         if try_lock(file.fileno()):
             yield file.fileno()
             return
@@ -147,7 +147,7 @@ def _refuse_to_start_again(home: Home, state: KeeperState | None, started: int) 
 
 def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
     """Start a keeper in a session of its own; it has the lock before this returns."""
-    with (home.keeper / "servers").open("a") as servers, (home.logs / "keeper.log").open("a") as log:
+    with open_lock(home.keeper / "servers") as servers, (home.logs / "keeper.log").open("a") as log:
         # Servers of a keeper that was killed end within seconds; two MLflow servers must not share a database.
         fcntl.flock(servers, fcntl.LOCK_EX)
         plan.starting().save(home)

@@ -18,6 +18,7 @@ from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.process import ServerPlan, free_port
 from pipelines.local.store import Store, embedded_store, ensure_named_store, external_store, swift_plan
+from pipelines.local.upgrade import upgrade_database
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _needs(home: Home, named_store: Store | None, named_tracking: str | None) ->
     """Return what the home's keeper must serve; it starts MLflow even where another is named, for other clients."""
 
     def plan() -> dict[str, ServerPlan]:
+        upgrade_database(home)
         kept = HomeSettings.of(home)
         mlflow_port = free_port(kept.mlflow_port)
         if named_store:
@@ -114,7 +116,6 @@ def _needs(home: Home, named_store: Store | None, named_tracking: str | None) ->
 def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, str]:
     defaults = {
         "CHECKPOINT_DIR": str(home.checkpoints),
-        "OPTUNA_STORAGE": str(home.optuna / "journal.log"),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     present = environment()

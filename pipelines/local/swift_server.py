@@ -8,9 +8,16 @@ answer and has the bucket.
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.bounds import STORE_RESERVE
+
+if TYPE_CHECKING:
+    from swift.common.swob import Response
 
 # Timeouts are long because a training leaves this process little processor time. After a timeout an object would be
 # missing from listings, because Swift's background daemons, which repair that, do not run here.
+# A write that finds the disk full must not close the only backend to reads for a while.
 CONFIGURATION = """
 [swift-hash]
 swift_hash_path_suffix = mnist-pipeline
@@ -19,7 +26,7 @@ swift_hash_path_suffix = mnist-pipeline
 swift_dir = .
 devices = .
 mount_check = false
-fallocate_reserve = 0
+fallocate_reserve = {reserve}
 log_level = WARNING
 log_custom_handlers = __main__.log_to_stderr
 log_requests = false
@@ -34,6 +41,7 @@ pipeline = catch_errors gatekeeper listing_formats s3api tempauth copy slo dlo v
 use = egg:swift#proxy
 account_autocreate = true
 error_suppression_limit = 1000000000
+error_suppression_interval = 0
 
 [filter:slo]
 use = egg:swift#slo
@@ -64,7 +72,8 @@ def log_to_stderr(*arguments: object) -> None:
 def write_configuration() -> None:
     sections = [f"\n[filter:{name}]\nuse = egg:swift#{name}\n" for name in FILTERS]
     sections += [f"\n[app:{name}]\nuse = egg:swift#{name}\n" for name in BACKENDS]
-    Path("swift.conf").write_text(CONFIGURATION + "".join(sections), encoding="ascii")
+    text = CONFIGURATION.format(reserve=STORE_RESERVE) + "".join(sections)
+    Path("swift.conf").write_text(text, encoding="ascii")
 
 
 def main() -> None:
@@ -73,6 +82,7 @@ def main() -> None:
 
     utils.set_swift_dir(".")  # before the imports below, which read swift.conf
     utils.monkey_patch()
+    utils.FALLOCATE_RESERVE = STORE_RESERVE
     from swift.common.concurrency import eventlet
     from swift.common.http_protocol import SwiftHttpProtocol
     from swift.common.ring import RingData
@@ -108,8 +118,13 @@ def main() -> None:
     user = {f"user_{account_user}": f"{given.aws_secret_access_key} .admin"}
     proxy = loadapp(CONFIGURATION_PATH, global_conf=user)
     account = account_user.partition("_")[0]
-    made = make_pre_authed_request({}, "PUT", f"/v1/AUTH_{account}/{given.s3_bucket}").get_response(proxy)
-    if made.status_int // 100 != 2:
+
+    def answer(method: str) -> "Response":
+        path = f"/v1/AUTH_{account}/{given.s3_bucket}"
+        return make_pre_authed_request({}, method, path).get_response(proxy)
+
+    # Not made again where it is: on a full disk that would be refused, and reads would be too.
+    if answer("HEAD").status_int == 404 and (made := answer("PUT")).status_int // 100 != 2:
         sys.exit(f"error: the bucket {given.s3_bucket} cannot be made: {made.status}")
     serve(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), proxy)
 

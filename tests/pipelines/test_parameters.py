@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,16 @@ def test_a_run_is_named_after_its_data_and_recipe() -> None:
         .startswith("fashion-mnist-best-")
     )
     assert Request().run_name().startswith("mnist-fast-")
+
+
+def test_runs_of_the_same_second_have_different_names_with_the_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Stopped":
+            assert tz is UTC
+            return cls(2026, 11, 28, 15, 4, 5, tzinfo=tz)
+
+    monkeypatch.setattr("pipelines.parameters.datetime", Stopped)
+    one, two = Request().run_name(), Request().run_name()
+    assert one.startswith("mnist-fast-20261128-150405-")
+    assert one != two

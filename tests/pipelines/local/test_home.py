@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.home import Home
+from pipelines.local.home import Home, open_lock
 
 
 def test_one_process_at_a_time_is_between_the_files(tmp_path: Path) -> None:
@@ -45,3 +46,32 @@ def test_relative_home_does_not_move_with_the_working_directory(
     home = Home(Path("home"))
     monkeypatch.chdir("/")
     assert home.logs == tmp_path / "home" / "logs"
+
+
+@pytest.mark.parametrize("name", ["mutex", "servers"])
+def test_a_lock_that_is_no_file_is_an_error_with_a_way_out_and_what_it_holds_does_not_matter(
+    tmp_path: Path, name: str
+) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    lock = home.keeper / name
+    lock.unlink(missing_ok=True)
+    lock.write_bytes(b"\xff\0 foreign")
+    with open_lock(lock) as file:
+        file.seek(0)
+        assert "foreign" in file.read()
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(PipelineError, match=f"keeper/{name} must be a file .*: remove it, or choose another"):
+        open_lock(lock)
+
+
+def test_what_killed_commands_left_half_written_is_swept_when_the_home_is_taken(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    home.checkpoints.mkdir()
+    for directory in (home.path, home.keeper, home.checkpoints):
+        (directory / ".state.npz.1.partial").touch()
+        os.utime(directory / ".state.npz.1.partial", (0, 0))
+    home.prepare()
+    assert list(home.path.rglob(".*.partial")) == []

@@ -76,3 +76,23 @@ def test_servers_end_when_the_home_is_removed(home: Home) -> None:
         remove()
         running.join(30)
     assert not accepts_connections(port)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\0", b'{"pid": "1"}'])
+def test_a_damaged_state_is_that_of_no_keeper(home: Home, content: bytes) -> None:
+    (home.keeper / "state.json").write_bytes(content)
+    assert KeeperState.load(home) is None
+
+
+def test_a_living_keeper_mends_what_it_says_about_itself(home: Home) -> None:
+    plan = trivial_keeper(home, free_port())
+    with registered_client(home):
+        running = Thread(target=lambda: Keeper(home, plan, lambda *_: None).keep())
+        running.start()
+        while not (state := KeeperState.load(home)) or not state.ready:
+            assert running.is_alive()
+        (home.keeper / "state.json").write_text("{")
+        while KeeperState.load(home) != state:
+            assert running.is_alive()
+    running.join(30)
+    assert not running.is_alive()

@@ -47,8 +47,7 @@ def test_steps_find_the_platform_by_their_environment(platform: Platform, home: 
     assert environment["MLFLOW_TRACKING_URI"] == platform.tracking_uri
     assert environment["S3_ENDPOINT_URL"] == environment["MLFLOW_S3_ENDPOINT_URL"] == platform.s3_endpoint_url
     assert environment["S3_BUCKET"] == platform.bucket == "mnist-pipeline"
-    assert environment["OPTUNA_STORAGE"] == str(home.path / "optuna" / "journal.log")
-    assert home.optuna.is_dir()
+    assert environment["CHECKPOINT_DIR"] == str(home.checkpoints)
 
 
 def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> None:
@@ -110,12 +109,12 @@ def test_named_servers_are_used_and_nothing_is_started(
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("S3_BUCKET", "my-bucket")
-    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://optuna")
+    monkeypatch.setenv("CHECKPOINT_DIR", "s3://bucket/checkpoints")
     home = Home(tmp_path)
     with embedded_platform(home) as named:
         assert (named.tracking_uri, named.bucket) == (platform.tracking_uri, "my-bucket")
         assert named.environment["AWS_SECRET_ACCESS_KEY"] == platform.environment["AWS_SECRET_ACCESS_KEY"]
-        assert named.environment["OPTUNA_STORAGE"] == "postgresql://optuna"
+        assert named.environment["CHECKPOINT_DIR"] == "s3://bucket/checkpoints"
     assert list(home.logs.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from pipelines.local.home_settings import HomeSettings
 from pipelines.local.platform import Platform
 from pipelines.local.process import Server, free_port
 from pipelines.local.store import (
+    SWIFT_SERVER,
     Store,
     embedded_store,
     ensure_named_store,
@@ -97,11 +99,15 @@ def test_listens_on_the_loopback_interface_only(platform: Platform) -> None:
 
 
 @contextmanager
-def running_store(home: Home) -> Iterator[tuple[Server, Store]]:
+def running_store(home: Home, code: str = "") -> Iterator[tuple[Server, Store]]:
+    """Start the store of a home; `code` is run before it in its process."""
     settings = HomeSettings.of(home)
     port = free_port(settings.store_port)
     store = embedded_store(port, settings.secret_access_key)
     plan = swift_plan(home, store, port)
+    if code:
+        command = f"import runpy, sys; {code}; runpy.run_path({str(SWIFT_SERVER)!r}, run_name='__main__')"
+        plan = replace(plan, command=[sys.executable, "-W", "ignore", "-c", command, str(port)])
     with plan.start() as server:
         server.wait_until_ready(plan.answers)
         yield server, store
@@ -205,3 +211,33 @@ def test_file_system_without_extended_attributes_is_refused(
         PipelineError, match=r"needs a file system with extended attributes but .*/store .*--home"
     ):
         swift_plan(home, embedded_store(9000, "key"), 9000)
+
+
+def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        for key in ("kept", "deleted"):
+            s3.put_object(Bucket=store.bucket, Key=key, Body=key.encode())
+    # For the store the disk is as full as its reserve is large.
+    with running_store(home, "from components.common import bounds; bounds.STORE_RESERVE = 2**60") as (
+        _,
+        store,
+    ):
+        s3 = client(store.endpoint_url, store.environment)
+        for _ in range(2):
+            with pytest.raises(ClientError, match="503|507|SlowDown|ServiceUnavailable"):
+                s3.put_object(Bucket=store.bucket, Key="new", Body=b"new")
+            assert s3.get_object(Bucket=store.bucket, Key="kept")["Body"].read() == b"kept"
+            listed = s3.list_objects_v2(Bucket=store.bucket).get("Contents", [])
+            assert {content["Key"] for content in listed} == {"kept", "deleted"}
+        s3.delete_object(Bucket=store.bucket, Key="deleted")
+        assert [found["Key"] for found in s3.list_objects_v2(Bucket=store.bucket)["Contents"]] == ["kept"]
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        s3.put_object(Bucket=store.bucket, Key="new", Body=b"new")
+        assert [found["Key"] for found in s3.list_objects_v2(Bucket=store.bucket)["Contents"]] == [
+            "kept",
+            "new",
+        ]

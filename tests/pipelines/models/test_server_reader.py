@@ -49,7 +49,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, Any]]]:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     Scripted.answers, Scripted.asked = (
-        {"mlflow/experiments/search": [(200, {})], "version": [(200, b"3.17.2")]},
+        {
+            "mlflow/experiments/search": [(200, {"experiments": [{"experiment_id": "0"}]})],
+            "version": [(200, b"3.17.2")],
+        },
         [],
     )
     return Scripted.answers
