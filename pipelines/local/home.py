@@ -1,12 +1,22 @@
 """The directory that holds all files of the embedded platform."""
 
 import fcntl
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
+
+# Mode of a home, which holds keys and sockets; and the rights of others.
+PRIVATE, OTHERS = 0o700, 0o077
+# All that a home holds, beside temporary files.
+OWN_NAMES = {
+    *("store", "mlflow", "kfp", "optuna", "logs", "checkpoints", "models", "clients", "keeper"),
+    *("lock", "platform.json"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,22 +73,27 @@ class Home:
         return self.keeper / "until-down"
 
     def prepare(self) -> None:
-        """Create the directories that are missing.
+        """Create the directories that are missing, and close the home to other users.
 
         Raises:
             PipelineError: The home is no directory that can be written.
         """
+        parts = (
+            self.store,
+            self.mlflow,
+            self.kfp,
+            self.optuna,
+            self.logs,
+            self.checkpoints,
+            self.clients,
+            self.keeper,
+        )
         try:
-            for directory in (
-                self.store,
-                self.mlflow,
-                self.kfp,
-                self.optuna,
-                self.logs,
-                self.clients,
-                self.keeper,
-            ):
-                directory.mkdir(parents=True, exist_ok=True)
+            # A directory with other things in it may be meant for others.
+            alone = not self.path.exists() or {path.name for path in self.path.iterdir()} <= OWN_NAMES
+            for directory in (self.path, *parts) if alone else parts:
+                directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+                _close_to_others(directory)
             with self.mutex():
                 pass
         except OSError as error:
@@ -96,3 +111,13 @@ class Home:
         with (self.keeper / "mutex").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _close_to_others(directory: Path) -> None:
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & OTHERS:
+        directory.chmod(mode & ~OTHERS)
+        print(
+            f"{directory} was open to other users (mode {mode:04o}) and is closed to them now",
+            file=sys.stderr,
+        )

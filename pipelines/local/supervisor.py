@@ -41,6 +41,7 @@ def main() -> int:
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+        close_fds=False,  # what this process was given is for the command
         preexec_fn=killed_with_this_process,  # noqa: PLW1509, no other thread runs yet
     )
     signal.signal(signal.SIGTERM, lambda *_: signal_group(leader.pid, signal.SIGTERM))

@@ -1,3 +1,4 @@
+import stat
 from pathlib import Path
 from threading import Thread
 
@@ -45,3 +46,21 @@ def test_relative_home_does_not_move_with_the_working_directory(
     home = Home(Path("home"))
     monkeypatch.chdir("/")
     assert home.logs == tmp_path / "home" / "logs"
+
+
+def test_a_home_is_closed_to_other_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made, wide, shared = (Home(tmp_path / name) for name in ("made", "wide", "shared"))
+    wide.store.mkdir(parents=True)
+    (shared.path / "project").mkdir(parents=True)
+    for path in (wide.path, wide.store, shared.path):
+        path.chmod(0o755)
+    for _ in range(2):
+        for home in (made, wide, shared):
+            home.prepare()
+            assert {stat.S_IMODE(path.stat().st_mode) for path in (home.store, home.keeper)} == {0o700}
+    assert [stat.S_IMODE(home.path.stat().st_mode) for home in (made, wide, shared)] == [0o700, 0o700, 0o755]
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"{path} was open to other users (mode 0755) and is closed to them now"
+        for path in (wide.path, wide.store)
+    ]
