@@ -12,9 +12,7 @@ def test_the_variables_are_those_of_this_mlflow_and_still_private() -> None:
         constants.ARTIFACTS_DESTINATION_ENV_VAR: "s3://bucket/mlflow",
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
     }
-    found = server_environment(
-        {}, database="sqlite:///mlflow.db", artifacts="s3://bucket/mlflow", port=5001
-    )
+    found = server_environment({}, database="sqlite:///mlflow.db", artifacts="s3://bucket/mlflow", port=5001)
     assert expected.items() <= found.items()
     assert all(name.startswith("_") for name in expected)
     assert found.keys() - expected.keys() == {
@@ -33,7 +31,11 @@ def test_the_users_variables_do_not_open_the_server() -> None:
         environment_variables.MLFLOW_ENABLE_REMOTE_ASSISTANT.name: "true",
         "_MLFLOW_STATIC_PREFIX": "/mlflow",
     }
-    kept = {"PATH": "/bin", "MLFLOW_S3_ENDPOINT_URL": "http://store", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path"}
+    kept = {
+        "PATH": "/bin",
+        "MLFLOW_S3_ENDPOINT_URL": "http://store",
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",
+    }
     found = server_environment(users | kept, database="d", artifacts="a", port=5001)
     assert found == server_environment(kept, database="d", artifacts="a", port=5001)
     assert kept.items() <= found.items()

@@ -85,6 +85,19 @@ def test_the_command_does_not_outlive_its_supervisor() -> None:
     assert eventually(lambda: not is_running(pid))
 
 
+def test_a_lock_lasts_as_long_as_the_command(tmp_path: Path) -> None:
+    script = "import os, sys; print(os.fstat(int(sys.argv[1])).st_ino)"
+    with (tmp_path / "lock").open("w") as lock:
+        number = str(lock.fileno())
+        command = SupervisedProcess(
+            [sys.executable, "-c", script, number],
+            environment=os.environ,
+            directory=ROOT,
+            held=[lock.fileno()],
+        )
+        assert [*command.lines()] == [f"{(tmp_path / 'lock').stat().st_ino}\n"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_group_ends_with_the_process_that_started_it(number: signal.Signals) -> None:
     script = f"""
