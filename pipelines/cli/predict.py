@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
 
 if TYPE_CHECKING:
@@ -146,9 +147,22 @@ def serve(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
-    from pipelines.models.serve import application, listen
+    from pipelines.models.connections import listen
+    from pipelines.models.serve import application
 
     with _loaded(directory, home, model, version) as (classifier, threshold, name):
         served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
     typer.echo(f"serving {name} at http://{host}:{port}; Ctrl-C to stop")
+    if not _is_loopback(host):
+        token = "" if settings().serve_token else ", nor a token: set SERVE_TOKEN"
+        typer.echo(f"warning: other machines can reach {host}, and the server has no TLS{token}", err=True)
     listen(served, host, port)
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
