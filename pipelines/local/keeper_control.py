@@ -264,7 +264,7 @@ def code_of_keeper() -> str:
     """Return the SHA-256 of the code that keeps and serves: this room's modules, the interpreter and the packages."""
     sources = [
         *sorted(Path(__file__).parent.glob("*.py")),
-        Path(__file__).parents[1] / "compat/mlflow_server.py",
+        *((Path(__file__).parents[1] / "compat" / name) for name in ("mlflow_server.py", "swift_sockets.py")),
     ]
     digest = hashlib.sha256(f"{sys.prefix} {sys.version} {lock_digest()}".encode())
     for source in sources:
