@@ -163,7 +163,8 @@ def serve(
 
     with _loaded(directory, home, model, version) as (classifier, threshold, name):
         served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
-    print_line(f"serving {name} at http://{host}:{port}; Ctrl-C to stop")
+    address = f"[{host}]" if ":" in host else host
+    print_line(f"serving {name} at http://{address}:{port}; Ctrl-C to stop")
     if not _is_loopback(host):
         token = "" if settings().serve_token else ", nor a token: set SERVE_TOKEN"
         print_line(f"warning: other machines can reach {host}, and the server has no TLS{token}", err=True)

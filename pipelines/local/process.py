@@ -113,7 +113,8 @@ class Server(SupervisedProcess):
             PipelineError: The server ended, or was not ready within `START_SECONDS`.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not is_ready():
+        # It is asked before it is looked at, so that no other server is taken for one that has ended.
+        while not is_ready() or self.poll() is not None:
             if self.poll() is not None:
                 raise self.error("ended while starting")
             if time.monotonic() > deadline:

@@ -130,6 +130,15 @@ def test_server_that_ends_while_starting_is_explained_by_its_log(tmp_path: Path)
     assert str(caught.value) == f"the server ended while starting (ERROR: port 1 is taken): read {log}."
 
 
+def test_a_server_that_has_ended_is_not_ready_though_another_answers(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with (
+        Server("the server", ["true"], environment=os.environ, directory=tmp_path, log_path=log) as server,
+        pytest.raises(PipelineError, match="ended while starting"),
+    ):
+        server.wait_until_ready(lambda: server.wait() == 0)
+
+
 def test_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "START_SECONDS", 0.1)
     log = tmp_path / "server.log"
