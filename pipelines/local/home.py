@@ -11,7 +11,7 @@ from pathlib import Path
 from components.common.errors import PipelineError
 
 # Mode of a home, which holds keys and sockets; and the rights of others.
-PRIVATE, OTHERS = 0o700, 0o077
+PRIVATE, OTHERS, OTHERS_WRITE = 0o700, 0o077, 0o022
 # All that a home holds, beside temporary files.
 OWN_NAMES = {
     *("store", "mlflow", "kfp", "optuna", "logs", "checkpoints", "models", "clients", "keeper"),
@@ -76,7 +76,7 @@ class Home:
         """Create the directories that are missing, and close the home to other users.
 
         Raises:
-            PipelineError: The home is no directory that can be written.
+            PipelineError: The home is no directory that can be written, or others can write to it.
         """
         parts = (
             self.store,
@@ -91,9 +91,12 @@ class Home:
         try:
             # A directory with other things in it may be meant for others.
             alone = not self.path.exists() or {path.name for path in self.path.iterdir()} <= OWN_NAMES
+            if not alone:
+                self._refuse_where_others_write()
             for directory in (self.path, *parts) if alone else parts:
                 directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
                 _close_to_others(directory)
+            self.keeper_lock.touch(0o600)
             with self.mutex():
                 pass
         except OSError as error:
@@ -101,6 +104,14 @@ class Home:
                 f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
                 "choose another with --home."
             ) from None
+
+    def _refuse_where_others_write(self) -> None:
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & OTHERS_WRITE:
+            raise PipelineError(
+                f"a home among other files must not be open for writing to other users but {self.path} is "
+                f"(mode {mode:04o}): choose another with --home."
+            )
 
     @contextmanager
     def mutex(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import h11
@@ -89,5 +90,6 @@ def listen(served: "Starlette", host: str, port: int) -> None:
         access_log=False,
         proxy_headers=False,
     )
-    with listener:
+    # uvicorn ends in order on a signal, and then raises it again.
+    with listener, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([listener])

@@ -64,3 +64,11 @@ def test_a_home_is_closed_to_other_users(tmp_path: Path, capsys: pytest.CaptureF
         f"{path} was open to other users (mode 0755) and is closed to them now"
         for path in (wide.path, wide.store)
     ]
+
+
+def test_a_home_is_not_made_where_others_could_replace_its_files(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    tmp_path.chmod(0o1777)
+    with pytest.raises(PipelineError, match=r"must not be open for writing .*mode 1777.*--home"):
+        Home(tmp_path).prepare()
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
