@@ -186,16 +186,17 @@ class Probe:
         """
         from http.client import HTTPConnection, HTTPException
 
+        request = self._request or HTTPConnection("127.0.0.1", self._plan.port, timeout=START_SECONDS)
+        self._request = request
         try:
-            if self._request is None:
-                self._request = HTTPConnection("127.0.0.1", self._plan.port, timeout=START_SECONDS)
-                self._request.request("GET", self._plan.probe)
-            if not select.select([self._request.sock], [], [], 0)[0]:
+            if request.sock is None:
+                request.request("GET", self._plan.probe)
+            if not select.select([request.sock], [], [], 0)[0]:
                 return False
-            status = self._request.getresponse().status
+            status = request.getresponse().status
         except (OSError, HTTPException):
             status = 0
-        self._request.close()
+        request.close()
         self._request = None
         if status not in {0, 200}:
             raise PipelineError(f"{self._plan.name} answers with HTTP {status}: read {self._plan.log}.")
