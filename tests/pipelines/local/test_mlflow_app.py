@@ -29,7 +29,7 @@ def routes_of_mlflow() -> Iterator[str]:
     for route in app.routes:
         if included := getattr(route, "original_router", None):
             for inner in included.routes:
-                yield route.include_context.prefix + inner.path  # type: ignore[attr-defined]
+                yield route.include_context.prefix + inner.path
         else:
             assert getattr(route, "path", None) == "", f"MLflow has a route of a new kind: {route}"
     for rule in flask_app.url_map.iter_rules():
