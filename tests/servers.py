@@ -27,7 +27,7 @@ from pipelines.local.keeper_control import end_servers
 from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.platform import Platform, embedded_platform
-from pipelines.local.process import free_port
+from pipelines.local.process import Probe, free_port, listening_socket
 from pipelines.local.store import external_store
 
 __all__ = ["Platform", "close_runs"]
@@ -106,11 +106,12 @@ def postgres_platform(
     home, store = Home(tmp_path_factory.mktemp("home")), external_store(platform.environment)
     assert store
     home.prepare()
-    plan = mlflow_plan(home, store, free_port(), postgres.replace("postgresql", "postgresql+psycopg2"))
-    with plan.start() as server:
-        server.wait_until_ready(plan.answers)
-        changed = {"MLFLOW_TRACKING_URI": plan.address}
-        yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)
+    with listening_socket() as listener:
+        plan = mlflow_plan(home, store, listener, postgres.replace("postgresql", "postgresql+psycopg2"))
+        with plan.start() as server:
+            server.wait_until_ready(Probe(plan).is_answered)
+            changed = {"MLFLOW_TRACKING_URI": plan.address}
+            yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)
 
 
 @pytest.fixture

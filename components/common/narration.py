@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from components.common.errors import stated
+from components.common.printable import printable
 
 
 def say(step: str, message: str) -> None:
@@ -13,7 +14,7 @@ def say(step: str, message: str) -> None:
     Lines of the form `[step] message` are for people. A local run shows these lines on the terminal, and writes all
     other output to the log file. On a cluster they are in the pod's log.
     """
-    print(f"[{step}] {message}", flush=True)
+    print(f"[{step}] {printable(message)}", flush=True)
 
 
 @contextmanager

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     lock_digest: str | None = Field(
         default=None, description="SHA-256 of the dependency lock; set in the images."
     )
+    serve_token: str | None = Field(
+        default=None, description="Bearer token that `mnist-pipeline serve` asks its clients for."
+    )
     kfp_token: str | None = Field(default=None, description="Bearer token for Kubeflow Pipelines.")
     ssl_cert_file: Path | None = Field(
         default=None, description="File of certificates to trust for Kubeflow Pipelines."

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.plan import PlanFlag, SetFlag
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ def submit(
             create_experiment=create_experiment,
             service_account=service_account,
         )
-        typer.echo(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
+        print_line(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
         if not wait:
             return
         try:
-            state = follow(cluster, run_id, package.steps, typer.echo)
+            state = follow(cluster, run_id, package.steps, print_line)
         except KeyboardInterrupt:
-            typer.echo("no longer following; the run goes on.")
+            print_line("no longer following; the run goes on.")
             raise
     if state != "SUCCEEDED":
         raise typer.Exit(1)
@@ -118,4 +119,4 @@ def upload(
         connected(Address(host, namespace, token_file)) as cluster,
     ):
         uploaded = upload_version(cluster, package, pipeline)
-        typer.echo(f"version {uploaded.version}  {uploaded.link}")
+        print_line(f"version {uploaded.version}  {uploaded.link}")

@@ -12,6 +12,7 @@ import typer
 from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
+from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
@@ -79,11 +80,11 @@ def run(
     summary = run_pipeline(
         Home(home),
         request(settings or [], plan_file=plan, flags=flags, local=True),
-        lambda line: typer.echo(line, err=as_json),
+        lambda line: print_line(line, err=as_json),
         _image_of_steps(runner, image),
     )
     for line in render(summary):
-        typer.echo(line, err=as_json)
+        print_line(line, err=as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))
     if summary.error:
@@ -117,7 +118,7 @@ def compile_command(
     from pipelines.compile import compile_pipeline, default_image
 
     compile_pipeline(output, image or default_image(), kubernetes_manifests=kubernetes_manifests)
-    typer.echo(f"wrote {output}")
+    print_line(f"wrote {output}")
 
 
 @app.command()
@@ -127,7 +128,7 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 
     findings = list(examine(home))
     for finding in findings:
-        typer.echo(finding.line())
+        print_line(finding.line())
     if any(finding.fatal and not finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -141,7 +142,7 @@ def main() -> None:
         told = stated(error)
         if told is None:
             raise
-        typer.echo(f"error: {told}", err=True)
+        print_line(f"error: {told}", err=True)
         sys.exit(told.exit_status)
 
 

@@ -21,7 +21,8 @@ from components.common.errors import PipelineError, StatedError
 from components.common.storage.files import written_file
 from pipelines.local.clients import ClientRecord, forget_client, scan_clients
 from pipelines.local.home import Home
-from pipelines.local.process import START_SECONDS, Server, ServerPlan
+from pipelines.local.ports import shared_ports
+from pipelines.local.process import START_SECONDS, Probe, Server, ServerPlan
 
 LINGER_SECONDS = 15.0
 POLL_SECONDS = 0.25
@@ -121,6 +122,7 @@ class Keeper:
         self._home, self._plan, self._close_run, self._held = home, plan, close_run, held
         self._state = replace(plan.starting(), pid=os.getpid())
         self._servers: dict[str, Server] = {}
+        self._probes: dict[str, Probe] = {}
         self._started: dict[str, float] = {}
         self._used, self._changed = time.monotonic(), 0
 
@@ -135,10 +137,11 @@ class Keeper:
             self._save()
             for name in self._plan.servers:
                 self._start(name)
-            while not self._is_over():
-                self._revive()
-                self._probe()
-                time.sleep(STARTING_POLL_SECONDS if self._is_starting() else POLL_SECONDS)
+            with shared_ports(self._home, {name: plan.listener for name, plan in self._plan.servers.items()}):
+                while not self._is_over():
+                    self._revive()
+                    self._probe()
+                    time.sleep(STARTING_POLL_SECONDS if self._is_starting() else POLL_SECONDS)
         except PipelineError as error:
             self._save(error=str(error))
             raise
@@ -156,6 +159,7 @@ class Keeper:
     def _start(self, name: str) -> None:
         again = name in self._servers
         self._servers[name] = self._plan.servers[name].start(go_on=again, held=self._held)
+        self._probes[name] = Probe(self._plan.servers[name])
         self._started[name] = time.monotonic()
 
     def _revive(self) -> None:
@@ -173,7 +177,7 @@ class Keeper:
         for name, plan in self._plan.servers.items():
             if name in self._state.ready:
                 continue
-            if plan.answers():
+            if self._probes[name].is_answered():
                 say_when(f"{plan.name} is ready at {plan.address}")
                 self._save(ready=[*self._state.ready, name])
             elif time.monotonic() - self._started[name] > START_SECONDS:
