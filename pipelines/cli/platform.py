@@ -13,6 +13,7 @@ app = typer.Typer()
 @app.command()
 def up(home: HomeOption = DEFAULT_HOME) -> None:
     """Start the object store and MLflow of a home, and keep them until `mnist-pipeline down`."""
+    from components.common.storage.address import shown
     from pipelines.local.home import Home
     from pipelines.local.keeper_control import keep_until_down
     from pipelines.local.platform import embedded_platform
@@ -20,8 +21,8 @@ def up(home: HomeOption = DEFAULT_HOME) -> None:
     given = Home(home)
     with embedded_platform(given) as platform:
         keep_until_down(given)
-        typer.echo(f"MLflow        {platform.tracking_uri}")
-        typer.echo(f"object store  {platform.s3_endpoint_url}, bucket {platform.bucket}")
+        typer.echo(f"MLflow        {shown(platform.tracking_uri)}")
+        typer.echo(f"object store  {shown(platform.s3_endpoint_url)}, bucket {platform.bucket}")
 
 
 @app.command()

@@ -25,6 +25,8 @@ PASSED = (
     "OPENBLAS_",
     "OPTUNA_STORAGE",
     "CHECKPOINT_DIR",
+    "DATA_",
+    "MNIST_DATA_URI",
     "S3_",
     "TF_",
 )

@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 
 from components.common.errors import PipelineError
 from components.common.settings import environment, export
+from components.common.storage.address import shown
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data, refuse_missing
@@ -60,7 +61,8 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
             client.announce(name)
             log = home.logs / f"{name}.log"
             show(f"run {name}")
-            show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+            store = shown(platform.s3_endpoint_url)
+            show(f"MLflow {shown(platform.tracking_uri)}  |  object store {store}  |  log {log}")
             root = _artifact_directory(home, name)
             start(platform.environment | {"MLFLOW_RUN_NAME": name}, request.arguments(), root)
             progress = _follow(dag, platform, client, root, log, show)
@@ -127,8 +129,8 @@ def _summary(
         except OSError as error:
             if isinstance(error, HTTPError) or time.monotonic() > deadline:
                 raise PipelineError(
-                    f"MLflow at {tracking_uri} must answer for the summary of run {name} but does not ({error}): "
-                    f"the run has ended; read {log}."
+                    f"MLflow at {shown(tracking_uri)} must answer for the summary of run {name} but does not "
+                    f"({error}): the run has ended; read {log}."
                 ) from error
         time.sleep(0.5)
 
