@@ -4,6 +4,10 @@ from components.common.errors import PipelineError
 
 # A file that is downloaded, and all that an archive unpacks to.
 LARGEST_DOWNLOAD = 64 * 2**30
+LONGEST_DOWNLOAD = 6 * 3600  # seconds
+# A server that sends fewer bytes in so many seconds counts as one that does not answer.
+LEAST_BYTES, LEAST_SECONDS = 60 * 2**10, 60.0
+MOST_REDIRECTS = 3
 # All pixels of one part of a data set, as uint8.
 LARGEST_PART = 64 * 2**30
 # An array that has to be in memory as a whole, such as labels.

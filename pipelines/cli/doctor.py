@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.common.errors import StatedError
 from components.common.settings import export, settings
+from components.common.storage.address import shown
 
 COMMAND_SECONDS = 10
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -82,9 +83,9 @@ def _platform(home: Path) -> Iterator[Finding]:
         with embedded_platform(Home(home)) as platform:
             export(platform.environment)
             yield Finding(
-                "object store", ok=True, detail=f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
+                "object store", ok=True, detail=f"{shown(platform.s3_endpoint_url)}, bucket {platform.bucket}"
             )
-            yield Finding("MLflow", ok=True, detail=platform.tracking_uri)
+            yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
             yield _data()
     except StatedError as error:
         yield Finding("object store and MLflow", ok=False, detail=str(error), fatal=True)
@@ -95,10 +96,12 @@ def _data() -> Finding:
     from components.ingest.sources import mnist_available
 
     if named := settings().mnist_data_uri:
-        return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {named}")
+        return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {shown(named)}")
     found = mnist_available(ObjectStore.from_environment())
     detail = (
-        f"MNIST from {found}" if found else "set MNIST_DATA_URI; without it a run uses the bundled digits"
+        f"MNIST from {shown(found)}"
+        if found
+        else "set MNIST_DATA_URI; without it a run uses the bundled digits"
     )
     return Finding("data", ok=bool(found), detail=detail)
 

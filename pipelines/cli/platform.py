@@ -14,6 +14,7 @@ app = typer.Typer()
 @app.command()
 def up(home: HomeOption = DEFAULT_HOME) -> None:
     """Start the object store and MLflow of a home, and keep them until `mnist-pipeline down`."""
+    from components.common.storage.address import shown
     from pipelines.local.home import Home
     from pipelines.local.keeper_control import keep_until_down
     from pipelines.local.platform import embedded_platform
@@ -21,8 +22,8 @@ def up(home: HomeOption = DEFAULT_HOME) -> None:
     given = Home(home)
     with embedded_platform(given) as platform:
         keep_until_down(given)
-        print_line(f"MLflow        {platform.tracking_uri}")
-        print_line(f"object store  {platform.s3_endpoint_url}, bucket {platform.bucket}")
+        print_line(f"MLflow        {shown(platform.tracking_uri)}")
+        print_line(f"object store  {shown(platform.s3_endpoint_url)}, bucket {platform.bucket}")
 
 
 @app.command()

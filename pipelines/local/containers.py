@@ -31,6 +31,8 @@ PASSED = (
     "OPTUNA_STORAGE",
     "CHECKPOINT_DIR",
     "REQUESTS_CA_BUNDLE",
+    "DATA_",
+    "MNIST_DATA_URI",
     "S3_",
     "TF_",
 )

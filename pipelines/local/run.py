@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from components.common.errors import StatedError, UnavailableError
 from components.common.settings import environment, export, settings
+from components.common.storage.address import shown
 from components.common.storage.files import delete_path
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
@@ -63,7 +64,8 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
             client.announce(name)
             log = home.logs / f"{name}.log"
             show(f"run {name}")
-            show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+            store = shown(platform.s3_endpoint_url)
+            show(f"MLflow {shown(platform.tracking_uri)}  |  object store {store}  |  log {log}")
             root = _artifact_directory(home, name)
             own = {"MLFLOW_RUN_NAME": name, "OPTUNA_STORAGE": _journal(home, name)}
             start(platform.environment | own, request.arguments(), root)
@@ -131,8 +133,8 @@ def _summary(
         except UnavailableError as error:
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    f"MLflow at {tracking_uri} must answer for the summary of run {name} but does not ({error}): "
-                    f"the run has ended; read {log}."
+                    f"MLflow at {shown(tracking_uri)} must answer for the summary of run {name} but does not "
+                    f"({error}): the run has ended; read {log}."
                 ) from error
         time.sleep(0.5)
 
