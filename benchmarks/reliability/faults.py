@@ -4,6 +4,7 @@ import argparse
 import json
 import queue
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from pipelines.local.step_process import IMPORTED
 LANES = 2
 OUTPUT = Path("docs/reliability-faults.json")
 KEPT = Path("build/reliability/faults.jsonl")
+REFERENCE = KEPT.with_name("reference")
 EXPLANATION = (
     "Each cell is one step of the pipeline in a process of its own, on digits, under one fault. Store, MLflow and "
     "PostgreSQL are real servers behind a proxy that makes the fault. A step waits 10 s for an outage here, in place "
@@ -57,6 +59,7 @@ def main(arguments: list[str]) -> int:
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     if not options.resume:
         KEPT.unlink(missing_ok=True)
+        shutil.rmtree(REFERENCE, ignore_errors=True)
     verdicts = {(known.fault, known.step): known for known in _known()}
     waiting = [(scenario, step) for scenario, step in chosen if (scenario.fault, step) not in verdicts]
     for verdict in run_cells(waiting, options.lanes):
@@ -106,7 +109,7 @@ def run_cells(chosen: Sequence[Chosen], lanes: int) -> Iterator[Verdict]:
         return
     with (
         tempfile.TemporaryDirectory() as work,
-        opened_lanes(Path(work), lanes) as (reference, free),
+        opened_lanes(Path(work), lanes, REFERENCE.absolute()) as (reference, free),
         ThreadPoolExecutor(lanes) as pool,
     ):
         for ended in as_completed(
@@ -116,17 +119,19 @@ def run_cells(chosen: Sequence[Chosen], lanes: int) -> Iterator[Verdict]:
 
 
 @contextmanager
-def opened_lanes(work: Path, count: int) -> Iterator[tuple[Reference, "queue.Queue[Lane]"]]:
-    """Start servers, and do the run without faults that all cells are compared with."""
+def opened_lanes(work: Path, count: int, kept: Path) -> Iterator[tuple[Reference, "queue.Queue[Lane]"]]:
+    """Start servers, and do the run without faults that all cells are compared with, unless it is kept."""
     import_steps()
     free: queue.Queue[Lane] = queue.Queue()
-    reference = Reference(work / "reference")
+    known = Reference.load(kept)
+    reference = known or Reference(kept)
     with ExitStack() as stack:
         for number in range(count):
             lane = stack.enter_context(open_lane(work / f"lane-{number}"))
-            if number:
+            if number or known:
                 reference.add_lane(lane)
             else:
+                shutil.rmtree(kept, ignore_errors=True)
                 reference.make(lane)
             free.put(lane)
         yield reference, free

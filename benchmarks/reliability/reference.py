@@ -5,7 +5,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Reference:
         seconds: How long each step took.
     """
 
+    FILE: ClassVar[str] = "reference.json"
+
     directory: Path
     outcomes: dict[str, str] = field(default_factory=dict)
     touches: dict[str, int] = field(default_factory=dict)
@@ -70,6 +72,15 @@ class Reference:
         self.register(lane, CHAMPION_MODEL)
         for step in AFTER_CHAMPION:
             self._measure(step, lane, f"after-{step}")
+        (self.directory / self.FILE).write_text(json.dumps({**vars(self), "directory": str(self.directory)}))
+
+    @classmethod
+    def load(cls, directory: Path) -> "Reference | None":
+        """Return the run that was made in a directory, None where it was not made to its end."""
+        path = directory / cls.FILE
+        if not path.exists():
+            return None
+        return cls(**{**json.loads(path.read_text()), "directory": directory})
 
     def add_lane(self, lane: Lane) -> None:
         """Bring the data and the champion to further servers."""
