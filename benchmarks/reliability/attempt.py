@@ -6,29 +6,40 @@ audit hooks, so the code of the steps needs nothing for it.
 
 import multiprocessing
 import os
+import pickle
 import re
 import resource
 import signal
+import subprocess
 import sys
+import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
+from benchmarks.process import REPOSITORY
 from benchmarks.reliability.steps import STEPS, Place
-from components.common.settings import export
+from components.common.settings import environment, export
 
-Hindrance = Literal["kill", "terminate", "full", "memory"]
+Hindrance = Literal["kill", "terminate", "full", "memory", "clock"]
 POLL_SECONDS = 0.02
 GRACE_SECONDS = 30.0
 # What a batch system, or the local runner, starts again.
 TRIED_AGAIN = {75, 128 + signal.SIGKILL, 128 + signal.SIGTERM}
 FULL = "ballast"
+NO_FAKETIME = "libfaketime is not installed"
 # Beyond what the process has when its work begins.
 MEMORY = 64 * 2**20
 ERROR = re.compile(r"^\[[a-z-]+\] error: ", re.MULTILINE)
+
+
+class NotRunError(Exception):
+    """A cell cannot be run on this machine, for the reason that the message gives."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ class Hindered:
 
     Attributes:
         what: `kill` and `terminate` send the signal. `full` fills the file system of `disk`. `memory` bounds the
-            address space from the start.
+            address space from the start. `clock` sets the clock off by an hour, forth or back, as `touch` is 1 or -1;
+            it needs libfaketime.
         touch: The touch, counted from 1, before which it happens.
         disk: Directory of a small file system.
     """
@@ -98,12 +110,19 @@ def make_attempt(
         at_touch: Called in this process as soon as the step has begun to touch anything.
     """
     place.out.mkdir(parents=True)
-    log, counter = place.out / "log", multiprocessing.get_context("forkserver").Value("i", 0)
-    process = multiprocessing.get_context("forkserver").Process(
-        target=_work, args=(step, place, log, counter, hindered)
-    )
+    context = multiprocessing.get_context("forkserver")
+    counter = context.Value("i", 0)
+    # Not beside the step's files, whose file system may be full.
+    descriptor, name = tempfile.mkstemp()
+    os.close(descriptor)
+    log = Path(name)
     started = time.monotonic()
-    process.start()
+    process: Any
+    if hindered and hindered.what == "clock":
+        process = _Fresh(step, place, log, hindered.touch)
+    else:
+        process = context.Process(target=_work, args=(step, place, log, counter, hindered))
+        process.start()
     terminated = None
     while process.is_alive():
         now = time.monotonic()
@@ -131,8 +150,47 @@ def make_attempt(
     return Ended(code if code >= 0 else 128 - code, seconds, counter.value, _read(log))
 
 
+class _Fresh:
+    """A process that is not forked, because its clock must be set off before it starts."""
+
+    def __init__(self, step: str, place: Place, log: Path, hours: int) -> None:
+        library = faketime_library()
+        if library is None:
+            raise NotRunError(NO_FAKETIME)
+        work = place.out.parent / f"work-{uuid.uuid4().hex}"
+        work.write_bytes(pickle.dumps((step, place, log)))
+        variables = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME": f"{hours:+d}h",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        command = [sys.executable, "-m", "benchmarks.reliability.attempt", str(work)]
+        self._process = subprocess.Popen(
+            command, env=environment(place.variables | variables), cwd=REPOSITORY, start_new_session=True
+        )
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def join(self, seconds: float | None = None) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.returncode
+
+
+def faketime_library() -> Path | None:
+    """Return the library that sets the clock off for a process, None where it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
 def _read(log: Path) -> str:
-    return log.read_text(errors="replace") if log.exists() else ""
+    text = log.read_text(errors="replace")
+    log.unlink()
+    return text
 
 
 def _kill_all(pid: int | None) -> None:
@@ -141,7 +199,8 @@ def _kill_all(pid: int | None) -> None:
 
 
 def _work(step: str, place: Place, log: Path, counter: Any, hindered: Hindered | None) -> None:
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -197,3 +256,9 @@ def fill(disk: Path) -> None:
 def make_room(disk: Path) -> None:
     """Remove what `fill` left."""
     (disk / FULL).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    # Written by the process that started this one.
+    _step, _place, _log = pickle.loads(Path(sys.argv[1]).read_bytes())  # noqa: S301
+    _work(_step, _place, _log, SimpleNamespace(value=0), None)

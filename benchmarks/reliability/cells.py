@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,12 @@ from benchmarks.reliability.attempt import (
     Ended,
     Hindered,
     Hindrance,
+    NotRunError,
     make_attempt,
     make_room,
 )
 from benchmarks.reliability.lane import Lane
-from benchmarks.reliability.outcomes import Outcome, Verdict
+from benchmarks.reliability.outcomes import OUTCOMES, Outcome, Verdict
 from benchmarks.reliability.postgres import NOT_INSTALLED
 from benchmarks.reliability.proxy import Fault, FaultProxy
 from benchmarks.reliability.reference import Reference
@@ -43,11 +45,13 @@ class Scenario:
         brief: Whether it lasts less than the patience.
         server: The server whose proxy has the fault.
         wire: That fault; its `first` is replaced.
-        at: Where in the step it begins, from 0 for its first touch or request to 1 for its last.
+        at: Where in the step it begins, from 0 for its first touch or request to 1 for its last; hours by which a clock
+            is off.
         what: What happens to the process of the step.
         before: Called before the first attempt, to damage what the step is given.
         beside: Called when the step has begun.
         prior: Whether an attempt that SIGTERM ends comes first, so that there is a state to resume.
+        twice: Whether another run does the same step at the same moment.
         final: Whether the fault stays, so that a refusal is the right result and the last word.
         patience: Seconds that the step waits for an outage.
         bound: Seconds after which it counts as hung.
@@ -64,6 +68,7 @@ class Scenario:
     before: "Callable[[Cell], None] | None" = None
     beside: "Callable[[Cell], None] | None" = None
     prior: bool = False
+    twice: bool = False
     final: bool = False
     patience: float = PATIENCE
     bound: float = BOUND
@@ -90,28 +95,15 @@ class Cell:
 
     def verdict(self) -> Verdict:
         """Do the step under the fault, again where a batch system would, and once more where it failed."""
-        scenario = self.scenario
-        if scenario.server == "database" and self.lane.database is None:
-            return Verdict(scenario.fault, self.step, not_run=NOT_INSTALLED)
         with ExitStack() as stack:
             self.directory.mkdir()
-            disk = stack.enter_context(small_disk(self.directory)) if scenario.what == "full" else None
-            self.place = self.reference.place(self.step, self.lane, self.directory, scenario.patience)
-            if disk:
-                scratch = {"TMPDIR": str(disk)}
-                self.place = replace(self.place, variables={**self.place.variables, **scratch})
-            if scenario.server == "database":
-                self._use_database()
-            if self.prior:
-                touch = max(1, self.reference.touches[self.step] * 3 // 4)
-                self._attempt(Hindered("terminate", touch))
-            if scenario.before:
-                scenario.before(self)
-            outcome, seconds, line = self._under_fault(disk)
+            disk = stack.enter_context(small_disk(self.directory)) if self.scenario.what == "full" else None
+            self.prepare(disk)
+            outcome, seconds, line = self.under_fault(disk)
             if proxy := self._proxy():
                 proxy.set(None)
             lost = False
-            if outcome not in {"same", "late"} and not scenario.final:
+            if outcome not in {"same", "late"} and not self.scenario.final:
                 # The fault is over and the input whole: the same work must give the result now.
                 self.reference.restore(self.directory)
                 if disk:
@@ -120,12 +112,45 @@ class Cell:
                 lost = after.status != 0 or not self._is_right()
                 if lost:
                     line, outcome = f"{line} | afterwards: {after.error_line}", "wrong"
-            return Verdict(scenario.fault, self.step, outcome, round(seconds, 1), line, lost, scenario.brief)
+            return self._verdict(outcome, seconds, line, lost=lost)
+
+    def verdict_beside(self, other: "Cell") -> Verdict:
+        """Do the step at the same moment as another run, with the same states, registered model and champion."""
+        for cell in (self, other):
+            cell.directory.mkdir()
+            cell.prepare(None)
+        shared = {name: self.place.variables[name] for name in ("CHECKPOINT_DIR", "OPTUNA_STORAGE")}
+        journals = [Path(cell.place.variables["OPTUNA_STORAGE"]) for cell in (self, other)]
+        if all(journal.exists() for journal in journals):
+            journals[0].write_text("".join(journal.read_text() for journal in journals))
+        plan = other.place.plan.model_copy(update={"registry": self.place.plan.registry})
+        other.place = replace(other.place, plan=plan, variables={**other.place.variables, **shared})
+        with ThreadPoolExecutor(2) as pool:
+            ended = list(pool.map(lambda cell: cell.under_fault(None), (self, other)))
+        outcome, _, line = max(ended, key=lambda one: OUTCOMES.index(one[0]))
+        return self._verdict(outcome, max(seconds for _, seconds, _ in ended), line)
+
+    def _verdict(self, outcome: Outcome, seconds: float, line: str, *, lost: bool = False) -> Verdict:
+        scenario = self.scenario
+        return Verdict(scenario.fault, self.step, outcome, round(seconds, 1), line, lost, scenario.brief)
+
+    def prepare(self, disk: Path | None) -> None:
+        """Make all that the step finds before the fault."""
+        scenario = self.scenario
+        self.place = self.reference.place(self.step, self.lane, self.directory, scenario.patience)
+        if disk:
+            self.place = replace(self.place, variables={**self.place.variables, "TMPDIR": str(disk)})
+        if scenario.server == "database":
+            self._use_database()
+        if self.prior:
+            self._attempt(Hindered("terminate", max(1, self.reference.touches[self.step] * 3 // 4)))
+        if scenario.before:
+            scenario.before(self)
 
     def _use_database(self) -> None:
         """Keep the study in PostgreSQL, and do there what comes before the step."""
         if not (self.lane.postgres and self.lane.database):
-            raise RuntimeError(NOT_INSTALLED)
+            raise NotRunError(NOT_INSTALLED)
         url = self.lane.postgres.url(self.lane.database.port)
         self.place = replace(self.place, variables={**self.place.variables, "OPTUNA_STORAGE": url})
         for step in {"study": (), "search": ("study",), "choose": ("study", "search")}[self.step]:
@@ -134,7 +159,8 @@ class Cell:
             if ended.status != 0:
                 raise RuntimeError(f"{step} must end well before the fault but did not:\n{ended.output}")
 
-    def _under_fault(self, disk: Path | None) -> tuple[Outcome, float, str]:
+    def under_fault(self, disk: Path | None) -> tuple[Outcome, float, str]:
+        """Do the step; return how that ended, its seconds, and its error."""
         hindered = self._hindered(disk)
         proxy = self._proxy()
         if proxy and self.scenario.wire:
@@ -179,6 +205,8 @@ class Cell:
     def _hindered(self, disk: Path | None) -> Hindered | None:
         if not self.scenario.what:
             return None
+        if self.scenario.what == "clock":
+            return Hindered("clock", round(self.scenario.at))
         touches = self.reference.touches[self.step]
         return Hindered(self.scenario.what, 1 + round(self.scenario.at * max(0, touches - 1)), disk)
 
@@ -197,7 +225,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
     """Mount a small file system at an existing directory; needs the right to mount.
 
     Raises:
-        OSError: That right is missing.
+        NotRunError: That right is missing.
     """
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", directory],
@@ -206,7 +234,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
         text=True,
     )
     if mounted.returncode:
-        raise PermissionError(mounted.stderr.strip())
+        raise NotRunError(mounted.stderr.strip())
     try:
         yield directory
     finally:

@@ -13,15 +13,15 @@ import psutil
 from benchmarks.process import REPOSITORY
 from components.common.settings import environment
 
-# A run of seconds on scikit-learn's digits; where there is a champion it is as good, and registered too.
-QUICK_RUN = ("run", "--data", "digits", "--trials", "1", "--json")
-QUICK_RUN += tuple(
-    part
-    for option in ("epochs=1", "min_steps=0", "batch_size=64", "min_accuracy=0")
-    for part in ("--set", option)
-)
 # These name somebody's servers.
 FOREIGN = ("MLFLOW_", "S3_", "AWS_", "OPTUNA_", "CHECKPOINT_")
+
+
+def quick_run(model: str) -> tuple[str, ...]:
+    """Return the command of a run of seconds on scikit-learn's digits, which registers the first version of a model."""
+    options = ("epochs=1", "min_steps=0", "batch_size=64", "min_accuracy=0", f"model_name={model}")
+    given = tuple(part for option in options for part in ("--set", option))
+    return ("run", "--data", "digits", "--trials", "1", "--json", *given)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability.attempt import NotRunError
 from benchmarks.reliability.cells import Cell, Scenario
 from benchmarks.reliability.lane import Lane, open_lane
 from benchmarks.reliability.outcomes import OUTCOMES, Verdict, floors
@@ -143,8 +144,11 @@ def run_cell(chosen: Chosen, reference: Reference, free: "queue.Queue[Lane]", wo
     lane = free.get()
     try:
         name = f"{step}-{time.monotonic_ns()}"
-        return Cell(scenario, step, lane, reference, work / name).verdict()
-    except PermissionError as error:
+        cell = Cell(scenario, step, lane, reference, work / name)
+        if scenario.twice:
+            return cell.verdict_beside(Cell(scenario, step, lane, reference, work / f"{name}-too"))
+        return cell.verdict()
+    except NotRunError as error:
         return Verdict(scenario.fault, step, not_run=str(error))
     finally:
         free.put(lane)

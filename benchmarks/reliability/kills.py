@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.reliability.command import QUICK_RUN, Said, must_say, processes_of, say, start
+from benchmarks.reliability.command import Said, must_say, processes_of, quick_run, say, start
 from benchmarks.reliability.lane import Lane
 from benchmarks.reliability.record import write_record
 from pipelines.local.home import Home
@@ -26,7 +26,7 @@ from pipelines.local.mlflow_api import call_mlflow
 RUNS = 60
 SEED = 20261128
 BOUND = 600.0
-MODEL = "digits-cnn"
+FIRST = "undisturbed"
 EXPLANATION = (
     "Runs of the command line on digits, one after the other in one home. A process of each is killed by SIGKILL at a "
     "moment that is drawn evenly from the time that a run takes. Where the run does not end well it is started again. "
@@ -100,9 +100,9 @@ class Killed:
     line: str
 
 
-def kill_one(home: Path, target: str, moment: float, weights: str) -> Killed:
+def kill_one(home: Path, model: str, target: str, moment: float, weights: str) -> Killed:
     """Start a run, kill a process of it, and run again where it did not end well."""
-    process = start(home, *QUICK_RUN)
+    process = start(home, *quick_run(model))
     cli = psutil.Process(process.pid)
     began = time.monotonic()
     time.sleep(moment)
@@ -123,19 +123,19 @@ def kill_one(home: Path, target: str, moment: float, weights: str) -> Killed:
     outcome = "same"
     if first.status != 0:
         outcome = "traceback" if first.traced else "late"
-        again = say(home, *QUICK_RUN, seconds=BOUND)
+        again = say(home, *quick_run(model), seconds=BOUND)
         if again.status:
             return Killed(target, at, "wrong", 0, f"{line} | again: {again.error.strip()[-300:]}")
     recovery = time.monotonic() - began - at
-    if champion_weights(home) != weights:
+    if champion_weights(home, model) != weights:
         outcome = "wrong"
     return Killed(target, at, outcome, recovery, line)
 
 
-def champion_weights(home: Path, lane: Lane | None = None) -> str:
-    """Return the digest of the champion's weights, in a home or in the MLflow of a lane."""
+def champion_weights(home: Path, model: str, lane: Lane | None = None) -> str:
+    """Return the digest of the weights of a model's champion, in a home or in the MLflow of a lane."""
     changes = {"MLFLOW_TRACKING_URI": lane.tracking_uri} if lane else None
-    command = ("models", "show", "champion", "--json", "--model", MODEL)
+    command = ("models", "show", "champion", "--json", "--model", model)
     shown = must_say(home, *command, changes=changes).last_json
     return _find_weights(shown)
 
@@ -163,9 +163,7 @@ def left_behind(home: Path) -> dict[str, int]:
         "filter": "attributes.status = 'RUNNING'",
     }
     running = len(call_mlflow(uri, "runs/search", search).get("runs", ()))
-    versions = call_mlflow(uri, f"model-versions/search?filter=name%3D'{MODEL}'&max_results=1000")[
-        "model_versions"
-    ]
+    versions = call_mlflow(uri, "model-versions/search?max_results=1000")["model_versions"]
     origins = Counter(
         tag["value"] for one in versions for tag in one.get("tags", ()) if tag["key"] == "pipeline_run_id"
     )
@@ -188,14 +186,16 @@ def main(arguments: list[str]) -> int:
     draw = random.Random(SEED)  # noqa: S311
     with tempfile.TemporaryDirectory() as work:
         home = Path(work, "home")
-        must_say(home, *QUICK_RUN)
+        must_say(home, *quick_run("first"))
         began = time.monotonic()
-        must_say(home, *QUICK_RUN)
+        must_say(home, *quick_run(FIRST))
         length = time.monotonic() - began
-        weights = champion_weights(home)
+        weights = champion_weights(home, FIRST)
         killed = []
         for number in range(options.runs):
-            one = kill_one(home, TARGETS[number % len(TARGETS)], draw.uniform(0, length), weights)
+            one = kill_one(
+                home, f"killed-{number}", TARGETS[number % len(TARGETS)], draw.uniform(0, length), weights
+            )
             print(f"{one.outcome:<10} {one.target} after {one.at:.1f} s  {one.line}".rstrip(), flush=True)
             killed.append(one)
         left = left_behind(home)

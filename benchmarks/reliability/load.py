@@ -236,7 +236,7 @@ def registry(lane: Lane, size: Size) -> Iterator[Loaded]:
     uri = lane.tracking_uri
     call_mlflow(uri, "registered-models/create", {"name": MODEL})
     for _ in range(size.versions):
-        call_mlflow(uri, "model-versions/create", {"name": MODEL, "source": "models:/nothing/1"})
+        call_mlflow(uri, "model-versions/create", {"name": MODEL, "source": f"s3://{DEFAULT_BUCKET}/nothing"})
     export({"MLFLOW_TRACKING_URI": uri})
     mlflow = MlflowClient()
     started, before, last = time.monotonic(), "", 0.0

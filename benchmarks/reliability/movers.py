@@ -20,6 +20,7 @@ from benchmarks.reliability.faults import import_steps
 from benchmarks.reliability.lane import Lane, open_lane
 from benchmarks.reliability.record import write_record
 from components.common.settings import export
+from components.common.storage.s3 import DEFAULT_BUCKET
 from pipelines.local.mlflow_api import call_mlflow
 
 MODEL, VERSIONS = "moved", 5
@@ -97,7 +98,9 @@ def make_versions(lane: Lane) -> None:
     call_mlflow(lane.tracking_uri, "registered-models/create", {"name": MODEL})
     for _ in range(VERSIONS):
         call_mlflow(
-            lane.tracking_uri, "model-versions/create", {"name": MODEL, "source": "models:/nothing/1"}
+            lane.tracking_uri,
+            "model-versions/create",
+            {"name": MODEL, "source": f"s3://{DEFAULT_BUCKET}/nothing"},
         )
 
 

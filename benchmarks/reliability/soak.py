@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.command import QUICK_RUN, must_say, processes_of, say
+from benchmarks.reliability.command import must_say, processes_of, quick_run, say
 from benchmarks.reliability.kills import champion_weights
 from benchmarks.reliability.lane import Lane, open_lane
 from benchmarks.reliability.proxy import Fault
@@ -76,17 +76,18 @@ def soak(work: Path, minutes: float, every: float) -> Soaked:
     """Run back to back under faults for so many minutes."""
     with open_lane(work / "lane", with_postgres=False) as lane:
         home, changes = work / "home", lane.variables
-        must_say(home, *QUICK_RUN, changes=changes)
-        weights = champion_weights(home, lane)
+        must_say(home, *quick_run("undisturbed"), changes=changes)
+        weights = champion_weights(home, "undisturbed", lane)
         over, ended, errors = threading.Event(), Counter[str](), []
         faults: list[Counter[str]] = []
         thread = threading.Thread(target=lambda: faults.append(make_faults(lane, every, over)))
         thread.start()
         deadline = time.monotonic() + minutes * 60
         while time.monotonic() < deadline:
-            said = say(home, *QUICK_RUN, seconds=BOUND, changes=changes)
-            how = _ended(said.status, traced=said.traced)
-            if how == "same" and said.last_json.get("status", "SUCCEEDED") != "SUCCEEDED":
+            model = f"soak-{ended.total()}"
+            said = say(home, *quick_run(model), seconds=BOUND, changes=changes)
+            how = "same" if said.status == 0 else "traceback" if said.traced else "loud"
+            if how == "same" and champion_weights(home, model, lane) != weights:
                 how = "wrong"
             if said.status:
                 errors.append((said.error.strip().splitlines() or [""])[-1][:200])
@@ -94,17 +95,7 @@ def soak(work: Path, minutes: float, every: float) -> Soaked:
             print(f"{how}: {errors[-1] if said.status else ''}", flush=True)
         over.set()
         thread.join()
-        for proxy in (lane.store, lane.mlflow):
-            proxy.set(None)
-        if champion_weights(home, lane) != weights:
-            ended["wrong"] += 1
     return Soaked(ended, errors, faults[0])
-
-
-def _ended(status: int, *, traced: bool) -> str:
-    if status == 0:
-        return "same"
-    return "traceback" if traced else "loud"
 
 
 @dataclass(frozen=True)
@@ -133,7 +124,7 @@ def endurance(work: Path, runs: int) -> Iterator[Grown]:
     must_say(home, "up")
     try:
         for number in range(runs):
-            must_say(home, *QUICK_RUN)
+            must_say(home, *quick_run(f"model-{number}"))
             grown = measure_home(home)
             print(f"run {number + 1}: {grown}", flush=True)
             yield grown

@@ -1,8 +1,11 @@
 """The fault table: which faults meet which steps."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
 
 from benchmarks.reliability.cells import PATIENCE, Cell, Scenario
 from benchmarks.reliability.proxy import Fault
@@ -18,7 +21,8 @@ SEARCHING = ("study", "search", "choose")
 WRITING = ("ingest", "preprocess", "train", "study", "search", "choose", "evaluate", "register")
 HANDED = tuple(name for name, step in STEPS.items() if step.hurt)
 STATEFUL = ("train", "study", "search", "choose")
-FOREVER = float("inf")
+CLOCKED = ("ingest", "check", "train", "study", "search", "register")
+TOGETHER = ("ingest", "check", "train", "search", "register")
 
 
 def hurt_artifact(damage: "Callable[[Path], None]", cell: Cell) -> None:
@@ -71,9 +75,27 @@ def hurt_state(damage: "Callable[[Path], None]", cell: Cell) -> None:
 def move_champion_by_hand(cell: Cell) -> None:
     """Make another version the champion of the cell's model, as somebody does in MLflow's page."""
     uri, name = cell.lane.tracking_uri, cell.place.plan.model_name
-    call_mlflow(uri, "registered-models/create", {"name": name})
+    with suppress(HTTPError):
+        call_mlflow(uri, "registered-models/create", {"name": name})
     version = {"name": name, "source": "models:/reference-champion/1"}
     made = call_mlflow(uri, "model-versions/create", version)["model_version"]["version"]
+    call_mlflow(uri, "registered-models/alias", {"name": name, "alias": "champion", "version": made})
+
+
+def own_champion(cell: Cell) -> None:
+    """Compare with a champion that no other cell uses."""
+    name = f"{cell.directory.name}-champion"
+    cell.reference.register(cell.lane, name)
+    registry = cell.place.plan.registry.model_copy(update={"model": name})
+    cell.place = replace(cell.place, plan=cell.place.plan.model_copy(update={"registry": registry}))
+
+
+def move_own_champion(cell: Cell) -> None:
+    """Make a copy of the champion's version the champion."""
+    uri, name = cell.lane.tracking_uri, cell.place.plan.model_name
+    first = call_mlflow(uri, f"model-versions/get?name={name}&version=1")["model_version"]
+    copied = {key: first[key] for key in ("name", "source", "run_id", "tags") if key in first}
+    made = call_mlflow(uri, "model-versions/create", copied)["model_version"]["version"]
     call_mlflow(uri, "registered-models/alias", {"name": name, "alias": "champion", "version": made})
 
 
@@ -90,6 +112,8 @@ def _process() -> list[Scenario]:
             for when, at in moments.items()
         ),
         Scenario("SIGTERM in the middle", "kill", ALL, brief=True, what="terminate"),
+        *(Scenario(f"clock {hours:+d} h", "clock", CLOCKED, what="clock", at=hours) for hours in (1, -1)),
+        Scenario("second run at the same moment", "second", TOGETHER, twice=True),
         Scenario(
             "64 MiB of memory",
             "memory",
@@ -205,10 +229,17 @@ def _given() -> list[Scenario]:
             for name, damage in states.items()
         ),
         Scenario(
-            "champion moved meanwhile",
+            "champion moved before it is set",
             "champion",
             ("register",),
             beside=move_champion_by_hand,
             final=True,
+        ),
+        Scenario(
+            "champion moved while it is compared",
+            "champion",
+            ("evaluate",),
+            before=own_champion,
+            beside=move_own_champion,
         ),
     ]
