@@ -72,7 +72,7 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._close())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -99,6 +99,15 @@ class FaultProxy:
             self._listener = None
         for writer in list(self._writers):
             writer.transport.abort()
+
+    async def _end(self) -> None:
+        await self._close()
+        if self._timer:
+            self._timer.cancel()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _set(self, fault: Fault | None) -> None:
         if self._timer:

@@ -101,7 +101,7 @@ def move_own_champion(cell: Cell) -> None:
 
 def scenarios() -> list[Scenario]:
     """Return the rows of the table."""
-    return [*_process(), *_store(), *_mlflow(), *_database(), *_disk(), *_given()]
+    return [*_process(), *_store(), *_mlflow(), *_full_length(), *_database(), *_disk(), *_given()]
 
 
 def _process() -> list[Scenario]:
@@ -181,6 +181,16 @@ def _mlflow() -> list[Scenario]:
     return [
         Scenario(name, "mlflow", ALL, brief, "mlflow", wire, at=at)
         for name, (brief, wire, at) in rows.items()
+    ]
+
+
+def _full_length() -> list[Scenario]:
+    """Return outages of minutes, with the patience that steps have by default."""
+    patience = {"patience": 300.0, "bound": 900.0}
+    minutes = Fault("refuse", seconds=240)
+    return [
+        Scenario("store refuses, 4 min of 5", "full", ("train",), True, "store", minutes, **patience),
+        Scenario("MLflow refuses, 4 min of 5", "full", ("register",), True, "mlflow", minutes, **patience),
     ]
 
 
