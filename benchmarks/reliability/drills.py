@@ -266,11 +266,41 @@ def expired(home: Path, work: Path) -> Iterator[Drilled]:
     yield Drilled("expired certificate: told without a traceback", right, len(told), _last(told[0].error))
 
 
+def upgrade(home: Path, work: Path) -> Iterator[Drilled]:
+    """Bring a home from an older schema of MLflow's database, and then back to its backup.
+
+    The older schema is the one that MLflow's own last migration leads away from, which has a way back.
+    """
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+
+    copy = work / "home"
+    _copy(home, copy)
+    database = copy / "mlflow" / DATABASE_FILE
+    command.downgrade(_get_alembic_config(f"sqlite:///{database}"), "-1")
+    backup = work / "backup.db"
+    shutil.copy(database, backup)
+    older = say(copy, "models", "verify", "champion", "--model", MODEL, seconds=BOUND)
+    must_say(copy, "down", "--force")
+    told = older.status == 0 or (older.status == 1 and not older.traced and "error" in older.error.lower())
+    yield Drilled("older schema of MLflow: works, or told in one line", int(told), 1, _last(older.error))
+    upgraded = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{database}"]
+    seconds = timed(lambda: subprocess.run(upgraded, check=True, capture_output=True))
+    yield Drilled("schema upgraded: versions", verified(copy), VERSIONS, f"{seconds:.1f} s to upgrade")
+    must_say(copy, "down", "--force")
+    shutil.copy(backup, database)
+    subprocess.run(upgraded, check=True, capture_output=True)
+    yield Drilled(
+        "backup from before the upgrade restored, and upgraded again: versions", verified(copy), VERSIONS
+    )
+
+
 DRILLS: dict[str, Callable[[Path, Path], Iterator[Drilled]]] = {
     "stopped": stopped,
     "working": working,
     "lost": lost_objects,
     "postgres": postgres,
+    "upgrade": upgrade,
     "expired": expired,
 }
 
