@@ -13,11 +13,8 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-<<<<<<< HEAD
-.PHONY: help env run ui bench bench-quick gpu-check verdicts test lint types format unit image lock clean $(CLUSTER)
-=======
-.PHONY: help env run ui bench bench-quick gpu-check faults drills soak load test lint types format unit image lock clean $(CLUSTER)
->>>>>>> 875be83 (Drill backup, loss and expiry, and run forty cells of the fault table as tests)
+.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak load test lint types format unit image \
+	lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
