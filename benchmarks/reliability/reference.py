@@ -13,6 +13,7 @@ from benchmarks.reliability.attempt import Ended, make_attempt
 from benchmarks.reliability.lane import Lane
 from benchmarks.reliability.proxy import Fault
 from benchmarks.reliability.steps import STEPS, Place, artifacts, run_plan
+from components.common.provenance import code_digest
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from components.common.tracking import tags
 from pipelines.local.mlflow_api import call_mlflow
@@ -72,15 +73,17 @@ class Reference:
         self.register(lane, CHAMPION_MODEL)
         for step in AFTER_CHAMPION:
             self._measure(step, lane, f"after-{step}")
-        (self.directory / self.FILE).write_text(json.dumps({**vars(self), "directory": str(self.directory)}))
+        known = {**vars(self), "directory": str(self.directory), "code": code_digest()}
+        (self.directory / self.FILE).write_text(json.dumps(known))
 
     @classmethod
     def load(cls, directory: Path) -> "Reference | None":
-        """Return the run that was made in a directory, None where it was not made to its end."""
+        """Return the run that was made in a directory by this code, None where there is none."""
         path = directory / cls.FILE
-        if not path.exists():
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if known.pop("code", None) != code_digest():
             return None
-        return cls(**{**json.loads(path.read_text()), "directory": directory})
+        return cls(**{**known, "directory": directory})
 
     def add_lane(self, lane: Lane) -> None:
         """Bring the data and the champion to further servers."""
