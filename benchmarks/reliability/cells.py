@@ -91,6 +91,7 @@ class Cell:
         self.scenario, self.step, self.lane, self.reference = scenario, step, lane, reference
         self.directory = directory
         self.attempts = 0
+        self.outputs: list[str] = []
         self.prior = scenario.prior and step in RESUMING
 
     def verdict(self) -> Verdict:
@@ -119,10 +120,7 @@ class Cell:
         for cell in (self, other):
             cell.directory.mkdir()
             cell.prepare(None)
-        shared = {name: self.place.variables[name] for name in ("CHECKPOINT_DIR", "OPTUNA_STORAGE")}
-        journals = [Path(cell.place.variables["OPTUNA_STORAGE"]) for cell in (self, other)]
-        if all(journal.exists() for journal in journals):
-            journals[0].write_text("".join(journal.read_text() for journal in journals))
+        shared = {"CHECKPOINT_DIR": self.place.variables["CHECKPOINT_DIR"]}
         plan = other.place.plan.model_copy(update={"registry": self.place.plan.registry})
         other.place = replace(other.place, plan=plan, variables={**other.place.variables, **shared})
         with ThreadPoolExecutor(2) as pool:
@@ -194,13 +192,15 @@ class Cell:
         self.attempts += 1
         self.place = replace(self.place, out=self.directory / f"out-{self.attempts}")
         beside = self.scenario.beside if self.attempts == 1 + self.prior else None
-        return make_attempt(
+        ended = make_attempt(
             self.step,
             self.place,
             bound=self.scenario.bound,
             hindered=hindered,
             at_touch=(lambda: beside(self)) if beside else None,
         )
+        self.outputs.append(f"{ended.output}\nstatus {ended.status} after {ended.seconds:.1f} s\n")
+        return ended
 
     def _hindered(self, disk: Path | None) -> Hindered | None:
         if not self.scenario.what:

@@ -19,7 +19,14 @@ FOREIGN = ("MLFLOW_", "S3_", "AWS_", "OPTUNA_", "CHECKPOINT_")
 
 def quick_run(model: str) -> tuple[str, ...]:
     """Return the command of a run of seconds on scikit-learn's digits, which registers the first version of a model."""
-    options = ("epochs=1", "precision=float32", "min_steps=0", "batch_size=64", "min_accuracy=0", f"model_name={model}")
+    options = (
+        "epochs=1",
+        "precision=float32",
+        "min_steps=0",
+        "batch_size=64",
+        "min_accuracy=0",
+        f"model_name={model}",
+    )
     given = tuple(part for option in options for part in ("--set", option))
     return ("run", "--data", "digits", "--trials", "1", "--json", *given)
 

@@ -146,8 +146,15 @@ def run_cell(chosen: Chosen, reference: Reference, free: "queue.Queue[Lane]", wo
         name = f"{step}-{time.monotonic_ns()}"
         cell = Cell(scenario, step, lane, reference, work / name)
         if scenario.twice:
-            return cell.verdict_beside(Cell(scenario, step, lane, reference, work / f"{name}-too"))
-        return cell.verdict()
+            verdict = cell.verdict_beside(Cell(scenario, step, lane, reference, work / f"{name}-too"))
+        else:
+            verdict = cell.verdict()
+        if verdict.outcome not in {"same", "late"}:
+            log = reference.directory.parent / f"{verdict.outcome}-{scenario.fault}-{step}.log".replace(
+                " ", "-"
+            )
+            log.write_text("\n".join(cell.outputs))
+        return verdict
     except NotRunError as error:
         return Verdict(scenario.fault, step, not_run=str(error))
     finally:
