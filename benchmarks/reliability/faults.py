@@ -141,24 +141,21 @@ def opened_lanes(work: Path, count: int, kept: Path) -> Iterator[tuple[Reference
 def run_cell(chosen: Chosen, reference: Reference, free: "queue.Queue[Lane]", work: Path) -> Verdict:
     """Run a cell in a lane that is free."""
     scenario, step = chosen
-    lane = free.get()
+    lane, name = free.get(), f"{step}-{time.monotonic_ns()}"
+    cell = Cell(scenario, step, lane, reference, work / name)
     try:
-        name = f"{step}-{time.monotonic_ns()}"
-        cell = Cell(scenario, step, lane, reference, work / name)
         if scenario.twice:
             verdict = cell.verdict_beside(Cell(scenario, step, lane, reference, work / f"{name}-too"))
         else:
             verdict = cell.verdict()
-        if verdict.outcome not in {"same", "late"}:
-            log = reference.directory.parent / f"{verdict.outcome}-{scenario.fault}-{step}.log".replace(
-                " ", "-"
-            )
-            log.write_text("\n".join(cell.outputs))
-        return verdict
     except NotRunError as error:
         return Verdict(scenario.fault, step, not_run=str(error))
     finally:
         free.put(lane)
+    if verdict.outcome not in {"same", "late"}:
+        log = f"{verdict.outcome}-{scenario.fault}-{step}.log".replace(" ", "-")
+        (reference.directory.parent / log).write_text("\n".join(cell.outputs))
+    return verdict
 
 
 def import_steps() -> None:
