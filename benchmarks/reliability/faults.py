@@ -58,11 +58,15 @@ def main(arguments: list[str]) -> int:
         if _is_chosen(options.only, scenario, step)
     ]
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    if not options.resume:
+    if not (options.resume or options.report):
         KEPT.unlink(missing_ok=True)
         shutil.rmtree(REFERENCE, ignore_errors=True)
     verdicts = {(known.fault, known.step): known for known in _known()}
     waiting = [(scenario, step) for scenario, step in chosen if (scenario.fault, step) not in verdicts]
+    if options.report:
+        missing = [Verdict(scenario.fault, step, not_run="not reached") for scenario, step in waiting]
+        verdicts |= {(verdict.fault, verdict.step): verdict for verdict in missing}
+        waiting = []
     for verdict in run_cells(waiting, options.lanes):
         verdicts[verdict.fault, verdict.step] = verdict
         with KEPT.open("a") as file:
