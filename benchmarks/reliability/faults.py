@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability.faults", description=__doc__)
     parser.add_argument("--resume", action="store_true", help="keep the cells that were run before")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join((*groups, *STEPS))}")
+    parser.add_argument("--report", action="store_true", help="run nothing more, and write what was run")
     parser.add_argument(
         "--lanes", type=int, default=LANES, help="cells at a time, each with servers of its own"
     )
