@@ -1,13 +1,22 @@
-"""Variables of a step on a cluster, from the ConfigMap and the Secret `mnist-pipeline` in its namespace.
+"""What a step is given on a cluster: settings, credentials and keys, and only those that it needs.
 
-infra/base/steps declares the ConfigMap, infra/scripts/secrets.sh makes the Secret.
+They are in ConfigMaps and Secrets of its namespace. infra/base/steps declares the ConfigMap `mnist-pipeline`;
+infra/scripts/secrets.sh makes the Secrets and the ConfigMap of public keys.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 from kfp import dsl, kubernetes
 
 NAME = "mnist-pipeline"
+SIGNING_SECRET, PUBLIC_KEYS = f"{NAME}-signing", f"{NAME}-public-keys"
+# Policies of the network select pods by it.
+STEP_LABEL = f"{NAME}/step"
+# The user of the images. Kubernetes refuses to start a pod of root.
+USER = 65532
+
+Need = Literal["store", "database", "signing", "verification"]
 # From key to variable. Kubeflow's native MLflow integration sets MLFLOW_TRACKING_URI itself, and Kubernetes refuses a
 # pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
 SETTINGS = {
@@ -18,14 +27,41 @@ SETTINGS = {
     "S3_BUCKET": "S3_BUCKET",
     "S3_ENDPOINT_URL": "S3_ENDPOINT_URL",
 }
-CREDENTIALS = {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE")}
+# Paths of the files that are mounted for the same need.
+KEY_FILES: dict[Need, dict[str, str]] = {
+    "signing": {"MODEL_SIGNING_KEY": "MODEL_SIGNING_KEY"},
+    "verification": {"MODEL_PUBLIC_KEYS": "MODEL_PUBLIC_KEYS"},
+}
+CREDENTIALS: dict[Need, dict[str, str]] = {
+    "store": {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+    "database": {"OPTUNA_STORAGE": "OPTUNA_STORAGE"},
+}
+SIGNING_DIRECTORY, PUBLIC_KEYS_DIRECTORY = "/run/secrets/signing", "/run/public-keys"
 
 
-def with_environment(task: dsl.PipelineTask) -> Any:
-    """Give the task the cluster's settings and credentials; those that are missing there stay unset.
+def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] = ()) -> Any:
+    """Give the task the cluster's settings and what it needs; what is missing there stays unset.
 
     The step then reports a missing setting in one line. A pod with a required reference would wait for ever.
+
+    Args:
+        task: The task.
+        step: Name of the step; it labels the pod.
+        needs: "store": the object store's key. "database": the address of the study, with its password.
+            "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
-    kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
-    kubernetes.use_secret_as_env(task, NAME, CREDENTIALS, optional=True)
+    variables = SETTINGS | _of(KEY_FILES, needs)
+    kubernetes.use_config_map_as_env(task, NAME, variables, optional=True)
+    if credentials := _of(CREDENTIALS, needs):
+        kubernetes.use_secret_as_env(task, NAME, credentials, optional=True)
+    if "signing" in needs:
+        kubernetes.use_secret_as_volume(task, SIGNING_SECRET, SIGNING_DIRECTORY, optional=True)
+    if "verification" in needs:
+        kubernetes.use_config_map_as_volume(task, PUBLIC_KEYS, PUBLIC_KEYS_DIRECTORY, optional=True)
+    kubernetes.add_pod_label(task, STEP_LABEL, step)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     return task
+
+
+def _of(variables: dict[Need, dict[str, str]], needs: Collection[Need]) -> dict[str, str]:
+    return {key: name for need in needs for key, name in variables.get(need, {}).items()}

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.cluster import (
+    ACCOUNT,
     PIPELINE,
     AccountOption,
     CreateOption,
@@ -34,7 +35,7 @@ def set_command(
     create_experiment: CreateOption = False,
     settings: SetFlag = None,
     plan: PlanFlag = None,
-    service_account: AccountOption = None,
+    service_account: AccountOption = ACCOUNT,
 ) -> None:
     """Make the schedule be as declared: create it, replace it, or leave it as it is.
 
@@ -58,7 +59,7 @@ def set_command(
             experiment,
             request,
             create_experiment=create_experiment,
-            service_account=service_account,
+            service_account=service_account or None,
         )
     typer.echo(f"{done}  {name}  {fields}")
 
