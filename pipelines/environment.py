@@ -10,7 +10,6 @@ from typing import Any, Literal
 from kfp import dsl, kubernetes
 
 NAME = "mnist-pipeline"
-SIGNING_SECRET, PUBLIC_KEYS = f"{NAME}-signing", f"{NAME}-public-keys"
 # Policies of the network select pods by it.
 STEP_LABEL = f"{NAME}/step"
 # The user of the images. Kubernetes refuses to start a pod of root.
@@ -27,16 +26,13 @@ SETTINGS = {
     "S3_BUCKET": "S3_BUCKET",
     "S3_ENDPOINT_URL": "S3_ENDPOINT_URL",
 }
-# Paths of the files that are mounted for the same need.
-KEY_FILES: dict[Need, dict[str, str]] = {
-    "signing": {"MODEL_SIGNING_KEY": "MODEL_SIGNING_KEY"},
-    "verification": {"MODEL_PUBLIC_KEYS": "MODEL_PUBLIC_KEYS"},
+# The Secret, and the variables that it holds under their names.
+CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
+    "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+    "database": (NAME, ("OPTUNA_STORAGE",)),
+    "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
 }
-CREDENTIALS: dict[Need, dict[str, str]] = {
-    "store": {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
-    "database": {"OPTUNA_STORAGE": "OPTUNA_STORAGE"},
-}
-SIGNING_DIRECTORY, PUBLIC_KEYS_DIRECTORY = "/run/secrets/signing", "/run/public-keys"
+PUBLIC_KEYS = (f"{NAME}-public-keys", ("MODEL_PUBLIC_KEYS",))
 
 
 def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] = ()) -> Any:
@@ -50,18 +46,14 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
         needs: "store": the object store's key. "database": the address of the study, with its password.
             "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
-    variables = SETTINGS | _of(KEY_FILES, needs)
-    kubernetes.use_config_map_as_env(task, NAME, variables, optional=True)
-    if credentials := _of(CREDENTIALS, needs):
-        kubernetes.use_secret_as_env(task, NAME, credentials, optional=True)
-    if "signing" in needs:
-        kubernetes.use_secret_as_volume(task, SIGNING_SECRET, SIGNING_DIRECTORY, optional=True)
+    kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
     if "verification" in needs:
-        kubernetes.use_config_map_as_volume(task, PUBLIC_KEYS, PUBLIC_KEYS_DIRECTORY, optional=True)
+        config_map, keys = PUBLIC_KEYS
+        kubernetes.use_config_map_as_env(task, config_map, {key: key for key in keys}, optional=True)
+    for need in needs:
+        if need in CREDENTIALS:
+            secret, keys = CREDENTIALS[need]
+            kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=True)
     kubernetes.add_pod_label(task, STEP_LABEL, step)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     return task
-
-
-def _of(variables: dict[Need, dict[str, str]], needs: Collection[Need]) -> dict[str, str]:
-    return {key: name for need in needs for key, name in variables.get(need, {}).items()}

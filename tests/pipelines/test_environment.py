@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 import components
-from pipelines.environment import CREDENTIALS, KEY_FILES, NAME, SETTINGS, STEP_LABEL
+from pipelines.environment import CREDENTIALS, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
 
 # What Kubeflow's native MLflow integration sets in a step. Kubernetes refuses a pod that has a value and a reference
@@ -23,19 +23,21 @@ INJECTED = {
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_WORKSPACE",
 }
-STORE, DATABASE = CREDENTIALS["store"], CREDENTIALS["database"]
-CREDENTIALS_OF: dict[str, dict[str, str]] = {
+STORE = {(NAME, "AWS_ACCESS_KEY_ID"), (NAME, "AWS_SECRET_ACCESS_KEY")}
+DATABASE = {(NAME, "OPTUNA_STORAGE")}
+# Secret and variable.
+CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "ingest": STORE,
-    "preprocess": {},
-    "check-changes": {},
+    "preprocess": set(),
+    "check-changes": set(),
     "train": STORE,
     "open-study": DATABASE,
     "search": STORE | DATABASE,
     "choose": STORE | DATABASE,
-    "evaluate": {},
-    "gate": {},
-    "register": {},
-    "close-run": {},
+    "evaluate": set(),
+    "gate": set(),
+    "register": {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
+    "close-run": set(),
 }
 VERIFYING = {"check-changes", "evaluate", "register"}
 PACKAGE_OF = {"check-changes": "register", "open-study": "tune", "search": "tune", "choose": "tune"}
@@ -52,32 +54,28 @@ def executors() -> Executors:
     }
 
 
-def variables(sources: list[dict[str, Any]], key: str) -> dict[str, str]:
-    return {entry[key]: entry["envVar"] for source in sources for entry in source["keyToEnv"]}
+def given(sources: list[dict[str, Any]], kind: str) -> dict[tuple[str, str], str]:
+    """The variable of each key, by the name of its ConfigMap or Secret and the key."""
+    assert all(source["optional"] for source in sources)
+    return {
+        (source[f"{kind}Name"], entry[f"{kind}Key"]): entry["envVar"]
+        for source in sources
+        for entry in source["keyToEnv"]
+    }
 
 
 def test_every_step_is_given_the_settings_and_only_the_credentials_that_it_needs(
     executors: Executors,
 ) -> None:
     assert set(executors) == set(CREDENTIALS_OF)
+    config_map, keys = PUBLIC_KEYS
+    public = {(config_map, key): key for key in keys}
     for step, executor in executors.items():
-        (settings,) = executor["configMapAsEnv"]
-        credentials = executor.get("secretAsEnv", [])
-        expected = SETTINGS | (KEY_FILES["verification"] if step in VERIFYING else {})
-        expected |= KEY_FILES["signing"] if step == "register" else {}
-        assert variables([settings], "configMapKey") == expected, step
-        assert variables(credentials, "secretKey") == CREDENTIALS_OF[step], step
-        assert {(source["secretName"], source["optional"]) for source in credentials} <= {(NAME, True)}
-        assert (settings["configMapName"], settings["optional"]) == (NAME, True)
-
-
-def test_the_signing_key_is_in_one_pod_alone(executors: Executors) -> None:
-    secrets = {step: executor.get("secretAsVolume") for step, executor in executors.items()}
-    assert {step for step, volumes in secrets.items() if volumes} == {"register"}
-    (volume,) = secrets["register"] or []
-    assert (volume["secretName"], volume["optional"]) == ("mnist-pipeline-signing", True)
-    public = {step for step, executor in executors.items() if "configMapAsVolume" in executor}
-    assert public == VERIFYING
+        settings = {(NAME, key): variable for key, variable in SETTINGS.items()}
+        expected = settings | public if step in VERIFYING else settings
+        assert given(executor["configMapAsEnv"], "configMap") == expected, step
+        secret = {(name, key): key for name, key in CREDENTIALS_OF[step]}
+        assert given(executor.get("secretAsEnv", []), "secret") == secret, step
 
 
 def test_the_containers_are_never_roots(executors: Executors) -> None:
@@ -101,23 +99,17 @@ def test_a_step_without_the_stores_key_has_no_code_that_asks_for_it() -> None:
         }
         for name in readers.keys() & names:
             readers[name].add(path.relative_to(root).parts[0])
+
+    def packages(credentials: set[tuple[str, str]]) -> set[str]:
+        return {PACKAGE_OF.get(step, step) for step, held in CREDENTIALS_OF.items() if credentials <= held}
+
     # What `address.py` of common fetches is asked for by ingest alone.
-    store = (readers["from_environment"] | readers["for_uri"]) - {"common"}
-    with_store = {
-        PACKAGE_OF.get(step, step) for step, given in CREDENTIALS_OF.items() if STORE.items() <= given.items()
-    }
-    with_database = {
-        PACKAGE_OF.get(step, step)
-        for step, given in CREDENTIALS_OF.items()
-        if DATABASE.items() <= given.items()
-    }
-    assert store <= with_store
-    assert readers["optuna_storage"] == with_database
+    assert (readers["from_environment"] | readers["for_uri"]) - {"common"} <= packages(STORE)
+    assert readers["optuna_storage"] == packages(DATABASE)
 
 
 def test_no_variable_is_set_twice() -> None:
-    names = [
-        name for group in (SETTINGS, *KEY_FILES.values(), *CREDENTIALS.values()) for name in group.values()
-    ]
+    names = [*SETTINGS.values(), *PUBLIC_KEYS[1]]
+    names += [name for _, keys in CREDENTIALS.values() for name in keys]
     assert len(set(names)) == len(names)
     assert not INJECTED & set(names)
