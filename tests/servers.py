@@ -19,7 +19,7 @@ from pipelines.local.keeper_control import end_servers
 from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.platform import Platform, embedded_platform
-from pipelines.local.process import Probe, free_port, listening_socket
+from pipelines.local.process import Probe, listening_socket
 from pipelines.local.store import external_store
 
 __all__ = ["Platform", "close_runs"]

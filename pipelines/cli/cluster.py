@@ -34,10 +34,12 @@ ImageOption = Annotated[
 ExperimentOption = Annotated[str, typer.Option(help="Experiment in Kubeflow to run in.")]
 CreateOption = Annotated[bool, typer.Option("--create-experiment", help="Create it when it is missing.")]
 AccountOption = Annotated[
-    str | None, typer.Option(help="Kubernetes service account of the run; by default the server's choice.")
+    str, typer.Option(help="Kubernetes service account of the run; '' is the server's choice.")
 ]
 PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubeflow.")]
 PIPELINE = "mnist-pipeline"
+# infra/base/steps declares it, with the rights that the steps need.
+ACCOUNT = "mnist-pipeline"
 
 
 def checked_request(settings: list[str] | None, plan: Path | None) -> "Request":
@@ -63,7 +65,7 @@ def submit(
     image: ImageOption = None,
     settings: SetFlag = None,
     plan: PlanFlag = None,
-    service_account: AccountOption = None,
+    service_account: AccountOption = ACCOUNT,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the steps; the exit status is the run's.")
     ] = False,
@@ -86,7 +88,7 @@ def submit(
             experiment,
             request,
             create_experiment=create_experiment,
-            service_account=service_account,
+            service_account=service_account or None,
         )
         print_line(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
         if not wait:

@@ -6,6 +6,7 @@ import typer
 
 from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import (
+    ACCOUNT,
     PIPELINE,
     AccountOption,
     CreateOption,
@@ -35,7 +36,7 @@ def set_command(
     create_experiment: CreateOption = False,
     settings: SetFlag = None,
     plan: PlanFlag = None,
-    service_account: AccountOption = None,
+    service_account: AccountOption = ACCOUNT,
 ) -> None:
     """Make the schedule be as declared: create it, replace it, or leave it as it is.
 
@@ -59,7 +60,7 @@ def set_command(
             experiment,
             request,
             create_experiment=create_experiment,
-            service_account=service_account,
+            service_account=service_account or None,
         )
     print_line(f"{done}  {name}  {fields}")
 
