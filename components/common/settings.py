@@ -115,6 +115,15 @@ class Settings(BaseSettings):
     lock_digest: str | None = Field(
         default=None, description="SHA-256 of the dependency lock; set in the images."
     )
+    model_signing_key: str | None = Field(
+        default=None,
+        description="Private key that signs what is registered: a path, or the key in PEM; the home's by default.",
+    )
+    model_public_keys: str | None = Field(
+        default=None,
+        description="Public keys whose signatures are trusted: paths with colons between, or the keys themselves in "
+        "PEM; the home's by default.",
+    )
     kfp_token: str | None = Field(default=None, description="Bearer token for Kubeflow Pipelines.")
     ssl_cert_file: Path | None = Field(
         default=None, description="File of certificates to trust for Kubeflow Pipelines."

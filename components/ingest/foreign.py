@@ -1,6 +1,5 @@
 """Refusal of a run whose models would join those of another data set under one registered name."""
 
-import json
 from typing import TYPE_CHECKING
 
 from components.common.data.raw_data import raw_files
@@ -8,9 +7,8 @@ from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.lineage import stored_lineage
+from components.common.model.version_tags import version_tags
 from components.common.settings import settings
-from components.common.storage.files import combined_digest
-from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 
 if TYPE_CHECKING:
@@ -83,15 +81,4 @@ def _data_of(client: "MlflowClient", version: "ModelVersion") -> SourceInfo | No
     if lineage := stored_lineage(client, version.name, str(version.version)):
         return lineage.training.dataset.raw
     # A version that was registered before records were kept has only tags.
-    if tags.DATASET not in version.tags:
-        return None
-    files = json.loads(version.tags.get("raw_files", "{}"))
-    return SourceInfo(
-        name=version.tags[tags.DATASET],
-        source=version.tags.get("data_source", ""),
-        version=version.tags.get("data_version", ""),
-        files=files,
-        counts={},
-        batches=(),
-        digest=combined_digest(files),
-    )
+    return version_tags(version.tags, version.name, str(version.version)).source()

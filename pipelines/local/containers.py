@@ -36,6 +36,8 @@ PASSED = (
 )
 LEFT_OUT = {"AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
 # Variables that name a file of certificates.
+# Settings that name keys by their paths, with colons between.
+KEYS = ("MODEL_SIGNING_KEY", "MODEL_PUBLIC_KEYS")
 CERTIFICATES = (
     "AWS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -123,7 +125,9 @@ def _mounts(data: str, environment: Mapping[str, str]) -> "Iterator[docker.types
     from docker.types import Mount
 
     certificates = [environment[name] for name in CERTIFICATES if environment.get(name)]
-    for path in dict.fromkeys([data, *certificates]):
+    # A setting may hold the key itself.
+    keys = [key for name in KEYS for key in environment.get(name, "").split(os.pathsep)]
+    for path in dict.fromkeys([data, *certificates, *keys]):
         if Path(path).is_absolute():
             yield Mount(path, str(Path(path).resolve()), type="bind", read_only=True)
     directories = []

@@ -43,6 +43,11 @@ class Home:
         return self.path / "checkpoints"
 
     @property
+    def keys(self) -> Path:
+        """The key that signs versions, and its public half."""
+        return self.path / "keys"
+
+    @property
     def clients(self) -> Path:
         """A file for each command that uses the home."""
         return self.path / "clients"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from components.common.settings import export, export_defaults, settings, withdraw
 from components.common.tracking.client import QUIET, configure_mlflow, mlflow_must_answer
 from pipelines.local.home import Home
+from pipelines.local.home_keys import signing_variables
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
 
@@ -30,6 +31,7 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
         with mlflow_must_answer():
+            export(signing_variables(Home(home)))
             yield _client()
         return
     with embedded_platform(Home(home)) as platform:

@@ -126,10 +126,14 @@ class GatePlan(Section):
 
 
 class RegistryPlan(Section):
-    """Names in MLflow."""
+    """The model registry."""
 
     model: ModelName | None = Field(
         default=None, description='Registered model; the data set\'s name and "-cnn" where it is not set.'
+    )
+    allow_unsigned: bool = Field(
+        default=False,
+        description="Whether the champion may be without a signature by a trusted key: docs/operations.md.",
     )
     experiment: ExperimentName = Field(
         default="mnist-pipeline", description="MLflow experiment; created when it is missing."

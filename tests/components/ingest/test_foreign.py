@@ -33,7 +33,7 @@ def register_tagged(client: "MlflowClient", tags: dict[str, str], files: Path | 
     return name
 
 
-def data(spec: ImageSpec = MNIST_SPEC, test_digest: str = "t" * 64, **changes: Any) -> SourceInfo:
+def data(spec: ImageSpec = MNIST_SPEC, test_digest: str = "f" * 64, **changes: Any) -> SourceInfo:
     images, _ = raw_files("test", spec)
     return source_info(spec=spec).model_copy(update={"files": {images: test_digest}, **changes})
 
@@ -67,8 +67,8 @@ def model(request: pytest.FixtureRequest) -> str:
     [
         (data(), True),
         (data(source="moved"), True),
-        (data(test_digest="u" * 64), True),
-        (data(source="moved", test_digest="u" * 64), False),
+        (data(test_digest="e" * 64), True),
+        (data(source="moved", test_digest="e" * 64), False),
     ],
     ids=["same", "moved", "changed", "named"],
 )
@@ -98,7 +98,7 @@ def test_another_data_set_is_refused(model: str, info: SourceInfo, message: str)
 
 
 def test_other_data_under_a_name_that_nobody_gave_is_refused(model: str) -> None:
-    info = data(source="other/raw", test_digest="u" * 64)
+    info = data(source="other/raw", test_digest="e" * 64)
     with pytest.raises(
         PipelineError, match="data.name must be set for other/raw .* from made up, with other"
     ):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.errors import TRY_AGAIN
+from components.common.storage.files import file_digests
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
@@ -31,7 +32,7 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     provenance = {"git_sha": "3f2a" * 10, "git_dirty": "false", "code_digest": "e" * 64}
     machine = {"compute.cpus": "64", "compute.TF_ENABLE_ONEDNN_OPTS": "0"}
     training = training_record(provenance=provenance, environment=machine, runtime={"onednn": "0"})
-    judgement(training=training).save(evaluation)
+    judgement(training=training, candidate_files=file_digests(candidate)).save(evaluation)
     plan = run_plan(run_id)
 
     registration = register_step(plan, candidate=candidate, evaluation=evaluation)

@@ -10,7 +10,7 @@ import pytest
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from components.register import package
+from components.common.model.signing import version_digests
 from components.register.journal import alias_champion, read_moves
 from components.register.publish import publish
 from components.register.steer import find_model, find_version, promote, rollback
@@ -45,7 +45,7 @@ def test_a_flipped_byte_is_found_and_such_a_version_is_not_promoted(
     mlflow_client: "MlflowClient", name: str, s3_client: "S3Client", platform: Platform, tmp_path: Path
 ) -> None:
     sound = verify(mlflow_client, name, "1", tmp_path / "sound")
-    assert (sound.problems, sound.files) == ((), len(package.file_digests(sound.directory)))
+    assert (sound.problems, sound.files) == ((), len(version_digests(sound.directory)))
     assert sound.difference == pytest.approx(0, abs=1e-6)
 
     key = _key(mlflow_client, name, "1", "data/model.keras")
