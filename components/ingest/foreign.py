@@ -6,9 +6,11 @@ from components.common.data.raw_data import raw_files
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
+from components.common.model.aliases import CHAMPION
 from components.common.model.lineage import stored_lineage
 from components.common.model.version_tags import version_tags
 from components.common.settings import settings
+from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 
 if TYPE_CHECKING:
@@ -56,6 +58,29 @@ def refuse_foreign_model(model_name: str, info: SourceInfo, *, derived: bool) ->
         raise PipelineError(
             f"data.name must be set for {info.source} because its name would be {info.name!r}, under which "
             f"{model_name!r} holds models of other data, from {held.source}, with other test images: set data.name."
+        )
+
+
+def refuse_unsigned_champion(model_name: str) -> None:
+    """Refuse to train for a comparison with a champion that nothing may open; `evaluate` checks the signature itself.
+
+    Raises:
+        PipelineError: The champion is not signed, or MLflow does not answer.
+    """
+    if not settings().mlflow_tracking_uri:
+        return
+    from mlflow import MlflowClient
+
+    with mlflow_must_answer():
+        found = MlflowClient().search_registered_models(f"name = '{model_name}'")
+        number = found[0].aliases.get(CHAMPION) if found else None
+        unsigned = (
+            number and tags.SIGNING_KEY not in MlflowClient().get_model_version(model_name, number).tags
+        )
+    if unsigned:
+        raise PipelineError(
+            f"the champion, {model_name} version {number}, must be signed but is not: the holder of a key signs it by "
+            "`mnist-pipeline models sign champion`; registry.allow_unsigned=true takes it as it is."
         )
 
 

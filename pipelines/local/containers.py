@@ -25,6 +25,7 @@ PASSED = (
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "MLFLOW_",
+    "MODEL_",
     "NO_PROXY",
     "OMP_",
     "OPENBLAS_",
@@ -35,9 +36,9 @@ PASSED = (
     "TF_",
 )
 LEFT_OUT = {"AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
-# Variables that name a file of certificates.
 # Settings that name keys by their paths, with colons between.
 KEYS = ("MODEL_SIGNING_KEY", "MODEL_PUBLIC_KEYS")
+# Variables that name a file of certificates.
 CERTIFICATES = (
     "AWS_CA_BUNDLE",
     "CURL_CA_BUNDLE",

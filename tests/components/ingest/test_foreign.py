@@ -13,7 +13,7 @@ from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.lineage import LINEAGE, Lineage
-from components.ingest.foreign import refuse_foreign_model
+from components.ingest.foreign import refuse_foreign_model, refuse_unsigned_champion
 from tests.records import COLOUR, dataset_info, judgement, run_plan, source_info, training_record
 
 if TYPE_CHECKING:
@@ -60,6 +60,20 @@ def tagged(mlflow_client: "MlflowClient") -> str:
 def model(request: pytest.FixtureRequest) -> str:
     name: str = request.getfixturevalue(request.param)
     return name
+
+
+def test_an_unsigned_champion_is_refused_before_anything_is_trained(
+    mlflow_client: "MlflowClient", model: str
+) -> None:
+    refuse_unsigned_champion("never-registered")
+    refuse_unsigned_champion(model)
+    mlflow_client.set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(
+        PipelineError, match=f"the champion, {model} version 1, must be signed but is not: the"
+    ):
+        refuse_unsigned_champion(model)
+    mlflow_client.set_model_version_tag(model, "1", "signing_key", "0" * 64)
+    refuse_unsigned_champion(model)
 
 
 @pytest.mark.parametrize(
