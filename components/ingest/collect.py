@@ -42,7 +42,7 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
             _keep(store, directory, files)
             extra = Path(scratch, "labelled")
             extra.mkdir()
-            batches = merge_labelled(store, name, directory, spec, extra)
+            batches = merge_labelled(store, name, directory, spec, extra, data.labelled_share)
         if store and batches:
             files = _digests(directory, spec)
             # The batches may be gone when somebody wants to train on this state of the data again.
@@ -57,7 +57,7 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
             digest=combined_digest(files),
             spec=spec,
             form=form.kind,
-            notes=taken.notes,
+            notes=(*taken.notes, *_left_out(batches)),
         )
         info.save(directory)
     for note in info.notes:
@@ -68,6 +68,14 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
 
 def _parts(directory: Path, spec: ImageSpec) -> list[str]:
     return [part for part in PARTS if has_part(directory, part, spec)]
+
+
+def _left_out(batches: tuple[LabelledBatch, ...]) -> list[str]:
+    return [
+        f"warning: the labelled batch {batch.key} is left out: {batch.left_out}"
+        for batch in batches
+        if batch.left_out
+    ]
 
 
 def _digests(directory: Path, spec: ImageSpec) -> dict[str, str]:

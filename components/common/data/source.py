@@ -27,6 +27,7 @@ class LabelledBatch:
         used: Images added to the training part.
         duplicates: Images left out because the training part has them already.
         in_test: Images left out because the test part has them.
+        left_out: Why the whole batch was left out; "" where it was not.
     """
 
     key: str
@@ -34,6 +35,7 @@ class LabelledBatch:
     used: int
     duplicates: int
     in_test: int
+    left_out: str = ""
 
 
 class SourceInfo(Record):
