@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -214,6 +215,17 @@ def direct(*hosts: str) -> dict[str, str]:
     """Return the variables by which hosts are reached without a proxy, beside those that are already."""
     known = [given] if (given := settings().no_proxy) else []
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*known, *hosts]))
+
+
+@contextmanager
+def exported(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process that are not set, for as long as the context lasts."""
+    export(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            withdraw(name)
 
 
 def withdraw(name: str) -> None:

@@ -187,7 +187,7 @@ def show_history(
     home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
 ) -> None:
     """Show every move of the champion alias: who, when, from, to, why."""
-    from components.common.settings import export
+    from components.common.settings import exported
     from components.register.journal import champion_of
     from pipelines.local.home import Home
     from pipelines.local.home_keys import trust_variables
@@ -195,8 +195,7 @@ def show_history(
     from pipelines.models.reader import open_reader
     from pipelines.models.tables import move_rows
 
-    export(trust_variables(Home(home)))
-    with open_reader(home) as reader:
+    with exported(trust_variables(Home(home))), open_reader(home) as reader:
         name, champion, moves = describe_moves(reader, model)
     if as_json:
         print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})

@@ -122,7 +122,7 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
     return {
         **store.environment,
         **signing_variables(home),
-        **{name: value for name, value in present.items() if name.startswith("MLFLOW_TRACKING_")},
+        **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",

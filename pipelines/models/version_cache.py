@@ -15,7 +15,7 @@ from components.common.model.runtime import RuntimeClassifier
 from components.common.model.signing import SIGNATURE_FILE, trust_digest
 from components.common.model.stored_version import signed_statement
 from components.common.model.version_tags import version_tags
-from components.common.settings import export
+from components.common.settings import exported
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 from components.common.tracking.tags import SIGNING_KEY
 from components.register.choose import choose_model, choose_version
@@ -63,8 +63,7 @@ def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool =
         PipelineError: There is no such version, it must be signed but is not, it is not what was registered, the
             registry does not answer, or the home cannot be written.
     """
-    export(trust_variables(Home(home)))
-    with open_reader(home) as reader:
+    with exported(trust_variables(Home(home))), open_reader(home) as reader:
         models = reader.aliases()
         name = choose_model(models, model)
         versions = {found.version: found for found in reader.versions(name)}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.settings import export, export_defaults, settings, withdraw
+from components.common.settings import export, export_defaults, exported, settings, withdraw
 from components.common.tracking.client import QUIET, configure_mlflow, mlflow_must_answer
 from pipelines.local.home import Home
 from pipelines.local.home_keys import signing_variables
@@ -30,17 +30,18 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     export_defaults(QUIET)
     if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
-        with mlflow_must_answer():
-            export(signing_variables(Home(home)))
+        with mlflow_must_answer(), exported(signing_variables(Home(home))):
             yield _client()
         return
     with embedded_platform(Home(home)) as platform:
+        keys = signing_variables(Home(home))
         export(platform.environment)
         try:
             with mlflow_must_answer():
                 yield _client()
         finally:
-            withdraw("MLFLOW_TRACKING_URI")
+            for name in {"MLFLOW_TRACKING_URI", *keys}:
+                withdraw(name)
 
 
 @contextmanager

@@ -38,5 +38,5 @@ def test_a_lost_public_half_is_written_again(tmp_path: Path) -> None:
 def test_keys_that_the_settings_name_are_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signing_variables(Home(tmp_path))
     monkeypatch.setenv("MODEL_PUBLIC_KEYS", "/keys/team.pem")
-    assert signing_variables(Home(tmp_path)) == {"MODEL_PUBLIC_KEYS": "/keys/team.pem"}
+    assert signing_variables(Home(tmp_path)) == {}
     assert trust_variables(Home(tmp_path)) == {}
