@@ -140,6 +140,19 @@ def test_a_key_that_is_missing_or_of_another_kind_is_one_line(
         trusted_keys()
 
 
+def test_a_signature_covers_all_files_but_itself_and_the_note_of_mlflows_client(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for path in (
+        "MLmodel",
+        "model.sig",
+        "registered_model_meta",
+        "data/model.sig",
+        "data/registered_model_meta",
+    ):
+        (tmp_path / path).write_text("")
+    assert version_digests(tmp_path).keys() == {"MLmodel", "data/model.sig", "data/registered_model_meta"}
+
+
 def test_a_key_that_is_there_stays(keys: Path) -> None:
     before = (keys / "old.pem").read_bytes(), (keys / "old.pub").read_bytes()
     make_signing_key(keys / "old.pem", keys / "old.pub")
