@@ -18,6 +18,7 @@ from components.common.model.signing import (
     version_digests,
 )
 from components.common.storage.files import combined_digest
+from components.common.tracking.client import all_pages
 from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN, SIGNING_KEY
 from components.register.journal import move_champion
 from components.register.package import package
@@ -82,7 +83,8 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
 
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
-    for found in client.search_model_versions(f"name = '{name}'"):
+    found: ModelVersion
+    for found in all_pages(client.search_model_versions, f"name = '{name}'"):
         if found.tags.get(PIPELINE_RUN) == pipeline_run_id and found.status == "READY":
             return found
     return None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.answers import print_json, print_table
+from pipelines.cli.answers import print_json, print_line, print_table
 from pipelines.cli.options import (
     DEFAULT_HOME,
     AllowUnsignedOption,
@@ -39,7 +39,7 @@ def list_versions(
     if as_json:
         print_json({"model": name, "versions": found})
         return
-    typer.echo(name)
+    print_line(name)
     print_table(version_rows(found))
 
 
@@ -61,9 +61,10 @@ def show_version(
     if as_json:
         print_json({"model": name, **details})
         return
-    typer.echo(name)
+    print_line(name)
     print_table(detail_rows(details))
-    typer.echo(f"\n{about[details['version']]}".rstrip())
+    for line in f"\n{about[details['version']]}".rstrip().split("\n"):
+        print_line(line)
 
 
 @app.command(name="diff")
@@ -88,7 +89,7 @@ def diff_versions(
     elif differing:
         print_table([[name, *(f"version {number}" for number in numbers)], *difference_rows(differing)])
     else:
-        typer.echo(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
+        print_line(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
 
 
 @app.command(name="verify")
@@ -107,7 +108,7 @@ def verify_version(
         number = find_version(client, name, version)
         verification = verify(client, name, number, Path(scratch, "model"), allow_unsigned=allow_unsigned)
     verification.require()
-    typer.echo(
+    print_line(
         f"{name} version {verification.version} is what was registered: {verification.files} files, schema, stored "
         f"answers (largest difference {verification.difference:.1g})"
     )
@@ -121,7 +122,7 @@ def register_candidate_of(
     """Register the candidate of a run whose last step failed, with the checks of that step."""
     from pipelines.models.registration import register_run
 
-    typer.echo(register_run(home, run))
+    print_line(register_run(home, run))
 
 
 @app.command(name="sign")
@@ -140,7 +141,7 @@ def sign_versions(
         for version in versions:
             number = find_version(client, name, version)
             sign_version(client, name, number, key)
-            typer.echo(f"{name} version {number} is signed by the key {key.id[:12]}")
+            print_line(f"{name} version {number} is signed by the key {key.id[:12]}")
 
 
 @app.command(name="promote")
@@ -158,7 +159,7 @@ def promote_version(
     with open_model(home, model) as (client, name):
         number = find_version(client, name, version)
         moved = promote(client, name, number, operator(), why, allow_unsigned=allow_unsigned)
-    typer.echo(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
+    print_line(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
 
 
 @app.command(name="rollback")
@@ -175,11 +176,11 @@ def restore_champion(
     with open_model(home, model) as (client, name):
         before, after = rollback(client, name, operator(), why, allow_unsigned=allow_unsigned)
     if before == after:
-        typer.echo(
+        print_line(
             f"{name} version {after} is the champion, by a rollback already; promote to go further back"
         )
     else:
-        typer.echo(f"{name} version {after} is the champion again, instead of version {before}")
+        print_line(f"{name} version {after} is the champion again, instead of version {before}")
 
 
 @app.command(name="history")
@@ -200,13 +201,13 @@ def show_history(
     if as_json:
         print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
         return
-    typer.echo(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
+    print_line(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
     print_table(move_rows(moves))
     for move in moves:
         if move.problem:
-            typer.echo(f"warning: do not trust move {move.number}: {move.problem}")
+            print_line(f"warning: do not trust move {move.number}: {move.problem}")
     if champion_of(moves) != champion:
-        typer.echo(
+        print_line(
             f"the moves lead to {champion_of(moves) or 'none'}: the next run, promotion or rollback settles it"
         )
 
@@ -229,8 +230,8 @@ def reproduce_version(
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         number = find_version(client, name, version)
         recorded = Recorded.of(client, name, number, allow_unsigned=allow_unsigned)
-        outcome = reproduce(recorded, Path(scratch), target, typer.echo)
+        outcome = reproduce(recorded, Path(scratch), target, print_line)
     for line in outcome.lines():
-        typer.echo(line)
+        print_line(line)
     if not outcome.identical:
         raise typer.Exit(1)

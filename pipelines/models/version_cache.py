@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, has_no_room
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.judgement import Judgement
 from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # Files of a version that its ONNX file is checked and asked with.
 NEEDED = (ONNX_FILE.as_posix(), f"{LINEAGE}/{Judgement.FILE}", KNOWN_ANSWERS)
-CACHE = "models"
 MOST_KEPT = 8
 
 
@@ -74,7 +73,7 @@ def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool =
         expected = {path: recorded.get(path, "") for path in NEEDED}
         # So what was kept while another key was trusted is not found.
         trust = {"keys": trust_digest(), "unsigned": str(allow_unsigned)}
-        kept = home / CACHE / combined_digest(expected | trust)
+        kept = Home(home).models / combined_digest(expected | trust)
         if not _is_whole(kept, expected):
             shutil.rmtree(kept, ignore_errors=True)
             _keep(reader, found, expected, kept, allow_unsigned)
@@ -116,6 +115,8 @@ def _keep(
                 raise _refused(version, problem)
         kept = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
     except OSError as error:
+        if has_no_room(error):
+            raise
         raise PipelineError(
             f"{target.parent} must be a directory that can be written but is not ({error.strerror}): "
             "choose another home with --home."
