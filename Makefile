@@ -26,7 +26,7 @@ env: .venv/.installed ## Create the environment from the hash-locked requirement
 	@touch $@
 
 .venv/.installed: requirements/dev.lock pyproject.toml | $(UV)
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or later is needed but $(PYTHON) is {v[0]}.{v[1]}: give another with make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] <= (3, 13) and f"Python 3.11 to 3.13 is needed but $(PYTHON) is {v[0]}.{v[1]}: give another with make PYTHON=...")'
 	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/dev.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .

@@ -1,7 +1,6 @@
 """The results of a bench as one JSON file, written anew after every benchmark."""
 
 import json
-import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.setting import Floor, Result, Results
+from components.common.cores import available_cores
 from components.common.provenance import processor_name
 from components.common.storage.files import written_file
 from components.train.devices import cpu_has_bfloat16
@@ -19,7 +19,7 @@ def identity(*, quick: bool) -> dict[str, Any]:
     return {
         "size": "quick" if quick else "full",
         "machine": f"{processor_name()}, "
-        f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16, {len(os.sched_getaffinity(0))} cores, "
+        f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16, {available_cores()} cores, "
         f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("keras", "mlflow", "kfp", "numpy")}

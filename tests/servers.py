@@ -1,4 +1,4 @@
-"""Real servers for the tests of all rooms: object store, MLflow and PostgreSQL.
+"""Real servers for the tests of all rooms: object store, MLflow and PostgreSQL; and a certificate.
 
 They are those of `mnist-pipeline run`. The tests of `components` import the types that they need from here, so that
 this module alone knows that the servers come from `pipelines`.
@@ -11,9 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from pipelines.local.home import Home
 from pipelines.local.keeper_control import end_servers
@@ -104,3 +111,23 @@ def postgres_platform(
         server.wait_until_ready(plan.answers)
         changed = {"MLFLOW_TRACKING_URI": plan.address}
         yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key with the certificate that it signed itself, for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = (
+        builder.not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    return path

@@ -1,7 +1,6 @@
 """Commit, image, packages, code and machine that a run comes from."""
 
 import hashlib
-import os
 import platform
 import re
 import shutil
@@ -9,6 +8,7 @@ import subprocess
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+from components.common.cores import available_cores
 from components.common.settings import settings
 from components.common.storage.files import combined_digest, sha256_file
 
@@ -30,9 +30,7 @@ def compute_environment() -> dict[str, str]:
     given = {name: getattr(settings(), name) for name in COMPUTE_SETTINGS}
     return {
         f"{PREFIX}processor": processor_name(),
-        f"{PREFIX}cpus": str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        ),
+        f"{PREFIX}cpus": str(available_cores()),
         f"{PREFIX}python": platform.python_version(),
         f"{PREFIX}packages_digest": packages_digest(),
         **{

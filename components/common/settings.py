@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.common.errors import PipelineError
@@ -24,7 +25,8 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         default=None,
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "DEFAULT_MLFLOW_TRACKING_URI"),
-        description="Address of the MLflow server; without it steps track nothing, and the command line starts one.",
+        description="Address of the MLflow server, which may hold user and password; without it steps track nothing, "
+        "and the command line starts one.",
     )
     mlflow_run_id: str | None = Field(
         default=None, description="MLflow run of this task, set by Kubeflow's integration."
@@ -33,11 +35,45 @@ class Settings(BaseSettings):
     mlflow_tracking_username: str | None = Field(default=None, description="User of the MLflow server.")
     mlflow_tracking_password: str = Field(default="", description="Password of that user.")
     mlflow_tracking_token: str | None = Field(default=None, description="Bearer token for the MLflow server.")
+    mlflow_tracking_auth: str | None = Field(
+        default=None,
+        description="Plugin of MLflow's client, such as `kubernetes`, that logs in to the server.",
+    )
+    mlflow_tracking_aws_sigv4: bool = Field(
+        default=False, description="Whether AWS signs the requests to the MLflow server."
+    )
+    mlflow_tracking_server_cert_path: Path | None = Field(
+        default=None, description="File of certificates to trust for the MLflow server."
+    )
+    mlflow_tracking_insecure_tls: bool = Field(
+        default=False, description="Whether any certificate of the MLflow server is trusted."
+    )
+    mlflow_tracking_client_cert_path: Path | None = Field(
+        default=None, description="File of a certificate, with its key, to show to the MLflow server."
+    )
+    mlflow_workspace: str | None = Field(default=None, description="Workspace on the MLflow server.")
+    requests_ca_bundle: Path | None = Field(
+        default=None,
+        description="File of certificates to trust for MLflow, Kubeflow Pipelines and the store, whose own variables "
+        "MLFLOW_TRACKING_SERVER_CERT_PATH, SSL_CERT_FILE and AWS_CA_BUNDLE come first.",
+    )
+    curl_ca_bundle: Path | None = Field(
+        default=None, description="The same, where REQUESTS_CA_BUNDLE is not set."
+    )
     s3_endpoint_url: str | None = Field(
         default=None, description="Address of the S3-compatible store; AWS S3 without it."
     )
     s3_bucket: str | None = Field(
         default=None, description="Bucket; `mnist-pipeline` where only the address is set."
+    )
+    s3_addressing_style: str | None = Field(
+        default=None,
+        pattern="^(auto|path|virtual)$",
+        description="Whether the bucket stands in the path or in the name of the host: `path`, `virtual` or `auto`; "
+        "without it the path where there is an address of a store.",
+    )
+    s3_signature_version: str | None = Field(
+        default=None, pattern="^(s3v4|s3)$", description="`s3` for a store that does not know `s3v4`."
     )
     aws_access_key_id: str | None = Field(default=None, description="Access key of the store.")
     aws_secret_access_key: str | None = Field(default=None, description="Secret key of the store.")
@@ -61,7 +97,9 @@ class Settings(BaseSettings):
     )
     mnist_data_uri: str | None = Field(default=None, description="Path or URI of MNIST's four files.")
     omp_num_threads: int | None = Field(
-        default=None, ge=1, description="Processor cores that a training or a prediction may use."
+        default=None,
+        ge=1,
+        description="Processor cores that a training or a prediction may use; the first of a list.",
     )
     tf_enable_onednn_opts: str | None = Field(
         default=None, description="TensorFlow's oneDNN kernels; a training in shards turns them on."
@@ -82,6 +120,12 @@ class Settings(BaseSettings):
         default=None, description="File of certificates to trust for Kubeflow Pipelines."
     )
     docker_host: str = Field(default="the default socket", description="Address of the container engine.")
+
+    @field_validator("omp_num_threads", mode="before")
+    @classmethod
+    def _outermost(cls, given: str | None) -> str | None:
+        # OpenMP takes a list, one number for each level of nesting.
+        return given and given.partition(",")[0]
 
 
 def settings() -> Settings:
@@ -117,13 +161,26 @@ VARIABLES = ("no_proxy", *(name for field in Settings.model_fields for name in v
 def _parsed(values: tuple[str | None, ...]) -> Settings:
     del values  # the key of the cache
     try:
-        return Settings()
+        return _without_login(Settings())
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise PipelineError(
             f"{name}: {first['msg'].lower()} but got {first['input']!r}: correct it or unset it."
         ) from None
+
+
+def _without_login(given: Settings) -> Settings:
+    """Move user and password from MLflow's address to where nothing shows them; as in its client, they come first."""
+    address = urlsplit(given.mlflow_tracking_uri or "")
+    if address.username is None:
+        return given
+    login = {
+        "mlflow_tracking_uri": address._replace(netloc=address.netloc.rpartition("@")[2]).geturl(),
+        "mlflow_tracking_username": unquote(address.username),
+        "mlflow_tracking_password": unquote(address.password or ""),
+    }
+    return given.model_copy(update=login)
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -139,6 +196,15 @@ def export(variables: Mapping[str, str]) -> None:
 def export_defaults(variables: Mapping[str, str]) -> None:
     """Set those of the variables that are not set yet."""
     export({name: value for name, value in variables.items() if name not in os.environ})
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def direct(*hosts: str) -> dict[str, str]:
+    """Return the variables by which hosts are reached without a proxy, beside those that are already."""
+    known = [settings().no_proxy] if settings().no_proxy else []
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*known, *hosts]))
 
 
 def withdraw(name: str) -> None:

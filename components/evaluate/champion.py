@@ -12,7 +12,7 @@ from components.common.model.classifier import model_file
 from components.common.patience import patiently
 from components.common.settings import settings
 from components.common.tracking.client import mlflow_must_answer
-from components.common.tracking.failures import is_outage
+from components.common.tracking.failures import is_outage, mlflow_errors
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 
@@ -152,8 +152,6 @@ def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
 
 def _download(champion: ChampionModel) -> None:
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
 
     uri = f"models:/{champion.name}/{champion.version}"
     champion.directory.mkdir(parents=True, exist_ok=True)
@@ -161,7 +159,7 @@ def _download(champion: ChampionModel) -> None:
         download_artifacts(artifact_uri=uri, dst_path=str(champion.directory))
         # For a version whose objects are gone, MLflow downloads nothing and raises nothing.
         model_file(champion.directory)
-    except (MlflowException, RequestException) as error:
+    except mlflow_errors() as error:
         if is_outage(error) and not REFUSED.search(str(error)):
             raise UnavailableError(
                 f"MLflow must hand out the champion {champion.name} v{champion.version} but does not "

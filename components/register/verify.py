@@ -10,6 +10,7 @@ from components.common.model.classifier import Classifier
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.known_answers import compare_known_answers
 from components.common.model.runtime import RuntimeClassifier
+from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.tags import MODEL_FILES
 from components.register.package import file_digests, signature
 
@@ -59,11 +60,10 @@ def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> 
     The model is loaded only if every file is as it was registered, because a model runs code when it is loaded.
 
     Raises:
+        UnavailableError: MLflow or its store does not answer.
         PipelineError: MLflow does not know the version.
     """
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
 
     recorded = client.get_model_version(name, version).tags.get(MODEL_FILES)
     if recorded is None:
@@ -71,8 +71,9 @@ def verify(client: "MlflowClient", name: str, version: str, directory: Path) -> 
         return Verification(name, version, directory, 0, None, (problem,))
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory))
-    except (MlflowException, RequestException, OSError) as error:
+        with mlflow_must_answer():
+            download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(directory))
+    except (PipelineError, OSError) as error:
         problem = f"its files cannot be fetched ({first_line(error)})"
         return Verification(name, version, directory, 0, None, (problem,))
     expected, found = json.loads(recorded), file_digests(directory)

@@ -11,6 +11,7 @@ from components.common.errors import StatedError
 from components.common.settings import export, settings
 
 COMMAND_SECONDS = 10
+OLDEST, NEWEST = (3, 11), (3, 13)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def examine(home: Path) -> Iterator[Finding]:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", sys.version_info >= (3, 11), version + " (3.11 or later is needed)", fatal=True)
+    ok = OLDEST <= sys.version_info[:2] <= NEWEST
+    return Finding("Python", ok, version + " (3.11 to 3.13 is needed, as TensorFlow has it)", fatal=True)
 
 
 def _platform(home: Path) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError
-from components.common.settings import settings
+from components.common.settings import LOOPBACK, direct, settings
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.port_forward import forwarded
 from pipelines.compat.kfp_client import api_client_of
@@ -81,6 +81,7 @@ def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Clus
         )
     transport = api_client_of(client)
     transport.configuration.retries = Retry(total=1, read=0, redirect=False)
+    _use_proxy(transport.configuration)
     transport.rest_client = _timed_rest_client(transport.configuration)
     return Cluster(client, host, address.namespace, reconnect)
 
@@ -106,8 +107,22 @@ def _token(address: Address) -> str | None:
 
 
 def _certificates() -> str | None:
-    found = settings().ssl_cert_file
+    given = settings()
+    found = given.ssl_cert_file or given.requests_ca_bundle or given.curl_ca_bundle
     return str(found) if found else None
+
+
+def _use_proxy(configuration: Any) -> None:
+    """Let the client use the proxy that the environment names, which it does not read itself."""
+    from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy, urldefragauth
+    from urllib3 import make_headers
+
+    host = configuration.host
+    if proxy := select_proxy(host, get_environ_proxies(host, direct(*LOOPBACK)["no_proxy"])):
+        user, password = get_auth_from_url(proxy)
+        configuration.proxy = urldefragauth(proxy)
+        if user:
+            configuration.proxy_headers = make_headers(proxy_basic_auth=f"{user}:{password}")
 
 
 def _is_multi_user(host: str, address: Address) -> bool:
@@ -116,6 +131,7 @@ def _is_multi_user(host: str, address: Address) -> bool:
 
     configuration = Configuration(host=host)
     configuration.retries = False
+    _use_proxy(configuration)
     if certificates := _certificates():
         configuration.ssl_ca_cert = certificates
     if token := _token(address):

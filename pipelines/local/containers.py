@@ -17,19 +17,32 @@ if TYPE_CHECKING:
     from kfp import local
 
 LABEL = "mnist-pipeline.run"
-# Beginnings of the variables that a step reads. Credentials go by value: a container has no files of this machine.
+# Beginnings of the variables that a step reads. Credentials go by value.
 PASSED = (
+    "ALL_PROXY",
     "AWS_",
+    "CURL_CA_BUNDLE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
     "MLFLOW_",
     "NO_PROXY",
     "OMP_",
     "OPENBLAS_",
     "OPTUNA_STORAGE",
     "CHECKPOINT_DIR",
+    "REQUESTS_CA_BUNDLE",
     "S3_",
     "TF_",
 )
-LEFT_OUT = {"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
+LEFT_OUT = {"AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
+# Variables that name a file of certificates.
+CERTIFICATES = (
+    "AWS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "REQUESTS_CA_BUNDLE",
+)
 
 
 @contextmanager
@@ -109,8 +122,10 @@ def docker_runner(run_name: str, data: str, environment: Mapping[str, str]) -> "
 def _mounts(data: str, environment: Mapping[str, str]) -> "Iterator[docker.types.Mount]":
     from docker.types import Mount
 
-    if Path(data).is_absolute():
-        yield Mount(data, str(Path(data).resolve()), type="bind", read_only=True)
+    certificates = [environment[name] for name in CERTIFICATES if environment.get(name)]
+    for path in dict.fromkeys([data, *certificates]):
+        if Path(path).is_absolute():
+            yield Mount(path, str(Path(path).resolve()), type="bind", read_only=True)
     directories = []
     if checkpoints := environment.get("CHECKPOINT_DIR"):
         directories.append(Path(checkpoints))

@@ -4,22 +4,18 @@ The start of a run and of every command needs them, and to import `mlflow.Mlflow
 time (MLflow 3.17.2 on two cores).
 """
 
-import base64
 import json
+import re
 import time
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from components.common.errors import PipelineError, UnavailableError, is_outage_status
-from components.common.settings import settings
-from components.common.tracking.failures import is_outage, reason
+from components.common.errors import PipelineError
 from components.common.tracking.tags import IS_PIPELINE, below
+from pipelines.local.mlflow_request import request_mlflow
 
-if TYPE_CHECKING:
-    import requests
-
-CONNECT_SECONDS = 5
+# The first version of MLflow with logged models, which a registered version is made of.
+LEAST_VERSION = 3
 
 
 def call_mlflow(
@@ -31,7 +27,7 @@ def call_mlflow(
         UnavailableError: The server is away, busy or broken.
         PipelineError: It refuses, or is no MLflow server.
     """
-    content = _request(tracking_uri, f"mlflow/{method}", payload, seconds)
+    content = request_mlflow(tracking_uri, f"api/2.0/mlflow/{method}", payload, seconds)
     try:
         answer: dict[str, Any] = json.loads(content)
     except ValueError as error:
@@ -48,64 +44,7 @@ def fetch_mlflow_artifact(tracking_uri: str, path: str, *, seconds: float = 60) 
     Raises:
         UnavailableError, PipelineError: As `call_mlflow`.
     """
-    return _request(tracking_uri, f"mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
-
-
-def _request(tracking_uri: str, path: str, payload: dict[str, Any] | None, seconds: float) -> bytes:
-    import requests
-
-    loopback = urlsplit(tracking_uri).hostname in {"127.0.0.1", "localhost", "::1"}
-    try:
-        response = _session().request(
-            "GET" if payload is None else "POST",
-            f"{tracking_uri.rstrip('/')}/api/2.0/{path}",
-            json=payload,
-            headers=_authorization(),
-            timeout=(CONNECT_SECONDS, seconds),
-            proxies={"no_proxy": "*"} if loopback else None,
-        )
-    except requests.RequestException as error:
-        kind = UnavailableError if is_outage(error) else PipelineError
-        raise kind(
-            f"no MLflow server answers at {tracking_uri} ({reason(error)}): start it or correct MLFLOW_TRACKING_URI."
-        ) from error
-    if response.ok:
-        return response.content
-    told, login = (
-        _told(response),
-        "correct MLFLOW_TRACKING_URI, the login, or the hosts that the server allows",
-    )
-    of_address = response.status_code in {401, 403} or not told
-    kind = UnavailableError if is_outage_status(response.status_code) else PipelineError
-    raise kind(
-        f"the MLflow server at {tracking_uri} refused a request with HTTP {response.status_code} "
-        f"({told or response.reason}): {login if of_address else 'look into the log of the server'}."
-    )
-
-
-def _told(response: "requests.Response") -> str:
-    """Return what an answer of MLflow that is an error says, "" for one of something else."""
-    try:
-        return str(response.json()["message"]).partition("\n")[0]
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-@lru_cache(maxsize=1)
-def _session() -> "requests.Session":
-    """Return a session, which keeps its connections."""
-    import requests
-
-    return requests.Session()
-
-
-def _authorization() -> dict[str, str]:
-    given = settings()
-    token, user = given.mlflow_tracking_token, given.mlflow_tracking_username
-    if user:
-        login = f"{user}:{given.mlflow_tracking_password}"
-        return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    return request_mlflow(tracking_uri, f"api/2.0/mlflow-artifacts/artifacts/{quote(path)}", None, seconds)
 
 
 def check_tracking_server(tracking_uri: str) -> None:
@@ -113,7 +52,7 @@ def check_tracking_server(tracking_uri: str) -> None:
 
     Raises:
         UnavailableError: No server does.
-        PipelineError: It refuses the request, or is no MLflow server.
+        PipelineError: It refuses the request, is no MLflow server, or is too old.
     """
     if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         raise PipelineError(
@@ -121,6 +60,20 @@ def check_tracking_server(tracking_uri: str) -> None:
             "correct it, or unset it to use the embedded server."
         )
     call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
+    if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
+        raise PipelineError(
+            f"the MLflow server at {tracking_uri} must be of version {LEAST_VERSION} or later but is {version}: "
+            "update it or name another with MLFLOW_TRACKING_URI."
+        )
+
+
+def _version(tracking_uri: str) -> str:
+    """Return the server's version, "" where what stands before it hands the API alone on."""
+    try:
+        found = request_mlflow(tracking_uri, "version", None, seconds=5).decode(errors="replace")
+    except PipelineError:
+        return ""
+    return found if re.fullmatch(r"\d+\..*", found) else ""
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

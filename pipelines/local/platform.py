@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from components.common.settings import environment, settings
+from components.common.tracking.login import login_variables
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.home import Home
 from pipelines.local.home_settings import HomeSettings
@@ -16,7 +17,7 @@ from pipelines.local.keeper_control import Needs, kept_servers, living_keeper
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.process import ServerPlan, free_port
-from pipelines.local.store import Store, embedded_store, ensure_bucket, external_store, swift_plan
+from pipelines.local.store import Store, embedded_store, ensure_named_store, external_store, swift_plan
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ def embedded_platform(home: Home, client: Client | None = None) -> Iterator[Plat
     with ExitStack() as context:
         named_store, named_tracking = external_store(environment()), settings().mlflow_tracking_uri
         if named_store:
-            ensure_bucket(
-                named_store,
-                way_out="correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
-                "or unset S3_ENDPOINT_URL to use the embedded store",
-            )
+            ensure_named_store(named_store)
         if named_tracking:
             check_tracking_server(named_tracking)
         if named_store and named_tracking:
@@ -124,6 +121,7 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
     return {
         **store.environment,
         **{name: value for name, value in present.items() if name.startswith("MLFLOW_TRACKING_")},
+        **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **{name: present.get(name, value) for name, value in defaults.items()},

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.settings import environment, settings
-from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
+from components.common.settings import direct, environment
+from components.common.storage.s3 import (
+    DEFAULT_BUCKET,
+    client_variables,
+    ensure_bucket,
+    s3_client,
+    store_must_answer,
+)
 from pipelines.local.home import Home
 from pipelines.local.process import ServerPlan
 
@@ -17,6 +23,10 @@ SWIFT_SERVER = Path(__file__).with_name("swift_server.py")
 ACCESS_KEY_ID = "mnist:pipeline"  # Swift's account and user
 EXTERNAL_STORE = (
     "set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET to use another store"
+)
+UNSET = (
+    "correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
+    "or unset S3_ENDPOINT_URL to use the embedded store"
 )
 
 
@@ -37,13 +47,10 @@ class Store:
     @property
     def environment(self) -> dict[str, str]:
         """Variables by which the steps and MLflow reach the store."""
-        no_proxy = settings().no_proxy
-        direct = f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1"
         return {
-            "no_proxy": direct,
-            "NO_PROXY": direct,
+            **direct("127.0.0.1"),
             "S3_ENDPOINT_URL": self.endpoint_url,
-            "MLFLOW_S3_ENDPOINT_URL": self.endpoint_url,
+            **client_variables(self.endpoint_url),
             "S3_BUCKET": self.bucket,
             **self.credentials,
         }
@@ -101,24 +108,12 @@ def swift_plan(home: Home, store: Store, port: int) -> ServerPlan:
     )
 
 
-def ensure_bucket(store: Store, *, way_out: str) -> None:
-    """Create the store's bucket where it is missing.
-
-    Args:
-        store: The store.
-        way_out: Advice to the user where the store does not answer or refuses.
+def ensure_named_store(store: Store) -> None:
+    """Make sure that a store of one's own answers, and that it has the bucket.
 
     Raises:
         UnavailableError: The store does not answer within seconds.
         PipelineError: It refuses.
     """
-    from botocore.exceptions import ClientError
-
-    with store_must_answer(store.bucket, store.endpoint_url, way_out):
-        s3 = s3_client(store.endpoint_url, store.credentials)
-        try:
-            s3.head_bucket(Bucket=store.bucket)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "404":
-                raise
-            s3.create_bucket(Bucket=store.bucket)
+    with store_must_answer(store.bucket, store.endpoint_url, UNSET):
+        ensure_bucket(s3_client(store.endpoint_url, store.credentials), store.bucket)

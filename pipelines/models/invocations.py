@@ -26,8 +26,8 @@ def parse_invocation(body: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
     """Return the images of a request, uint8 N x height x width x channels.
 
     Args:
-        body: JSON, `{"inputs": images}` or `{"instances": images}`; the images may also be `{"image": images}`. They
-            are nested lists; grey ones may lack the axis of the channel.
+        body: JSON, `{"inputs": images}` or `{"instances": images}`; the images may also be `{"image": images}`, or
+            rows `[{"image": image}, ...]`. They are nested lists; grey ones may lack the axis of the channel.
         spec: Description of the model's images.
 
     Raises:
@@ -49,6 +49,10 @@ def parse_invocation(body: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
         if images.keys() != {INPUT}:
             raise PipelineError(f'the inputs must be "{INPUT}" alone but are {len(images)} others.')
         images = images[INPUT]
+    elif isinstance(images, list) and all(
+        isinstance(row, Mapping) and row.keys() == {INPUT} for row in images
+    ):
+        images = [row[INPUT] for row in images]
     return _checked(images, spec, size)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from components.common.cores import cores
 from components.common.data.info import SplitOptions
 from components.common.data.raw_data import PARTS, has_part, open_part
 from components.common.data.source import SourceInfo
@@ -15,6 +16,7 @@ from components.common.model.training_record import Epoch, Training
 from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
 from components.common.provenance import PREFIX, code_digest, compute_environment, lock_digest
+from components.common.settings import export
 from components.common.storage.files import combined_digest
 from components.common.storage.object_store import ObjectStore
 from components.preprocess.prepare import prepare_splits
@@ -58,6 +60,12 @@ class Recorded:
     weights_digest: str
     git_sha: str
     circumstances: Mapping[str, str]
+
+    @property
+    def cores(self) -> str | None:
+        """The number of cores that the training used; None where it is not recorded."""
+        given = self.circumstances.get(f"{PREFIX}OMP_NUM_THREADS", "default")
+        return self.circumstances.get(f"{PREFIX}cpus") if given == "default" else given
 
     @classmethod
     def of(cls, client: "MlflowClient", name: str, version: str) -> Self:
@@ -167,6 +175,9 @@ def reproduce(
 
     # Taken before TensorFlow starts, as in the recorded training, because its start sets more variables.
     differences = _differences(recorded.circumstances)
+    # The number of cores decides how a batch is split, and so the weights.
+    if (number := recorded.cores) and number != str(cores()):
+        export({"OMP_NUM_THREADS": number})
 
     def on_epoch(epoch: Epoch) -> None:
         report_line(f"epoch {epoch.epoch}  loss {epoch.loss:.4f}  validation {epoch.val_accuracy:.4f}")

@@ -1,24 +1,22 @@
 """Models and runs on an MLflow server, by its REST API."""
 
 import re
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
-from components.common.errors import PipelineError, UnavailableError, first_line
+from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import export_defaults
 from components.common.tracking.client import QUIET, configure_mlflow
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.tags import IS_PIPELINE
 from pipelines.local.mlflow_api import call_mlflow, check_tracking_server, fetch_mlflow_artifact
 from pipelines.models.reader import StoredRun, StoredVersion
 
-Answer = TypeVar("Answer")
 KEPT_BY_SERVER = re.compile("mlflow-artifacts:/+(?=[^/])")
 RUN_ID = re.compile("[0-9a-f]{32}")
-ATTEMPTS, PAUSE_SECONDS = 3, 0.5
 # In one request; each comes with all its tags and parameters.
 MOST_RUNS = 200
 
@@ -65,9 +63,7 @@ class ServerReader:
 
     def file(self, version: StoredVersion, location: str, path: str) -> bytes:
         if proxied := KEPT_BY_SERVER.match(location):
-            return self._asked(
-                lambda: fetch_mlflow_artifact(self._uri, f"{location[proxied.end() :]}/{path}")
-            )
+            return fetch_mlflow_artifact(self._uri, f"{location[proxied.end() :]}/{path}")
         return _download(f"models:/{version.name}/{version.version}/{path}")
 
     def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
@@ -107,15 +103,7 @@ class ServerReader:
             query["page_token"] = token
 
     def _call(self, method: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self._asked(lambda: call_mlflow(self._uri, method, payload))
-
-    def _asked(self, request: Callable[[], Answer]) -> Answer:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return request()
-            except UnavailableError:
-                time.sleep(PAUSE_SECONDS)
-        return request()
+        return call_mlflow(self._uri, method, payload)
 
 
 def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -151,13 +139,13 @@ def _download(uri: str) -> bytes:
     configure_mlflow()
     export_defaults(QUIET)
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
     with TemporaryDirectory() as scratch:
         try:
             return Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).read_bytes()
-        except (MlflowException, OSError) as error:
-            raise PipelineError(
-                f"{uri} must be readable but is not ({first_line(error)}): "
+        except (*mlflow_errors(), OSError) as error:
+            kind = UnavailableError if is_outage(error) else PipelineError
+            raise kind(
+                f"{uri} must be readable but is not ({reason(error)}): "
                 "give this process access to the store of that MLflow server."
             ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.settings import export, export_defaults, settings, withdraw
-from components.common.tracking.client import QUIET, configure_mlflow
+from components.common.tracking.client import QUIET, configure_mlflow, mlflow_must_answer
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
@@ -22,18 +22,21 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     """Yield a client of the server that `MLFLOW_TRACKING_URI` names, else of the embedded platform in `home`.
 
     Raises:
-        PipelineError: The server does not answer, or the platform does not start.
+        UnavailableError: The server does not answer.
+        PipelineError: It refuses, or the platform does not start.
     """
     configure_mlflow()
     export_defaults(QUIET)
     if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
-        yield _client()
+        with mlflow_must_answer():
+            yield _client()
         return
     with embedded_platform(Home(home)) as platform:
         export(platform.environment)
         try:
-            yield _client()
+            with mlflow_must_answer():
+                yield _client()
         finally:
             withdraw("MLFLOW_TRACKING_URI")
 

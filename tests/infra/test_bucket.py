@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from pipelines.local.platform import Platform
+from tests.gateways import Request, gateway
 from tests.infra.manifests import INFRA
 
 
@@ -24,3 +27,15 @@ def test_a_wrong_key_fails_the_job(platform: Platform) -> None:
     result = create(platform, "of-the-job", AWS_SECRET_ACCESS_KEY="wrong")
     assert result.returncode != 0
     assert "ClientError" in result.stderr
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_bucket_is_created_in_a_region_that_is_named_or_not(platform: Platform, named: bool) -> None:
+    def rule(request: Request) -> tuple[int, bytes]:
+        if (b"eu-central-1" in request.body) == named:
+            return 200, b""
+        return 400, b"<Error><Code>IllegalLocationConstraintException</Code></Error>"
+
+    with gateway(rule) as store:
+        result = create(platform, "new", S3_ENDPOINT_URL=store.address, AWS_DEFAULT_REGION="eu-central-1")
+    assert (result.returncode, result.stdout) == (0, "created new\n"), result.stderr

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
+from components.common.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +23,18 @@ WAYS_OUT = {
     "ExpiredToken": "get new credentials, with their AWS_SESSION_TOKEN",
     "RequestTimeTooSkewed": "set the clock of this machine or of the store",
 }
+UNNAMED_REGIONS = {None, "us-east-1", "aws-global"}
+OF_REGION = {
+    "IllegalLocationConstraintException",
+    "InvalidLocationConstraint",
+    "InvalidRequest",
+    "MalformedXML",
+    "NotImplemented",
+}
+# For clients that others make. Stores other than AWS do not all know its newer checksums.
+CHECKSUMS = dict.fromkeys(
+    ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"), "when_required"
+)
 # Answers of status 400 or 409 by which a store asks to be asked again.
 OUTAGES = {
     "ConditionalRequestConflict",
@@ -48,13 +61,16 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
     from botocore.config import Config
 
     loopback = (endpoint_url or "").startswith("http://127.0.0.1:")
+    style: Any = settings().s3_addressing_style
+    version: Any = settings().s3_signature_version
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-        s3={"addressing_style": "path"},
+        # What is not given here comes from AWS's own files of settings.
+        s3={"addressing_style": style} if style else None,
+        signature_version=version,
         proxies={} if loopback else None,
-        # Stores other than AWS do not all know its newer checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -69,6 +85,58 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
         region_name=given.get("AWS_DEFAULT_REGION"),
         config=config,
     )
+
+
+def client_variables(endpoint_url: str) -> dict[str, str]:
+    """Return the variables by which MLflow's client of a store does as `s3_client`."""
+    given = {
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": settings().s3_addressing_style,
+        "MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION": settings().s3_signature_version,
+    }
+    set_ = {name: value for name, value in given.items() if value}
+    return {"MLFLOW_S3_ENDPOINT_URL": endpoint_url, **CHECKSUMS, **set_}
+
+
+def ensure_bucket(client: "S3Client", bucket: str) -> None:
+    """Create a bucket where it is missing.
+
+    A region other than us-east-1 has to be named, us-east-1 must not be, and other stores have rules of their own.
+
+    Raises:
+        botocore.exceptions.ClientError: The store refuses.
+    """
+    from botocore.exceptions import ClientError
+
+    region: Any = client.meta.region_name
+    named = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    attempts: list[dict[str, Any]] = [{}, named] if region in UNNAMED_REGIONS else [named, {}]
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError as missing:
+        if missing.response["Error"]["Code"] != "404":
+            raise
+        try:
+            client.create_bucket(Bucket=bucket, **attempts[0])
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in OF_REGION:
+                client.create_bucket(Bucket=bucket, **attempts[1])
+            # Another client was faster; one of somebody else is refused by the second question.
+            elif code in {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}:
+                client.head_bucket(Bucket=bucket)
+            else:
+                raise
+
+
+def is_store_outage(error: Exception) -> bool:
+    """Return whether an error of a client tells of a store that is away, busy or broken."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return error.response["Error"]["Code"] in OUTAGES or is_outage_status(status)
+    of_network = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
+    return isinstance(error, of_network) and not isinstance(error, exceptions.SSLError)
 
 
 @contextmanager
@@ -90,15 +158,11 @@ def store_must_answer(bucket: str, endpoint: str, way_out: str = "") -> Iterator
     try:
         yield
     except exceptions.ClientError as error:
-        code = error.response["Error"]["Code"]
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code in OUTAGES or is_outage_status(status):
+        if is_store_outage(error):
             raise UnavailableError(f"{where} cannot now ({error}): read the log of the server.") from error
-        advice = way_out or WAYS_OUT.get(code, "read the log of the server")
+        advice = way_out or WAYS_OUT.get(error.response["Error"]["Code"], "read the log of the server")
         raise PipelineError(f"{where} refuses with {error}: {advice}.") from error
     except (exceptions.BotoCoreError, ValueError) as error:
-        of_network = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
-        outage = isinstance(error, of_network) and not isinstance(error, exceptions.SSLError)
-        kind = UnavailableError if outage else PipelineError
+        kind = UnavailableError if is_store_outage(error) else PipelineError
         advice = way_out or "start the store, or check S3_ENDPOINT_URL and AWS_*"
         raise kind(f"{where} does not ({error}): {advice}.") from error

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError, UnavailableError
-from components.common.settings import export, export_defaults, settings
-from components.common.tracking.failures import is_outage, reason
+from components.common.settings import LOOPBACK, direct, export, export_defaults, settings
+from components.common.storage.s3 import client_variables
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
+from components.common.tracking.login import login_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,9 +35,13 @@ QUIET = {
 def configure_mlflow() -> None:
     """Set the variables that MLflow's client reads, except those that are set already."""
     export_defaults(MLFLOW_DEFAULTS)
-    if uri := settings().mlflow_tracking_uri:
+    given = settings()
+    if given.s3_endpoint_url:
+        # Where the server lets its clients fetch files from its store themselves.
+        export_defaults(client_variables(given.s3_endpoint_url))
+    if given.mlflow_tracking_uri:
         # A cluster gives the address as DEFAULT_MLFLOW_TRACKING_URI, which MLflow's client does not read.
-        export({"MLFLOW_TRACKING_URI": uri})
+        export({"MLFLOW_TRACKING_URI": given.mlflow_tracking_uri, **login_variables(), **direct(*LOOPBACK)})
 
 
 def tracking_client() -> "MlflowClient | None":
@@ -56,14 +62,11 @@ def mlflow_must_answer() -> Iterator[None]:
         UnavailableError: The server is away, busy or broken.
         PipelineError: It refused a call in the block, or its address cannot be used.
     """
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except mlflow_errors() as error:
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
-            f"this step needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
+            f"this needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
             "start that server, or correct what it refuses."
         ) from error

@@ -1,43 +1,52 @@
-"""What an error of MLflow's client tells: an outage, or a refusal."""
+"""Errors of MLflow's client, told apart: outages and refusals."""
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components.common.errors import first_line, is_outage_status
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
+from components.common.storage.s3 import is_store_outage
 
 # MLflow has error codes for few statuses; the others stand in the message alone.
 STATUS = re.compile(r"failed with error code (\d{3}) ")
 
 
-def is_outage(error: "MlflowException | RequestException") -> bool:
-    """Return whether the server is away, busy or broken; else the request or the address is at fault."""
+def mlflow_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of MLflow's client, which fetches some files from the server's store itself."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    return MlflowException, RequestException, BotoCoreError, ClientError
+
+
+def is_outage(error: Exception) -> bool:
+    """Return whether the server or its store is away, busy or broken; else the request or an address is at fault."""
     from requests import RequestException
     from requests.exceptions import InvalidProxyURL, InvalidURL, SSLError
 
     for cause in _causes(error):
-        if isinstance(cause, (InvalidProxyURL, InvalidURL, SSLError)):
+        # requests raises an OSError without a number where a file of certificates is missing.
+        of_file = type(cause) is OSError and cause.errno is None
+        if of_file or isinstance(cause, (InvalidProxyURL, InvalidURL, SSLError)):
             return False
     if isinstance(error, RequestException):
         return error.response is None or is_outage_status(error.response.status_code)
-    stated = STATUS.search(str(error))
-    return is_outage_status(int(stated[1]) if stated else error.get_http_status_code())
+    if stated := STATUS.search(str(error)):
+        return is_outage_status(int(stated[1]))
+    of_mlflow = getattr(error, "get_http_status_code", None)
+    return is_outage_status(of_mlflow()) if of_mlflow else is_store_outage(error)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of an error, at most 200 characters; that of the cause where a request had no answer."""
+    from requests import RequestException
+
+    causes = list(_causes(error))
+    unanswered = any(isinstance(cause, RequestException) and cause.response is None for cause in causes)
+    return first_line(causes[-1] if unanswered else error)[:200]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def reason(error: BaseException) -> str:
-    """Return the first line of an error of MLflow's client, at most 200 characters; of a failed request, its cause."""
-    from requests import RequestException
-
-    causes = list(_causes(error))
-    failed = any(isinstance(cause, RequestException) and cause.response is None for cause in causes)
-    return first_line(causes[-1] if failed else error)[:200]

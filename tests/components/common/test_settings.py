@@ -36,6 +36,23 @@ def test_a_variable_is_read_with_its_type(monkeypatch: pytest.MonkeyPatch) -> No
     assert (found.checkpoint_seconds, found.omp_num_threads, found.s3_bucket) == (1.5, 3, "bucket")
 
 
+def test_of_a_list_of_threads_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    assert settings().omp_num_threads == 2
+    for wrong in ("0", "two", ",2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", wrong)
+        with pytest.raises(PipelineError, match=r"^OMP_NUM_THREADS: .* correct it or unset it\.$"):
+            settings()
+
+
+def test_user_and_password_leave_the_address_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "another")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://alice:s%40cret@[::1]:5000/ml")
+    found = settings()
+    assert found.mlflow_tracking_uri == "https://[::1]:5000/ml"
+    assert (found.mlflow_tracking_username, found.mlflow_tracking_password) == ("alice", "s@cret")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setenv("CHECKPOINT_SECONDS", "")

@@ -174,4 +174,4 @@ def test_an_outage_does_not_decide_to_train(
     with pytest.raises(SystemExit) as ended:
         check_changes_step(run_plan(skip_if_unchanged=True), make_development())
     assert ended.value.code == TRY_AGAIN
-    assert "[check-changes] error: this step needs MLflow at " in capsys.readouterr().out
+    assert "[check-changes] error: this needs MLflow at " in capsys.readouterr().out

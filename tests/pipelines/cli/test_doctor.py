@@ -97,3 +97,11 @@ def test_a_machine_without_mnist_uses_the_digits(own_home: Path, monkeypatch: py
     finding = _examine(own_home)["data"]
     assert (finding.ok, finding.fatal) == (False, False)
     assert finding.detail == "set MNIST_DATA_URI; without it a run uses the bundled digits"
+
+
+@pytest.mark.parametrize(("version", "ok"), [((3, 10, 9), False), ((3, 13, 9), True), ((3, 14, 0), False)])
+def test_a_python_without_tensorflow_is_told(
+    version: tuple[int, int, int], ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.version_info", version)
+    assert doctor._python().ok is ok

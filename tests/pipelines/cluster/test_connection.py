@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cluster import connection
+from tests.gateways import gateway
 from tests.pipelines.cluster.conftest import CommandLine
 from tests.pipelines.cluster.kubeflow import Kubeflow, serving
 
@@ -121,6 +122,21 @@ def test_a_certificate_is_trusted_when_it_is_named(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert mnist_pipeline("submit", "--host", host).status == 0
     assert len(kubeflow.runs) == 1
+
+
+def test_the_proxy_of_the_environment_is_used_except_on_this_machine(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway(lambda _: (403, b"")) as proxy, serving(kubeflow) as host:
+        monkeypatch.setenv("HTTP_PROXY", proxy.address.replace("//", "//me:s3cret@"))
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert mnist_pipeline(*LIST, "--host", host).status == 0
+        assert proxy.asked == []
+        line = _one_line(mnist_pipeline, *LIST, "--host", "http://kubeflow.internal")
+    assert proxy.asked[0].path == "http://kubeflow.internal/apis/v2beta1/healthz"
+    assert proxy.asked[0].headers["proxy-authorization"] == "Basic bWU6czNjcmV0"
+    assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("token", ["", "expired"])

@@ -26,8 +26,16 @@ def test_steps_get_their_settings_and_credentials_by_value_and_nothing_else() ->
         "S3_ENDPOINT_URL": "http://127.0.0.1:9000",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "no_proxy": "127.0.0.1",
+        "https_proxy": "http://proxy:8888",
+        "HTTP_PROXY": "http://proxy:8888",
+        "REQUESTS_CA_BUNDLE": "/etc/own.crt",
     }
-    kept = {"AWS_CA_BUNDLE": "/etc/own.crt", "AWS_PROFILE": "mine", "GIT_SHA": "of the host", "HOME": "/root"}
+    kept = {
+        "AWS_CONFIG_FILE": "/root/config",
+        "AWS_PROFILE": "mine",
+        "GIT_SHA": "of the host",
+        "HOME": "/root",
+    }
     assert options("digits", **passed, **kept)["environment"] == passed
 
 
@@ -44,9 +52,12 @@ def test_only_what_the_steps_need_of_this_machine_is_mounted(tmp_path: Path) -> 
         str(tmp_path / "data"),
         CHECKPOINT_DIR=str(tmp_path / "checkpoints"),
         OPTUNA_STORAGE=str(tmp_path / "optuna" / "journal.log"),
+        AWS_CA_BUNDLE=str(tmp_path / "own.crt"),
+        MLFLOW_TRACKING_SERVER_CERT_PATH=str(tmp_path / "own.crt"),
     )
     mounts = {Path(mount["Target"]).name: mount["ReadOnly"] for mount in given["mounts"]}
-    assert mounts == {"data": True, "checkpoints": False, "optuna": False}
+    assert mounts == {"data": True, "own.crt": True, "checkpoints": False, "optuna": False}
+    assert len(given["mounts"]) == len(mounts)
     assert (tmp_path / "checkpoints").is_dir()
     assert (tmp_path / "optuna").is_dir()
 

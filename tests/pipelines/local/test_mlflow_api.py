@@ -1,8 +1,3 @@
-import ssl
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,46 +7,10 @@ from pipelines.local.mlflow_api import (
     call_mlflow,
     check_tracking_server,
     close_run_named,
-    fetch_mlflow_artifact,
 )
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
-
-
-class Refusing(BaseHTTPRequestHandler):
-    authorization: str | None = None
-
-    def do_POST(self) -> None:
-        Refusing.authorization = self.headers["Authorization"]
-        self.send_error(401, "Who are you?")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Answering(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def refusing_server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+from tests.gateways import gateway
 
 
 def test_running_server_passes(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,43 +35,35 @@ def test_unreachable_server_is_an_error_with_a_way_out(uri: str) -> None:
         check_tracking_server(uri.format(closed=free_port(0)))
 
 
+def test_a_server_that_refuses_is_an_error() -> None:
+    with (
+        gateway(lambda _: (401, b"Who are you?")) as server,
+        pytest.raises(PipelineError, match=r"refused a request with HTTP 401 \(Unauthorized\): .* the login"),
+    ):
+        check_tracking_server(server.address)
+
+
+def test_a_server_of_something_else_is_an_error() -> None:
+    with (
+        gateway(lambda _: (200, b"<html>")) as server,
+        pytest.raises(PipelineError, match="must be MLflow but answers with something else"),
+    ):
+        check_tracking_server(server.address)
+
+
 @pytest.mark.parametrize(
-    ("variables", "sent"),
-    [
-        ({}, None),
-        ({"MLFLOW_TRACKING_TOKEN": "token"}, "Bearer token"),
-        ({"MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p"}, "Basic dTpw"),
-    ],
+    ("answer", "refused"),
+    [((200, b"2.22.5"), True), ((200, b"3.0.1"), False), ((404, b""), False), ((200, b"<html>"), False)],
 )
-def test_server_that_refuses_is_an_error(
-    refusing_server: str, variables: dict[str, str], sent: str | None, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_is_too_old_is_refused_before_anything_starts(
+    answer: tuple[int, bytes], refused: bool
 ) -> None:
-    for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(PipelineError, match=r"refused a request with HTTP 401 \(Who are you\?\)"):
-        check_tracking_server(refusing_server)
-    assert Refusing.authorization == sent
-
-
-def test_a_certificate_is_trusted_when_it_is_named(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with HTTPServer(("127.0.0.1", 0), Answering) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        uri = f"https://127.0.0.1:{server.server_port}"
-        with pytest.raises(PipelineError, match="CERTIFICATE_VERIFY_FAILED"):
-            check_tracking_server(uri)
-        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
-        check_tracking_server(uri)
-        assert fetch_mlflow_artifact(uri, "1/run.json") == b"{}"
-        server.shutdown()
-        thread.join()
+    with gateway(lambda asked: answer if asked.path == "/version" else (200, b"{}")) as server:
+        if not refused:
+            check_tracking_server(server.address)
+            return
+        with pytest.raises(PipelineError, match=r"must be of version 3 or later but is 2\.22\.5: update it"):
+            check_tracking_server(server.address)
 
 
 def test_a_named_run_is_closed_with_what_runs_below_it_and_nothing_else(platform: Platform) -> None:

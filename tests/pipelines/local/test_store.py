@@ -21,7 +21,7 @@ from pipelines.local.process import Server, free_port
 from pipelines.local.store import (
     Store,
     embedded_store,
-    ensure_bucket,
+    ensure_named_store,
     external_store,
     swift_plan,
 )
@@ -77,16 +77,6 @@ def test_ranged_read(s3: "S3Client", platform: Platform) -> None:
     s3.put_object(Bucket=platform.bucket, Key="range", Body=b"0123456789")
     part = s3.get_object(Bucket=platform.bucket, Key="range", Range="bytes=3-5")
     assert (part["Body"].read(), part["ContentRange"]) == (b"345", "bytes 3-5/10")
-
-
-def test_existing_object_is_not_overwritten_where_the_writer_forbids_it(
-    s3: "S3Client", platform: Platform
-) -> None:
-    s3.put_object(Bucket=platform.bucket, Key="once", Body=b"first", IfNoneMatch="*")
-    with pytest.raises(ClientError) as caught:
-        s3.put_object(Bucket=platform.bucket, Key="once", Body=b"second", IfNoneMatch="*")
-    assert refused(caught.value) == ("PreconditionFailed", 412)
-    assert s3.get_object(Bucket=platform.bucket, Key="once")["Body"].read() == b"first"
 
 
 @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
@@ -149,7 +139,7 @@ def test_data_outlive_a_restart_and_kill_9(tmp_path: Path) -> None:
 def test_bucket_is_created_where_it_is_missing(platform: Platform) -> None:
     store = Store(platform.s3_endpoint_url, "another-bucket", platform.environment)
     for _ in range(2):
-        ensure_bucket(store, way_out="")
+        ensure_named_store(store)
     names = [
         bucket["Name"]
         for bucket in client(store.endpoint_url, platform.environment).list_buckets()["Buckets"]
@@ -170,15 +160,15 @@ def test_unreachable_store_is_an_error_with_a_way_out(
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
     store = Store(endpoint_url.format(closed=free_port(0)), "bucket", credentials)
     with pytest.raises(
-        kind, match=f"bucket bucket of the object store at .* but does not .*{reason}.*: do this"
+        kind, match=f"bucket bucket of the object store at .* but does not .*{reason}.*: correct S3_ENDPOINT"
     ):
-        ensure_bucket(store, way_out="do this")
+        ensure_named_store(store)
 
 
 def test_store_that_refuses_the_key_is_an_error(platform: Platform) -> None:
     credentials = platform.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with pytest.raises(PipelineError, match=r"bucket .* must answer but refuses .*403"):
-        ensure_bucket(Store(platform.s3_endpoint_url, platform.bucket, credentials), way_out="")
+        ensure_named_store(Store(platform.s3_endpoint_url, platform.bucket, credentials))
 
 
 def test_external_store_comes_from_the_environment() -> None:
@@ -191,9 +181,10 @@ def test_external_store_comes_from_the_environment() -> None:
     )
 
 
-def test_loopback_is_reached_without_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_reaches_a_store_as_the_steps_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "example.org")
     environment = embedded_store(9000, "key").environment
+    assert environment["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
     assert environment["no_proxy"] == environment["NO_PROXY"] == "example.org,127.0.0.1"
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from components.common.cores import cores
 from components.common.data.info import SplitOptions
 from components.common.data.raw_data import write_part
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
+from components.common.model.training_record import Training
 from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
 from components.common.storage.files import combined_digest, sha256_file
@@ -68,6 +70,26 @@ def test_a_variable_that_the_training_sets_is_no_difference(
     outcome = reproduce(changed, scratch, None, lambda _: None)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert "TF_ENABLE_ONEDNN_OPTS" not in outcome.differing
+
+
+def test_the_recorded_number_of_cores_is_used(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With it a batch is split as it was, on a machine with more or fewer cores."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    used: list[int] = []
+
+    def fit(*given: Any, **options: Any) -> Training:
+        used.append(cores())
+        return fit_model(*given, **options)
+
+    monkeypatch.setattr("pipelines.models.reproduce.fit_model", fit)
+    changed = replace(recorded, circumstances={**recorded.circumstances, "compute.cpus": "3"})
+    outcome = reproduce(changed, scratch, None, lambda _: None)
+    assert used == [3]
+    assert outcome.differing["cpus"][0] == "3"
 
 
 def test_another_seed_gives_other_weights_and_a_negative_verdict(recorded: Recorded, tmp_path: Path) -> None:

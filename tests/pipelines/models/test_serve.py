@@ -90,7 +90,12 @@ def test_grey_images_with_the_channel_are_taken_by_a_model_of_before(server: str
 
 @pytest.mark.parametrize(
     "wrapped",
-    [{"inputs": IMAGES.tolist()}, {"instances": IMAGES.tolist()}, {"inputs": {"image": IMAGES.tolist()}}],
+    [
+        {"inputs": IMAGES.tolist()},
+        {"instances": IMAGES.tolist()},
+        {"inputs": {"image": IMAGES.tolist()}},
+        {"instances": [{"image": image} for image in IMAGES.tolist()]},
+    ],
 )
 def test_the_server_returns_the_probabilities_of_uint8_images(
     server: str, classifier: Classifier, wrapped: dict[str, Any]
@@ -129,6 +134,7 @@ def test_the_server_says_that_it_is_there(server: str, path: str) -> None:
         (json.dumps({"inputs": "many"}), "but are a single value of something else"),
         (json.dumps({"inputs": {"picture": IMAGES.tolist()}}), 'the inputs must be "image" alone'),
         (json.dumps({"inputs": {"image": IMAGES.tolist(), "more": [1]}}), 'the inputs must be "image" alone'),
+        (json.dumps({"instances": [{"image": IMAGES[0].tolist()}, {}]}), "but are 2 of something else"),
         (json.dumps({"inputs": IMAGES.tolist(), "instances": [2]}), 'a JSON object with "inputs"'),
     ],
 )

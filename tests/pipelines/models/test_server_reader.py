@@ -25,7 +25,9 @@ class Scripted(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers["Authorization"]))
-        answers = self.answers[self.path.removeprefix(f"{PREFIX}/api/2.0/").partition("?")[0]]
+        answers = self.answers[
+            self.path.removeprefix(f"{PREFIX}/").removeprefix("api/2.0/").partition("?")[0]
+        ]
         status, content = answers.pop(0) if len(answers) > 1 else answers[0]
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
@@ -44,10 +46,12 @@ class Scripted(BaseHTTPRequestHandler):
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, Any]]]:
     """Answers of the server, by path."""
-    monkeypatch.setattr("pipelines.models.server_reader.PAUSE_SECONDS", 0.0)
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    Scripted.answers, Scripted.asked = {"mlflow/experiments/search": [(200, {})]}, []
+    Scripted.answers, Scripted.asked = (
+        {"mlflow/experiments/search": [(200, {})], "version": [(200, b"3.17.2")]},
+        [],
+    )
     return Scripted.answers
 
 

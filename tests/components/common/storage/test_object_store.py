@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.errors import PipelineError, UnavailableError
+from components.common.errors import PipelineError, StatedError, UnavailableError
+from components.common.storage import s3
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
+from tests.gateways import Request, gateway
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,12 +67,42 @@ def test_content_is_stored_once_under_its_digest(
     assert store.keys("objects/") == [key]
 
 
-def test_a_race_for_the_same_content_is_no_error(
-    store: ObjectStore, small_file: Path, monkeypatch: pytest.MonkeyPatch
+def error_document(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+
+
+def test_a_store_without_conditions_takes_content(store: ObjectStore, small_file: Path) -> None:
+    def rule(request: Request) -> tuple[int, bytes] | None:
+        refused = "if-none-match" in request.headers or "x-amz-checksum-crc32" in request.headers
+        return (501, error_document("NotImplemented")) if refused else None
+
+    with gateway(rule, store.endpoint) as simple:
+        ObjectStore(store.bucket, simple.address).put_content(small_file)
+    assert store.has_content(sha256_file(small_file))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "message"),
+    [
+        (500, "InternalError", UnavailableError, "read the log of the server"),
+        (503, "SlowDown", UnavailableError, "SlowDown"),
+        (429, "TooManyRequests", UnavailableError, "TooManyRequests"),
+        (400, "RequestTimeout", UnavailableError, "RequestTimeout"),
+        (409, "ConditionalRequestConflict", UnavailableError, "ConditionalRequestConflict"),
+        (403, "RequestTimeTooSkewed", PipelineError, "set the clock of this machine or of the store"),
+        (400, "ExpiredToken", PipelineError, "AWS_SESSION_TOKEN"),
+        (501, "NotImplemented", PipelineError, "NotImplemented"),
+    ],
+)
+def test_an_outage_is_told_from_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[StatedError], message: str
 ) -> None:
-    store.put_content(small_file)
-    monkeypatch.setattr(store, "has_content", lambda _: False)
-    assert store.put_content(small_file) == f"objects/sha256/{sha256_file(small_file)}"
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    answer = status, error_document(code)
+    with gateway(lambda _: answer) as broken, pytest.raises(kind, match=message):
+        ObjectStore("bucket", broken.address).keys("")
 
 
 def test_content_comes_back(store: ObjectStore, small_file: Path, tmp_path: Path) -> None:

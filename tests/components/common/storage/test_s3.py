@@ -1,8 +1,10 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.common.storage.s3 import s3_client
+from components.common.storage.s3 import client_variables, ensure_bucket, s3_client
+from tests.gateways import Request, gateway
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -25,3 +27,67 @@ def test_given_credentials_replace_those_of_the_environment(monkeypatch: pytest.
 def test_no_proxy_stands_before_the_loopback_interface(address: str, proxies: dict[str, str] | None) -> None:
     config: Any = s3_client(address, CREDENTIALS).meta.config
     assert config.proxies == proxies
+
+
+def test_the_bucket_stands_in_the_name_of_the_host_where_it_is_so_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("S3_ADDRESSING_STYLE", "virtual")
+    client = s3_client("http://store:9", CREDENTIALS)
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "name"})
+    assert url.startswith("http://bucket.store:9/name?")
+    assert client_variables("http://store:9")["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] == "virtual"
+
+
+@pytest.mark.parametrize(("version", "signature"), [("s3v4", "AWS4-HMAC-SHA256 "), ("s3", "AWS key:")])
+def test_requests_are_signed_as_it_is_set(
+    version: str, signature: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_SIGNATURE_VERSION", version)
+    with gateway(lambda _: (200, b"")) as store:
+        s3_client(store.address, CREDENTIALS).head_bucket(Bucket="b")
+        assert store.asked[0].headers["authorization"].startswith(signature)
+    assert client_variables("http://store:9")["MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION"] == version
+
+
+def test_awss_own_file_of_settings_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    client = s3_client("http://store:9", CREDENTIALS)
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "name"})
+    assert url.startswith("http://bucket.store:9/name?")
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+@pytest.mark.parametrize("taken", ["{named}", "unnamed", "named"])
+def test_a_bucket_is_made_in_any_region(region: str, taken: str) -> None:
+    """AWS takes a region's name except in us-east-1; other stores take it never or always."""
+    named = region != "us-east-1" if taken == "{named}" else taken == "named"
+
+    def rule(request: Request) -> tuple[int, bytes]:
+        if request.method == "HEAD":
+            return 404, b""
+        if (region.encode() in request.body) == named:
+            return 200, b""
+        return 400, b"<Error><Code>IllegalLocationConstraintException</Code></Error>"
+
+    with gateway(rule) as store:
+        ensure_bucket(s3_client(store.address, CREDENTIALS | {"AWS_DEFAULT_REGION": region}), "new")
+        assert [request.method for request in store.asked][:2] == ["HEAD", "PUT"]
+
+
+def test_a_bucket_that_another_client_made_meanwhile_is_there() -> None:
+    answers = iter([(404, b""), (409, b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>"), (200, b"")])
+    with gateway(lambda _: next(answers)) as store:
+        ensure_bucket(s3_client(store.address, CREDENTIALS), "new")
+        assert [request.method for request in store.asked] == ["HEAD", "PUT", "HEAD"]
+
+
+def test_a_private_authority_and_a_session_token_count(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway(lambda _: (200, b""), certificate=certificate) as store:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        s3_client(store.address, CREDENTIALS | {"AWS_SESSION_TOKEN": "token"}).head_bucket(Bucket="b")
+        assert store.asked[0].headers["x-amz-security-token"] == "token"

@@ -1,0 +1,102 @@
+"""Gateways before real servers, which answer some requests themselves."""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it reached the gateway; the names of headers are in small letters."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+# Status and content of the gateway's own answer; None to hand the request on.
+Rule = Callable[[Request], tuple[int, bytes] | None]
+
+
+class Gateway(ThreadingHTTPServer):
+    """Stands before a server.
+
+    Attributes:
+        asked: The requests so far.
+        address: Where it listens.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, server: str, rule: Rule, certificate: Path | None, client: Path | None) -> None:
+        super().__init__(("127.0.0.1", 0), _Relay)
+        self.server, self.rule = urlsplit(server).netloc, rule
+        self.asked: list[Request] = []
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            if client:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(client)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.address = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing about a client that goes away or refuses the certificate."""
+
+
+class _Relay(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Gateway
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        given = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, given, body)
+        self.server.asked.append(request)
+        status, content = self.server.rule(request) or self._handed_on(request)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _handed_on(self, request: Request) -> tuple[int, bytes]:
+        connection = HTTPConnection(self.server.server)
+        connection.request(request.method, request.path, request.body, request.headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def gateway(
+    rule: Rule, server: str = "", certificate: Path | None = None, client: Path | None = None
+) -> Iterator[Gateway]:
+    """Run a gateway.
+
+    Args:
+        rule: Decides on each request.
+        server: The server behind it; "" where the rule answers everything.
+        certificate: A key and its certificate, for https.
+        client: The certificates of the clients that it answers.
+    """
+    with Gateway(server, rule, certificate, client) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+            thread.join()
