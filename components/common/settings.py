@@ -203,7 +203,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def direct(*hosts: str) -> dict[str, str]:
     """Return the variables by which hosts are reached without a proxy, beside those that are already."""
-    known = [settings().no_proxy] if settings().no_proxy else []
+    known = [given] if (given := settings().no_proxy) else []
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*known, *hosts]))
 
 

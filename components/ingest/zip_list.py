@@ -27,8 +27,8 @@ ENTRY = np.dtype(
         "itemsize": 46,
     }
 )
-# Of the name, the extra field and the comment that follow, and where these lengths stand.
-LENGTHS, LENGTHS_AT = struct.Struct("<HHH"), 28
+# The lengths of the name, the extra field and the comment that follow.
+LENGTHS = struct.Struct("<28xHHH")
 ENTRY_START = int.from_bytes(b"PK\x01\x02", "little")
 UTF_8 = 0x800
 # A number that stands elsewhere, since it needs 64 bits.
@@ -86,7 +86,7 @@ def _entries(content: bytes, count: int) -> list[Entry] | None:
     for _ in range(count):
         if len(content) - at < ENTRY.itemsize:
             return None
-        length, extra, comment = LENGTHS.unpack_from(content, at + LENGTHS_AT)
+        length, extra, comment = LENGTHS.unpack_from(content, at)
         starts.append(at)
         at += ENTRY.itemsize
         names.append(content[at : at + length])

@@ -140,10 +140,11 @@ def _download(uri: str) -> bytes:
     export_defaults(QUIET)
     from mlflow.artifacts import download_artifacts
 
+    failures: tuple[type[Exception], ...] = (*mlflow_errors(), OSError)
     with TemporaryDirectory() as scratch:
         try:
             return Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).read_bytes()
-        except (*mlflow_errors(), OSError) as error:
+        except failures as error:
             kind = UnavailableError if is_outage(error) else PipelineError
             raise kind(
                 f"{uri} must be readable but is not ({reason(error)}): "

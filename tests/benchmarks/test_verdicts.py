@@ -15,7 +15,7 @@ def test_rates_are_those_of_the_exact_distribution() -> None:
 def test_champions_get_optimistic_where_each_decision_is_a_toss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "DECISIONS", (30,))
 
-    never = optimism(lambda one, _: False, repetitions=40)
+    never = optimism(lambda *_: False, repetitions=40)
     the_luckier = optimism(lambda one, _: one.difference > 0, repetitions=40)
 
     assert len(set(never.tolist())) == 1

@@ -92,7 +92,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert run.runs["trial 1"].recorded["outcome"] == "paused"
     assert len(list(Path(states).iterdir())) == 1
     other = _worker(baseline, development, run, states)
-    assert other.work(1) == 2
+    assert other.work(1) == 3
 
     record = SearchRecord(load_study("run"))
     trained = config.differing(**record.options(1))
@@ -108,7 +108,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert (recorded["outcome"], recorded["status"], recorded["step"]) == ("complete", "FINISHED", "trial")
     assert recorded["config.dropout"] == trained.dropout
     assert record.known()[1].scores[1] == undisturbed.val_accuracy
-    assert record.repeats().keys() == {(1, 1)}
+    assert record.repeats().keys() == {(0, 1), (1, 1)}
     # The state at the end stays, for the choice to make the model of.
     (state,) = Path(states).iterdir()
     assert Checkpoint(str(state)).restore(restored := Session(*splits, trained))
@@ -126,7 +126,7 @@ def test_a_search_varies_the_weights_of_classes_on_oblong_colour_images(
     create_study("run", baseline, {"class_weights": [True]}, trials=2, seeds=1, seed=0)
     run = RecordedRun()
 
-    assert _worker(baseline, tmp_path / "pets", run, None).work(1) == 3
+    assert _worker(baseline, tmp_path / "pets", run, None).work(1) == 4
 
     recorded = run.runs["trial 1"].recorded
     assert (recorded["outcome"], recorded["config.class_weights"]) == ("complete", True)
@@ -177,7 +177,7 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
     with np.load(saved) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
     monkeypatch.setattr(trials, "Session", Session)
-    assert _worker(baseline, development, run, states).work(1) == 2
+    assert _worker(baseline, development, run, states).work(1) == 3
     assert (recorded["outcome"], recorded["status"]) == ("complete", "FINISHED")
 
 
