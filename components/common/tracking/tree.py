@@ -142,9 +142,10 @@ def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
                 raise UnavailableError(f"MLflow does not answer: {reason(error)}") from error
             raise
 
+    expected: tuple[type[Exception], ...] = (UnavailableError, *mlflow_errors())
     try:
         run, parent_id = patiently(STEP, opened, min(WITNESS_SECONDS, settings().outage_seconds))
-    except (*mlflow_errors(), UnavailableError) as error:
+    except expected as error:
         say(STEP, f"this step is not tracked: {reason(error)}")
         return StepRun.untracked()
     parent = TrackedRun(client, parent_id, run.info.experiment_id, Outbox())
