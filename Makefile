@@ -13,7 +13,8 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts test lint types format unit image lock clean $(CLUSTER)
+.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak load test lint types format unit image \
+	lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -43,6 +44,21 @@ bench: env ## Measure everything on MNIST and write docs/benchmarks.md; ARGS=--r
 
 bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writes build/benchmarks.md.
 	$(BIN)/python -m benchmarks --quick -o build/benchmarks.md $(ARGS)
+
+RELIABILITY := $(BIN)/python -m benchmarks.reliability
+
+faults: env ## Try every step under every fault, kill whole runs and movers; ARGS=--resume goes on with the first.
+	status=0; for programme in "faults $(ARGS)" kills movers; do $(RELIABILITY).$$programme || status=1; done; \
+		$(RELIABILITY).page; exit $$status
+
+drills: env ## Back up, restore, lose and let expire, and count what is right afterwards; ARGS="--only lost".
+	$(RELIABILITY).drills $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
+
+soak: env ## Two hours of runs under faults, then 150 runs in one home; ARGS="--minutes 10 --runs 0".
+	$(RELIABILITY).soak $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
+
+load: env ## Ask, log, search, register and list in large numbers; ARGS="--only serve".
+	$(RELIABILITY).load $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
 
 .venv-gpu/.installed: requirements/gpu.lock | $(UV)
 	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv-gpu

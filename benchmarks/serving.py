@@ -82,13 +82,13 @@ def _measured(name: str, model: str, test: str, seconds: float) -> dict[str, Any
     own = ["-m", "pipelines.cli.main", "serve", "--directory", model, "--port", str(port)]
     function = "benchmarks.serving:serve_by_mlflow"
     command = own if name == OURS else ["-m", "benchmarks.process", function, json.dumps([model, port])]
-    with _running([sys.executable, "-W", "ignore", *command], port) as (process, start):
+    with running_server([sys.executable, "-W", "ignore", *command], port) as (process, start):
         value = call("benchmarks.serving:ask", port, test, seconds).value
         return {**value, "start": start, "bytes": _peak_bytes(process.pid)}
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
+def running_server(command: list[str], port: int) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """Yield a server's process once it answers, and the seconds until then."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,13 +1,21 @@
-"""Variables of a step on a cluster, from the ConfigMap and the Secret `mnist-pipeline` in its namespace.
+"""What a step is given on a cluster: settings, credentials and keys, and only those that it needs.
 
-infra/base/steps declares the ConfigMap, infra/scripts/secrets.sh makes the Secret.
+They are in ConfigMaps and Secrets of its namespace. infra/base/steps declares the ConfigMap `mnist-pipeline`;
+infra/scripts/secrets.sh makes the Secrets and the ConfigMap of public keys.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 from kfp import dsl, kubernetes
 
 NAME = "mnist-pipeline"
+# Policies of the network select pods by it.
+STEP_LABEL = f"{NAME}/step"
+# The user of the images. Kubernetes refuses to start a pod of root.
+USER = 65532
+
+Need = Literal["store", "database", "signing", "verification"]
 # From key to variable. Kubeflow's native MLflow integration sets MLFLOW_TRACKING_URI itself, and Kubernetes refuses a
 # pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
 SETTINGS = {
@@ -19,14 +27,34 @@ SETTINGS = {
     "S3_BUCKET": "S3_BUCKET",
     "S3_ENDPOINT_URL": "S3_ENDPOINT_URL",
 }
-CREDENTIALS = {name: name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE")}
+# The Secret, and the variables that it holds under their names.
+CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
+    "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+    "database": (NAME, ("OPTUNA_STORAGE",)),
+    "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
+}
+PUBLIC_KEYS = (f"{NAME}-public-keys", ("MODEL_PUBLIC_KEYS",))
 
 
-def with_environment(task: dsl.PipelineTask) -> Any:
-    """Give the task the cluster's settings and credentials; those that are missing there stay unset.
+def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] = ()) -> Any:
+    """Give the task the cluster's settings and what it needs; what is missing there stays unset.
 
     The step then reports a missing setting in one line. A pod with a required reference would wait for ever.
+
+    Args:
+        task: The task.
+        step: Name of the step; it labels the pod.
+        needs: "store": the object store's key. "database": the address of the study, with its password.
+            "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
     kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
-    kubernetes.use_secret_as_env(task, NAME, CREDENTIALS, optional=True)
+    if "verification" in needs:
+        config_map, public = PUBLIC_KEYS
+        kubernetes.use_config_map_as_env(task, config_map, {key: key for key in public}, optional=True)
+    for need in needs:
+        if need in CREDENTIALS:
+            secret, keys = CREDENTIALS[need]
+            kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=True)
+    kubernetes.add_pod_label(task, STEP_LABEL, step)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     return task

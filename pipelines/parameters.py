@@ -1,16 +1,19 @@
 """Parameters of a run, as people give them to the command line and as the pipeline takes them."""
 
 import json
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from components.common.errors import PipelineError
 from components.common.plan.names import dataset_slug
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import Layer, Resolved, flattened, option_name, parsed, resolve
+from components.common.settings import export, export_defaults
+from components.common.storage.address import VARIABLE, VARIABLES, grants_access
 
 # Data of a run on this machine: MNIST where it can be had, else the bundled digits.
 AUTO = "auto"
@@ -64,10 +67,13 @@ class Request:
         return {**fields, **({"options": options} if options else {}), **self.placement}
 
     def run_name(self) -> str:
-        """Return a name by which a person can tell the run from others in a chart's legend."""
+        """Return a name by which a person can tell the run from others in a chart's legend.
+
+        Its time is UTC, which no clock change repeats; runs of the same second differ in the last six characters.
+        """
         plan = self.resolved().plan
-        data = plan.data.name or dataset_slug(plan.data.source) or PurePosixPath(plan.data.source).name
-        return f"{data}-{plan.recipe}-{datetime.now():%m%d-%H%M%S}"
+        data = plan.data.name or dataset_slug(plan.data.source) or "data"
+        return f"{data}-{plan.recipe}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def request(
@@ -105,7 +111,21 @@ def request(
             given[option_name(name)] = parsed(option_name(name), text)
     if given:
         layers.append(("option", {option_name(name): value for name, value in given.items()}))
+    if local:
+        # Who types a command may read what they name, also in a notebook on a cluster.
+        export_defaults({"DATA_ALLOW_PRIVATE": "1"})
+        layers = list(_hidden(layers))
     return Request(tuple(layers), placement)
+
+
+def _hidden(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Put an address that grants access into a variable of this process: everybody sees the plan and its name."""
+    for origin, layer in layers:
+        hidden = {}
+        if grants_access(source := str(layer.get("data.source", ""))):
+            export({VARIABLES[0]: source})
+            hidden = {"data.source": VARIABLE + VARIABLES[0]}
+        yield origin, {**layer, **hidden}
 
 
 def read_plan_file(path: Path) -> dict[str, Any]:
@@ -139,7 +159,7 @@ def _placement(name: str, text: str) -> Any:
         return text
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (RecursionError, ValueError):
         value = None
     if not isinstance(value, kind):
         raise PipelineError(f"{name} must be {rule} but got {text!r}.")

@@ -11,7 +11,7 @@ from components.preprocess.component import preprocess
 from components.register.component import check_changes, close_run, register
 from components.train.component import train
 from components.tune.component import choose, open_study, search
-from pipelines.environment import with_environment
+from pipelines.environment import Need, with_environment
 
 DEFAULTS = RunPlan(run_id="", run_name="")
 RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
@@ -26,13 +26,15 @@ COMPUTING = {"cpu": "500m", "memory": "1Gi"}
 SEARCHING = {"cpu": "500m", "memory": "2Gi"}
 
 
-def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memory: str = "512Mi") -> Any:
-    """Give the task its name for people and the cluster's settings, and keep it from being answered by a cache.
+def prepared_task(
+    task: dsl.PipelineTask, name: str, *needs: Need, cpu: str = "100m", memory: str = "512Mi"
+) -> Any:
+    """Give the task its name for people and what it needs of the cluster, and keep caches from answering for it.
 
     It requests what it needs on MNIST, without a limit: other models and data may need more.
     """
     return (
-        with_environment(task)
+        with_environment(task, name.lower().replace(" ", "-"), needs)
         .set_display_name(name)
         .set_caching_options(False)
         .set_cpu_request(cpu)
@@ -40,7 +42,7 @@ def prepared_task(task: dsl.PipelineTask, name: str, *, cpu: str = "100m", memor
     )
 
 
-def durable(task: dsl.PipelineTask, name: str, **requests: str) -> dsl.PipelineTask:
+def durable(task: dsl.PipelineTask, name: str, *needs: Need, **requests: str) -> dsl.PipelineTask:
     """Prepare the task, and run it again when its pod is lost, or when it met an outage.
 
     Kubeflow makes one layer of attempts of this. The defaults of the workflow controller say which ends of a pod count,
@@ -48,7 +50,7 @@ def durable(task: dsl.PipelineTask, name: str, **requests: str) -> dsl.PipelineT
     """
     seconds = TRAINING_SECONDS if name in TRAINING else OTHER_SECONDS
     kubernetes.set_timeout(task, seconds)
-    return prepared_task(task, name, **requests).set_retry(
+    return prepared_task(task, name, *needs, **requests).set_retry(
         num_retries=6, backoff_duration="30s", backoff_factor=2, backoff_max_duration=LONGEST
     )
 
@@ -80,7 +82,7 @@ def tune(
 ) -> None:
     """Search from the baseline with workers that share one study."""
     study = open_study(plan=plan, baseline=baseline)
-    durable(study, "Open study")
+    durable(study, "Open study", "database")
     with dsl.ParallelFor(study.output, name="workers") as worker:
         searched = search(
             plan=plan,
@@ -91,8 +93,9 @@ def tune(
             gpu_resource=gpu_resource,
         )
         on_accelerator(
-            durable(searched, "Search", **SEARCHING), gpu_count, gpu_resource, node_selector, tolerations
-        )
+            durable(searched, "Search", "store", "database", **SEARCHING),
+            gpu_count, gpu_resource, node_selector, tolerations,
+        )  # fmt: skip
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
@@ -130,15 +133,15 @@ def mnist_pipeline(
             options=options,
             gpu_count=gpu_count,
         )
-        durable(ingested, "Ingest")
+        durable(ingested, "Ingest", "store")
         plan = ingested.outputs["plan"]
         prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
         development = prepared.outputs["development"]
-        changes = durable(check_changes(plan=plan, development=development), "Check changes")
+        changes = durable(check_changes(plan=plan, development=development), "Check changes", "verification")
         with dsl.If(changes.output == "train", name="there is something to do"):
             baseline = train(plan=plan, development=development)
             on_accelerator(
-                durable(baseline, "Train baseline", **COMPUTING),
+                durable(baseline, "Train baseline", "store", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
             searched = tune(
@@ -154,7 +157,7 @@ def mnist_pipeline(
             # It trains where further seeds are wanted, or where the search left no state of the best training.
             chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
             on_accelerator(
-                durable(chosen.after(searched), "Choose", **COMPUTING),
+                durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
                 gpu_count, gpu_resource, node_selector, tolerations,
             )  # fmt: skip
             judged = evaluate(
@@ -164,9 +167,9 @@ def mnist_pipeline(
                 baseline=baseline.outputs["model"],
                 tuned=chosen.outputs["model"],
             )
-            durable(judged, "Evaluate", **COMPUTING)
+            durable(judged, "Evaluate", "verification", **COMPUTING)
             evaluation = judged.outputs["evaluation"]
             decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
             with dsl.If(decision.output == "register", name="passed the gate"):
                 registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
-                durable(registered, "Register")
+                durable(registered, "Register", "signing", "verification")

@@ -4,6 +4,10 @@ from components.common.errors import PipelineError
 
 # A file that is downloaded, and all that an archive unpacks to.
 LARGEST_DOWNLOAD = 64 * 2**30
+LONGEST_DOWNLOAD = 6 * 3600  # seconds
+# A server that sends fewer bytes in so many seconds counts as one that does not answer.
+LEAST_BYTES, LEAST_SECONDS = 60 * 2**10, 60.0
+MOST_REDIRECTS = 3
 # All pixels of one part of a data set, as uint8.
 LARGEST_PART = 64 * 2**30
 # An array that has to be in memory as a whole, such as labels.
@@ -12,6 +16,11 @@ MOST_FILES = 2_000_000
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000
 MOST_CLASSES = 10_000
+# Bytes of room on the disk: without so many a run does not start, and with less than so many it warns.
+LEAST_FREE = 2**30
+LITTLE_FREE = 5 * 2**30
+# The embedded store leaves so many free, for its lists and for deletions.
+STORE_RESERVE = 128 * 2**20
 # The body of one request to `mnist-pipeline serve`, and the bodies of all requests that it works on.
 LARGEST_REQUEST = 16 * 2**20
 LARGEST_REQUESTS = 4 * LARGEST_REQUEST

@@ -1,5 +1,8 @@
 """Errors that are told in one line, and the first line of any error."""
 
+import errno
+from collections.abc import Iterator
+
 # The status that a batch system takes for "try again" (EX_TEMPFAIL of sysexits.h).
 TRY_AGAIN = 75
 
@@ -34,6 +37,36 @@ class UnavailableError(StatedError):
 def is_outage_status(status: int) -> bool:
     """Return whether an HTTP status tells of a server that is busy, broken or away, and not of a refusal."""
     return status in {408, 429} or (status >= 500 and status != 501)
+
+
+def stated(error: BaseException) -> StatedError | None:
+    """Return an error as one that is told in one line, None where it is a defect; a full disk is an outage."""
+    if isinstance(error, StatedError):
+        return error
+    full = next((cause for cause in _causes(error) if _is_full(cause)), None)
+    if not isinstance(full, OSError):
+        return None
+    where = f"the disk of {full.filename}" if full.filename else "the disk"
+    return UnavailableError(
+        f"{where} must have room but has none ({full.strerror}): "
+        "make room, for example by `mnist-pipeline prune`, and start this again."
+    )
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Return whether an error comes from a full disk or a used up quota."""
+    return any(map(_is_full, _causes(error)))
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it came from; libraries wrap what the operating system says."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def first_line(error: BaseException) -> str:

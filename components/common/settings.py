@@ -96,6 +96,18 @@ class Settings(BaseSettings):
         description="Seconds that a step waits for a store, MLflow or a database that does not answer.",
     )
     mnist_data_uri: str | None = Field(default=None, description="Path or URI of MNIST's four files.")
+    data_uri: str | None = Field(
+        default=None,
+        description="Address of the data of `--data env:DATA_URI`; may hold a password or a signature.",
+    )
+    data_allow_private: bool | None = Field(
+        default=None,
+        description="Whether data may come from private addresses and from the step's own files; unless it is set, "
+        "it may where the step is not on Kubernetes.",
+    )
+    kubernetes_service_host: str | None = Field(
+        default=None, description="Set by Kubernetes in every container."
+    )
     omp_num_threads: int | None = Field(
         default=None,
         ge=1,
@@ -114,6 +126,9 @@ class Settings(BaseSettings):
     git_sha: str | None = Field(default=None, description="Commit of the code; set in the images.")
     lock_digest: str | None = Field(
         default=None, description="SHA-256 of the dependency lock; set in the images."
+    )
+    serve_token: str | None = Field(
+        default=None, description="Bearer token that `mnist-pipeline serve` asks its clients for."
     )
     kfp_token: str | None = Field(default=None, description="Bearer token for Kubeflow Pipelines.")
     ssl_cert_file: Path | None = Field(

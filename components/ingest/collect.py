@@ -1,12 +1,14 @@
 """Collection of a data set as raw data, from every kind of source."""
 
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 from components.common.data.raw_data import PARTS, has_part, open_part, raw_files
 from components.common.data.source import LabelledBatch, SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.plan.run import DataPlan
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 from components.common.storage.object_store import ObjectStore
@@ -14,6 +16,8 @@ from components.ingest.intake import take_in
 from components.ingest.labelled import merge_labelled
 from components.ingest.naming import dataset_name
 from components.ingest.sources import open_source
+
+STEP = "ingest"
 
 
 def collect_data(data: DataPlan, target: Path) -> SourceInfo:
@@ -28,21 +32,22 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
 
     Raises:
         PipelineError: There is no such data, or it breaks a rule; `target` is then left as it was.
+        UnavailableError: The store or the data's server was away for longer than OUTAGE_SECONDS.
     """
     store = ObjectStore.from_environment()
     batches: tuple[LabelledBatch, ...] = ()
     # Beside the target: in a container /tmp may be memory.
     with written_directory(target) as directory, TemporaryDirectory(dir=target.parent) as scratch:
-        form = open_source(data, store, Path(scratch))
+        form = patiently(STEP, lambda: open_source(data, store, Path(mkdtemp(dir=scratch))))
         taken = take_in(form, data, directory)
         spec = taken.spec
         files = _digests(directory, spec)
         name = dataset_name(data, form.uri, files)
         if store:
             _keep(store, directory, files)
-            extra = Path(scratch, "labelled")
-            extra.mkdir()
-            batches = merge_labelled(store, name, directory, spec, extra)
+            batches = patiently(
+                STEP, lambda: merge_labelled(store, name, directory, spec, Path(mkdtemp(dir=scratch)))
+            )
         if store and batches:
             files = _digests(directory, spec)
             # The batches may be gone when somebody wants to train on this state of the data again.
@@ -61,8 +66,8 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
         )
         info.save(directory)
     for note in info.notes:
-        say("ingest", note)
-    say("ingest", _summary(info))
+        say(STEP, note)
+    say(STEP, _summary(info))
     return info
 
 
@@ -80,7 +85,7 @@ def _digests(directory: Path, spec: ImageSpec) -> dict[str, str]:
 
 def _keep(store: ObjectStore, directory: Path, files: dict[str, str]) -> None:
     for file in files:
-        store.put_content(directory / file)
+        patiently(STEP, partial(store.put_content, directory / file))
 
 
 def _summary(info: SourceInfo) -> str:

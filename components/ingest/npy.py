@@ -1,5 +1,6 @@
 """Arrays in numpy's format, in a file of their own or in an npz archive."""
 
+import io
 import math
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from components.common.errors import PipelineError, first_line
 NPY_MAGIC = b"\x93NUMPY"
 # Numbers, truth values and texts. Objects are Python's pickles, which can run code.
 KINDS = "biufUS"
+# Of an array; that of one without fields has 128 bytes.
+LONGEST_HEADER = 2**14
 
 
 class NpyFile:
@@ -39,8 +42,7 @@ class NpyFile:
         self.path, self.name, self.member = path, name, member
         try:
             with self._opened() as (file, length):
-                self.shape, self._fortran, self.dtype = _header(file)
-                self._offset = file.tell()
+                self._offset, self.shape, self._fortran, self.dtype = _header(file)
         # On damaged bytes zipfile, zlib and numpy's header parser raise errors without a common base class.
         except Exception as error:
             raise self._damaged(error) from error
@@ -137,15 +139,17 @@ def npz_members(path: Path) -> list[str]:
     )
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether the order is Fortran's, and type; leave the file at the first value."""
-    version = np.lib.format.read_magic(file)
+def _header(file: IO[bytes]) -> tuple[int, tuple[int, ...], bool, np.dtype[Any]]:
+    """Return the place of the first value, the shape, whether the order is Fortran's, and the type."""
+    # numpy would read a header of any announced length before it refuses it.
+    start = io.BytesIO(file.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(start)
     if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
     elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(start)
     else:
         raise ValueError(f"version {version} of the format")
     if min(shape, default=0) < 0:
         raise ValueError(f"shape {shape}")
-    return shape, fortran, dtype
+    return start.tell(), shape, fortran, dtype

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
+from components.common.tracking.client import all_pages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,8 @@ ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
 # A process sets the alias shortly after its entry. After this time it has died, or the alias was moved by hand.
 SETTLE_SECONDS = 2.0
+# Stands for the tags of a version of the history that is no move; from none to none, it never counts.
+FOREIGN = {"action": "foreign", "before": "", "after": "", "who": "unknown", "why": "no entry of this list"}
 
 
 class Entry(Protocol):
@@ -48,7 +51,8 @@ class Move:
     Attributes:
         number: Place in the list, from 1.
         time: Milliseconds since 1970 by the server's clock.
-        action: `register`, `promote`, `rollback`, or `outside` for a move that this package did not make.
+        action: `register`, `promote`, `rollback`, or `outside` for a move that this package did not make; `foreign`
+            for a version that is no move.
         before: Version that the move starts from; "" for none.
         after: Version that the move leads to; "" for none.
         who: Author of the move.
@@ -70,21 +74,18 @@ class Move:
 
 def read_moves(client: "MlflowClient", name: str) -> list[Move]:
     """Return all moves of the champion of `name`, oldest first."""
-    entries, token = [], None
-    while True:
-        page = client.search_model_versions(f"name = '{name}{HISTORY_SUFFIX}'", page_token=token)
-        entries += page
-        token = page.token
-        if not token:
-            return moves_of(entries)
+    return moves_of(all_pages(client.search_model_versions, f"name = '{name}{HISTORY_SUFFIX}'"))
 
 
 def moves_of(entries: Iterable[Entry]) -> list[Move]:
-    """Return the moves that the versions of the history of a registered model record, oldest first."""
+    """Return the moves that the versions of the history of a registered model record, oldest first.
+
+    A version that this package did not make, for example by hand in MLflow's UI, is a move that does not count.
+    """
     moves: list[Move] = []
     champion = ""
     for entry in sorted(entries, key=lambda found: int(found.version)):
-        tags = entry.tags
+        tags = entry.tags if _is_move(entry.tags) else FOREIGN
         counts = tags["before"] == champion and tags["after"] != champion
         champion = tags["after"] if counts else champion
         moves.append(
@@ -94,6 +95,11 @@ def moves_of(entries: Iterable[Entry]) -> list[Move]:
             )
         )  # fmt: skip
     return moves
+
+
+def _is_move(tags: Mapping[str, str]) -> bool:
+    known = tags.keys() >= FOREIGN.keys()
+    return known and all(not tags[place] or tags[place].isdecimal() for place in ("before", "after"))
 
 
 def champion_of(moves: Sequence[Move]) -> str:
@@ -152,6 +158,8 @@ def settle(client: "MlflowClient", name: str) -> str:
     if the alias was moved by hand. The move of a dead process is completed. A move by hand is added to the list with
     the action `outside`.
     """
+    from mlflow.exceptions import RestException
+
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         moves = read_moves(client, name)
@@ -163,7 +171,12 @@ def settle(client: "MlflowClient", name: str) -> str:
         time.sleep(0.2)
     last = next((move for move in reversed(moves) if move.counts), None)
     if last is not None and not last.applied:
-        return _follow(client, name)
+        try:
+            return _follow(client, name)
+        except RestException as error:
+            # It leads to a version that is deleted, or that there never was; the alias tells what holds.
+            if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                raise
     why = "found so" if last else "champion before this record began"
     number = _append(client, name, action="outside", before=recorded, after=actual, who="unknown", why=why)
     client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")

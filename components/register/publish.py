@@ -10,6 +10,7 @@ from components.common.model.aliases import CHALLENGER, CHAMPION
 from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.storage.files import combined_digest
+from components.common.tracking.client import all_pages
 from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN
 from components.register.journal import move_champion
 from components.register.package import file_digests, package
@@ -74,7 +75,8 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
 
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
-    for found in client.search_model_versions(f"name = '{name}'"):
+    found: ModelVersion
+    for found in all_pages(client.search_model_versions, f"name = '{name}'"):
         if found.tags.get(PIPELINE_RUN) == pipeline_run_id and found.status == "READY":
             return found
     return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
+from components.common.tracking.client import all_pages
 from components.register.choose import choose_model, choose_version
 from components.register.journal import move_champion, read_moves, settle
 from components.register.verify import verify
@@ -20,7 +21,7 @@ def find_model(client: "MlflowClient", given: str) -> str:
     Raises:
         PipelineError: There is no such model, or `given` is empty and there are several.
     """
-    return choose_model((model.name for model in client.search_registered_models(max_results=1000)), given)
+    return choose_model((model.name for model in all_pages(client.search_registered_models)), given)
 
 
 def find_version(client: "MlflowClient", name: str, given: str) -> str:
@@ -30,7 +31,8 @@ def find_version(client: "MlflowClient", name: str, given: str) -> str:
         PipelineError: There is no such version.
     """
     aliases = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
-    versions = (str(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+    found = all_pages(client.search_model_versions, f"name = '{name}'")
+    versions = (str(version.version) for version in found)
     return choose_version(name, versions, aliases, given)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.common.errors import PipelineError, first_line
-from components.common.storage.files import written_file
+from components.common.narration import say
+from components.common.storage.files import DAMAGED, written_file
 from components.common.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ class Checkpoint:
     def restore(self, session: "Session") -> bool:
         """Bring a new session of the same data and configuration to the saved state.
 
+        A saved state is a cache. One that is damaged is put aside, and said to be, and the session stays new.
+
         Returns:
-            Whether there was a saved state.
+            Whether there was a sound state.
 
         Raises:
-            PipelineError: The saved state cannot be read.
+            PipelineError: This process may not read or move the file.
         """
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(self._location)
@@ -62,13 +65,31 @@ class Checkpoint:
                 with np.load(path, allow_pickle=False) as saved:
                     *arrays, progress = saved.values()
                 session.restore(arrays, json.loads(str(progress)))
-            except (OSError, ValueError, KeyError) as error:
-                reason = first_line(error)[:200]
-                raise PipelineError(
-                    f"{self._location} must be a checkpoint that can be read but is not ({reason}): "
-                    "delete it to start the training again."
-                ) from error
+            except Exception as error:
+                # A damaged zip file or array header raises errors of a dozen kinds.
+                self._set_aside(first_line(error)[:200])
+                return False
         return True
+
+    def _set_aside(self, reason: str) -> None:
+        if self._store:
+            self._store.delete(self._key)
+            what = "is deleted"
+        else:
+            path = Path(self._location)
+            aside = path.with_name(f"{path.name}{DAMAGED}")
+            try:
+                path.replace(aside)
+            except OSError as error:
+                raise PipelineError(
+                    f"{path} must be a checkpoint that can be read but is not ({reason}), and cannot be moved "
+                    f"({error.strerror}): delete it to start the training again."
+                ) from error
+            what = f"is now {aside.name}"
+        say(
+            "checkpoint",
+            f"{self._location} is no state of this training ({reason}) and {what}; the training begins anew",
+        )
 
     def delete(self) -> None:
         """Delete the saved state, if there is one."""

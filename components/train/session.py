@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from components.common.data.dataset import Split
 from components.common.data.spec import MNIST_SPEC, ImageSpec
@@ -43,6 +44,17 @@ OnEpoch = Callable[[Epoch], None]
 
 class DivergedError(PipelineError):
     """A loss that is no longer finite: an outcome of the configuration."""
+
+
+class Progress(BaseModel):
+    """What a state holds besides its arrays; reading refuses everything else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: NonNegativeInt
+    runtime: dict[str, str]
+    history: list[Epoch]
+    sums: tuple[float, float, float, float]
 
 
 class Session:
@@ -229,13 +241,22 @@ class Session:
         }
         return [variable.numpy() for variable in self._variables()], progress
 
-    def restore(self, arrays: list[Any], progress: dict[str, Any]) -> None:
-        """Go on from a `state` of a session of the same data and configuration."""
-        for variable, array in zip(self._variables(), arrays, strict=True):
+    def restore(self, arrays: list[Any], progress: Any) -> None:
+        """Go on from a `state` of a session of the same data and configuration.
+
+        Raises:
+            ValueError: It is none, and the session is as it was.
+        """
+        known, variables = Progress.model_validate(progress), self._variables()
+        if not known.step <= self.steps or len(known.history) > len(self.milestones):
+            raise ValueError(f"step {known.step} of {self.steps}")
+        for variable, array in zip(variables, arrays, strict=True):
+            if (tuple(variable.shape), str(variable.dtype)) != (array.shape, str(array.dtype)):
+                raise ValueError(f"{variable.path} is {array.shape} {array.dtype}")
+        for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
-        self.step, self.runtime = progress["step"], progress["runtime"]
-        self.history = [Epoch(**epoch) for epoch in progress["history"]]
-        self._loss, self._hits, self._seen, self._seconds = progress["sums"]
+        self.step, self.runtime, self.history = known.step, known.runtime, known.history
+        self._loss, self._hits, self._seen, self._seconds = known.sums
 
     def _variables(self) -> list[Any]:
         # Keras's weights file would not do: it leaves out the random state of dropout.

@@ -11,6 +11,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, TypeVar
 
+from components.common.narration import say
 from components.train.autosave import TERMINATED
 
 Result = TypeVar("Result")
@@ -26,7 +27,7 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
         The results of the processes that came to their end, in the order in which they did.
 
     Raises:
-        SystemExit: No process came to its end, or SIGTERM arrived.
+        SystemExit: No process came to its end, with 128 + N where signal N ended one; or SIGTERM arrived.
     """
     context = _context()
     results: SimpleQueue[Result] = context.SimpleQueue()
@@ -55,9 +56,19 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     if terminated:
         raise SystemExit(TERMINATED)
     if not found:
-        # A process that a signal ended has a negative status.
-        raise SystemExit(max(1, *(process.exitcode or 0 for process in processes)))
+        raise SystemExit(_status([process.exitcode or 0 for process in processes]))
     return found
+
+
+def _status(codes: list[int]) -> int:
+    """Return the exit status for processes that all failed, and say it where a signal ended one."""
+    if signalled := [-code for code in codes if code < 0]:
+        say(
+            "tune",
+            f"error: the processes of a search must end by themselves but signal {signalled[0]} ended one: "
+            "give the task more memory if it was short of it.",
+        )
+    return max(1, *(128 - code if code < 0 else code for code in codes))
 
 
 def _put_result(results: "SimpleQueue[Any]", parent: int, work: Callable[..., Any], *given: Any) -> None:

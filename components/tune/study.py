@@ -16,6 +16,7 @@ from components.train.session import DivergedError
 from components.tune.claims import STEP, Claims, DatabaseClaims, FileClaims
 from components.tune.database import database_must_answer, engine_options
 from components.tune.halving import LAST, RUNGS, Known
+from components.tune.journal_file import open_journal
 from components.tune.space import distributions, draw_configurations, options, params
 
 if TYPE_CHECKING:
@@ -68,13 +69,12 @@ def storage() -> "BaseStorage":
         PipelineError: The variable is not set, or the storage cannot be opened.
         UnavailableError: The database does not answer.
     """
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages import RDBStorage
 
     where = _location()
+    if "://" not in where:
+        return open_journal(Path(where))
     try:
-        if "://" not in where:
-            return JournalStorage(JournalFileBackend(where))
         with database_must_answer():
             return RDBStorage(where, engine_kwargs=engine_options())
     except UnavailableError:
@@ -83,7 +83,7 @@ def storage() -> "BaseStorage":
         reason = first_line(error)
         raise PipelineError(
             f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not ({reason}): "
-            "start the database or create the directory, or correct the address."
+            "start the database, or correct the address."
         ) from error
 
 
@@ -124,16 +124,19 @@ def create_study(
     searched = distributions(space, config)
     study = optuna.create_study(storage=storage(), study_name=name, direction="maximize", load_if_exists=True)
     study.set_user_attr("seeds", seeds)
+    study.set_user_attr("trials", trials)
     made = [create_trial(
         params=params(config, searched),
         distributions=searched,
         value=baseline.validation_accuracy,
         intermediate_values={100: baseline.validation_accuracy},
-        user_attrs={"name": BASELINE, "seconds": baseline.seconds},
+        user_attrs={"name": BASELINE, "seconds": baseline.seconds, "number": 0},
     )]  # fmt: skip
     made += [
-        create_trial(state=TrialState.WAITING, params=drawn, distributions=searched)
-        for drawn in draw_configurations(config, searched, trials - 1, seed)
+        create_trial(
+            state=TrialState.WAITING, params=drawn, distributions=searched, user_attrs={"number": number}
+        )
+        for number, drawn in enumerate(draw_configurations(config, searched, trials - 1, seed), start=1)
     ]
     for trial in made[len(study.trials) :]:
         study.add_trial(trial)
@@ -144,11 +147,24 @@ def load_study(name: str) -> "optuna.Study":
     """Open a study that `create_study` made.
 
     Raises:
-        PipelineError: The storage cannot be opened.
+        PipelineError: The storage cannot be opened, or has lost entries of the study.
     """
     import optuna
 
-    return optuna.load_study(study_name=name, storage=storage())
+    opened = storage()
+    try:
+        study = optuna.load_study(study_name=name, storage=opened)
+        # Optuna numbers trials by their order: without one that is lost, the scores would be those of others.
+        found = [trial.user_attrs["number"] for trial in study.trials]
+        whole = found == list(range(study.user_attrs["trials"])) and "seeds" in study.user_attrs
+    except KeyError:
+        whole = False
+    if not whole:
+        raise PipelineError(
+            f"the storage that OPTUNA_STORAGE names must hold all trials of {name} but does not: "
+            "run the pipeline again."
+        )
+    return study
 
 
 class SearchRecord:

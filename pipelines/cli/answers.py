@@ -5,6 +5,8 @@ from typing import Any
 
 import typer
 
+from components.common.printable import printable
+
 
 def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2))
@@ -13,4 +15,10 @@ def print_json(document: dict[str, Any]) -> None:
 def print_table(rows: list[list[str]]) -> None:
     from pipelines.models.tables import aligned
 
-    typer.echo("\n".join(aligned(rows)))
+    for line in aligned([[printable(cell) for cell in row] for row in rows]):
+        typer.echo(line)
+
+
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print a line that may hold names from outside."""
+    typer.echo(printable(text), err=err)

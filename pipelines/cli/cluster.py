@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.plan import PlanFlag, SetFlag
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ ImageOption = Annotated[
 ExperimentOption = Annotated[str, typer.Option(help="Experiment in Kubeflow to run in.")]
 CreateOption = Annotated[bool, typer.Option("--create-experiment", help="Create it when it is missing.")]
 AccountOption = Annotated[
-    str | None, typer.Option(help="Kubernetes service account of the run; by default the server's choice.")
+    str, typer.Option(help="Kubernetes service account of the run; '' is the server's choice.")
 ]
 PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubeflow.")]
 PIPELINE = "mnist-pipeline"
+# infra/base/steps declares it, with the rights that the steps need.
+ACCOUNT = "mnist-pipeline"
 
 
 def checked_request(settings: list[str] | None, plan: Path | None) -> "Request":
@@ -62,7 +65,7 @@ def submit(
     image: ImageOption = None,
     settings: SetFlag = None,
     plan: PlanFlag = None,
-    service_account: AccountOption = None,
+    service_account: AccountOption = ACCOUNT,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the steps; the exit status is the run's.")
     ] = False,
@@ -85,15 +88,15 @@ def submit(
             experiment,
             request,
             create_experiment=create_experiment,
-            service_account=service_account,
+            service_account=service_account or None,
         )
-        typer.echo(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
+        print_line(f"run {run_id}  {cluster.link(f'runs/details/{run_id}')}")
         if not wait:
             return
         try:
-            state = follow(cluster, run_id, package.steps, typer.echo)
+            state = follow(cluster, run_id, package.steps, print_line)
         except KeyboardInterrupt:
-            typer.echo("no longer following; the run goes on.")
+            print_line("no longer following; the run goes on.")
             raise
     if state != "SUCCEEDED":
         raise typer.Exit(1)
@@ -118,4 +121,4 @@ def upload(
         connected(Address(host, namespace, token_file)) as cluster,
     ):
         uploaded = upload_version(cluster, package, pipeline)
-        typer.echo(f"version {uploaded.version}  {uploaded.link}")
+        print_line(f"version {uploaded.version}  {uploaded.link}")

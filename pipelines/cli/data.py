@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.options import JsonOption
 from pipelines.cli.plan import PlanFlag, RecipeFlag, SetFlag
 
@@ -42,7 +43,7 @@ def inspect(
         typer.echo(json.dumps({**found.as_json(), "sheet": str(sheet)}))
     else:
         for line in found.lines():
-            typer.echo(line)
-        typer.echo(f"sheet     {sheet}")
+            print_line(line)
+        print_line(f"sheet     {sheet}")
     if found.refusal:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.common.errors import StatedError
 from components.common.settings import export, settings
+from components.common.storage.address import shown
 
 COMMAND_SECONDS = 10
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -38,6 +39,7 @@ class Finding:
 def examine(home: Path) -> Iterator[Finding]:
     """Yield the results of all checks, one by one; the embedded platform in `home` is started for some of them."""
     yield _python()
+    yield _disk(home)
     yield from _platform(home)
     yield _command(
         "container engine",
@@ -57,6 +59,22 @@ def _python() -> Finding:
     return Finding("Python", ok, version + " (3.11 to 3.13 is needed, as TensorFlow has it)", fatal=True)
 
 
+def _disk(home: Path) -> Finding:
+    from components.common.bounds import LEAST_FREE, LITTLE_FREE
+    from pipelines.local.disk import UNSUITABLE, file_system, free_bytes
+
+    free, kind = free_bytes(home), file_system(home)
+    room = f"{free / 2**30:.1f} GiB free on {kind or 'a file system of unknown kind'}"
+    if kind.startswith(UNSUITABLE):
+        return Finding(
+            "disk", ok=False, detail=f"{room}, which does not suit: choose a local disk with --home"
+        )
+    if free < LITTLE_FREE:
+        detail = f"{room}, which is little: a run needs {LEAST_FREE / 2**30:.0f} GiB; make room"
+        return Finding("disk", ok=False, detail=detail, fatal=free < LEAST_FREE)
+    return Finding("disk", ok=True, detail=room)
+
+
 def _platform(home: Path) -> Iterator[Finding]:
     from pipelines.local.home import Home
     from pipelines.local.platform import embedded_platform
@@ -65,9 +83,9 @@ def _platform(home: Path) -> Iterator[Finding]:
         with embedded_platform(Home(home)) as platform:
             export(platform.environment)
             yield Finding(
-                "object store", ok=True, detail=f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
+                "object store", ok=True, detail=f"{shown(platform.s3_endpoint_url)}, bucket {platform.bucket}"
             )
-            yield Finding("MLflow", ok=True, detail=platform.tracking_uri)
+            yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
             yield _data()
     except StatedError as error:
         yield Finding("object store and MLflow", ok=False, detail=str(error), fatal=True)
@@ -78,10 +96,12 @@ def _data() -> Finding:
     from components.ingest.sources import mnist_available
 
     if named := settings().mnist_data_uri:
-        return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {named}")
+        return Finding("data", ok=True, detail=f"MNIST from MNIST_DATA_URI, {shown(named)}")
     found = mnist_available(ObjectStore.from_environment())
     detail = (
-        f"MNIST from {found}" if found else "set MNIST_DATA_URI; without it a run uses the bundled digits"
+        f"MNIST from {shown(found)}"
+        if found
+        else "set MNIST_DATA_URI; without it a run uses the bundled digits"
     )
     return Finding("data", ok=bool(found), detail=detail)
 

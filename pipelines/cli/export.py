@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionArgument
 
 app = typer.Typer()
@@ -48,4 +49,4 @@ def export_command(
         target = output or Path("-".join([name, number, kind, *(["int8"] if int8 else [])]))
         export = export_version(client, name, number, kind, target, int8=int8)
     for line in (f"wrote {target}", *export.lines()):
-        typer.echo(line)
+        print_line(line)

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from components.common.errors import PipelineError, StatedError
+from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
+from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
@@ -19,6 +20,7 @@ from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.platform import app as platform_commands
+from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
 
@@ -39,6 +41,7 @@ app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
+app.add_typer(prune_command)
 
 
 class Runner(StrEnum):
@@ -77,11 +80,11 @@ def run(
     summary = run_pipeline(
         Home(home),
         request(settings or [], plan_file=plan, flags=flags, local=True),
-        lambda line: typer.echo(line, err=as_json),
+        lambda line: print_line(line, err=as_json),
         _image_of_steps(runner, image),
     )
     for line in render(summary):
-        typer.echo(line, err=as_json)
+        print_line(line, err=as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))
     if summary.error:
@@ -115,7 +118,7 @@ def compile_command(
     from pipelines.compile import compile_pipeline, default_image
 
     compile_pipeline(output, image or default_image(), kubernetes_manifests=kubernetes_manifests)
-    typer.echo(f"wrote {output}")
+    print_line(f"wrote {output}")
 
 
 @app.command()
@@ -125,19 +128,22 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 
     findings = list(examine(home))
     for finding in findings:
-        typer.echo(finding.line())
+        print_line(finding.line())
     if any(finding.fatal and not finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
 def main() -> None:
-    """Run the command line; a stated error is one line, and Ctrl-C and SIGTERM end it in order."""
+    """Run the command line; a stated error or a full disk is one line, and Ctrl-C and SIGTERM end it in order."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except StatedError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_status)
+    except Exception as error:
+        told = stated(error)
+        if told is None:
+            raise
+        print_line(f"error: {told}", err=True)
+        sys.exit(told.exit_status)
 
 
 if __name__ == "__main__":

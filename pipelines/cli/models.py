@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.answers import print_json, print_table
+from pipelines.cli.answers import print_json, print_line, print_table
 from pipelines.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -38,7 +38,7 @@ def list_versions(
     if as_json:
         print_json({"model": name, "versions": found})
         return
-    typer.echo(name)
+    print_line(name)
     print_table(version_rows(found))
 
 
@@ -60,9 +60,10 @@ def show_version(
     if as_json:
         print_json({"model": name, **details})
         return
-    typer.echo(name)
+    print_line(name)
     print_table(detail_rows(details))
-    typer.echo(f"\n{about[details['version']]}".rstrip())
+    for line in f"\n{about[details['version']]}".rstrip().split("\n"):
+        print_line(line)
 
 
 @app.command(name="diff")
@@ -87,7 +88,7 @@ def diff_versions(
     elif differing:
         print_table([[name, *(f"version {number}" for number in numbers)], *difference_rows(differing)])
     else:
-        typer.echo(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
+        print_line(f"{name}: versions {numbers[0]} and {numbers[1]} are alike")
 
 
 @app.command(name="verify")
@@ -102,7 +103,7 @@ def verify_version(
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         verification = verify(client, name, find_version(client, name, version), Path(scratch, "model"))
     verification.require()
-    typer.echo(
+    print_line(
         f"{name} version {verification.version} is what was registered: {verification.files} files, schema, stored "
         f"answers (largest difference {verification.difference:.1g})"
     )
@@ -130,7 +131,7 @@ def promote_version(
     with open_model(home, model) as (client, name):
         number = find_version(client, name, version)
         moved = promote(client, name, number, operator(), why)
-    typer.echo(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
+    print_line(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
 
 
 @app.command(name="rollback")
@@ -142,11 +143,11 @@ def restore_champion(why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model
     with open_model(home, model) as (client, name):
         before, after = rollback(client, name, operator(), why)
     if before == after:
-        typer.echo(
+        print_line(
             f"{name} version {after} is the champion, by a rollback already; promote to go further back"
         )
     else:
-        typer.echo(f"{name} version {after} is the champion again, instead of version {before}")
+        print_line(f"{name} version {after} is the champion again, instead of version {before}")
 
 
 @app.command(name="history")
@@ -164,10 +165,10 @@ def show_history(
     if as_json:
         print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
         return
-    typer.echo(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
+    print_line(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
     print_table(move_rows(moves))
     if champion_of(moves) != champion:
-        typer.echo(
+        print_line(
             f"the moves lead to {champion_of(moves) or 'none'}: the next run, promotion or rollback settles it"
         )
 
@@ -188,8 +189,8 @@ def reproduce_version(
 
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         recorded = Recorded.of(client, name, find_version(client, name, version))
-        outcome = reproduce(recorded, Path(scratch), target, typer.echo)
+        outcome = reproduce(recorded, Path(scratch), target, print_line)
     for line in outcome.lines():
-        typer.echo(line)
+        print_line(line)
     if not outcome.identical:
         raise typer.Exit(1)

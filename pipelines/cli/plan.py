@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
+
 app = typer.Typer()
 
 DataFlag = Annotated[
@@ -65,7 +67,7 @@ def plan(
     values = {name: _text(value) for name, value in values_of(resolved.plan).items()}
     widths = max(map(len, values)), max(len(text) for text in values.values() if len(text) <= LONGEST)
     for name, text in values.items():
-        typer.echo(f"{name:{widths[0]}}  {text:{widths[1]}}  {resolved.origins[name]}")
+        print_line(f"{name:{widths[0]}}  {text:{widths[1]}}  {resolved.origins[name]}")
 
 
 LONGEST = 40

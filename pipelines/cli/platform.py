@@ -5,6 +5,7 @@ import json
 import typer
 
 from components.common.errors import PipelineError
+from pipelines.cli.answers import print_line
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 
 app = typer.Typer()
@@ -13,6 +14,7 @@ app = typer.Typer()
 @app.command()
 def up(home: HomeOption = DEFAULT_HOME) -> None:
     """Start the object store and MLflow of a home, and keep them until `mnist-pipeline down`."""
+    from components.common.storage.address import shown
     from pipelines.local.home import Home
     from pipelines.local.keeper_control import keep_until_down
     from pipelines.local.platform import embedded_platform
@@ -20,8 +22,8 @@ def up(home: HomeOption = DEFAULT_HOME) -> None:
     given = Home(home)
     with embedded_platform(given) as platform:
         keep_until_down(given)
-        typer.echo(f"MLflow        {platform.tracking_uri}")
-        typer.echo(f"object store  {platform.s3_endpoint_url}, bucket {platform.bucket}")
+        print_line(f"MLflow        {shown(platform.tracking_uri)}")
+        print_line(f"object store  {shown(platform.s3_endpoint_url)}, bucket {platform.bucket}")
 
 
 @app.command()
@@ -35,7 +37,7 @@ def down(
 
     given = Home(home)
     ended = given.keeper.is_dir() and end_servers(given, force=force)
-    typer.echo("the servers have ended" if ended else f"no server runs in {given.path}")
+    print_line("the servers have ended" if ended else f"no server runs in {given.path}")
 
 
 @app.command()
@@ -49,7 +51,7 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         typer.echo(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
-        typer.echo(line)
+        print_line(line)
 
 
 @app.command()
@@ -61,8 +63,8 @@ def ui(home: HomeOption = DEFAULT_HOME) -> None:
 
     with embedded_platform(Home(home)) as platform:
         for title, link in history_links(platform.tracking_uri):
-            typer.echo(f"  {title:13} {link}")
-        typer.echo("Ctrl-C to stop.")
+            print_line(f"  {title:13} {link}")
+        print_line("Ctrl-C to stop.")
         platform.ended.wait()
     raise PipelineError(
         f"the servers of {home} must run while their pages are shown but have ended: start ui again."

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import PipelineError
+from components.common.settings import settings
+from pipelines.cli.answers import print_line
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ def _loaded(
 
 
 def _keras(directory: Path, about: str) -> "Classifier":
-    typer.echo(f"{about} has no ONNX file: predicting with Keras", err=True)
+    print_line(f"{about} has no ONNX file: predicting with Keras", err=True)
     from components.common.model.classifier import Classifier
 
     return Classifier(directory)
@@ -107,6 +110,10 @@ def predict(
     version: VersionOption = "champion",
     directory: DirectoryOption = None,
     output: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Write names into csv as they are, formulas of spreadsheets included."),
+    ] = False,
     reject_below: Annotated[
         float | None,
         typer.Option(
@@ -117,11 +124,14 @@ def predict(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Say what each picture shows, in the words of the data set that the model was trained on."""
-    from pipelines.models.predict import WRITERS, counted, predictions, progress_printer
+    from pipelines.models.predict import RAW_WRITERS, WRITERS, counted, predictions, progress_printer
     from pipelines.models.sources import picture_readers, read_sources
 
     if output not in WRITERS:
         raise PipelineError(f"--format must be one of {', '.join(WRITERS)} but got {output!r}.")
+    if raw and isinstance(sys.stdout, TextIOWrapper):
+        # Names of files need not be UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
     answered: Counter[bool] = Counter()
     with (
         picture_readers(paths) as readers,
@@ -131,7 +141,9 @@ def predict(
         limit = next(limit for limit in limits if limit is not None)
         sources = read_sources(paths, classifier.spec, readers)
         found = predictions(classifier, sources, limit, progress_printer(sys.stderr))
-        WRITERS[output](counted(found, answered), classifier.spec.classes, sys.stdout)
+        (RAW_WRITERS if raw else WRITERS)[output](
+            counted(found, answered), classifier.spec.classes, sys.stdout
+        )
     if answered[False] and not answered[True]:
         raise typer.Exit(1)
 
@@ -146,9 +158,23 @@ def serve(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
-    from pipelines.models.serve import application, listen
+    from pipelines.models.connections import listen
+    from pipelines.models.serve import application
 
     with _loaded(directory, home, model, version) as (classifier, threshold, name):
         served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
-    typer.echo(f"serving {name} at http://{host}:{port}; Ctrl-C to stop")
+    address = f"[{host}]" if ":" in host else host
+    print_line(f"serving {name} at http://{address}:{port}; Ctrl-C to stop")
+    if not _is_loopback(host):
+        token = "" if settings().serve_token else ", nor a token: set SERVE_TOKEN"
+        print_line(f"warning: other machines can reach {host}, and the server has no TLS{token}", err=True)
     listen(served, host, port)
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

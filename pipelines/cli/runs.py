@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.answers import print_json, print_table
+from pipelines.cli.answers import print_json, print_line, print_table
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 
 app = typer.Typer(help="List and show the pipeline's runs.", no_args_is_help=True)
@@ -28,7 +28,7 @@ def list_runs(
     elif found:
         print_table(run_rows(found))
     else:
-        typer.echo("no runs yet")
+        print_line("no runs yet")
 
 
 @app.command(name="show")

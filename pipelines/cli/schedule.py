@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import (
+    ACCOUNT,
     PIPELINE,
     AccountOption,
     CreateOption,
@@ -34,7 +36,7 @@ def set_command(
     create_experiment: CreateOption = False,
     settings: SetFlag = None,
     plan: PlanFlag = None,
-    service_account: AccountOption = None,
+    service_account: AccountOption = ACCOUNT,
 ) -> None:
     """Make the schedule be as declared: create it, replace it, or leave it as it is.
 
@@ -47,7 +49,7 @@ def set_command(
 
     fields = six_fields(cron)
     if len(cron.split()) == 5:
-        typer.echo(f"Kubeflow's cron has six fields, seconds first: {cron!r} is set as {fields!r}.")
+        print_line(f"Kubeflow's cron has six fields, seconds first: {cron!r} is set as {fields!r}.")
     request = checked_request(settings, plan)
     with connected(Address(host, namespace, token_file)) as cluster:
         done = set_schedule(
@@ -58,9 +60,9 @@ def set_command(
             experiment,
             request,
             create_experiment=create_experiment,
-            service_account=service_account,
+            service_account=service_account or None,
         )
-    typer.echo(f"{done}  {name}  {fields}")
+    print_line(f"{done}  {name}  {fields}")
 
 
 @app.command(name="list")
@@ -73,7 +75,7 @@ def list_command(
 
     with connected(Address(host, namespace, token_file)) as cluster:
         for entry in schedules(cluster):
-            typer.echo(f"{(entry.status or '').lower():9} {cron_of(entry):20} {entry.display_name}")
+            print_line(f"{(entry.status or '').lower():9} {cron_of(entry):20} {entry.display_name}")
 
 
 @app.command(name="show")
@@ -90,7 +92,7 @@ def show_command(
     with connected(Address(host, namespace, token_file)) as cluster:
         for entry in existing_schedules(cluster, name):
             for title, value in schedule_rows(cluster, entry):
-                typer.echo(f"{title:19} {value}")
+                print_line(f"{title:19} {value}")
 
 
 @app.command(name="delete")
@@ -106,4 +108,4 @@ def delete_command(
 
     with connected(Address(host, namespace, token_file)) as cluster:
         delete_schedule(cluster, name)
-    typer.echo(f"deleted  {name}")
+    print_line(f"deleted  {name}")

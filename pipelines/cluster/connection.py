@@ -1,11 +1,14 @@
 """The connection to a Kubeflow Pipelines server; each error is one line within seconds."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import LOOPBACK, direct, settings
@@ -51,6 +54,10 @@ def connected(address: Address) -> Iterator[Cluster]:
     """
     if address.host:
         host = address.host if "://" in address.host else f"https://{address.host}"
+        if _in_clear(host) and _token(address):
+            print(
+                f"warning: {host} has no encryption: everybody on the way can read the token", file=sys.stderr
+            )
         with explained(host):
             yield _connect(host.rstrip("/"), address, lambda: None)
     else:
@@ -104,6 +111,17 @@ def _token(address: Address) -> str | None:
         return address.token_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"--token-file must be a file with a token but {error}.") from None
+
+
+def _in_clear(host: str) -> bool:
+    """Whether what is sent there can be read on a network: http, and not to this machine."""
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    try:
+        here = ip_address(name).is_loopback
+    except ValueError:
+        here = name == "localhost" or name.endswith(".localhost")
+    return parts.scheme == "http" and not here
 
 
 def _certificates() -> str | None:

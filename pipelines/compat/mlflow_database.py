@@ -1,9 +1,12 @@
 """MLflow's SQLite database, read without MLflow and without its server."""
 
+import importlib.util
+import json
 import math
+import re
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ LOCATION = """
 SELECT COALESCE(NULLIF(storage_location, ''), source) AS location FROM model_versions WHERE name = ? AND version = ?
 """
 BUSY_SECONDS = 5.0
+# The ids come as one value: SQLite limits the number of values of a query.
+OF_RUNS = "WHERE run_uuid IN (SELECT value FROM json_each(?))"
 RUNS = """
 SELECT run_uuid AS run_id, CAST(experiment_id AS TEXT) AS experiment_id, runs.name,
     status, start_time, end_time
@@ -31,6 +36,43 @@ WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 AND tags.key = ? AND tags.value = ? AND (? = '' OR runs.name = ? OR run_uuid = ?)
 ORDER BY start_time DESC, run_uuid LIMIT ?
 """
+LOGGED_MODELS = """
+SELECT model_id, artifact_location FROM logged_models WHERE source_run_id IN (SELECT value FROM json_each(?))
+"""
+TAG_VALUES = """
+SELECT value FROM tags WHERE key = ? AND run_uuid NOT IN (SELECT value FROM json_each(?))
+UNION SELECT value FROM model_version_tags WHERE key = ?
+"""
+
+
+def delete_from_database(
+    directory: Path, file: str, run_ids: Iterable[str], model_ids: Iterable[str]
+) -> None:
+    """Delete runs and logged models from a database for good, as `mlflow gc` does; a server may use it meanwhile."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    # MLflow 3.17.2: the command `mlflow gc` deletes only what its server has marked as deleted before.
+    # The URL is relative, because it cannot hold every character that a path can.
+    with chdir(directory):
+        store = SqlAlchemyStore(f"sqlite:///{file}", "mlflow-artifacts:/")
+        for model_id in model_ids:
+            store._hard_delete_logged_model(model_id)
+        for run_id in run_ids:
+            store._hard_delete_run(run_id)
+
+
+def mlflow_schemas() -> tuple[set[str], str]:
+    """Return the names of all forms of the database that the installed MLflow knows, and that of the latest."""
+    # MLflow's own function for this imports MLflow, which takes longer than the start of a server.
+    found = importlib.util.find_spec("mlflow")
+    directory = Path(str(found and found.origin)).parent / "store/db_migrations/versions"
+    texts = [path.read_text(encoding="utf-8") for path in directory.glob("*_*.py")]
+    known = {name for text in texts for name in re.findall(r"^revision = [\"'](\w+)", text, re.MULTILINE)}
+    before = {
+        name for text in texts for name in re.findall(r"^down_revision = [\"'](\w+)", text, re.MULTILINE)
+    }
+    (latest,) = known - before
+    return known, latest
 
 
 class MlflowDatabase:
@@ -48,6 +90,12 @@ class MlflowDatabase:
 
     def close(self) -> None:
         self._connection.close()
+
+    def schema(self) -> str | None:
+        """Return the name of the database's form, None where MLflow has yet to make its tables."""
+        if not list(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")):
+            return None
+        return next((str(row["version_num"]) for row in self._rows("SELECT * FROM alembic_version")), None)
 
     def aliases(self) -> dict[str, dict[str, str]]:
         """Return the registered models, each with the numbers of its versions by alias."""
@@ -104,9 +152,32 @@ class MlflowDatabase:
         kinds: dict[str, dict[str, Any]] = {**pairs, "metrics": self.metrics(ids)}
         return [{**run, **{kind: own.get(run["run_id"], {}) for kind, own in kinds.items()}} for run in found]
 
+    def registered_runs(self) -> set[str]:
+        """Return the ids of the runs that registered versions come from."""
+        return {str(row["run_id"]) for row in self._rows("SELECT DISTINCT run_id FROM model_versions")}
+
+    def children(self, parent_tag: str) -> dict[str, list[str]]:
+        """Return the ids of the runs directly below a run, by its id."""
+        found: dict[str, list[str]] = {}
+        for row in self._rows("SELECT run_uuid, value FROM tags WHERE key = ?", parent_tag):
+            found.setdefault(row["value"], []).append(row["run_uuid"])
+        return found
+
+    def artifacts(self, run_ids: Collection[str]) -> tuple[list[str], list[str]]:
+        """Return the ids of the models that runs have logged, and the locations of all files of runs and models."""
+        models = list(self._rows(LOGGED_MODELS, json.dumps([*run_ids])))
+        locations = [row["artifact_uri"] for row in self._of_runs("artifact_uri FROM runs", run_ids)]
+        return [row["model_id"] for row in models], [
+            *locations,
+            *(row["artifact_location"] for row in models),
+        ]
+
+    def tag_values(self, key: str, besides: Collection[str]) -> list[str]:
+        """Return the values that a tag has on versions, and on runs other than those."""
+        return [str(row["value"]) for row in self._rows(TAG_VALUES, key, json.dumps([*besides]), key)]
+
     def _of_runs(self, columns: str, run_ids: Collection[str]) -> Iterator[dict[str, Any]]:
-        places = ", ".join("?" * len(run_ids))
-        return self._rows(f"SELECT {columns} WHERE run_uuid IN ({places})", *run_ids)
+        return self._rows(f"SELECT {columns} {OF_RUNS}", json.dumps([*run_ids]))
 
     def _rows(self, query: str, *values: Any) -> Iterator[dict[str, Any]]:
         with self._explained():
@@ -120,7 +191,10 @@ class MlflowDatabase:
             # What Python itself finds, such as text that is no UTF-8, has no code.
             locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
             way_out = (
-                "try again" if locked else "wait for the start of a first run, or restore it from a copy"
+                "try again"
+                if locked
+                else "start `mnist-pipeline up` once, which brings one of an older version up to date, or restore it "
+                "from a copy"
             )
             raise PipelineError(
                 f"{self._path} must be a readable database of MLflow but is not ({error}): {way_out}."

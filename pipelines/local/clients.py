@@ -19,6 +19,8 @@ from pathlib import Path
 from pipelines.local.home import Home
 
 POLL_SECONDS = 0.25
+# Said of a living client whose file is damaged; others wait for it as for a run.
+UNREADABLE = "a command whose file is damaged"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def registered_client(home: Home, *, queued: bool = False) -> Iterator[Client]:
         queued: The client will call `wait_for_turn`.
     """
     with home.mutex():
-        number = 1 + max((int(path.name) for path in home.clients.iterdir()), default=0)
+        taken = (int(path.name) for path in home.clients.iterdir() if path.name.isdecimal())
+        number = 1 + max(taken, default=0)
         since = datetime.now().isoformat(timespec="seconds")
         registration = ClientRecord(number, _command(), os.getpid(), since, queued)
         path = home.clients / str(number)
@@ -129,12 +132,13 @@ def scan_clients(home: Home) -> tuple[list[ClientRecord], list[ClientRecord]]:
     Both are in the order of arrival. What other dead clients have left is removed.
     """
     living, dead = [], []
-    for path in sorted(home.clients.iterdir(), key=lambda path: int(path.name)):
+    for name in sorted(_numbers(home), key=int):
+        path = home.clients / name
         registration = _read(path)
         with path.open("rb") as file:
             alive = not try_lock(file.fileno())
-        if alive and registration:
-            living.append(registration)
+        if alive:
+            living.append(registration or ClientRecord(int(name), UNREADABLE, 0, "", queued=True))
         elif registration and registration.run:
             dead.append(registration)
         else:
@@ -162,8 +166,16 @@ def _write(file: int, registration: ClientRecord) -> None:
 
 
 def _read(path: Path) -> ClientRecord | None:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return ClientRecord(**json.loads(first)) if first else None
+    """Return what a client says about itself, None where its file is damaged."""
+    try:
+        return ClientRecord(**json.loads(path.read_bytes().partition(b"\n")[0]))
+    except (ValueError, TypeError):
+        return None
+
+
+def _numbers(home: Home) -> list[str]:
+    """Return the names of the clients' files; other files are nobody's."""
+    return [path.name for path in home.clients.iterdir() if path.name.isdecimal() and path.is_file()]
 
 
 def _command() -> str:

@@ -31,6 +31,8 @@ PASSED = (
     "OPTUNA_STORAGE",
     "CHECKPOINT_DIR",
     "REQUESTS_CA_BUNDLE",
+    "DATA_",
+    "MNIST_DATA_URI",
     "S3_",
     "TF_",
 )
@@ -126,13 +128,10 @@ def _mounts(data: str, environment: Mapping[str, str]) -> "Iterator[docker.types
     for path in dict.fromkeys([data, *certificates]):
         if Path(path).is_absolute():
             yield Mount(path, str(Path(path).resolve()), type="bind", read_only=True)
-    directories = []
-    if checkpoints := environment.get("CHECKPOINT_DIR"):
-        directories.append(Path(checkpoints))
-    journal = environment.get("OPTUNA_STORAGE", "")
-    if journal and "://" not in journal:
-        directories.append(Path(journal).parent)
-    for directory in directories:
+    checkpoints, journal = environment.get("CHECKPOINT_DIR", ""), environment.get("OPTUNA_STORAGE", "")
+    for given, directory in ((checkpoints, Path(checkpoints)), (journal, Path(journal).parent)):
+        if not given or "://" in given:
+            continue
         directory.mkdir(parents=True, exist_ok=True)
         yield Mount(str(directory), str(directory.resolve()), type="bind")
 

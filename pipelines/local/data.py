@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from components.common.plan.run import DataPlan
 from components.common.settings import settings
+from components.common.storage.address import VARIABLE, grants_access
 from components.common.storage.object_store import ObjectStore
 from components.ingest.detect import recognize
 from components.ingest.forms.archives import may_be_archive
@@ -45,7 +46,8 @@ def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]
     """
     named = settings().mnist_data_uri
     if data in {AUTO, "mnist"} and named:
-        return absolute_address(named), "mnist"
+        hidden = grants_access(named)
+        return f"{VARIABLE}MNIST_DATA_URI" if hidden else absolute_address(named), "mnist"
     if data != AUTO:
         return absolute_address(data), None
     if mnist_available(ObjectStore.from_environment()):
@@ -56,4 +58,6 @@ def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]
 
 def absolute_address(data: str) -> str:
     """Make a relative path absolute: the steps run in other directories."""
-    return data if "://" in data or data in {"mnist", "digits"} else os.path.abspath(data)  # noqa: PTH100
+    if "://" in data or data.startswith(VARIABLE) or data in {"mnist", "digits"}:
+        return data
+    return os.path.abspath(data)  # noqa: PTH100

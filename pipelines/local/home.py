@@ -1,12 +1,24 @@
 """The directory that holds all files of the embedded platform."""
 
 import fcntl
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, has_no_room
+from components.common.storage.files import sweep_partial
+
+# Mode of a home, which holds keys and sockets; and the rights of others.
+PRIVATE, OTHERS, OTHERS_WRITE = 0o700, 0o077, 0o022
+# All that a home holds, beside temporary files.
+OWN_NAMES = {
+    *("store", "mlflow", "kfp", "optuna", "logs", "checkpoints", "models", "clients", "keeper"),
+    *("lock", "platform.json"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,11 @@ class Home:
         return self.path / "checkpoints"
 
     @property
+    def models(self) -> Path:
+        """Files of registered versions that `predict` keeps."""
+        return self.path / "models"
+
+    @property
     def clients(self) -> Path:
         """A file for each command that uses the home."""
         return self.path / "clients"
@@ -63,29 +80,49 @@ class Home:
         return self.keeper / "until-down"
 
     def prepare(self) -> None:
-        """Create the directories that are missing.
+        """Create the directories that are missing, and close the home to other users.
 
         Raises:
-            PipelineError: The home is no directory that can be written.
+            PipelineError: The home is no directory that can be written, or others can write to it.
         """
+        parts = (
+            self.store,
+            self.mlflow,
+            self.kfp,
+            self.optuna,
+            self.logs,
+            self.checkpoints,
+            self.clients,
+            self.keeper,
+        )
         try:
-            for directory in (
-                self.store,
-                self.mlflow,
-                self.kfp,
-                self.optuna,
-                self.logs,
-                self.clients,
-                self.keeper,
-            ):
-                directory.mkdir(parents=True, exist_ok=True)
+            # A directory with other things in it may be meant for others.
+            alone = not self.path.exists() or {path.name for path in self.path.iterdir()} <= OWN_NAMES
+            if not alone:
+                self._refuse_where_others_write()
+            for directory in (self.path, *parts) if alone else parts:
+                directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+                _close_to_others(directory)
+            self.keeper_lock.touch(0o600)
             with self.mutex():
                 pass
+            for directory in (self.path, self.keeper, self.checkpoints, self.models):
+                sweep_partial(directory)
         except OSError as error:
+            if has_no_room(error):
+                raise
             raise PipelineError(
                 f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
                 "choose another with --home."
             ) from None
+
+    def _refuse_where_others_write(self) -> None:
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & OTHERS_WRITE:
+            raise PipelineError(
+                f"a home among other files must not be open for writing to other users but {self.path} is "
+                f"(mode {mode:04o}): choose another with --home."
+            )
 
     @contextmanager
     def mutex(self) -> Iterator[None]:
@@ -93,6 +130,33 @@ class Home:
 
         The operating system releases it when the process ends.
         """
-        with (self.keeper / "mutex").open("a") as file:
+        with open_lock(self.keeper / "mutex") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Open a file that processes lock, and make it where it is missing; what it holds may be damaged.
+
+    Raises:
+        PipelineError: It is no file, or cannot be written.
+    """
+    try:
+        return path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if has_no_room(error):
+            raise
+        raise PipelineError(
+            f"{path} must be a file that can be written but is not ({error.strerror}): "
+            "remove it, or choose another directory with --home."
+        ) from None
+
+
+def _close_to_others(directory: Path) -> None:
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & OTHERS:
+        directory.chmod(mode & ~OTHERS)
+        print(
+            f"{directory} was open to other users (mode {mode:04o}) and is closed to them now",
+            file=sys.stderr,
+        )

@@ -1,11 +1,13 @@
 """The settings of an embedded platform that stay the same from one start to the next."""
 
-import os
 import secrets
 from pathlib import Path
 
+from pydantic import Field
+
 from components.common.errors import PipelineError
 from components.common.record import Record
+from components.common.storage.files import written_file
 from pipelines.local.home import Home
 from pipelines.local.process import free_port
 
@@ -21,9 +23,9 @@ class HomeSettings(Record):
 
     FILE = "platform.json"
 
-    secret_access_key: str
-    store_port: int
-    mlflow_port: int
+    secret_access_key: str = Field(min_length=1)
+    store_port: int = Field(ge=1, le=65535)
+    mlflow_port: int = Field(ge=1, le=65535)
 
     @classmethod
     def of(cls, home: Home) -> "HomeSettings":
@@ -41,7 +43,7 @@ class HomeSettings(Record):
             made.save(home.path)
         try:
             return cls.load(home.path)
-        except PipelineError as error:
+        except (PipelineError, OSError) as error:
             raise PipelineError(
                 f"{path} must hold the platform's key and ports as they were written but does not: "
                 "delete it, and the next start makes a new one; data and history stay."
@@ -49,8 +51,6 @@ class HomeSettings(Record):
 
     def save(self, directory: Path) -> None:
         """Write the file, which only this user can read."""
-        target = directory / self.FILE
-        partial = target.with_suffix(".partial")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(self.model_dump_json(indent=2))
-        partial.replace(target)
+        with written_file(directory / self.FILE) as partial:
+            partial.touch(0o600)
+            partial.write_text(self.model_dump_json(indent=2), encoding="utf-8")

@@ -12,14 +12,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import get_origin, get_type_hints
 
 from components.common.errors import PipelineError, StatedError
+from components.common.storage.files import written_file
 from pipelines.local.clients import ClientRecord, forget_client, scan_clients
 from pipelines.local.home import Home
-from pipelines.local.process import START_SECONDS, Server, ServerPlan
+from pipelines.local.ports import shared_ports
+from pipelines.local.process import START_SECONDS, Probe, Server, ServerPlan
 
 LINGER_SECONDS = 15.0
 POLL_SECONDS = 0.25
@@ -53,19 +56,20 @@ class KeeperState:
 
     def save(self, home: Home) -> None:
         """Replace the file."""
-        partial = home.keeper / "state.partial"
-        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        partial.replace(home.keeper / "state.json")
+        with written_file(home.keeper / "state.json") as partial:
+            partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, home: Home) -> "KeeperState | None":
-        """Read the file, None where no keeper was ever started."""
-        path = home.keeper / "state.json"
-        if not path.exists():
+        """Read the file, None where no keeper was ever started, and where a keeper has yet to mend it."""
+        try:
+            given = json.loads((home.keeper / "state.json").read_bytes())
+            # A keeper of other code may say more.
+            known = {name: given[name] for name in get_type_hints(cls)}
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        given = json.loads(path.read_text(encoding="utf-8"))
-        # A keeper of other code may say more.
-        return cls(**{field.name: given[field.name] for field in fields(cls)})
+        kinds = {name: get_origin(hint) or hint for name, hint in get_type_hints(cls).items()}
+        return cls(**known) if all(isinstance(known[name], kinds[name]) for name in kinds) else None
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Keeper:
         self._home, self._plan, self._close_run, self._held = home, plan, close_run, held
         self._state = replace(plan.starting(), pid=os.getpid())
         self._servers: dict[str, Server] = {}
+        self._probes: dict[str, Probe] = {}
         self._started: dict[str, float] = {}
         self._used, self._changed = time.monotonic(), 0
 
@@ -132,10 +137,11 @@ class Keeper:
             self._save()
             for name in self._plan.servers:
                 self._start(name)
-            while not self._is_over():
-                self._revive()
-                self._probe()
-                time.sleep(STARTING_POLL_SECONDS if self._is_starting() else POLL_SECONDS)
+            with shared_ports(self._home, {name: plan.listener for name, plan in self._plan.servers.items()}):
+                while not self._is_over():
+                    self._revive()
+                    self._probe()
+                    time.sleep(STARTING_POLL_SECONDS if self._is_starting() else POLL_SECONDS)
         except PipelineError as error:
             self._save(error=str(error))
             raise
@@ -153,6 +159,7 @@ class Keeper:
     def _start(self, name: str) -> None:
         again = name in self._servers
         self._servers[name] = self._plan.servers[name].start(go_on=again, held=self._held)
+        self._probes[name] = Probe(self._plan.servers[name])
         self._started[name] = time.monotonic()
 
     def _revive(self) -> None:
@@ -170,7 +177,7 @@ class Keeper:
         for name, plan in self._plan.servers.items():
             if name in self._state.ready:
                 continue
-            if plan.answers():
+            if self._probes[name].is_answered():
                 say_when(f"{plan.name} is ready at {plan.address}")
                 self._save(ready=[*self._state.ready, name])
             elif time.monotonic() - self._started[name] > START_SECONDS:
@@ -182,6 +189,9 @@ class Keeper:
     def _is_over(self) -> bool:
         """Return whether nobody has used the servers for a while; close the runs of clients that died."""
         with self._home.mutex():
+            if KeeperState.load(self._home) != self._state:
+                say_when("what the keeper says about itself was damaged and is written again")
+                self._save()
             living, dead = scan_clients(self._home)
             changed = self._home.clients.stat().st_mtime_ns
             kept = self._home.kept_until_down.exists() or self._is_starting()

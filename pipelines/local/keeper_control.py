@@ -19,9 +19,10 @@ from components.common.errors import PipelineError
 from components.common.provenance import lock_digest
 from components.common.settings import environment
 from pipelines.local.clients import Client, ClientRecord, scan_clients, try_lock
-from pipelines.local.home import Home
+from pipelines.local.home import Home, open_lock
 from pipelines.local.keeper import LINGER_SECONDS, KeeperPlan, KeeperState
-from pipelines.local.process import START_SECONDS, ServerPlan, accepts_connections
+from pipelines.local.ports import Ports
+from pipelines.local.process import START_SECONDS, ServerPlan
 
 POLL_SECONDS = 0.03
 WATCH_SECONDS = 0.5
@@ -41,12 +42,12 @@ class Needs:
     Attributes:
         servers: Names of the servers that it uses.
         store: Digest of the object store that the environment names; "" for the embedded one.
-        plan: Makes the plans of all servers, where a keeper is to be started.
+        plan: Makes the plans of all servers on given ports, where a keeper is to be started.
     """
 
     servers: frozenset[str]
     store: str
-    plan: Callable[[], dict[str, ServerPlan]]
+    plan: Callable[[Ports], dict[str, ServerPlan]]
 
 
 @contextmanager
@@ -59,8 +60,8 @@ def kept_servers(client: Client, needs: Needs) -> Iterator[tuple[KeeperState, th
         PipelineError: A server does not start, or others use a keeper of other code or settings.
     """
     # That of this command, whatever is on the disk later.
-    code = code_of_keeper()
-    state = _join(client, needs, code)
+    code, ports = code_of_keeper(), Ports()
+    state = _join(client, needs, code, ports)
     ended, left = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -68,9 +69,10 @@ def kept_servers(client: Client, needs: Needs) -> Iterator[tuple[KeeperState, th
             try:
                 if _was_told_to_end(client.home):
                     break
-                _join(client, needs, code)
+                _join(client, needs, code, ports)
             except (PipelineError, OSError) as error:
-                print(f"error: {error}", file=sys.stderr)
+                if not left.is_set():
+                    print(f"error: {error}", file=sys.stderr)
                 break
         if not left.is_set():
             ended.set()
@@ -80,6 +82,7 @@ def kept_servers(client: Client, needs: Needs) -> Iterator[tuple[KeeperState, th
         yield state, ended
     finally:
         left.set()
+        ports.close()
 
 
 def _was_told_to_end(home: Home) -> bool:
@@ -87,8 +90,8 @@ def _was_told_to_end(home: Home) -> bool:
     return state is not None and state.ending and not state.error
 
 
-def _join(client: Client, needs: Needs, code: str) -> KeeperState:
-    """Return the state of a keeper whose servers answer; start one where none lives."""
+def _join(client: Client, needs: Needs, code: str, ports: Ports) -> KeeperState:
+    """Return the state of a keeper whose servers answer; start one where none lives. Hold its ports."""
     home, started = client.home, 0
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
@@ -96,24 +99,20 @@ def _join(client: Client, needs: Needs, code: str) -> KeeperState:
             state = KeeperState.load(home)
             if lock is not None:
                 _refuse_to_start_again(home, state, started)
-                _start(home, KeeperPlan(code, needs.store, needs.plan(), LINGER_SECONDS), lock)
+                _start(home, KeeperPlan(code, needs.store, needs.plan(ports), LINGER_SECONDS), lock)
                 started += 1
             elif state is None or state.ending:
                 pass
             elif state.code != code or state.store != needs.store:
                 _replace(client, state, code)
-            elif all(_is_up(state, name) for name in needs.servers):
+            elif needs.servers <= set(state.ready):
+                ports.hold(home, state.pid)
                 return state
         time.sleep(POLL_SECONDS)
     raise PipelineError(
         f"the servers of {home.path} must answer but do not within {WAIT_SECONDS:.0f} s: "
         f"read {home.logs / 'keeper.log'}, or end them by `mnist-pipeline down`."
     )
-
-
-def _is_up(state: KeeperState, name: str) -> bool:
-    """Return whether a server answers; its keeper may not know yet that it has died."""
-    return name in state.ready and accepts_connections(int(state.addresses[name].rpartition(":")[2]))
 
 
 @contextmanager
@@ -123,7 +122,7 @@ def _lock_unless_kept(home: Home) -> Iterator[int | None]:
     Raises:
         PipelineError: A version without a keeper uses the home.
     """
-    with home.keeper_lock.open("a+", encoding="utf-8") as file:
+    with open_lock(home.keeper_lock) as file:
         if try_lock(file.fileno()):
             yield file.fileno()
             return
@@ -147,7 +146,7 @@ def _refuse_to_start_again(home: Home, state: KeeperState | None, started: int) 
 
 def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
     """Start a keeper in a session of its own; it has the lock before this returns."""
-    with (home.keeper / "servers").open("a") as servers, (home.logs / "keeper.log").open("a") as log:
+    with open_lock(home.keeper / "servers") as servers, (home.logs / "keeper.log").open("a") as log:
         # Servers of a keeper that was killed end within seconds; two MLflow servers must not share a database.
         fcntl.flock(servers, fcntl.LOCK_EX)
         plan.starting().save(home)
@@ -155,6 +154,7 @@ def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
         os.write(lock, HOLDER.encode())
         command = [sys.executable, "-W", "ignore", "-m", "pipelines.local.keeper", str(home.path)]
         locks = (lock, servers.fileno())
+        listeners = [server.listener for server in plan.servers.values()]
         subprocess.run(
             [*command, *map(str, locks)],
             input=json.dumps(asdict(plan)),
@@ -163,7 +163,7 @@ def _start(home: Home, plan: KeeperPlan, lock: int) -> None:
             stderr=log,
             env=environment(),
             cwd=REPOSITORY,
-            pass_fds=locks,
+            pass_fds=(*locks, *listeners),
             start_new_session=True,
             check=True,
         )
@@ -264,7 +264,7 @@ def code_of_keeper() -> str:
     """Return the SHA-256 of the code that keeps and serves: this room's modules, the interpreter and the packages."""
     sources = [
         *sorted(Path(__file__).parent.glob("*.py")),
-        Path(__file__).parents[1] / "compat/mlflow_server.py",
+        *((Path(__file__).parents[1] / "compat" / name) for name in ("mlflow_server.py", "swift_sockets.py")),
     ]
     digest = hashlib.sha256(f"{sys.prefix} {sys.version} {lock_digest()}".encode())
     for source in sources:

@@ -7,8 +7,10 @@ time (MLflow 3.17.2 on two cores).
 import json
 import re
 import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.tracking.tags import IS_PIPELINE, below
@@ -16,6 +18,10 @@ from pipelines.local.mlflow_request import request_mlflow
 
 # The first version of MLflow with logged models, which a registered version is made of.
 LEAST_VERSION = 3
+
+PAGE = 1000
+# In one search for runs: SQLite takes so many values in one query for sure.
+MOST_EXPERIMENTS = 500
 
 
 def call_mlflow(
@@ -78,15 +84,44 @@ def _version(tracking_uri: str) -> str:
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
     """Return the pipeline's run of that name as MLflow's API describes it."""
-    experiments = call_mlflow(tracking_uri, "experiments/search", {"max_results": 1000}).get(
-        "experiments", []
-    )
-    search = {
-        "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
-        "filter": f"attributes.run_name = '{run_name}' and {IS_PIPELINE}",
-    }
-    runs = call_mlflow(tracking_uri, "runs/search", search).get("runs", [])
-    return runs[0] if runs else None
+    ids = [
+        experiment["experiment_id"]
+        for experiment in mlflow_pages(
+            partial(call_mlflow, tracking_uri), "experiments/search", "experiments"
+        )
+    ]
+    for part in batched(ids, MOST_EXPERIMENTS):
+        search = {"experiment_ids": part, "filter": f"attributes.run_name = '{run_name}' and {IS_PIPELINE}"}
+        if runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
+            found: dict[str, Any] = runs[0]
+            return found
+    return None
+
+
+def mlflow_pages(
+    call: Callable[[str], dict[str, Any]], method: str, key: str, **query: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield what all pages of a search hold.
+
+    Args:
+        call: GETs a method with its query, as `call_mlflow` does.
+        method: The search, by GET.
+        key: Name of the list in an answer.
+        query: Fields of the query.
+    """
+    query = {"max_results": PAGE, **query}
+    while True:
+        answer = call(f"{method}?{urlencode(query)}")
+        yield from answer.get(key, [])
+        if not (token := answer.get("next_page_token")):
+            return
+        query["page_token"] = token
+
+
+def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield the values in parts of so many at most."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def close_run_named(tracking_uri: str, run_name: str) -> None:
@@ -107,5 +142,7 @@ def close_run_tree(tracking_uri: str, run_id: str) -> None:
         "experiment_ids": [run["run_info"]["experiment_id"]],
         "filter": f"attributes.status = 'RUNNING' and {below(run_id)}",
     }
-    for child in call_mlflow(tracking_uri, "runs/search", search).get("runs", []):
-        close_run_tree(tracking_uri, child["info"]["run_id"])
+    # What is closed is not found again, so each search gives the next page.
+    while children := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
+        for child in children:
+            close_run_tree(tracking_uri, child["info"]["run_id"])

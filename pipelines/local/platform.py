@@ -16,8 +16,10 @@ from pipelines.local.keeper import MLFLOW, STORE, KeeperState
 from pipelines.local.keeper_control import Needs, kept_servers, living_keeper
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.mlflow_server import mlflow_plan
-from pipelines.local.process import ServerPlan, free_port
+from pipelines.local.ports import Ports
+from pipelines.local.process import ServerPlan
 from pipelines.local.store import Store, embedded_store, ensure_named_store, external_store, swift_plan
+from pipelines.local.upgrade import upgrade_database
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,18 @@ def _served_store(home: Home, state: KeeperState) -> Store:
 def _needs(home: Home, named_store: Store | None, named_tracking: str | None) -> Needs:
     """Return what the home's keeper must serve; it starts MLflow even where another is named, for other clients."""
 
-    def plan() -> dict[str, ServerPlan]:
+    def plan(ports: Ports) -> dict[str, ServerPlan]:
+        upgrade_database(home)
         kept = HomeSettings.of(home)
-        mlflow_port = free_port(kept.mlflow_port)
+        mlflow_listener = ports.listener(MLFLOW, kept.mlflow_port)
         if named_store:
-            return {MLFLOW: mlflow_plan(home, named_store, mlflow_port)}
-        store_port = free_port(kept.store_port)
-        store = embedded_store(store_port, kept.secret_access_key)
-        return {STORE: swift_plan(home, store, store_port), MLFLOW: mlflow_plan(home, store, mlflow_port)}
+            return {MLFLOW: mlflow_plan(home, named_store, mlflow_listener)}
+        store_listener = ports.listener(STORE, kept.store_port)
+        store = embedded_store(store_listener.getsockname()[1], kept.secret_access_key)
+        return {
+            STORE: swift_plan(home, store, store_listener),
+            MLFLOW: mlflow_plan(home, store, mlflow_listener),
+        }
 
     if not named_store:
         return Needs(frozenset({STORE} if named_tracking else {STORE, MLFLOW}), "", plan)
@@ -114,7 +120,6 @@ def _needs(home: Home, named_store: Store | None, named_tracking: str | None) ->
 def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, str]:
     defaults = {
         "CHECKPOINT_DIR": str(home.checkpoints),
-        "OPTUNA_STORAGE": str(home.optuna / "journal.log"),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     present = environment()

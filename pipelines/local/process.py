@@ -1,6 +1,7 @@
 """Processes that end when this one ends, however it ends."""
 
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -8,13 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from components.common.errors import PipelineError
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 GRACE_SECONDS = 5.0
 START_SECONDS = 120.0
+# Connections that wait until a server takes them, also while it is started again.
+BACKLOG = 128
 ERROR_LINE = re.compile("(error|exception):", re.IGNORECASE)
 
 
@@ -28,8 +34,8 @@ class SupervisedProcess:
         environment: All variables of the process.
         directory: The working directory.
         log: An open file for stdout and stderr; None sends both to `lines`.
-        held: Open files with locks, which last until the whole process group has ended, even where this process dies
-            before.
+        held: Open files that the process group inherits; a lock on one lasts until all of the group have ended, even
+            where this process dies before.
     """
 
     def __init__(
@@ -53,6 +59,11 @@ class SupervisedProcess:
             start_new_session=True,
             pass_fds=held,
         )
+
+    @property
+    def pid(self) -> int:
+        """The process that ends the command with this one, and is the parent of the command."""
+        return self._supervisor.pid
 
     def lines(self) -> Iterator[str]:
         """Yield the output as it comes, with line ends, until the command has ended."""
@@ -102,7 +113,8 @@ class Server(SupervisedProcess):
             PipelineError: The server ended, or was not ready within `START_SECONDS`.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not is_ready():
+        # It is asked before it is looked at, so that no other server is taken for one that has ended.
+        while not is_ready() or self.poll() is not None:
             if self.poll() is not None:
                 raise self.error("ended while starting")
             if time.monotonic() > deadline:
@@ -124,12 +136,13 @@ class ServerPlan:
 
     Attributes:
         name: Name in messages, such as "the object store".
-        command: The program and its arguments.
+        command: The program and its arguments, which name the descriptor of the listening socket.
         environment: All variables of the process.
         directory: The working directory.
         log: Path of the log.
-        port: Port that it listens at.
-        probe: Path that it answers with 200 as soon as it is ready; "" where it is ready as soon as it listens.
+        listener: Descriptor of the listening socket, which the server inherits.
+        port: Port of that socket.
+        probe: Path that it answers with 200 as soon as it is ready.
     """
 
     name: str
@@ -137,8 +150,9 @@ class ServerPlan:
     environment: Mapping[str, str]
     directory: str
     log: str
+    listener: int
     port: int
-    probe: str = ""
+    probe: str
 
     @property
     def address(self) -> str:
@@ -153,31 +167,40 @@ class ServerPlan:
             directory=Path(self.directory),
             log_path=Path(self.log),
             go_on=go_on,
-            held=held,
+            held=[*held, self.listener],
         )
 
-    def answers(self) -> bool:
-        """Return whether it is ready.
+
+class Probe:
+    """A request that a server answers as soon as it is ready; it waits at the listening socket."""
+
+    def __init__(self, plan: ServerPlan) -> None:
+        self._plan = plan
+        self._request: HTTPConnection | None = None
+
+    def is_answered(self) -> bool:
+        """Return at once whether the server has answered; where it has ended since, ask again.
 
         Raises:
             PipelineError: It answers with an error.
         """
-        return accepts_connections(self.port) and (not self.probe or self._answers_probe())
+        from http.client import HTTPConnection, HTTPException
 
-    def _answers_probe(self) -> bool:
-        import http.client
-
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        request = self._request or HTTPConnection("127.0.0.1", self._plan.port, timeout=START_SECONDS)
+        self._request = request
         try:
-            connection.request("GET", self.probe)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-        if status != 200:
-            raise PipelineError(f"{self.name} answers with HTTP {status}: read {self.log}.")
-        return True
+            if request.sock is None:
+                request.request("GET", self._plan.probe)
+            if not select.select([request.sock], [], [], 0)[0]:
+                return False
+            status = request.getresponse().status
+        except (OSError, HTTPException):
+            status = 0
+        request.close()
+        self._request = None
+        if status not in {0, 200}:
+            raise PipelineError(f"{self._plan.name} answers with HTTP {status}: read {self._plan.log}.")
+        return status == 200
 
 
 def accepts_connections(port: int) -> bool:
@@ -186,16 +209,23 @@ def accepts_connections(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port(preferred: int = 0) -> int:
-    """Return `preferred` where it is free on the loopback interface, else another free port."""
+def listening_socket(preferred: int = 0) -> socket.socket:
+    """Return a socket that listens on the loopback interface, at `preferred` where that port is free.
+
+    Raises:
+        PipelineError: No port is free.
+    """
     for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        try:
+            return socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
+        except OSError:
+            continue
     raise PipelineError(
         "a port must be free on 127.0.0.1 but none is: end some of the programs that use them."
     )
+
+
+def free_port(preferred: int = 0) -> int:
+    """Return `preferred` where it is free on the loopback interface, else another free port."""
+    with listening_socket(preferred) as probe:
+        return int(probe.getsockname()[1])

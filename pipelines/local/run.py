@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.common.errors import StatedError, UnavailableError
-from components.common.settings import environment, export
+from components.common.settings import environment, export, settings
+from components.common.storage.address import shown
+from components.common.storage.files import delete_path
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data, refuse_missing
+from pipelines.local.disk import check_room
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import close_run_named
 from pipelines.local.platform import Platform, embedded_platform
@@ -26,6 +29,7 @@ from pipelines.parameters import Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
+JOURNAL_SUFFIX = ".log"
 MLFLOW_SECONDS = 60
 Show = Callable[[str], None]
 # Variables to set, the pipeline's arguments, and the directory for artifacts.
@@ -48,6 +52,7 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     refuse_missing(plan)
     if image:
         check_engine(image)
+    check_room(home.path, show)
     home.prepare()
     with registered_client(home, queued=True) as client:
         client.wait_for_turn(show)
@@ -59,9 +64,11 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
             client.announce(name)
             log = home.logs / f"{name}.log"
             show(f"run {name}")
-            show(f"MLflow {platform.tracking_uri}  |  object store {platform.s3_endpoint_url}  |  log {log}")
+            store = shown(platform.s3_endpoint_url)
+            show(f"MLflow {shown(platform.tracking_uri)}  |  object store {store}  |  log {log}")
             root = _artifact_directory(home, name)
-            start(platform.environment | {"MLFLOW_RUN_NAME": name}, request.arguments(), root)
+            own = {"MLFLOW_RUN_NAME": name, "OPTUNA_STORAGE": _journal(home, name)}
+            start(platform.environment | own, request.arguments(), root)
             progress = _follow(dag, platform, client, root, log, show)
             seconds = time.monotonic() - started
             return _summary(platform.tracking_uri, name, progress, seconds, _report(root), log)
@@ -126,8 +133,8 @@ def _summary(
         except UnavailableError as error:
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    f"MLflow at {tracking_uri} must answer for the summary of run {name} but does not ({error}): "
-                    f"the run has ended; read {log}."
+                    f"MLflow at {shown(tracking_uri)} must answer for the summary of run {name} but does not "
+                    f"({error}): the run has ended; read {log}."
                 ) from error
         time.sleep(0.5)
 
@@ -149,11 +156,19 @@ def _delete_raw(root: Path) -> None:
 
 
 def _artifact_directory(home: Home, name: str) -> Path:
-    """Return the run's directory for artifacts, and delete those of all but the latest of the earlier runs."""
+    """Return the run's directory for artifacts, and delete artifacts and journals of all but the latest runs."""
     earlier = sorted(home.kfp.iterdir(), key=lambda path: path.stat().st_mtime)
-    for path in earlier[: max(0, len(earlier) - KEPT_RUNS + 1)]:
-        shutil.rmtree(path)
+    dropped = max(0, len(earlier) - KEPT_RUNS + 1)
+    # Beside a journal lie its lock, its claims and what was damaged in it.
+    kept = tuple(f"{path.name}{JOURNAL_SUFFIX}" for path in earlier[dropped:])
+    journals = [path for path in home.optuna.iterdir() if not path.name.startswith(kept)]
+    for path in (*earlier[:dropped], *journals):
+        delete_path(path)
     return home.kfp / name
+
+
+def _journal(home: Home, name: str) -> str:
+    return settings().optuna_storage or str(home.optuna / f"{name}{JOURNAL_SUFFIX}")
 
 
 def _report(root: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def embedded_store(port: int, secret_access_key: str) -> Store:
     return Store(f"http://127.0.0.1:{port}", DEFAULT_BUCKET, credentials)
 
 
-def swift_plan(home: Home, store: Store, port: int) -> ServerPlan:
+def swift_plan(home: Home, store: Store, listener: socket.socket) -> ServerPlan:
     """Return how to start the embedded store, which makes its bucket itself.
 
     Raises:
@@ -100,11 +101,13 @@ def swift_plan(home: Home, store: Store, port: int) -> ServerPlan:
         ) from None
     return ServerPlan(
         "the object store",
-        [sys.executable, "-P", "-W", "ignore", str(SWIFT_SERVER), str(port)],
+        [sys.executable, "-P", "-W", "ignore", str(SWIFT_SERVER), str(listener.fileno())],
         environment=environment(store.environment),
         directory=str(home.store),
         log=str(home.logs / "store.log"),
-        port=port,
+        listener=listener.fileno(),
+        port=listener.getsockname()[1],
+        probe="/healthcheck",
     )
 
 

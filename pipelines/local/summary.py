@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from components.common.plan.training import TUTORIAL_ACCURACY
+from components.common.storage.address import shown
 from components.common.tracking import tags as names
 from components.register.journal import HISTORY_SUFFIX
-from pipelines.local.mlflow_api import call_mlflow, find_parent
+from pipelines.local.mlflow_api import call_mlflow, find_parent, mlflow_pages
 from pipelines.local.progress import Progress, Step
 
 PARTS = ("baseline", "tuned", "champion")
@@ -82,7 +84,7 @@ def summarize(
         model=_model(tracking_uri, tags),
         steps=progress.steps,
         seconds=round(seconds, 1),
-        tracking_uri=tracking_uri,
+        tracking_uri=shown(tracking_uri),
         experiment_id=info["experiment_id"],
         report=str(report) if report else None,
         log=str(log),
@@ -142,15 +144,12 @@ def _model_lines(summary: Summary) -> Iterator[str]:
 
 def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
     """Yield the MLflow pages worth opening: each experiment's runs as charts, and every registered model."""
-    for experiment in call_mlflow(tracking_uri, "experiments/search", {"max_results": 100}).get(
-        "experiments", []
-    ):
+    call = partial(call_mlflow, tracking_uri)
+    for experiment in mlflow_pages(call, "experiments/search", "experiments"):
         if experiment["name"] != "Default":
-            link = f"{tracking_uri}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
+            link = f"{shown(tracking_uri)}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
             yield experiment["name"], link
-    for model in call_mlflow(tracking_uri, "registered-models/search?max_results=100").get(
-        "registered_models", []
-    ):
+    for model in mlflow_pages(call, "registered-models/search", "registered_models"):
         # The list of the champion's moves is for `mnist-pipeline models history`.
         if not model["name"].endswith(HISTORY_SUFFIX):
-            yield model["name"], f"{tracking_uri}/#/models/{model['name']}"
+            yield model["name"], f"{shown(tracking_uri)}/#/models/{model['name']}"

@@ -77,7 +77,7 @@ def _doing(client: ClientRecord) -> str:
 
 def home_usage(home: Home) -> Usage:
     """Return the state of a home; nothing is started, and a home that does not exist is not made."""
-    disk = {part: _bytes_below(home.path / part) for part in PARTS}
+    disk = {part: bytes_below(home.path / part) for part in PARTS}
     if not home.keeper.is_dir():
         return Usage(home.path, None, False, [], disk)
     with home.mutex():
@@ -85,9 +85,9 @@ def home_usage(home: Home) -> Usage:
         return Usage(home.path, living_keeper(home), home.kept_until_down.exists(), clients, disk)
 
 
-def _bytes_below(directory: Path) -> int:
-    """Return the bytes that the files below a directory take; files that vanish meanwhile do not count."""
-    total = 0
+def bytes_below(directory: Path) -> int:
+    """Return the bytes that a file takes, or the files below a directory; files that vanish meanwhile do not count."""
+    total = directory.lstat().st_size if directory.is_file() else 0
     for parent, _, names in os.walk(directory):
         for name in names:
             try:

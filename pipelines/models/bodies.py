@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from components.common.bounds import LARGEST_REQUEST, LARGEST_REQUESTS
 
 RECEIVE_SECONDS = 30.0
+BUSY, RETRY = "the server is busy: try again later.", {"Retry-After": "1"}
 
 
 class Bodies:
@@ -43,7 +44,7 @@ class Bodies:
                     body += part
                     self._held += len(part)
                     if self._held > LARGEST_REQUESTS:
-                        raise HTTPException(503, "the server is busy: try again later.", {"Retry-After": "1"})
+                        raise HTTPException(503, BUSY, RETRY)
             yield bytes(body)
         except TimeoutError:
             raise HTTPException(408, f"the body must arrive within {RECEIVE_SECONDS:g} seconds.") from None

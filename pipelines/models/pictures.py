@@ -1,15 +1,20 @@
 """Conversion of pictures to the images of a model, and refusal of those without a digit for a model of digits."""
 
-import io
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.bounds import MOST_PICTURE_PIXELS, require_within
 from components.common.data.picture import decode_picture, resized
 from components.common.data.spec import MNIST_SPEC, ImageSpec
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError
+from components.ingest.form import rows_of
+from components.ingest.npy import NpyFile
 from pipelines.models.parts import part_sizes
 
 # MNIST scales the longer side of a digit to this length, and puts the centre of mass into the middle of the image.
@@ -28,8 +33,8 @@ MOST_BORDER_INK = 0.1
 LEAST_MAIN_PART = 0.5
 # Largest share of half tones among the inked pixels of a large picture. An enlarged digit of MNIST has 0.67.
 MOST_HALF_TONES = 0.75
-# Side in pixels from which a picture is large.
-LARGE = 64
+# Side in pixels from which a picture is large, and that above which it is made smaller first.
+LARGE, LARGEST_SIDE = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -61,48 +66,53 @@ def prepare_picture(picture: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.u
     return digit if isinstance(digit, Refusal) else resized(digit[..., None], *spec.shape)
 
 
-def read_arrays(content: bytes, name: str, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Decode an `.npy` file of one image or of several.
+def array_images(path: Path, name: str, spec: ImageSpec) -> tuple[int, Iterator[NDArray[np.uint8]]]:
+    """Open an `.npy` file of one image or of several.
 
     Args:
-        content: Content of the file.
+        path: The file.
         name: Name of the file in error messages.
         spec: Description of the images of the model.
 
     Returns:
-        uint8, N x H x W x 1 or N x H x W x 3.
+        The number of images; and each of them, uint8 H x W x 1 or H x W x 3, of which a few are in memory.
 
     Raises:
-        PipelineError: The file holds no such array, or no image.
+        PipelineError: The file holds no such array, or no image. Of damage behind the header, the iterator raises it.
     """
-    try:
-        images = np.load(io.BytesIO(content), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = first_line(error).removesuffix(".")
-        raise PipelineError(
-            f"{name} must be an npy array but cannot be read ({reason}): write it with numpy.save."
-        ) from error
-    found = f"{images.shape} of {images.dtype}" if isinstance(images, np.ndarray) else "an archive"
-    stack = _stacked(images, spec) if isinstance(images, np.ndarray) and images.dtype == np.uint8 else None
-    if stack is None:
+    array = NpyFile(path, name)
+    shape = _stacked(array.shape, spec) if array.dtype == np.uint8 else None
+    if shape is None:
         raise PipelineError(
             f"{name} must be uint8 images, H x W or N x H x W, with a last axis of 1 or 3 channels or none, but is "
-            f"{found}: convert it."
+            f"{array.shape} of {array.dtype}: convert it."
         )
-    if 0 in stack.shape:
+    if 0 in shape:
         raise PipelineError(
-            f"{name} must hold at least one image but has the shape {images.shape}: leave it out."
+            f"{name} must hold at least one image but has the shape {array.shape}: leave it out."
         )
-    return stack
+    count, *one = shape
+    require_within(one[0] * one[1], MOST_PICTURE_PIXELS, f"{name}: pixels of one image", "make them smaller")
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        # Of a single image, the rows are lines of pixels.
+        rows = rows_of(math.prod(one)) if len(array.shape) > len(one) or count > 1 else array.shape[0]
+        for chunk in array.chunks(rows):
+            yield from chunk.reshape(-1, *one)
+
+    return count, images()
 
 
-def _stacked(images: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8] | None:
-    """Return the images with axes for number and channels; None where they are no images."""
-    has_channels = images.ndim >= 3 and images.shape[-1] in {1, 3}
-    if images.ndim == 3 and spec.channels == 1 and images.shape[1:] == (spec.height, spec.width):
+def _stacked(shape: tuple[int, ...], spec: ImageSpec) -> tuple[int, int, int, int] | None:
+    """Return the shape with axes for number and channels; None where it is that of no images."""
+    has_channels = len(shape) >= 3 and shape[-1] in {1, 3}
+    if len(shape) == 3 and spec.channels == 1 and shape[1:] == (spec.height, spec.width):
         has_channels = False
-    stack = images if has_channels else images[..., None]
-    return {3: stack[None], 4: stack}.get(stack.ndim)
+    full = shape if has_channels else (*shape, 1)
+    if len(full) not in {3, 4}:
+        return None
+    count, height, width, channels = (1, *full)[-4:]
+    return count, height, width, channels
 
 
 def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
@@ -114,7 +124,7 @@ def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
     Returns:
         uint8, 28 x 28, a bright digit on black; or the reason why the picture is refused.
     """
-    ink = _ink(grey)
+    ink = _ink(_reduced(grey))
     if isinstance(ink, Refusal):
         return ink
     strong = ink > INK
@@ -125,6 +135,14 @@ def as_mnist(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | Refusal:
     if reason := _no_digit(ink[around], strong[around]):
         return Refusal(reason)
     return _centred(_into_box(ink[around]))
+
+
+def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average a picture of more pixels a side than a digit needs, before each of them takes four bytes and more."""
+    from PIL import Image
+
+    factor = -(-max(grey.shape) // LARGEST_SIDE)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
 def _ink(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.spec import ImageSpec
+from components.common.printable import as_cell, printable
 from pipelines.models.pictures import Refusal
 from pipelines.models.sources import Source
 
@@ -120,7 +121,7 @@ def write_table(found: Iterable[Prediction], classes: Sequence[str], stream: Tex
     width = min(max(map(len, classes)), WIDEST_LABEL)
     for prediction in found:
         verdict = f"refused: {prediction.refused}" if prediction.refused else _verdict(prediction, width)
-        print(f"{verdict}  {prediction.name}", file=stream, flush=True)
+        print(printable(f"{verdict}  {prediction.name}"), file=stream, flush=True)
 
 
 def _verdict(prediction: Prediction, width: int) -> str:
@@ -147,15 +148,31 @@ def write_json(found: Iterable[Prediction], classes: Sequence[str], stream: Text
 
 
 def write_csv(found: Iterable[Prediction], classes: Sequence[str], stream: TextIO) -> None:
-    """Write a header and one row per picture; the columns `p:NAME` hold the probabilities of the classes."""
+    """Write a header and one row per picture; the columns `p:NAME` hold the probabilities of the classes.
+
+    A name that a spreadsheet would take for a formula, or a terminal obey, is changed: `write_raw_csv` writes it as it
+    is.
+    """
+    _write_csv(found, classes, stream, as_cell)
+
+
+def write_raw_csv(found: Iterable[Prediction], classes: Sequence[str], stream: TextIO) -> None:
+    """Write the same with names as they are, for programs."""
+    _write_csv(found, classes, stream, str)
+
+
+def _write_csv(
+    found: Iterable[Prediction], classes: Sequence[str], stream: TextIO, cell: Callable[[str], str]
+) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["image", "label", "rejected", "refused", *(f"p:{name}" for name in classes)])
+    writer.writerow(["image", "label", "rejected", "refused", *(cell(f"p:{name}") for name in classes)])
     for prediction in found:
         values = [f"{value:.6f}" for value in prediction.probabilities.values()] or [""] * len(classes)
-        writer.writerow(
-            [prediction.name, prediction.label, str(prediction.rejected).lower(), prediction.refused, *values]
-        )
+        texts = map(cell, (prediction.name, prediction.label or ""))
+        rejected = str(prediction.rejected).lower()
+        writer.writerow([*texts, rejected, cell(prediction.refused), *values])
 
 
 Writer = Callable[[Iterable[Prediction], Sequence[str], TextIO], None]
 WRITERS: dict[str, Writer] = {"table": write_table, "json": write_json, "csv": write_csv}
+RAW_WRITERS: dict[str, Writer] = {**WRITERS, "csv": write_raw_csv}

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from components.common.errors import PipelineError
+from components.common.storage.address import shown
 from components.common.tracking import tags as names
 from pipelines.models.reader import Reader, StoredRun
 from pipelines.models.tables import utc_time
@@ -47,5 +48,5 @@ def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
         "decision": run.tags.get(names.DECISION),
         "registered": f"{model} version {version}" if version else None,
         "error": run.tags.get(names.ERROR),
-        "link": f"{tracking_uri}/{page}" if tracking_uri else None,
+        "link": f"{shown(tracking_uri)}/{page}" if tracking_uri else None,
     }

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import hashlib
+import hmac
 import io
 import re
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +22,11 @@ from starlette.routing import Route
 from components.common.data.picture import decode_picture
 from components.common.errors import PipelineError
 from components.common.provenance import git_sha
+from components.common.settings import settings
 from pipelines.models.batches import Batches
-from pipelines.models.bodies import Bodies
-from pipelines.models.invocations import parse_invocation
+from pipelines.models.bodies import BUSY, RETRY, Bodies
 from pipelines.models.occlusion import occluded, occlusion_map
+from pipelines.models.parsing import Parser
 from pipelines.models.pictures import Refusal, prepare_picture
 
 if TYPE_CHECKING:
@@ -33,10 +36,12 @@ PAGE = Path(__file__).with_name("templates") / "serve.html"
 LONGEST_ERROR = 300
 # Until the model has answered a request, with the wait for its turn.
 ANSWER_SECONDS = 60.0
-# Connections at a time; uvicorn answers 503 to further ones.
-MOST_CONNECTIONS = 128
+# Requests in work at a time; further ones are refused.
+MOST_REQUESTS = 64
 # Pictures that are decoded at a time; one of the largest takes some hundred MiB.
 DECODERS = 2
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(classifier: "Answerer", reject_below: float, name: str) -> Starlette:
@@ -52,10 +57,10 @@ def application(classifier: "Answerer", reject_below: float, name: str) -> Starl
     return Starlette(
         routes=[
             Route("/", server.page),
-            Route("/model", server.model),
-            Route("/invocations", server.invocations, methods=["POST"]),
-            Route("/classify", server.classify, methods=["POST"]),
-            Route("/explain", server.explain, methods=["POST"]),
+            Route("/model", server.admitted(server.model)),
+            Route("/invocations", server.admitted(server.invocations), methods=["POST"]),
+            Route("/classify", server.admitted(server.classify), methods=["POST"]),
+            Route("/explain", server.admitted(server.explain), methods=["POST"]),
             Route("/ping", _alive),
             Route("/health", _alive),
             Route("/version", server.version),
@@ -64,41 +69,34 @@ def application(classifier: "Answerer", reject_below: float, name: str) -> Starl
     )
 
 
-def listen(served: Starlette, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM.
-
-    Raises:
-        PipelineError: The address cannot be used.
-    """
-    import socket
-
-    import uvicorn
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PipelineError(
-                f"{host}:{port} must be free to listen at but is not ({error.strerror}): choose another --port."
-            ) from None
-    uvicorn.run(
-        served,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        limit_concurrency=MOST_CONNECTIONS,
-    )
-
-
 class _Server:
     def __init__(self, classifier: "Answerer", reject_below: float, name: str) -> None:
         self._spec, self._reject_below, self._name = classifier.spec, reject_below, name
-        self._batches, self._bodies = Batches(classifier), Bodies()
+        self._batches, self._bodies, self._parser = Batches(classifier), Bodies(), Parser(classifier.spec)
+        self._token, self._working = settings().serve_token, 0
         self._decoders = ThreadPoolExecutor(DECODERS)
         self._page, self._version = _page(), f"mnist-pipeline {git_sha()}"
+
+    def admitted(self, answer: Handler) -> Handler:
+        """Return a handler that answers who has the token, and refuses at once what the server cannot soon answer."""
+
+        async def admit(request: Request) -> Response:
+            given = request.headers.get("authorization", "")
+            if self._token and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+                raise HTTPException(
+                    401,
+                    "the server needs its token: send Authorization: Bearer TOKEN.",
+                    {"WWW-Authenticate": "Bearer"},
+                )
+            if self._working == MOST_REQUESTS:
+                raise HTTPException(503, BUSY, RETRY)
+            self._working += 1
+            try:
+                return await answer(request)
+            finally:
+                self._working -= 1
+
+        return admit
 
     async def page(self, _: Request) -> Response:
         content, headers = self._page
@@ -121,7 +119,7 @@ class _Server:
 
     async def invocations(self, request: Request) -> Response:
         async with self._bodies.read(request, "application/json") as body:
-            answers = await self._ask(parse_invocation(body, self._spec))
+            answers = await self._ask(await self._parser.parse(body))
         return JSONResponse({"predictions": answers.tolist()})
 
     async def classify(self, request: Request) -> Response:
@@ -159,7 +157,7 @@ class _Server:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._batches.probabilities(images)
         except TimeoutError:
-            raise HTTPException(503, "the server is busy: try again later.", {"Retry-After": "1"}) from None
+            raise HTTPException(503, BUSY, RETRY) from None
         except PipelineError as error:
             raise HTTPException(500, str(error)) from error
 

@@ -1,7 +1,7 @@
 """Models and runs on an MLflow server, by its REST API."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +12,14 @@ from components.common.settings import export_defaults
 from components.common.tracking.client import QUIET, configure_mlflow
 from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.tags import IS_PIPELINE
-from pipelines.local.mlflow_api import call_mlflow, check_tracking_server, fetch_mlflow_artifact
+from pipelines.local.mlflow_api import (
+    MOST_EXPERIMENTS,
+    batched,
+    call_mlflow,
+    check_tracking_server,
+    fetch_mlflow_artifact,
+    mlflow_pages,
+)
 from pipelines.models.reader import StoredRun, StoredVersion
 
 KEPT_BY_SERVER = re.compile("mlflow-artifacts:/+(?=[^/])")
@@ -40,7 +47,7 @@ class ServerReader:
     def aliases(self) -> dict[str, dict[str, str]]:
         return {
             model["name"]: _pairs(model.get("aliases"), "alias", "version")
-            for model in self._pages("registered-models/search", "registered_models", max_results=1000)
+            for model in mlflow_pages(self._call, "registered-models/search", "registered_models")
         }
 
     def versions(self, name: str) -> list[StoredVersion]:
@@ -53,7 +60,9 @@ class ServerReader:
                 version.get("run_id", ""),
                 _pairs(version.get("tags")),
             )
-            for version in self._pages("model-versions/search", "model_versions", filter=f"name = '{name}'")
+            for version in mlflow_pages(
+                self._call, "model-versions/search", "model_versions", filter=f"name = '{name}'"
+            )
         ]
         return sorted(found, key=lambda version: -int(version.version))
 
@@ -68,7 +77,7 @@ class ServerReader:
 
     def metrics(self, run_ids: Collection[str]) -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {}
-        for ids in _batches(sorted(run_ids), MOST_RUNS):
+        for ids in batched(sorted(run_ids), MOST_RUNS):
             listed = ", ".join(f"'{run_id}'" for run_id in ids)
             for run in self._runs(f"attributes.run_id IN ({listed})", "ALL", MOST_RUNS):
                 found[run["info"]["run_id"]] = _metrics(run)
@@ -83,32 +92,20 @@ class ServerReader:
 
     def _runs(self, wanted: str, state: str, limit: int) -> list[dict[str, Any]]:
         """Return runs of all experiments, newest first; `state` is that of the runs and of the experiments."""
-        experiments = self._pages("experiments/search", "experiments", max_results=1000, view_type=state)
+        experiments = mlflow_pages(self._call, "experiments/search", "experiments", view_type=state)
         search = {
-            "experiment_ids": [experiment["experiment_id"] for experiment in experiments],
             "filter": wanted,
             "run_view_type": state,
             "order_by": ["attributes.start_time DESC"],
             "max_results": limit,
         }
-        found: list[dict[str, Any]] = self._call("runs/search", search).get("runs", [])
-        return found
-
-    def _pages(self, method: str, key: str, **query: Any) -> Iterator[dict[str, Any]]:
-        while True:
-            answer = self._call(f"{method}?{urlencode(query)}")
-            yield from answer.get(key, [])
-            if not (token := answer.get("next_page_token")):
-                return
-            query["page_token"] = token
+        found: list[dict[str, Any]] = []
+        for ids in batched([experiment["experiment_id"] for experiment in experiments], MOST_EXPERIMENTS):
+            found += self._call("runs/search", {"experiment_ids": ids, **search}).get("runs", [])
+        return sorted(found, key=lambda run: -run["info"]["start_time"])[:limit]
 
     def _call(self, method: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
         return call_mlflow(self._uri, method, payload)
-
-
-def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _run(found: dict[str, Any]) -> StoredRun:

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import signal
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +11,18 @@ from itertools import groupby, islice
 from multiprocessing.pool import Pool
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.bounds import LARGEST_IN_MEMORY, require_within
 from components.common.cores import cores
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.png import PngBatch, png_shape
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
-from pipelines.models.pictures import Refusal, prepare_picture, read_arrays, read_picture
+from pipelines.models.pictures import Refusal, array_images, prepare_picture, read_picture
 
 ARRAYS = ".npy"
 # Pictures that a process reads at a time.
@@ -29,8 +32,20 @@ SMALL = 2**18
 
 # An image or the reason why there is none, with the path or URI it comes from.
 Source = tuple[str, NDArray[np.uint8] | Refusal]
-# A file, by its path or with its content.
-File = tuple[str, bytes | None]
+
+
+class File(NamedTuple):
+    """A file with pictures.
+
+    Attributes:
+        name: Path or URI.
+        path: Where it lies; an object of a store lies there until the next one.
+        content: Its content where that was read already.
+    """
+
+    name: str
+    path: Path
+    content: bytes | None = None
 
 
 @contextmanager
@@ -62,10 +77,11 @@ def read_sources(paths: Iterable[str], spec: ImageSpec, pool: Pool | None) -> It
         pool: What `picture_readers` yields.
 
     Raises:
-        PipelineError: A path does not exist, holds no pictures, or is an array of another kind.
+        PipelineError: A path does not exist or holds no pictures. What cannot be read, or is no picture, is yielded
+            with the reason.
     """
     files = (file for path in paths for file in _files(path))
-    for arrays, group in groupby(files, lambda file: file[0].lower().endswith(ARRAYS)):
+    for arrays, group in groupby(files, lambda file: file.name.lower().endswith(ARRAYS)):
         if arrays:
             yield from (source for file in group for source in _from_array(file, spec))
         elif pool is None:
@@ -94,35 +110,65 @@ def _read_chunk(files: list[File], spec: ImageSpec) -> list[Source]:
     batch: PngBatch | None = None
     waiting = []
     for file in files:
-        content = _content(file)
+        try:
+            content = _content(file)
+        except PipelineError as error:
+            sources.append((file.name, _refusal(error)))
+            continue
         if batch is None and (shape := png_shape(content)) and math.prod(shape[:3]) <= SMALL:
             batch = PngBatch(shape[:3])
         if batch and batch.add(content):
             waiting.append(len(sources))
-            sources.append((file[0], Refusal("")))
+            sources.append((file.name, Refusal("")))
         else:
-            sources.append((file[0], read_picture(content, spec)))
+            sources.append((file.name, read_picture(content, spec)))
     if batch:
         for at, picture in zip(waiting, batch.images(), strict=True):
             sources[at] = sources[at][0], prepare_picture(picture, spec)
     return sources
 
 
+def _refusal(error: PipelineError) -> Refusal:
+    return Refusal(str(error).removesuffix("."))
+
+
 def _content(file: File) -> bytes:
-    path, content = file
+    content = _read(file) if file.content is None else file.content
+    require_within(len(content), LARGEST_IN_MEMORY, f"{file.name}: its bytes", "make it smaller")
+    return content
+
+
+def _read(file: File) -> bytes:
+    """Return the content of a file, or so much of it that it is too large."""
+    _require_regular(file)
     try:
-        return Path(path).read_bytes() if content is None else content
+        with file.path.open("rb") as opened:
+            return opened.read(LARGEST_IN_MEMORY + 1)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(file.name, error) from error
+
+
+def _require_regular(file: File) -> None:
+    """Refuse what is no file, such as a pipe, which could be waited for without end."""
+    try:
+        regular = stat.S_ISREG(file.path.stat().st_mode)
+    except OSError as error:
+        raise _unreadable(file.name, error) from error
+    if not regular:
+        raise PipelineError(f"{file.name} must be a regular file but is none: leave it out.")
 
 
 def _from_array(file: File, spec: ImageSpec) -> Iterator[Source]:
-    name = file[0]
-    images = read_arrays(_content(file), name, spec)
-    for number, image in enumerate(images):
-        # An array of the model's size counts as an image of the model.
-        converted = image if image.shape == spec.shape else prepare_picture(image, spec)
-        yield (f"{name}[{number}]" if len(images) > 1 else name), converted
+    name = file.name
+    try:
+        _require_regular(file)
+        count, images = array_images(file.path, name, spec)
+        for number, image in enumerate(images):
+            # An array of the model's size counts as an image of the model.
+            converted = image if image.shape == spec.shape else prepare_picture(image, spec)
+            yield (f"{name}[{number}]" if count > 1 else name), converted
+    except PipelineError as error:
+        yield name, _refusal(error)
 
 
 def _files(path: str) -> Iterator[File]:
@@ -144,12 +190,14 @@ def _listed(path: str) -> Iterator[File]:
     given = Path(path)
     try:
         below = sorted(file for file in given.rglob("*") if _readable(file.name)) if given.is_dir() else None
+        if below is None:
+            given.stat()
     except OSError as error:
         raise _unreadable(path, error) from error
     if below is not None:
-        yield from ((str(file), None) for file in below)
+        yield from (File(str(file), file) for file in below)
     elif _readable(path):
-        yield path, None
+        yield File(path, given)
 
 
 def _unreadable(path: str, error: OSError) -> PipelineError:
@@ -166,7 +214,8 @@ def _objects(uri: str) -> Iterator[File]:
         target = Path(scratch, "object")
         for key in filter(_readable, store.keys(prefix)):
             if store.download(key, target):
-                yield store.uri(key), target.read_bytes()
+                file = File(store.uri(key), target)
+                yield file if key.lower().endswith(ARRAYS) else file._replace(content=_read(file))
 
 
 def _readable(name: str) -> bool:

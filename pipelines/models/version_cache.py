@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, has_no_room
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.judgement import Judgement
 from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
@@ -16,6 +16,7 @@ from components.common.model.runtime import RuntimeClassifier
 from components.common.storage.files import combined_digest, sha256_file, written_directory
 from components.common.tracking.tags import MODEL_FILES
 from components.register.choose import choose_model, choose_version
+from pipelines.local.home import Home
 from pipelines.models.reader import open_reader
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # Files of a version that its ONNX file is checked and asked with.
 NEEDED = (ONNX_FILE.as_posix(), f"{LINEAGE}/{Judgement.FILE}", KNOWN_ANSWERS)
-CACHE = "models"
 MOST_KEPT = 8
 
 
@@ -66,7 +66,7 @@ def open_version(home: Path, model: str, version: str) -> FoundVersion:
         if ONNX_FILE.as_posix() not in recorded:
             return FoundVersion(name, found.version, None)
         expected = {path: recorded.get(path, "") for path in NEEDED}
-        kept = home / CACHE / combined_digest(expected)
+        kept = Home(home).models / combined_digest(expected)
         if not _is_whole(kept, expected):
             shutil.rmtree(kept, ignore_errors=True)
             _keep(reader, found, expected, kept)
@@ -96,6 +96,8 @@ def _keep(reader: "Reader", version: "StoredVersion", expected: dict[str, str], 
                 raise _refused(version, problem)
         kept = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
     except OSError as error:
+        if has_no_room(error):
+            raise
         raise PipelineError(
             f"{target.parent} must be a directory that can be written but is not ({error.strerror}): "
             "choose another home with --home."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.serving import OURS, _measured, _running
+from benchmarks.serving import OURS, _measured, running_server
 from components.common.data.spec import MNIST_SPEC
 from tests.linear_models import save_candidate
 from tests.records import prepared, random_split
@@ -25,6 +25,6 @@ def test_a_server_is_measured_until_it_is_ended(tmp_path: Path) -> None:
 def test_a_server_that_ends_is_an_error() -> None:
     with (
         pytest.raises(RuntimeError, match="must answer but does not"),
-        _running([sys.executable, "-c", ""], 1),
+        running_server([sys.executable, "-c", ""], 1),
     ):
         pass

@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+# Paths of the requests that a server of `web_server` got, and how each was authorized.
+REQUESTS: list[tuple[str, str | None]] = []
+
+
 class Handler(SimpleHTTPRequestHandler):
     """Serves files; below ``/broken`` nothing works, and below ``/short`` answers break off."""
 
     def do_GET(self) -> None:
+        REQUESTS.append((self.path, self.headers["Authorization"]))
         if self.path.startswith("/broken/"):
             self.send_error(503)
         elif self.path.startswith("/short/"):
@@ -63,6 +68,14 @@ def web_server(raw: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture
+def web_requests(web_server: str) -> list[tuple[str, str | None]]:
+    """Path and authorization of each request to `web_server`, as they come."""
+    del web_server
+    REQUESTS.clear()
+    return REQUESTS
 
 
 @pytest.fixture

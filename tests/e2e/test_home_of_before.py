@@ -1,9 +1,11 @@
 """A home of version 0.1.0, opened by this version: its versions stay usable, and a new run goes on from them."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from pipelines.local.platform import embedded_platform
 PACKED = Path(__file__).parents[1] / "data" / "home-0.1.0.tar.xz"
 MODEL = "digits-before"
 OPTIONS = ("--data", "digits", "--trials", "1")
+DOWNGRADE = """
+from alembic import command
+from mlflow.store.db.utils import _get_alembic_config
+command.downgrade(_get_alembic_config("sqlite:///mlflow.db"), "6f8d9c3b2a1e")
+"""
 SETTINGS = ("fraction=0.3", "min_accuracy=0.0", f"model_name={MODEL}", "epochs=20")
 
 
@@ -34,6 +41,8 @@ def _unpack(directory: Path) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("before")
     _unpack(directory)
+    # The MLflow of that version had today's form of the database. The one before lacks columns.
+    subprocess.run([sys.executable, "-W", "ignore", "-c", DOWNGRADE], cwd=directory / "mlflow", check=True)
     return directory
 
 
@@ -113,3 +122,10 @@ def test_a_version_of_before_is_trained_again_from_its_tags(environment: dict[st
 def test_the_champion_of_before_comes_back_by_a_rollback(environment: dict[str, str]) -> None:
     back = _command("models", "rollback", env=environment)
     assert back.stdout == f"{MODEL} version 2 is the champion again, instead of version 3\n"
+
+
+@pytest.mark.usefixtures("outcome")
+def test_the_database_of_an_older_mlflow_is_brought_up_to_date_after_a_copy(home: Path) -> None:
+    with closing(sqlite3.connect(home / "mlflow" / "mlflow.db.6f8d9c3b2a1e")) as copy:
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("6f8d9c3b2a1e",)]
+        assert copy.execute("SELECT count(*) FROM model_versions").fetchone() == (2,)

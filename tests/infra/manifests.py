@@ -73,7 +73,8 @@ def matches(selector: Resource, labels: dict[str, str]) -> bool:
         if labels.get(key) != value:
             return False
     for expression in selector.get("matchExpressions", []):
-        assert expression["operator"] == "In", expression
-        if labels.get(expression["key"]) not in expression["values"]:
+        assert expression["operator"] in {"In", "Exists"}, expression
+        values = expression.get("values", list(labels.values()))
+        if labels.get(expression["key"]) not in values:
             return False
     return True

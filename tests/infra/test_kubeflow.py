@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.infra.manifests import INFRA, Resource, containers_of, kustomize, of_kind, overlay, pod_of
+from tests.infra.test_references import SECRETS
 
 KUBEFLOW = INFRA / "kubeflow"
 # The parts of release 2.17.0 that the patches touch.
@@ -33,6 +34,28 @@ spec:
             - {name: mlflow-tracking-ca, mountPath: /etc/mlflow-tracking-ca, readOnly: true}
       volumes:
         - {name: mlflow-tracking-ca, configMap: {name: mlflow-tracking-ca, optional: true}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: seaweedfs, namespace: kubeflow}
+spec:
+  selector: {matchLabels: {app: seaweedfs}}
+  template:
+    metadata: {labels: {app: seaweedfs}}
+    spec:
+      containers:
+        - name: seaweedfs
+          image: ghcr.io/chrislusf/seaweedfs:4.34
+          args: ["server", "-dir=/data", "-s3", "-iam", "-filer"]
+          volumeMounts:
+            - {name: data, mountPath: /data}
+      volumes:
+        - {name: data, persistentVolumeClaim: {claimName: seaweedfs-pvc}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kfp-launcher, namespace: kubeflow}
+data: {defaultPipelineRoot: ""}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -102,6 +125,34 @@ def test_the_default_password_is_gone(rendered: tuple[Resource, ...]) -> None:
     assert of_kind(rendered, "Secret") == []
 
 
+def test_the_store_reads_the_identities_of_the_secret_and_the_administrators_key(
+    rendered: tuple[Resource, ...],
+) -> None:
+    specification = pod_of(_deployment(rendered, "seaweedfs"))["spec"]
+    (container,) = containers_of(specification)
+    assert container["args"][0] == "server"
+    assert container["args"][-1] == "-s3.config=/etc/seaweedfs-identities/identities.json"
+    (mount,) = [m for m in container["volumeMounts"] if m["mountPath"] == "/etc/seaweedfs-identities"]
+    (volume,) = [v for v in specification["volumes"] if v["name"] == mount["name"]]
+    # The keys themselves, which the Secret holds as well, are not mounted.
+    assert [item["key"] for item in volume["secret"]["items"]] == ["identities.json"]
+    keys = {entry["name"]: entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"]}
+    assert keys == dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "mlpipeline-minio-artifact")
+
+
+def test_the_launcher_stores_artifacts_with_a_key_that_the_steps_account_may_read(
+    rendered: tuple[Resource, ...],
+) -> None:
+    (launcher,) = [c for c in of_kind(rendered, "ConfigMap") if c["metadata"]["name"] == "kfp-launcher"]
+    default = yaml.safe_load(launcher["data"]["providers"])["minio"]["default"]
+    secret = default["credentials"]["secretRef"]
+    assert default["credentials"]["fromEnv"] is False
+    (role,) = of_kind(overlay("kind"), "Role")
+    readable = {(*rule["resources"], *rule.get("resourceNames", [])) for rule in role["rules"]}
+    assert {("secrets", secret["secretName"]), ("configmaps", "kfp-launcher")} <= readable
+    assert {secret["accessKeyKey"], secret["secretKeyKey"]} == SECRETS["kubeflow", secret["secretName"]]
+
+
 def test_a_step_that_was_stopped_or_met_an_outage_is_tried_again(rendered: tuple[Resource, ...]) -> None:
     def defaults(resources: tuple[Resource, ...]) -> Resource:
         (data,) = [c["data"] for c in of_kind(resources, "ConfigMap") if "workflowDefaults" in c["data"]]
@@ -164,4 +215,5 @@ def test_one_release_is_pinned() -> None:
     assert len(remote) == 2
     for resource in remote:
         assert resource.startswith("github.com/kubeflow/pipelines/manifests/kustomize/")
-        assert resource.endswith("?ref=2.17.0&timeout=300s")
+        # The commit of the tag 2.17.0.
+        assert resource.endswith("?ref=4a3592cb2dd0a91a4652ab93893ec8beda1f3158&timeout=300s")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.local.process import free_port
-from tests.infra.manifests import BIN, containers_of, of_kind, overlay, pod_of
+from tests.infra.manifests import BIN, ROOT, containers_of, of_kind, overlay, pod_of
 
 (DEPLOYMENT,) = of_kind(overlay("minikube"), "Deployment")
 (CONTAINER,) = containers_of(pod_of(DEPLOYMENT)["spec"])
@@ -32,8 +32,16 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command = [str(BIN / "mlflow"), *CONTAINER["command"][1:]]
     for option, value in {"--host": "127.0.0.1", "--port": str(chosen)}.items():
         command[command.index(option) + 1] = value
+    app = directory / "app"
+    app.mkdir()
+    for source in (
+        ROOT / "pipelines/local/mlflow_app.py",
+        ROOT / "docker/mlflow-server/restricted.dist-info",
+    ):
+        (app / source.name).symlink_to(source)
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(app),
         "HOME": str(directory),
         "MLFLOW_BACKEND_STORE_URI": "sqlite:///mlflow.db",
         **SETTINGS,
@@ -74,6 +82,13 @@ def ask(port: int, request: dict[str, Any], host: str | None = None) -> int:
 def test_probes_are_answered_and_notice_a_wrong_host(port: int, probe: dict[str, Any]) -> None:
     assert ask(port, probe) == 200
     assert ask(port, probe, "mlflow.example.org") == 403
+
+
+def test_the_image_serves_runs_and_models_only(port: int) -> None:
+    dockerfile = (ROOT / "docker/mlflow-server/Dockerfile").read_text()
+    assert all(option in dockerfile for option in CONTAINER["command"][2:4])
+    asked = {**PROBES[0], "path": "/ajax-api/3.0/mlflow/assistant/config"}
+    assert ask(port, asked) == 404
 
 
 def test_the_steps_address_is_the_probed_one(port: int) -> None:

@@ -1,16 +1,34 @@
 """What may talk to what: the policies of an overlay, read as a cluster reads them."""
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
+from pipelines.environment import STEP_LABEL
+from pipelines.pipeline import mnist_pipeline
 from tests.infra.manifests import OVERLAYS, Resource, matches, name_of, of_kind, overlay, pod_of, workloads
 
 KUBEFLOW = "kubeflow"
-STEP = (KUBEFLOW, {"pipelines.kubeflow.org/v2_component": "true"})
+RUN = {"pipelines.kubeflow.org/v2_component": "true"}
+DRIVER = (KUBEFLOW, RUN)
 API_SERVER = (KUBEFLOW, {"app": "ml-pipeline"})
+METADATA = (KUBEFLOW, {"component": "metadata-grpc-server"})
+MYSQL = (KUBEFLOW, {"app": "mysql"})
+RESOLVER = ("kube-system", {"k8s-app": "kube-dns"})
 SEAWEEDFS = (KUBEFLOW, {"app": "seaweedfs"})
 STRANGER = ("default", {"app": "stranger"})
+
+# What release 2.17.0 of Kubeflow says of its store; policies add up.
+KUBEFLOWS_OWN: Resource = {
+    "metadata": {"namespace": KUBEFLOW},
+    "spec": {
+        "podSelector": {"matchLabels": {"app": "seaweedfs"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 8333}]}],
+    },
+}
 
 Pod = tuple[str, dict[str, str]]
 
@@ -19,7 +37,32 @@ def ours(app: str) -> Pod:
     return "mlflow", {"app.kubernetes.io/name": app}
 
 
+def step(name: str) -> Pod:
+    return KUBEFLOW, {**RUN, STEP_LABEL: name}
+
+
+# Steps that share the study, by the secret that they are given.
+DATABASE_STEPS = ("open-study", "search", "choose")
+STEPS = (
+    "ingest",
+    "preprocess",
+    "check-changes",
+    "train-baseline",
+    *DATABASE_STEPS,
+    "evaluate",
+    "gate",
+    "register",
+    "close-run",
+)
 MLFLOW, POSTGRES, BUCKET, DATABASES = (ours(name) for name in ("mlflow", "postgres", "bucket", "databases"))
+
+
+def labels_of_the_compiled_steps() -> set[str]:
+    platform = MessageToDict(mnist_pipeline.platform_spec)["platforms"]["kubernetes"]
+    return {
+        executor["podMetadata"]["labels"][STEP_LABEL]
+        for executor in platform["deploymentSpec"]["executors"].values()
+    }
 
 
 def is_peer(peer: Resource, policy_namespace: str, pod: Pod) -> bool:
@@ -57,7 +100,7 @@ def allowed(policies: list[Resource], direction: str, pod: Pod, other: Pod, port
 
 
 def connects(name: str, client: Pod, server: Pod, port: int) -> bool:
-    policies = of_kind(overlay(name), "NetworkPolicy")
+    policies = [*of_kind(overlay(name), "NetworkPolicy"), KUBEFLOWS_OWN]
     return allowed(policies, "Egress", client, server, port) and allowed(
         policies, "Ingress", server, client, port
     )
@@ -67,14 +110,24 @@ def connects(name: str, client: Pod, server: Pod, port: int) -> bool:
 @pytest.mark.parametrize(
     ("client", "server", "port", "expected"),
     [
-        (STEP, MLFLOW, 5000, True),
+        (DRIVER, MLFLOW, 5000, True),
         (API_SERVER, MLFLOW, 5000, True),
-        (STEP, POSTGRES, 5432, True),
+        (step("search"), RESOLVER, 53, True),
+        (step("search"), API_SERVER, 8887, True),
+        (step("search"), METADATA, 8080, True),
+        (step("search"), SEAWEEDFS, 8333, True),
+        (step("search"), SEAWEEDFS, 18888, False),
+        (step("search"), MYSQL, 3306, False),
+        (step("search"), step("train-baseline"), 8080, False),
+        (step("search"), STRANGER, 80, False),
+        (DRIVER, POSTGRES, 5432, False),
+        (MYSQL, MLFLOW, 5000, False),
         (MLFLOW, POSTGRES, 5432, True),
         (DATABASES, POSTGRES, 5432, True),
         (MLFLOW, SEAWEEDFS, 8333, True),
         (BUCKET, SEAWEEDFS, 8333, True),
-        (MLFLOW, ("kube-system", {"k8s-app": "kube-dns"}), 53, True),
+        (MLFLOW, RESOLVER, 53, True),
+        (MLFLOW, STRANGER, 53, False),
         (STRANGER, MLFLOW, 5000, False),
         (STRANGER, POSTGRES, 5432, False),
         (API_SERVER, POSTGRES, 5432, False),
@@ -89,8 +142,64 @@ def test_who_talks_to_whom(name: str, client: Pod, server: Pod, port: int, expec
     assert connects(name, client, server, port) is expected
 
 
+@pytest.mark.parametrize("name", ["kind", "minikube"])
+def test_each_step_reaches_mlflow_and_three_the_database(name: str) -> None:
+    assert set(STEPS) == labels_of_the_compiled_steps()
+    for client in STEPS:
+        assert connects(name, step(client), MLFLOW, 5000)
+        assert connects(name, step(client), POSTGRES, 5432) is (client in DATABASE_STEPS)
+
+
+def outside(name: str, client: str, address: str, port: int) -> bool:
+    """Whether a step may talk to an address that is no pod's."""
+    addresses = [
+        (peer["ipBlock"], {entry["port"] for entry in rule["ports"]})
+        for policy in of_kind(overlay(name), "NetworkPolicy")
+        if policy["metadata"]["namespace"] == KUBEFLOW
+        and matches(policy["spec"]["podSelector"], step(client)[1])
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    return any(
+        port in ports
+        and ip_address(address) in ip_network(block["cidr"])
+        and not any(ip_address(address) in ip_network(hole) for hole in block.get("except", []))
+        for block, ports in addresses
+    )
+
+
+@pytest.mark.parametrize("name", ["kind", "minikube"])
+def test_ingest_alone_reaches_public_addresses_and_nobody_private_ones(name: str) -> None:
+    assert [client for client in STEPS if outside(name, client, "93.184.215.14", 443)] == ["ingest"]
+    assert [client for client in STEPS if outside(name, client, "2606:2800:21f::1", 443)] == ["ingest"]
+    private = [
+        "10.1.2.3",
+        "172.20.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.100.100.200",
+        "127.0.0.1",
+        "fd00::1",
+    ]
+    for client in STEPS:
+        for address in private:
+            assert not outside(name, client, address, 80)
+            assert not outside(name, client, address, 443)
+
+
+def test_in_production_the_metadata_service_is_out_of_reach_and_no_step_has_public_data() -> None:
+    with_store = [client for client in STEPS if outside("production", client, "52.95.0.1", 443)]
+    assert with_store == ["ingest", "train-baseline", "search", "choose"]
+    with_database = [client for client in STEPS if outside("production", client, "10.20.0.1", 5432)]
+    assert with_database == list(DATABASE_STEPS)
+    for client in STEPS:
+        assert not outside("production", client, "93.184.215.14", 80)
+        assert not outside("production", client, "169.254.169.254", 443)
+
+
 def test_production_opens_to_kubeflow_and_the_ingress_controller_alone() -> None:
-    assert connects("production", STEP, MLFLOW, 5000)
+    assert connects("production", step("gate"), MLFLOW, 5000)
     assert connects("production", ("traefik", {"app": "traefik"}), MLFLOW, 5000)
     assert not connects("production", STRANGER, MLFLOW, 5000)
 
@@ -101,7 +210,7 @@ def test_policies_select_a_pod(name: str) -> None:
     for policy in of_kind(overlay(name), "NetworkPolicy"):
         selected = [
             pod
-            for pod in (*pods, SEAWEEDFS)
+            for pod in (*pods, SEAWEEDFS, *map(step, STEPS))
             if pod[0] == policy["metadata"]["namespace"] and matches(policy["spec"]["podSelector"], pod[1])
         ]
         assert selected, name_of(policy)

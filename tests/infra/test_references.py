@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.environment import CREDENTIALS, NAME, SETTINGS
+from pipelines.cli.cluster import ACCOUNT
+from pipelines.environment import CREDENTIALS, NAME, PUBLIC_KEYS, SETTINGS
 from tests.infra.manifests import (
     INFRA,
     OVERLAYS,
@@ -21,12 +22,17 @@ from tests.infra.manifests import (
 # The Secrets with their keys: infra/scripts/secrets.sh makes them (tested in test_secrets.py); in production the
 # operator does, as docs/operations.md lists them.
 SECRETS = {
+    ("mlflow", "bucket-s3"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     ("mlflow", "mlflow-s3"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     ("mlflow", "postgres"): {"password"},
     ("mlflow", "mlflow-database"): {"password", "uri"},
     ("mlflow", "optuna-database"): {"password"},
     ("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"},
     ("kubeflow", "mnist-pipeline"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE"},
+    ("kubeflow", "mnist-pipeline-artifacts"): {"accesskey", "secretkey"},
+    ("kubeflow", "mnist-pipeline-signing"): {"MODEL_SIGNING_KEY"},
+    ("kubeflow", "seaweedfs-identities"): {"identities.json"}
+    | {f"{name}_{part}" for name in ("bucket", "mlflow", "steps", "artifacts") for part in ("key", "secret")},
 }
 # An Ingress's certificate, by cert-manager or by hand.
 EXTERNAL = {("mlflow", "mlflow-tls")}
@@ -85,7 +91,7 @@ def test_service_accounts_exist(name: str) -> None:
         (workload["metadata"]["namespace"], pod_of(workload)["spec"]["serviceAccountName"])
         for workload in workloads(resources)
     }
-    assert used == known
+    assert used | {("kubeflow", ACCOUNT)} == known
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -183,7 +189,8 @@ def test_the_steps_find_what_the_pipeline_reads(name: str) -> None:
         if (config["metadata"]["namespace"], config["metadata"]["name"]) == ("kubeflow", NAME)
     ]
     assert set(settings) == set(SETTINGS)
-    assert set(CREDENTIALS) == SECRETS["kubeflow", NAME]
+    for secret, keys in CREDENTIALS.values():
+        assert set(keys) <= SECRETS["kubeflow", secret]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -209,7 +216,8 @@ def test_the_operators_secrets_are_documented() -> None:
     for namespace, secret in (
         ("mlflow", "mlflow-s3"),
         ("mlflow", "mlflow-database"),
-        ("kubeflow", NAME),
+        *(("kubeflow", secret) for secret, _ in CREDENTIALS.values()),
+        ("kubeflow", PUBLIC_KEYS[0]),
         *EXTERNAL,
     ):
         assert f"`{namespace}/{secret}`" in guide

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from tests.infra.manifests import BIN, INFRA, ROOT
 from tests.infra.test_references import SECRETS
@@ -26,8 +28,14 @@ match arguments:
         secret = yaml.safe_load(sys.stdin)
         assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
         path = store / f"{{secret['metadata']['namespace']}}.{{secret['metadata']['name']}}.json"
+        values = {{key: base64.b64decode(value, validate=True).decode() for key, value in secret["data"].items()}}
         with path.open("x") as file:
-            json.dump(secret["stringData"], file)
+            json.dump(values, file)
+    case ["--namespace", namespace, "create", "configmap", name, "--from-file=MODEL_PUBLIC_KEYS=/dev/stdin"]:
+        with (store / f"{{namespace}}.{{name}}.pem").open("x") as file:
+            file.write(sys.stdin.read())
+    case ["--namespace", namespace, "get", "configmap", name]:
+        sys.exit(0 if (store / f"{{namespace}}.{{name}}.pem").exists() else "NotFound")
     case ["--namespace", namespace, "get", "secret", name, *output]:
         path = store / f"{{namespace}}.{{name}}.json"
         if not path.exists():
@@ -61,9 +69,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def make_secrets(store: Path) -> str:
+def make_secrets(store: Path, *arguments: str) -> str:
     environment = {"STORE": str(store), "PATH": f"{store.parent}:{os.environ['PATH']}"}
-    command = [str(INFRA / "scripts" / "secrets.sh")]
+    command = [str(INFRA / "scripts" / "secrets.sh"), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -87,26 +95,50 @@ def test_secrets_are_made_once_and_fit_together(store: Path) -> None:
     password = first["mlflow", "optuna-database"]["password"]
     assert steps["OPTUNA_STORAGE"] == f"postgresql+psycopg2://optuna:{password}@{host}/optuna"
     assert database["uri"] == f"postgresql+psycopg2://mlflow:{database['password']}@{host}/mlflow"
-    store_key = first["kubeflow", "mlpipeline-minio-artifact"]
-    for keys in (steps, first["mlflow", "mlflow-s3"]):
-        assert keys["AWS_ACCESS_KEY_ID"] == store_key["accesskey"]
-        assert keys["AWS_SECRET_ACCESS_KEY"] == store_key["secretkey"]
+
+    known = {
+        identity["name"]: tuple(identity["credentials"][0].values())
+        for identity in json.loads(first["kubeflow", "seaweedfs-identities"]["identities.json"])["identities"]
+    }
+    artifacts = first["kubeflow", "mnist-pipeline-artifacts"]
+    assert known == {
+        "bucket": tuple(first["mlflow", "bucket-s3"].values()),
+        "mlflow": tuple(first["mlflow", "mlflow-s3"].values()),
+        "steps": (steps["AWS_ACCESS_KEY_ID"], steps["AWS_SECRET_ACCESS_KEY"]),
+        "artifacts": (artifacts["accesskey"], artifacts["secretkey"]),
+    }
 
     passwords = {values["password"] for values in first.values() if "password" in values}
-    passwords |= set(store_key.values())
-    assert len(passwords) == 5
+    passwords |= set(first["kubeflow", "mlpipeline-minio-artifact"].values())
+    passwords |= {key for pair in known.values() for key in pair}
+    assert len(passwords) == 3 + 2 + 8
     assert all(len(password) == 48 for password in passwords)
     for password in passwords:
         assert password not in (store / "calls").read_text(), "on a command line everybody can read it"
         assert password not in output
 
 
-def test_a_secret_that_is_there_is_kept(store: Path) -> None:
-    (store / "kubeflow.mlpipeline-minio-artifact.json").write_text(
-        '{"accesskey": "mine", "secretkey": "own"}'
-    )
+def test_the_signing_key_and_the_public_key_are_a_pair(store: Path) -> None:
     make_secrets(store)
-    assert made(store)["mlflow", "mlflow-s3"] == {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "own"}
+    private = made(store)["kubeflow", "mnist-pipeline-signing"]["MODEL_SIGNING_KEY"]
+    key = load_pem_private_key(private.encode(), None)
+    public = (store / "kubeflow.mnist-pipeline-public-keys.pem").read_bytes()
+    assert isinstance(key, EllipticCurvePrivateKey)
+    assert key.curve.name == "secp256r1"
+    assert key.public_key() == load_pem_public_key(public)
+    assert private not in (store / "calls").read_text()
+
+
+def test_kubeflow_alone_is_given_its_own_secrets(store: Path) -> None:
+    make_secrets(store, "kubeflow")
+    names = {"mlpipeline-minio-artifact", "seaweedfs-identities", "mnist-pipeline-artifacts"}
+    assert set(made(store)) == {("kubeflow", name) for name in names}
+
+
+def test_a_secret_that_is_there_is_kept(store: Path) -> None:
+    (store / "mlflow.mlflow-s3.json").write_text('{"AWS_ACCESS_KEY_ID": "mine"}')
+    make_secrets(store)
+    assert made(store)["mlflow", "mlflow-s3"] == {"AWS_ACCESS_KEY_ID": "mine"}
 
 
 def test_the_steps_follow_a_namespace_mlflow_that_was_made_anew(store: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.cli.cluster import ACCOUNT
 from tests.infra.manifests import (
     INFRA,
     OVERLAYS,
@@ -64,6 +65,13 @@ def test_pods_are_restricted(name: str) -> None:
         assert violations(pod_of(workload)["spec"]) == [], name_of(workload)
 
 
+def quantity(text: str) -> float:
+    """The number of processors or bytes."""
+    units = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+    number, unit = re.fullmatch(r"([\d.]+)(m|Ki|Mi|Gi)?", text).groups()  # type: ignore[union-attr]
+    return float(number) * units.get(unit, 1)
+
+
 def _unset(container: Resource, key: str) -> None:
     del container["securityContext"][key]
 
@@ -118,14 +126,49 @@ def test_what_is_no_image_reference(image: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_nothing_has_rights_in_the_cluster(name: str) -> None:
+def test_nothing_but_the_steps_has_rights_in_the_cluster(name: str) -> None:
     resources = overlay(name)
-    kinds = {resource["kind"] for resource in resources}
-    assert not kinds & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+    assert of_kind(resources, "ClusterRole", "ClusterRoleBinding") == []
+    (binding,) = of_kind(resources, "RoleBinding")
+    steps = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "kubeflow"}
+    assert binding["subjects"] == [steps]
     for account in of_kind(resources, "ServiceAccount"):
-        assert account["automountServiceAccountToken"] is False
+        if account["metadata"]["name"] != ACCOUNT:
+            assert account["automountServiceAccountToken"] is False
     for workload in workloads(resources):
         assert pod_of(workload)["spec"]["automountServiceAccountToken"] is False, name_of(workload)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_steps_account_may_do_what_kubeflow_does_in_a_pod_and_no_more(name: str) -> None:
+    (role,) = of_kind(overlay(name), "Role")
+    rights = {
+        (*rule["apiGroups"], *rule["resources"], *rule.get("resourceNames", ["*"])): set(rule["verbs"])
+        for rule in role["rules"]
+    }
+    assert rights == {
+        ("", "pods", "*"): {"get"},
+        ("", "configmaps", "kfp-launcher"): {"get"},
+        ("", "secrets", "mnist-pipeline-artifacts"): {"get"},
+        ("argoproj.io", "workflowtaskresults", "*"): {"create", "patch"},
+    }
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_a_workload_asks_for_fits_the_quota_of_its_namespace(name: str) -> None:
+    (quota,) = of_kind(overlay(name), "ResourceQuota")
+    hard = quota["spec"]["hard"]
+    asked = dict.fromkeys(hard, 0.0)
+    for workload in workloads(overlay(name)):
+        # An update starts one more before it ends one.
+        pods = workload["spec"].get("replicas", 1) + (workload["kind"] == "Deployment")
+        asked["pods"] += pods
+        for container in containers_of(pod_of(workload)["spec"]):
+            for bound, amounts in container["resources"].items():
+                for resource in ("cpu", "memory"):
+                    asked[f"{bound}.{resource}"] += pods * quantity(amounts[resource])
+    for resource in ("pods", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"):
+        assert asked[resource] <= quantity(hard[resource]), resource
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -150,5 +193,5 @@ def test_no_file_holds_a_secret() -> None:
             text = path.read_text()
             assert not re.search(r"AKIA[0-9A-Z]{16}|-----BEGIN|://\w+:\w+@", text), path
             if path.suffix == ".yaml":
-                kinds = {document["kind"] for document in yaml.safe_load_all(text)}
-                assert "Secret" not in kinds, path
+                documents = [found for found in yaml.safe_load_all(text) if isinstance(found, dict)]
+                assert "Secret" not in {document["kind"] for document in documents}, path

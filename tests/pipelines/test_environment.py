@@ -1,8 +1,14 @@
+"""What each step's pod is given, read from the compiled pipeline."""
+
+import ast
+from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import MessageToDict
 
-from pipelines.environment import CREDENTIALS, NAME, SETTINGS
+import components
+from pipelines.environment import CREDENTIALS, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
 
 # What Kubeflow's native MLflow integration sets in a step. Kubernetes refuses a pod that has a value and a reference
@@ -17,26 +23,93 @@ INJECTED = {
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_WORKSPACE",
 }
+STORE = {(NAME, "AWS_ACCESS_KEY_ID"), (NAME, "AWS_SECRET_ACCESS_KEY")}
+DATABASE = {(NAME, "OPTUNA_STORAGE")}
+# Secret and variable.
+CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
+    "ingest": STORE,
+    "preprocess": set(),
+    "check-changes": set(),
+    "train": STORE,
+    "open-study": DATABASE,
+    "search": STORE | DATABASE,
+    "choose": STORE | DATABASE,
+    "evaluate": set(),
+    "gate": set(),
+    "register": {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
+    "close-run": set(),
+}
+VERIFYING = {"check-changes", "evaluate", "register"}
+PACKAGE_OF = {"check-changes": "register", "open-study": "tune", "search": "tune", "choose": "tune"}
+
+Executors = dict[str, dict[str, Any]]
 
 
-def variables(source: dict[str, Any], key: str) -> dict[str, str]:
-    return {entry[key]: entry["envVar"] for entry in source["keyToEnv"]}
-
-
-def test_every_step_is_given_the_clusters_settings_and_credentials() -> None:
+@pytest.fixture(scope="module")
+def executors() -> Executors:
     platform = MessageToDict(mnist_pipeline.platform_spec)["platforms"]["kubernetes"]
-    given = platform["deploymentSpec"]["executors"]
-    assert set(given) == set(mnist_pipeline.pipeline_spec.deployment_spec["executors"])
-    for executor in given.values():
-        (settings,) = executor["configMapAsEnv"]
-        (credentials,) = executor["secretAsEnv"]
-        assert (settings["configMapName"], settings["optional"]) == (NAME, True)
-        assert (credentials["secretName"], credentials["optional"]) == (NAME, True)
-        assert variables(settings, "configMapKey") == SETTINGS
-        assert variables(credentials, "secretKey") == CREDENTIALS
+    return {
+        name.removeprefix("exec-"): executor
+        for name, executor in platform["deploymentSpec"]["executors"].items()
+    }
+
+
+def given(sources: list[dict[str, Any]], kind: str) -> dict[tuple[str, str], str]:
+    """The variable of each key, by the name of its ConfigMap or Secret and the key."""
+    assert all(source["optional"] for source in sources)
+    return {
+        (source[f"{kind}Name"], entry[f"{kind}Key"]): entry["envVar"]
+        for source in sources
+        for entry in source["keyToEnv"]
+    }
+
+
+def test_every_step_is_given_the_settings_and_only_the_credentials_that_it_needs(
+    executors: Executors,
+) -> None:
+    assert set(executors) == set(CREDENTIALS_OF)
+    config_map, keys = PUBLIC_KEYS
+    public = {(config_map, key): key for key in keys}
+    for step, executor in executors.items():
+        settings = {(NAME, key): variable for key, variable in SETTINGS.items()}
+        expected = settings | public if step in VERIFYING else settings
+        assert given(executor["configMapAsEnv"], "configMap") == expected, step
+        secret = {(name, key): key for name, key in CREDENTIALS_OF[step]}
+        assert given(executor.get("secretAsEnv", []), "secret") == secret, step
+
+
+def test_the_containers_are_never_roots(executors: Executors) -> None:
+    for step, executor in executors.items():
+        assert executor["securityContext"] == {
+            "runAsUser": "65532",
+            "runAsGroup": "65532",
+            "runAsNonRoot": True,
+        }
+        label = executor["podMetadata"]["labels"][STEP_LABEL]
+        assert label == {"train": "train-baseline"}.get(step, step)
+
+
+def test_a_step_without_the_stores_key_has_no_code_that_asks_for_it() -> None:
+    """The settings that name credentials are read in the modules below, whose packages are those of the steps."""
+    readers: dict[str, set[str]] = {"from_environment": set(), "for_uri": set(), "optuna_storage": set()}
+    root = Path(components.__file__).parent
+    for path in root.rglob("*.py"):
+        names = {
+            node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+        }
+        for name in readers.keys() & names:
+            readers[name].add(path.relative_to(root).parts[0])
+
+    def packages(credentials: set[tuple[str, str]]) -> set[str]:
+        return {PACKAGE_OF.get(step, step) for step, held in CREDENTIALS_OF.items() if credentials <= held}
+
+    # What `address.py` of common fetches is asked for by ingest alone.
+    assert (readers["from_environment"] | readers["for_uri"]) - {"common"} <= packages(STORE)
+    assert readers["optuna_storage"] == packages(DATABASE)
 
 
 def test_no_variable_is_set_twice() -> None:
-    names = [*SETTINGS.values(), *CREDENTIALS.values()]
+    names = [*SETTINGS.values(), *PUBLIC_KEYS[1]]
+    names += [name for _, keys in CREDENTIALS.values() for name in keys]
     assert len(set(names)) == len(names)
     assert not INJECTED & set(names)

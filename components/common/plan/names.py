@@ -1,17 +1,16 @@
 """Rules for names: data set, registered model, experiment."""
 
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 
-LONGEST_DATASET = 40
-# MLflow's PostgreSQL columns hold 256 characters, and the history of a model has a name that is 8 characters longer.
-LONGEST_MODEL = 200
-LONGEST_EXPERIMENT = 500
-HISTORY_SUFFIX = ".history"
+LONGEST_DATASET, LONGEST_NAME, LONGEST_LABEL = 40, 100, 250
+# What pydantic is told where the plan of a new run is validated.
+NEW_RUN = "new run"
 # Endings of files that hold a data set.
 PACKED = (".npz", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".parquet", ".csv", ".arrow")
 # Names of files and directories that many data sets have.
@@ -48,32 +47,44 @@ SAYS_NOTHING = frozenset(
 )
 
 
-def _dataset(name: str) -> str:
-    if not re.fullmatch(rf"[a-z0-9-]{{1,{LONGEST_DATASET}}}", name):
-        raise ValueError(f"must be 1 to {LONGEST_DATASET} of a-z, 0-9 and - but is {name!r}")
+def for_new_runs(rule: Callable[[str], str]) -> AfterValidator:
+    """Return a validator that applies a rule to the plan of a new run; a stored plan may be of before the rule."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        return rule(value) if info.context == NEW_RUN else value
+
+    return AfterValidator(check)
+
+
+def _named(name: str, pattern: str, rule: str, longest: int) -> str:
+    if not re.fullmatch(pattern, name) or len(name) > longest:
+        raise ValueError(f"must be 1 to {longest} of {rule}, a letter or digit first, but is {name!r:.120}")
     return name
+
+
+def _dataset(name: str) -> str:
+    return _named(name, "[a-z0-9][a-z0-9-]*", "a-z, 0-9 and -", LONGEST_DATASET)
 
 
 def _model(name: str) -> str:
-    unfit = sorted({character for character in name if character in "/:'\\" or not character.isprintable()})
-    if unfit:
-        raise ValueError(f"must be without {' '.join(map(repr, unfit))} but is {name!r}")
-    if not name.strip() or name in {".", ".."} or len(name) > LONGEST_MODEL:
-        raise ValueError(f"must be a name of 1 to {LONGEST_MODEL} characters but is {name!r}")
-    if name.endswith(HISTORY_SUFFIX):
-        raise ValueError(f"must not end in {HISTORY_SUFFIX}, which names a model's history, but is {name!r}")
-    return name
+    # MLflow takes no dot in the name of a logged model; and NAME.history names a model's history.
+    return _named(name, "[A-Za-z0-9][A-Za-z0-9_-]*", "A-Z, a-z, 0-9, _ and -", LONGEST_NAME)
 
 
 def _experiment(name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_EXPERIMENT:
-        raise ValueError(f"must be 1 to {LONGEST_EXPERIMENT} printable characters but is {name!r}")
-    return name
+    return _named(name, "[A-Za-z0-9][A-Za-z0-9._-]*", "A-Z, a-z, 0-9, ., _ and -", LONGEST_NAME)
 
 
-DatasetName = Annotated[str, AfterValidator(_dataset)]
-ModelName = Annotated[str, AfterValidator(_model)]
-ExperimentName = Annotated[str, AfterValidator(_experiment)]
+def _label(text: str) -> str:
+    if not text.isprintable() or len(text) > LONGEST_LABEL:
+        raise ValueError(f"must be at most {LONGEST_LABEL} printable characters but is {text!r:.120}")
+    return text
+
+
+DatasetName = Annotated[str, for_new_runs(_dataset)]
+ModelName = Annotated[str, for_new_runs(_model)]
+ExperimentName = Annotated[str, for_new_runs(_experiment)]
+Label = Annotated[str, for_new_runs(_label)]
 
 
 def default_model_name(dataset: str) -> str:

@@ -9,6 +9,6 @@ def parse_gpu_count(text: str) -> int:
     Raises:
         PipelineError: Not a whole number.
     """
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise PipelineError(f"gpu_count must be a whole number but got {text!r}: give 0 for none.")
     return int(text)

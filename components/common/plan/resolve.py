@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from components.common.errors import PipelineError
+from components.common.plan.names import NEW_RUN
 from components.common.plan.run import RunPlan
 from components.common.plan.section import SECTIONS, broken_rule
 from components.common.plan.space import ranges
@@ -103,7 +104,8 @@ def parsed(name: str, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    # Also of more digits, or deeper, than Python takes.
+    except (RecursionError, ValueError):
         return text
 
 
@@ -147,7 +149,7 @@ def resolve(layers: Sequence[Layer], *, run_id: str = "", run_name: str = "", gp
         section, _, option = name.rpartition(".")
         (document[section] if section else document)[option] = value
     try:
-        plan = RunPlan.model_validate_json(json.dumps(document))
+        plan = RunPlan.model_validate_json(json.dumps(document), context=NEW_RUN)
     except ValidationError as error:
         raise PipelineError(broken_rule(error)) from None
     _check_across(plan)

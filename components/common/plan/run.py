@@ -2,29 +2,40 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field
 
 from components.common.errors import PipelineError
-from components.common.plan.names import DatasetName, ExperimentName, ModelName, default_model_name
+from components.common.plan.names import (
+    DatasetName,
+    ExperimentName,
+    Label,
+    ModelName,
+    default_model_name,
+    for_new_runs,
+)
 from components.common.plan.section import WHOLE, Section
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES, TrainConfig
 from components.common.record import Record
+from components.common.storage.address import SCHEMES, VARIABLE, VARIABLES, grants_access, shown
 
-Count = Annotated[int, Field(ge=1), WHOLE]
+# Far above what a run of weeks could do.
+MOST_TRIALS, MOST_WORKERS, MOST_SEEDS, MOST_GPUS = 10_000, 256, 1000, 1024
+LONGEST_ADDRESS = 4096
+Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS), WHOLE]
 # In `data.version` it becomes the time of the run. Kubeflow replaces it in parameters that are texts, but not within
 # `options`.
 CURRENT_TIME = "[[CurrentTime]]"
-SCHEMES = ("file", "http", "https", "s3")
 # Of the whole document; what it leaves out names the run, or says where it runs and how it is judged.
 NOT_IN_DIGEST: dict[str, Any] = {
     "format": True,
     "run_id": True,
     "run_name": True,
     "gpu_count": True,
-    "data": {"source", "name", "version", "subset", "size", "transpose"},
+    "data": {"source", "name", "version", "sha256", "subset", "size", "transpose"},
     "gate": True,
     "registry": True,
 }
@@ -41,27 +52,49 @@ Recipe = Annotated[str, AfterValidator(_recipe), Field(json_schema_extra={"enum"
 
 def _source(source: str) -> str:
     scheme, is_uri, _ = source.partition("://")
-    if not source or (is_uri and scheme not in SCHEMES):
-        raise ValueError(f"must be mnist, digits, a path or a URI of {', '.join(SCHEMES)} but is {source!r}")
+    if not source or not source.isprintable() or (is_uri and scheme not in SCHEMES):
+        raise ValueError(
+            f"must be mnist, digits, a path or a URI of {', '.join(SCHEMES)} but is {shown(source)!r}"
+        )
+    if source.startswith(VARIABLE) and source.removeprefix(VARIABLE) not in VARIABLES:
+        raise ValueError(f"must name {' or '.join(VARIABLES)} after {VARIABLE} but is {source!r}")
+    if len(source) > LONGEST_ADDRESS:
+        raise ValueError(f"must have at most {LONGEST_ADDRESS} characters but has {len(source)}")
+    if grants_access(source):
+        raise ValueError(
+            f"must be without user, password and query, which everybody would see, but {shown(source)} has one: "
+            f"put the address into {VARIABLES[0]}, on a cluster in the Secret mnist-pipeline, and give "
+            f"{VARIABLE}{VARIABLES[0]}"
+        )
     return source
+
+
+def _sha256(digest: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(f"must be the 64 hexadecimal digits of a SHA-256 but is {digest!r:.120}")
+    return digest
 
 
 class DataPlan(Section):
     """The data set, and its split into training and validation."""
 
-    source: Annotated[str, AfterValidator(_source)] = Field(
+    source: Annotated[str, for_new_runs(_source)] = Field(
         default="mnist",
-        description='"mnist", "digits" (scikit-learn\'s), or the path or URI of other images: docs/your-data.md.',
+        description='"mnist", "digits" (scikit-learn\'s), or the path or URI of other images: docs/your-data.md. '
+        '"env:DATA_URI" is the address in that variable, which may hold a password or a signature.',
+    )
+    sha256: Annotated[str, for_new_runs(_sha256)] | None = Field(
+        default=None, description="SHA-256 of the one file at the address; other content is refused."
     )
     name: DatasetName | None = Field(
         default=None,
         description="Name of other data; made of the last part of its address where it is not set.",
     )
-    version: str = Field(
+    version: Label = Field(
         default="",
         description=f'Label for this state of the data; "{CURRENT_TIME}" becomes the time of the run.',
     )
-    subset: str | None = Field(
+    subset: Label | None = Field(
         default=None,
         description='Name of the set where several lie side by side, such as "emnist-letters".',
     )
@@ -91,11 +124,13 @@ class DataPlan(Section):
 class SearchPlan(Section):
     """The search for a better configuration."""
 
-    trials: Count = Field(default=6, description="Configurations to try, the baseline included.")
-    workers: Count = Field(
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS), WHOLE] = Field(
+        default=6, description="Configurations to try, the baseline included."
+    )
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS), WHOLE] = Field(
         default=1, description="Tasks that share the trials, one pod each; each uses all of its cores."
     )
-    seeds: Count = Field(
+    seeds: Seeds = Field(
         default=2, description="Trainings, each with another seed, of the best trials and the baseline."
     )
     space: dict[str, Any] = Field(
@@ -150,9 +185,9 @@ class RunPlan(Record):
     format: Literal[1] = 1
     run_id: str
     run_name: str
-    gpu_count: Annotated[int, Field(ge=0), WHOLE] = 0
+    gpu_count: Annotated[int, Field(ge=0, le=MOST_GPUS), WHOLE] = 0
     recipe: Recipe = Field(default="fast", description="Named configuration that `training` starts from.")
-    seeds: Count = Field(
+    seeds: Seeds = Field(
         default=1,
         description="Trainings of the chosen configuration, each with another seed; the first is the model.",
     )

@@ -9,10 +9,12 @@ from pydantic import Field, ValidationError
 from components.common.errors import PipelineError
 from components.common.plan.section import WHOLE, Section, broken_rule
 
-Positive = Annotated[int, Field(gt=0), WHOLE]
+# Far above what can be trained; `components.common.plan.network` bounds the memory of a step.
+LARGEST, MOST_EPOCHS, MOST_STEPS, LARGEST_RATE = 2**24, 100_000, 2**31 - 1, 1000
+Positive = Annotated[int, Field(gt=0, le=LARGEST), WHOLE]
 # Lists will do: JSON has no tuples.
 Block = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=2, strict=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=LARGEST_RATE, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
@@ -70,8 +72,10 @@ class TrainConfig(Section):
     warmup: Fraction = Field(
         default=0.0, description="Fraction of all steps in which the learning rate rises linearly from 0."
     )
-    epochs: Rate = Field(default=20, description="Passes over the training split, also in fractions.")
-    min_steps: Annotated[int, Field(ge=0), WHOLE] = Field(
+    epochs: Annotated[float, Field(gt=0, le=MOST_EPOCHS, allow_inf_nan=False)] = Field(
+        default=20, description="Passes over the training split, also in fractions."
+    )
+    min_steps: Annotated[int, Field(ge=0, le=MOST_STEPS), WHOLE] = Field(
         default=0,
         description="Least number of steps: a small data set is passed over more often. Epochs that are set lift it.",
     )

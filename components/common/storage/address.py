@@ -1,15 +1,18 @@
-"""Files by address: a path, or a file, http(s) or s3 URI."""
+"""Addresses of data: a path, or a file, http(s) or s3 URI; and what of an address may be seen."""
 
+import os
 import re
-import shutil
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.storage.object_store import ObjectStore
+from components.common.settings import settings
 
-CONNECT_SECONDS, READ_SECONDS = 3, 30
+SCHEMES = ("file", "http", "https", "s3")
+# An address that grants access stands in a variable, and `env:NAME` in its place.
+VARIABLE = "env:"
+VARIABLES = ("DATA_URI", "MNIST_DATA_URI")
+# A host with or without a port; anything else may be a part of a password.
+HOST = re.compile(r"([\w.~-]*|\[[\da-fA-F:.]*\])(:\d*)?")
 GIVE_AN_ADDRESS = "give --data another address, or set MNIST_DATA_URI (docs/your-data.md)"
 
 
@@ -20,69 +23,60 @@ def absolute_uri(address: str) -> str:
         PipelineError: It is neither.
     """
     scheme, is_uri, _ = address.partition("://")
-    if scheme in {"file", "http", "https", "s3"}:
+    if scheme in SCHEMES:
         return address
     if is_uri:
         raise PipelineError(
-            f"data must be a path or a file, http, https or s3 URI but is {address}: correct it."
+            f"data must be a path or a file, http, https or s3 URI but is {shown(address)}: correct it."
         )
-    path = Path(address).expanduser().resolve()
-    if not path.exists():
+    try:
+        return Path(address).expanduser().resolve(strict=True).as_uri()
+    # A name that no file can have raises other errors than that of a missing file.
+    except (OSError, RuntimeError, ValueError):
         raise PipelineError(
-            f"data must be mnist, digits, a path or a URI but {path} does not exist: correct it."
-        )
-    return path.as_uri()
+            f"data must be mnist, digits, a path or a URI but {os.path.abspath(address)} does not exist: correct it."  # noqa: PTH100
+        ) from None
 
 
 def shown(uri: str) -> str:
     """Return an address as it may be recorded and shown: without user, password, query and fragment.
 
-    Each of these may grant access: a password, or the signature of a presigned address. A key in `s3://` may
-    itself hold a question mark.
+    Each of these may grant access: a password, or the signature of a presigned address. A key in `s3://` may itself
+    hold a question mark. Of an address whose host cannot be told from a password, only the scheme is left.
     """
     scheme, is_uri, rest = uri.partition("://")
-    if not is_uri or scheme in {"file", "s3"}:
+    if not is_uri or scheme == "file":
         return uri
-    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    if scheme != "s3":
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    return f"{scheme}://{host}{slash}{path}" if HOST.fullmatch(host) else f"{scheme}://..."
 
 
-def fetch(uri: str, target: Path) -> bool:
-    """Copy the file at `uri` to `target`; return False where there is none.
+def grants_access(address: str) -> bool:
+    """Return whether an address holds what not everybody may see: a user, a password or a query."""
+    if address.startswith(("http://", "https://")):
+        return shown(address) != address.partition("#")[0]
+    return address.startswith("s3://") and shown(address) != address
+
+
+def looked_up(address: str) -> str:
+    """Return the address in the variable that `env:NAME` names; any other address as it is.
 
     Raises:
-        PipelineError: The server does not answer, or refuses.
+        PipelineError: The variable is not set, or none of those that may be named.
     """
-    scheme, _, _ = uri.partition("://")
-    if scheme == "file":
-        return _copy(Path(urllib.request.url2pathname(urllib.parse.urlsplit(uri).path)), target)
-    if scheme == "s3":
-        store, key = ObjectStore.for_uri(uri)
-        return store.download(key, target)
-    return _download(uri, target)
-
-
-def _copy(path: Path, target: Path) -> bool:
-    if not path.is_file():
-        return False
-    shutil.copyfile(path, target)
-    return True
-
-
-def _download(uri: str, target: Path) -> bool:
-    import requests
-
-    name = shown(uri)
-    try:
-        with requests.get(uri, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
-            # A public bucket that may not be listed answers 403 for an object that it does not have.
-            if response.status_code in {403, 404}:
-                return False
-            response.raise_for_status()
-            with target.open("wb") as file:
-                file.writelines(response.iter_content(1 << 20))
-    except requests.HTTPError as error:
-        raise PipelineError(f"{name} answers {error.response.status_code}.") from error
-    except requests.RequestException as error:
-        raise PipelineError(f"{name} does not answer ({type(error).__name__}).") from error
-    return True
+    if not address.startswith(VARIABLE):
+        return address
+    name = address.removeprefix(VARIABLE)
+    if name not in VARIABLES:
+        raise PipelineError(
+            f"data must name one of {', '.join(VARIABLES)} after {VARIABLE} but names {name!r}."
+        )
+    if not (found := getattr(settings(), name.lower())):
+        raise PipelineError(
+            f"{name} must hold the address of the data but is not set: set it, on a cluster in the Secret "
+            "mnist-pipeline."
+        )
+    return str(found)

@@ -3,12 +3,18 @@
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.common.errors import PipelineError
+
+# Added to the name of a file that could not be read and was moved out of the way.
+DAMAGED = ".damaged"
+# What a process that was killed has left is older than any write takes.
+STALE_SECONDS = 24 * 60 * 60
 
 
 def sha256_file(path: Path) -> str:
@@ -42,12 +48,17 @@ def inside(directory: Path, name: str) -> Path:
 
 @contextmanager
 def written_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; a file written there becomes `target` when the block ends well."""
+    """Yield a path beside `target`; a file written there becomes `target` when the block ends well.
+
+    The file is on the disk before it has its name, so a machine that loses power keeps the old file or the new one.
+    """
     partial = _beside(target)
     try:
         yield partial
         if partial.exists():
+            _sync(partial)
             partial.replace(target)
+            _sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -55,6 +66,8 @@ def written_file(target: Path) -> Iterator[Path]:
 @contextmanager
 def written_directory(target: Path) -> Iterator[Path]:
     """Yield an empty directory beside `target` that becomes `target` when the block ends well.
+
+    All its files are on the disk before it has its name.
 
     Raises:
         PipelineError: `target` already holds something.
@@ -67,10 +80,40 @@ def written_directory(target: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        for parent, _, names in os.walk(partial):
+            for name in names:
+                _sync(Path(parent, name))
+            _sync(Path(parent))
         # Replaces an empty directory too.
         os.replace(partial, target)  # noqa: PTH105
+        _sync(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def sweep_partial(directory: Path) -> None:
+    """Remove from a directory what killed processes have left half written there, once it is a day old."""
+    for partial in directory.glob(".*.partial"):
+        with suppress(FileNotFoundError):  # another process may sweep too
+            if time.time() - partial.lstat().st_mtime > STALE_SECONDS:
+                delete_path(partial)
+
+
+def delete_path(path: Path) -> None:
+    """Remove a file or a directory with all that is in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a directory's list of names, is on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _beside(target: Path) -> Path:

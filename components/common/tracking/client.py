@@ -1,8 +1,8 @@
 """The client of the MLflow server that the settings name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import LOOPBACK, direct, export, export_defaults, settings
@@ -52,6 +52,16 @@ def tracking_client() -> "MlflowClient | None":
     from mlflow import MlflowClient
 
     return MlflowClient()
+
+
+def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator[Any]:
+    """Yield all that a search of MLflow's client finds; it gives them page by page."""
+    token = None
+    while True:
+        page = search(*given, page_token=token, **query)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 @contextmanager

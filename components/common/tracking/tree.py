@@ -16,7 +16,7 @@ from components.common.patience import patiently
 from components.common.provenance import compute_environment
 from components.common.settings import settings
 from components.common.tracking import tags
-from components.common.tracking.client import mlflow_must_answer, tracking_client
+from components.common.tracking.client import all_pages, mlflow_must_answer, tracking_client
 from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.outbox import STEP, Outbox
 from components.common.tracking.run import StepRun, TrackedRun
@@ -112,7 +112,7 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
 def _close_pipeline_run(client: "MlflowClient", pipeline_run_id: str, succeeded: bool, message: str) -> None:
     if parent := find_pipeline_run(client, pipeline_run_id):
         running = f"attributes.status = 'RUNNING' and {tags.below(parent.info.run_id)}"
-        lost = client.search_runs([parent.info.experiment_id], running)
+        lost = list(all_pages(client.search_runs, [parent.info.experiment_id], running))
         ended = parent.info.status == "FINISHED"
         for run in lost if ended else (*lost, parent):
             client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")

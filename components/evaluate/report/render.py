@@ -1,9 +1,12 @@
 """Texts of an evaluation: self-contained HTML report, Markdown summary, model card."""
 
 import base64
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from components.common.model.training_record import Training
 from components.evaluate.report.panel import Panel, ReportData
@@ -24,6 +27,9 @@ from components.evaluate.report.tiles import (
     images_in_words,
 )
 from components.evaluate.result import Evaluation
+
+# What begins markup in Markdown, or ends a cell of a table.
+MARKS = re.compile(r"[\\`|<>\[\]]")
 
 
 def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
@@ -66,14 +72,30 @@ def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
+def _as_text(value: object) -> str:
+    """Return a value as Markdown that shows it as it is: a class may be named like a tag or a link."""
+    if isinstance(value, Markup):
+        return value
+    return MARKS.sub(r"\\\g<0>", " ".join(str(value).split("\n")))
+
+
+def _cells(values: Iterable[object]) -> Markup:
+    """Return values as neighbouring cells of a Markdown table."""
+    return Markup(" | ".join(map(_as_text, values)))  # noqa: S704  # each is escaped
+
+
 def _fill(template: str, evaluation: Evaluation, **values: object) -> str:
+    markdown = template.endswith(".md")
+    # What stands in Markdown is escaped by `finalize`.
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=select_autoescape(["html"]),
+        autoescape=not markdown,  # noqa: S701
+        finalize=_as_text if markdown else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["cells"] = _cells
     return templates.get_template(template).render(
         evaluation=evaluation,
         candidate=evaluation.candidate_metrics,

@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from components.common.errors import PipelineError
@@ -20,3 +22,10 @@ def test_every_other_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(ZeroDivisionError), exit_on_stated_error("ingest"):
         _ = 1 / 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_full_disk_is_one_line_and_ends_a_step_as_an_outage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, exit_on_stated_error("ingest"):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/file")
+    assert ended.value.code == 75
+    assert capsys.readouterr().out.startswith("[ingest] error: the disk of /data/file must have room but")

@@ -2,6 +2,7 @@ import json
 import re
 import uuid
 from pathlib import Path
+from shutil import make_archive
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +63,31 @@ def test_the_first_step_makes_the_plan_and_opens_the_run(
     )
     assert step.data.metrics == {"images.train": info.counts["train"], "images.test": info.counts["test"]}
     assert [file.path for file in mlflow_client.list_artifacts(step.info.run_id)] == ["source.json"]
+
+
+@pytest.mark.usefixtures("no_object_store")
+def test_what_grants_access_to_the_data_is_recorded_nowhere(
+    mlflow_client: "MlflowClient",
+    raw: Path,
+    web_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_archive(str(raw), "zip", raw)
+    address = f"{web_server}/small.zip"
+    monkeypatch.setenv("DATA_URI", f"{address.replace('//', '//bob:c4nary@')}?sig=c4nary")
+    run_id, work = uuid.uuid4().hex, tmp_path / "work"
+    work.mkdir()
+    assert _ingest(work, run_id, {"data.source": "env:DATA_URI"}, min_steps=1).source == address
+    parent = find_pipeline_run(mlflow_client, run_id)
+    assert parent is not None
+    for file in mlflow_client.list_artifacts(parent.info.run_id):
+        mlflow_client.download_artifacts(parent.info.run_id, file.path, str(work))
+    seen = [str(parent.to_dictionary()), capsys.readouterr().out]
+    seen += [path.read_bytes().decode("latin-1") for path in work.rglob("*") if path.is_file()]
+    assert address in "".join(seen)
+    assert "c4nary" not in "".join(seen)
 
 
 @pytest.mark.usefixtures("no_object_store")

@@ -13,8 +13,9 @@ from components.common.data.dataset import Split
 from components.common.data.idx import idx_header
 from components.common.data.raw_data import open_part
 from components.common.data.spec import MNIST_SPEC
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.plan.run import DataPlan
+from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.ingest import sources
 from components.ingest.intake import take_in
@@ -129,6 +130,46 @@ def test_a_signature_in_a_web_address_is_not_recorded(
     assert "secret" not in str(refusal.value)
 
 
+def test_user_and_signature_are_sent_for_each_file_of_a_directory(
+    web_server: str,
+    web_requests: list[tuple[str, str | None]],
+    make_split: Callable[..., Split],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATA_URI", f"{web_server.replace('//', '//bob:secret@')}/small?signature=secret")
+    source = load_source("env:DATA_URI", None)
+    assert_small(source, make_split)
+    assert source.uri == f"{web_server}/small"
+    assert len(web_requests) > 4
+    assert all(path.endswith("?signature=secret") for path, _ in web_requests)
+    assert {user for _, user in web_requests} == {"Basic Ym9iOnNlY3JldA=="}
+
+
+def test_another_digest_than_was_asked_for_is_refused(raw: Path, tmp_path: Path) -> None:
+    path = as_npz(raw)
+    for place, digest in (path, sha256_file(path)), (path, "0" * 64), (raw, "0" * 64):
+        plan, scratch = (
+            DataPlan(source=str(place), sha256=digest),
+            tmp_path / f"scratch-{digest[:1]}-{place.name}",
+        )
+        if digest == sha256_file(path):
+            assert open_source(plan, None, scratch).kind == "npz"
+            continue
+        with pytest.raises(PipelineError, match=f"{place.name} must be a file with the sha256 0000"):
+            open_source(plan, None, scratch)
+
+
+def test_on_a_cluster_files_of_the_container_are_refused_unless_they_are_allowed(
+    raw: Path, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    for address in (str(raw), raw.as_uri()):
+        with pytest.raises(PipelineError, match="must come from an http, https or s3 address on a cluster"):
+            load_source(address, None)
+    monkeypatch.setenv("DATA_ALLOW_PRIVATE", "1")
+    assert_small(load_source(str(raw), None), make_split)
+
+
 def test_an_s3_prefix_and_an_s3_npz_are_sources(
     raw: Path, store: ObjectStore, s3_client: "S3Client", make_split: Callable[..., Split]
 ) -> None:
@@ -207,11 +248,14 @@ def test_an_error_names_all_mirrors_when_none_answers(
     web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:1/", f"{web_server}/nothing/"))
-    with pytest.raises(
-        PipelineError,
-        match=r"a mirror must give MNIST but none does \(http://127.0.0.1:1/.*; http.*/nothing/ must .*--data",
-    ):
-        load_source("mnist", None)
+    # What is away may come back; then it is an outage.
+    for mirrors, kind in (sources.MIRRORS, UnavailableError), (sources.MIRRORS[1:] * 2, PipelineError):
+        monkeypatch.setattr(sources, "MIRRORS", mirrors)
+        with pytest.raises(
+            kind,
+            match=r"a mirror must give MNIST but none does \(http://127.0.0.1:.*; http.*/nothing/ must .*--data",
+        ):
+            load_source("mnist", None)
 
 
 def test_a_mirror_is_available_when_it_answers(

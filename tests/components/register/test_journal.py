@@ -92,6 +92,30 @@ def test_a_move_that_another_overtakes_is_void(
     assert alias_champion(mlflow_client, name) == "2"
 
 
+ODD: dict[str, dict[str, str]] = {
+    "no tags": {},
+    "some": {"action": "promote", "before": "1"},
+    "a word": {"action": "promote", "before": "1", "after": "two", "who": "?", "why": "?"},
+    "no such version": {"action": "promote", "before": "1", "after": "99", "who": "?", "why": "?"},
+}
+
+
+@pytest.mark.parametrize("tags", ODD.values(), ids=ODD)
+def test_an_entry_made_by_hand_stops_no_move(
+    mlflow_client: "MlflowClient", name: str, tags: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
+    _move(mlflow_client, name, "", "1")
+    mlflow_client.create_model_version(name + journal.HISTORY_SUFFIX, f"models:/{name}/1", tags=tags)
+
+    assert _move(mlflow_client, name, "1", "2")
+    assert alias_champion(mlflow_client, name) == champion_of(read_moves(mlflow_client, name)) == "2"
+    odd = read_moves(mlflow_client, name)[1]
+    assert (odd.action, odd.counts) == (
+        (tags["action"], True) if "99" in tags.values() else ("foreign", False)
+    )
+
+
 def test_the_move_of_a_dead_process_is_completed(
     mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

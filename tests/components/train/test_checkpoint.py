@@ -1,18 +1,23 @@
 """A training that is killed, or preempted, ends with the very weights of an undisturbed one."""
 
+import io
+import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
-from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch
 from components.common.plan.training import TrainConfig
+from components.common.storage.object_store import ObjectStore
 from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
 from components.train.fit import weights_digest
@@ -82,11 +87,88 @@ def test_without_a_save_nothing_is_restored_and_delete_leaves_nothing(
     assert not checkpoint.restore(session)
 
 
-def test_a_damaged_checkpoint_is_named(splits: Splits, small: TrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "state.npz").write_bytes(b"half")
+@pytest.fixture(scope="module")
+def saved(splits: Splits, small: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("saved") / "state.npz"
+    Checkpoint(str(path)).save(Session(*splits, small))
+    return path.read_bytes()
 
-    with pytest.raises(PipelineError, match=r"state\.npz must be a checkpoint .*: delete it"):
-        Checkpoint(str(tmp_path / "state.npz")).restore(Session(*splits, small))
+
+@pytest.fixture(scope="module")
+def untouched(splits: Splits, small: TrainConfig) -> Session:
+    """A session that no damaged checkpoint may change."""
+    return Session(*splits, small)
+
+
+def _changed(saved: bytes, change: Callable[[list[Any], dict[str, Any]], object]) -> bytes:
+    with np.load(io.BytesIO(saved)) as content:
+        *arrays, progress = content.values()
+    known = json.loads(str(progress))
+    change(arrays, known)
+    written = io.BytesIO()
+    np.savez(written, *arrays, np.array(json.dumps(known)))
+    return written.getvalue()
+
+
+def _flipped(saved: bytes) -> bytes:
+    middle = len(saved) // 2
+    return saved[:middle] + bytes([saved[middle] ^ 1]) + saved[middle + 1 :]
+
+
+def _an_array(saved: bytes) -> bytes:
+    assert saved
+    written = io.BytesIO()
+    np.save(written, np.zeros(3))
+    return written.getvalue()
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"half",
+    "zeros": lambda saved: bytes(len(saved)),
+    "cut": lambda saved: saved[: len(saved) // 2],
+    "flipped": _flipped,
+    "an array": _an_array,
+    "an archive without a member": lambda _: b"PK\x05\x06" + bytes(18),
+    "one array less": lambda saved: _changed(saved, lambda arrays, _: arrays.pop()),
+    "the last shape": lambda saved: _changed(saved, lambda arrays, _: arrays.append(arrays.pop()[None])),
+    "the last type": lambda saved: _changed(
+        saved, lambda arrays, _: arrays.append(arrays.pop().astype("S4"))
+    ),
+    "beyond the end": lambda saved: _changed(saved, lambda _, known: known.update(step=10**9)),
+    "another history": lambda saved: _changed(saved, lambda _, known: known.update(history=[{"loss": 1.0}])),
+    "three sums": lambda saved: _changed(saved, lambda _, known: known["sums"].pop()),
+    "no object": lambda saved: _changed(saved, lambda _, known: known.clear()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_set_aside_and_changes_nothing(
+    saved: bytes, untouched: Session, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, content, before = tmp_path / "state.npz", DAMAGES[damage](saved), weights_digest(untouched.model)
+    path.write_bytes(content)
+
+    assert not Checkpoint(str(path)).restore(untouched)
+    assert (weights_digest(untouched.model), untouched.step, untouched.history) == (before, 0, [])
+    assert not path.exists()
+    assert (tmp_path / "state.npz.damaged").read_bytes() == content
+    said = capsys.readouterr().out
+    assert said.startswith(f"[checkpoint] {path} is no state of this training (")
+    assert said.endswith("and is now state.npz.damaged; the training begins anew\n")
+    assert not Checkpoint(str(path)).restore(untouched)
+
+
+def test_a_damaged_object_is_deleted(
+    stored: str, untouched: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, key = ObjectStore.for_uri(stored)
+    (tmp_path / "half").write_bytes(b"half")
+    store.upload(tmp_path / "half", key)
+
+    assert not Checkpoint(stored).restore(untouched)
+    assert "and is deleted" in capsys.readouterr().out
+    assert store.keys(key) == []
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])

@@ -33,10 +33,11 @@ def test_results_of_the_processes_that_are_not_lost() -> None:
     assert sorted(run_side_by_side(3, _square, [1])) == [0, 4]
 
 
-def test_work_that_every_process_loses_is_no_success() -> None:
+def test_work_that_every_process_loses_is_started_again(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_side_by_side(2, _square, [0, 1])
-    assert ended.value.code == 1
+    assert ended.value.code == 128 + signal.SIGKILL
+    assert "error: the processes of a search must end by themselves but signal 9" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])

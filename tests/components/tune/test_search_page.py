@@ -96,5 +96,6 @@ def test_the_page_holds_sentence_and_figures_and_needs_nothing_else(
 
 def test_the_page_escapes_what_it_quotes(tmp_path: Path) -> None:
     write_page(_choice({"augmentation": "<b>&"}), {}, tmp_path / "page.html")
+    assert "default-src 'none'; img-src data:" in (tmp_path / "page.html").read_text()
 
     assert "augmentation &lt;b&gt;&amp;" in (tmp_path / "page.html").read_text()

@@ -20,7 +20,7 @@ def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training)
     first, *others = load_study("run").trials
     assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
     assert first.params.keys() == SEARCH_SPACE.keys()
-    assert first.user_attrs == {"name": "baseline", "seconds": 2.0}
+    assert first.user_attrs == {"name": "baseline", "seconds": 2.0, "number": 0}
     assert [trial.state for trial in others] == [TrialState.WAITING] * 3
     record = SearchRecord(load_study("run"))
     assert (record.seeds, record.known()) == (2, {n: Known() for n in (1, 2, 3)})
@@ -118,9 +118,9 @@ def test_a_journal_that_does_not_open_is_refused_in_one_line(monkeypatch: pytest
 
     message = str(refused.value)
     assert message.startswith(
-        "OPTUNA_STORAGE must be a storage that opens but '/nowhere/study.journal' does not ("
+        "OPTUNA_STORAGE must be a file that opens but '/nowhere/study.journal' does not ("
     )
-    assert message.endswith("): start the database or create the directory, or correct the address.")
+    assert message.endswith("): create the directory, or correct the path.")
     assert "\n" not in message
 
 

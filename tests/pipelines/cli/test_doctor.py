@@ -45,7 +45,7 @@ def test_a_complete_machine_has_only_positive_findings(
     findings = _examine(own_home)
 
     assert all(finding.ok for finding in findings.values())
-    assert [finding.line()[:7] for finding in findings.values()] == ["ok     "] * 6
+    assert [finding.line()[:7] for finding in findings.values()] == ["ok     "] * 7
     assert findings["object store"].detail == f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
     assert findings["MLflow"].detail == platform.tracking_uri
     assert findings["data"].detail == "MNIST from MNIST_DATA_URI, /data/mnist"

@@ -13,6 +13,7 @@ import boto3
 import numpy as np
 import pytest
 import requests
+from typer.testing import CliRunner
 
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.spec import MNIST_SPEC
@@ -23,6 +24,7 @@ from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
 from components.register.publish import publish
+from pipelines.cli.main import app
 from pipelines.local.platform import Platform
 from pipelines.local.process import accepts_connections, free_port
 from tests.linear_models import save_candidate
@@ -194,3 +196,26 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
         f"error: {NAME} version 1 must be what was registered but onnx/model.onnx is changed since"
     )
     assert refused.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "warned"),
+    [
+        ("127.0.0.1", "", None),
+        ("localhost", "", None),
+        ("::1", "", None),
+        ("0.0.0.0", "", "has no TLS, nor a token: set SERVE_TOKEN\n"),  # noqa: S104
+        ("machine.example.org", "secret", "has no TLS\n"),
+    ],
+)
+def test_serve_warns_where_other_machines_can_reach_it(
+    host: str, token: str, warned: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_candidate(tmp_path, MNIST_SPEC)
+    monkeypatch.setenv("SERVE_TOKEN", token)
+    monkeypatch.setattr("pipelines.models.connections.listen", lambda *_: None)
+    done = CliRunner().invoke(app, ["serve", "--directory", str(tmp_path), "--host", host])
+    assert done.exit_code == 0
+    assert done.stderr == (
+        f"warning: other machines can reach {host}, and the server {warned}" if warned else ""
+    )

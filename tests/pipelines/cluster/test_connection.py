@@ -166,6 +166,19 @@ def test_a_token_comes_from_the_environment_or_a_file(
     assert line.startswith("error: --token-file must be a file with a token but ")
 
 
+def test_a_token_that_a_network_can_read_is_warned_of(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.token = "good"
+    monkeypatch.setenv("KFP_TOKEN", "good")
+    host = os.environ["KF_PIPELINES_ENDPOINT"]
+    assert mnist_pipeline("schedule", "list").err == []
+    elsewhere = f"http://0.0.0.0:{host.rpartition(':')[2]}"
+    done = mnist_pipeline("schedule", "list", "--host", elsewhere)
+    assert done.status == 0
+    assert done.err == [f"warning: {elsewhere} has no encryption: everybody on the way can read the token"]
+
+
 def test_where_kubeflow_serves_several_users_a_profile_is_named(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine
 ) -> None:

@@ -27,6 +27,16 @@ def test_submit_starts_a_run_of_this_code(kubeflow: Kubeflow, mnist_pipeline: Co
     assert images == {f"mnist-pipeline:{COMMIT}"}
 
 
+def test_a_run_has_the_steps_account_unless_it_is_given_another(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    mnist_pipeline("submit")
+    mnist_pipeline("submit", "--service-account", "trainer")
+    mnist_pipeline("submit", "--service-account", "")
+    accounts = [run.get("service_account") for run in kubeflow.runs]
+    assert accounts == ["mnist-pipeline", "trainer", None]
+
+
 def _task(name: str, state: str, second: int, end: int = 0, **more: Any) -> dict[str, Any]:
     times = {"start_time": f"2026-11-24T09:00:{second:02}Z"}
     times["end_time"] = f"2026-11-24T09:00:{end:02}Z" if end else "0001-01-01T00:00:00Z"

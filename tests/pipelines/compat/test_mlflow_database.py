@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.compat.mlflow_database import MlflowDatabase
+from pipelines.compat.mlflow_database import MlflowDatabase, mlflow_schemas
 
 KILLED = """
 import os, sqlite3, sys
@@ -58,3 +58,11 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(PipelineError, match="readonly"):
         list(MlflowDatabase(path)._rows("CREATE TABLE made (name)"))
+
+
+def test_the_latest_form_is_that_of_mlflow() -> None:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    known, latest = mlflow_schemas()
+    assert latest == _get_latest_schema_revision()
+    assert len(known) > 60

@@ -1,6 +1,7 @@
+from mlflow import environment_variables
 from mlflow.server import constants
 
-from pipelines.compat.mlflow_server import server_variables
+from pipelines.compat.mlflow_server import server_environment
 
 
 def test_the_variables_are_those_of_this_mlflow_and_still_private() -> None:
@@ -11,5 +12,31 @@ def test_the_variables_are_those_of_this_mlflow_and_still_private() -> None:
         constants.ARTIFACTS_DESTINATION_ENV_VAR: "s3://bucket/mlflow",
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
     }
-    assert server_variables(database="sqlite:///mlflow.db", artifacts="s3://bucket/mlflow") == expected
+    found = server_environment({}, database="sqlite:///mlflow.db", artifacts="s3://bucket/mlflow", port=5001)
+    assert expected.items() <= found.items()
     assert all(name.startswith("_") for name in expected)
+    assert found.keys() - expected.keys() == {
+        environment_variables.MLFLOW_SERVER_ALLOWED_HOSTS.name,
+        environment_variables.MLFLOW_SERVER_ENABLE_JOB_EXECUTION.name,
+        "MLFLOW_DISABLE_TELEMETRY",
+    }
+
+
+def test_the_users_variables_do_not_open_the_server() -> None:
+    """Settings of another server, and of the user's clients, are not this server's; those for the store are."""
+    users = {
+        environment_variables.MLFLOW_SERVER_ALLOWED_HOSTS.name: "*",
+        environment_variables.MLFLOW_SERVER_CORS_ALLOWED_ORIGINS.name: "*",
+        environment_variables.MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE.name: "true",
+        environment_variables.MLFLOW_ENABLE_REMOTE_ASSISTANT.name: "true",
+        "_MLFLOW_STATIC_PREFIX": "/mlflow",
+    }
+    kept = {
+        "PATH": "/bin",
+        "MLFLOW_S3_ENDPOINT_URL": "http://store",
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",
+    }
+    found = server_environment(users | kept, database="d", artifacts="a", port=5001)
+    assert found == server_environment(kept, database="d", artifacts="a", port=5001)
+    assert kept.items() <= found.items()
+    assert found["MLFLOW_SERVER_ALLOWED_HOSTS"] == "127.0.0.1:5001,localhost:5001"

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from pipelines.local import clients
-from pipelines.local.clients import ClientRecord, registered_client, scan_clients
+from pipelines.local.clients import UNREADABLE, ClientRecord, registered_client, scan_clients
 from pipelines.local.home import Home
 from pipelines.local.process import SupervisedProcess
 
@@ -129,3 +129,19 @@ def test_a_registration_that_was_never_written_is_removed(home: Home) -> None:
     assert scan(home) == ([], [])
     with registered_client(home) as client:
         assert client.registration.number == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\0", b'{"number": 1}'])
+def test_a_living_client_with_a_damaged_file_still_counts_and_a_dead_one_is_forgotten(
+    home: Home, content: bytes
+) -> None:
+    (home.clients / "foreign").touch()
+    (home.clients / "77").mkdir()
+    (home.clients / "5").write_bytes(content)
+    with registered_client(home) as client:
+        (home.clients / str(client.registration.number)).write_bytes(content)
+        living, dead = scan(home)
+        assert [(found.number, found.command, found.queued) for found in living] == [(78, UNREADABLE, True)]
+        assert living[0].described().startswith(f"`{UNREADABLE}`")
+        assert dead == []
+    assert {path.name for path in home.clients.iterdir()} == {"foreign", "77"}

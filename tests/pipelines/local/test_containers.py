@@ -66,3 +66,9 @@ def test_a_study_in_a_database_needs_no_mount() -> None:
     assert (
         options("s3://bucket/data.npz", OPTUNA_STORAGE="postgresql://optuna@postgres/optuna")["mounts"] == []
     )
+
+
+def test_checkpoints_in_a_store_need_no_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert options("digits", CHECKPOINT_DIR="s3://bucket/checkpoints")["mounts"] == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,5 @@
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -7,7 +9,7 @@ from components.common.errors import PipelineError
 from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.keeper import MLFLOW, Keeper, KeeperPlan, KeeperState
-from pipelines.local.process import accepts_connections, free_port
+from pipelines.local.process import accepts_connections, listening_socket
 from tests.pipelines.local.trivial_servers import NAME, trivial_plan
 
 
@@ -18,21 +20,28 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def trivial_keeper(home: Home, port: int, *command: str) -> KeeperPlan:
-    return KeeperPlan("code", "", trivial_plan(home, port, *command), linger=0.2)
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with listening_socket() as listener:
+        yield listener
 
 
-def test_unused_servers_end_after_a_while(home: Home) -> None:
-    port = free_port()
-    Keeper(home, trivial_keeper(home, port), lambda *_: None).keep()
+def trivial_keeper(home: Home, listener: socket.socket, *command: str) -> KeeperPlan:
+    return KeeperPlan("code", "", trivial_plan(home, listener, *command), linger=0.2)
+
+
+def test_unused_servers_end_after_a_while(home: Home, listener: socket.socket) -> None:
+    port = int(listener.getsockname()[1])
+    Keeper(home, trivial_keeper(home, listener), lambda *_: None).keep()
     state = KeeperState.load(home)
     assert state
     assert (state.ending, state.error, state.ready) == (True, "", [NAME])
     assert state.addresses == {NAME: f"http://127.0.0.1:{port}"}
+    listener.close()
     assert not accepts_connections(port)
 
 
-def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home) -> None:
+def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home, listener: socket.socket) -> None:
     with registered_client(home) as client:
         client.announce("run-1")
     asked: list[tuple[str, str]] = []
@@ -42,15 +51,15 @@ def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home) -> N
         if len(asked) == 1:
             raise ConnectionResetError
 
-    plan = trivial_keeper(home, free_port())
+    plan = trivial_keeper(home, listener)
     served = KeeperPlan("code", "", {MLFLOW: plan.servers[NAME]}, linger=1.0)
     Keeper(home, served, close_run).keep()
     assert asked == [(served.servers[MLFLOW].address, "run-1")] * 2
     assert list(home.clients.iterdir()) == []
 
 
-def test_a_server_that_ends_while_starting_is_the_keepers_error(home: Home) -> None:
-    plan = trivial_keeper(home, free_port(), "sh", "-c", "echo 'ERROR: no room'; exit 1")
+def test_a_server_that_ends_while_starting_is_the_keepers_error(home: Home, listener: socket.socket) -> None:
+    plan = trivial_keeper(home, listener, "sh", "-c", "echo 'ERROR: no room'; exit 1")
     with pytest.raises(PipelineError, match=r"the trivial server ended while starting \(ERROR: no room\)"):
         Keeper(home, plan, lambda *_: None).keep()
     state = KeeperState.load(home)
@@ -58,21 +67,39 @@ def test_a_server_that_ends_while_starting_is_the_keepers_error(home: Home) -> N
     assert "no room" in state.error
 
 
-def test_servers_end_when_the_home_is_removed(home: Home) -> None:
-    port = free_port()
-
+def test_servers_end_when_the_home_is_removed(home: Home, listener: socket.socket) -> None:
     def remove() -> None:
         for path in (home.clients, home.keeper):
             path.rename(path.with_name(f"{path.name}-removed"))
 
     with registered_client(home):
-        running = Thread(target=lambda: Keeper(home, trivial_keeper(home, port), lambda *_: None).keep())
+        running = Thread(target=lambda: Keeper(home, trivial_keeper(home, listener), lambda *_: None).keep())
     home.kept_until_down.touch()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("threading.excepthook", lambda _: None)
         running.start()
-        while not accepts_connections(port):
+        while not ((state := KeeperState.load(home)) and state.ready):
             assert running.is_alive()
         remove()
         running.join(30)
-    assert not accepts_connections(port)
+    assert not running.is_alive()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\0", b'{"pid": "1"}'])
+def test_a_damaged_state_is_that_of_no_keeper(home: Home, content: bytes) -> None:
+    (home.keeper / "state.json").write_bytes(content)
+    assert KeeperState.load(home) is None
+
+
+def test_a_living_keeper_mends_what_it_says_about_itself(home: Home, listener: socket.socket) -> None:
+    plan = trivial_keeper(home, listener)
+    with registered_client(home):
+        running = Thread(target=lambda: Keeper(home, plan, lambda *_: None).keep())
+        running.start()
+        while not (state := KeeperState.load(home)) or not state.ready:
+            assert running.is_alive()
+        (home.keeper / "state.json").write_text("{")
+        while KeeperState.load(home) != state:
+            assert running.is_alive()
+    running.join(30)
+    assert not running.is_alive()

@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -47,8 +49,7 @@ def test_steps_find_the_platform_by_their_environment(platform: Platform, home: 
     assert environment["MLFLOW_TRACKING_URI"] == platform.tracking_uri
     assert environment["S3_ENDPOINT_URL"] == environment["MLFLOW_S3_ENDPOINT_URL"] == platform.s3_endpoint_url
     assert environment["S3_BUCKET"] == platform.bucket == "mnist-pipeline"
-    assert environment["OPTUNA_STORAGE"] == str(home.path / "optuna" / "journal.log")
-    assert home.optuna.is_dir()
+    assert environment["CHECKPOINT_DIR"] == str(home.checkpoints)
 
 
 def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> None:
@@ -62,6 +63,49 @@ def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> Non
 def test_mlflow_serves_its_pages(platform: Platform) -> None:
     with urllib.request.urlopen(platform.tracking_uri, timeout=60) as page:
         assert b"<title>MLflow</title>" in page.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("server", ["tracking_uri", "s3_endpoint_url"])
+def test_another_user_gets_no_answer(platform: Platform, server: str) -> None:
+    port = int(getattr(platform, server).rpartition(":")[2])
+    script = f"""
+import os, socket
+os.setuid(65534)
+client = socket.socket()
+client.connect(("127.0.0.1", {port}))
+try:
+    client.sendall(b"GET /healthcheck HTTP/1.0\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n")
+    print(client.recv(100))
+except ConnectionError:
+    print(b"")
+"""
+    asked = subprocess.run(
+        [sys.executable, "-IS", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert asked.stdout == "b''\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/2.0/mlflow/experiments/search?max_results=1", {}, 200),
+        ("/ajax-api/3.0/mlflow/assistant/config", {}, 404),
+        ("/api/2.0/mlflow/webhooks", {}, 404),
+        ("/api/2.0/mlflow/experiments/search?max_results=1", {"Host": "192.168.0.1"}, 403),
+        ("/api/2.0/mlflow/experiments/search?max_results=1", {"Host": "localhost"}, 403),
+        ("/api/2.0/mlflow/experiments/search?max_results=1", {"Origin": "http://localhost:8000"}, 403),
+    ],
+)
+def test_mlflow_answers_for_runs_and_models_under_its_own_address(
+    platform: Platform, path: str, headers: dict[str, str], status: int
+) -> None:
+    asked = urllib.request.Request(platform.tracking_uri + path, headers=headers)
+    try:
+        found = urllib.request.urlopen(asked, timeout=60).status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
 
 
 def test_a_second_client_joins_without_a_store_client_or_mlflow(platform: Platform, home: Home) -> None:
@@ -110,12 +154,12 @@ def test_named_servers_are_used_and_nothing_is_started(
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("S3_BUCKET", "my-bucket")
-    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://optuna")
+    monkeypatch.setenv("CHECKPOINT_DIR", "s3://bucket/checkpoints")
     home = Home(tmp_path)
     with embedded_platform(home) as named:
         assert (named.tracking_uri, named.bucket) == (platform.tracking_uri, "my-bucket")
         assert named.environment["AWS_SECRET_ACCESS_KEY"] == platform.environment["AWS_SECRET_ACCESS_KEY"]
-        assert named.environment["OPTUNA_STORAGE"] == "postgresql://optuna"
+        assert named.environment["CHECKPOINT_DIR"] == "s3://bucket/checkpoints"
     assert list(home.logs.iterdir()) == []
 
 

@@ -85,6 +85,19 @@ def test_the_command_does_not_outlive_its_supervisor() -> None:
     assert eventually(lambda: not is_running(pid))
 
 
+def test_a_lock_lasts_as_long_as_the_command(tmp_path: Path) -> None:
+    script = "import os, sys; print(os.fstat(int(sys.argv[1])).st_ino)"
+    with (tmp_path / "lock").open("w") as lock:
+        number = str(lock.fileno())
+        command = SupervisedProcess(
+            [sys.executable, "-c", script, number],
+            environment=os.environ,
+            directory=ROOT,
+            held=[lock.fileno()],
+        )
+        assert [*command.lines()] == [f"{(tmp_path / 'lock').stat().st_ino}\n"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_group_ends_with_the_process_that_started_it(number: signal.Signals) -> None:
     script = f"""
@@ -115,6 +128,15 @@ def test_server_that_ends_while_starting_is_explained_by_its_log(tmp_path: Path)
     ):
         server.wait_until_ready(lambda: False)
     assert str(caught.value) == f"the server ended while starting (ERROR: port 1 is taken): read {log}."
+
+
+def test_a_server_that_has_ended_is_not_ready_though_another_answers(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with (
+        Server("the server", ["true"], environment=os.environ, directory=tmp_path, log_path=log) as server,
+        pytest.raises(PipelineError, match="ended while starting"),
+    ):
+        server.wait_until_ready(lambda: server.wait() == 0)
 
 
 def test_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

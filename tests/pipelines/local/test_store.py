@@ -2,14 +2,17 @@ import errno
 import io
 import os
 import signal
-import subprocess
+import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -17,8 +20,9 @@ from components.common.errors import PipelineError, StatedError, UnavailableErro
 from pipelines.local.home import Home
 from pipelines.local.home_settings import HomeSettings
 from pipelines.local.platform import Platform
-from pipelines.local.process import Server, free_port
+from pipelines.local.process import Probe, Server, free_port, listening_socket
 from pipelines.local.store import (
+    SWIFT_SERVER,
     Store,
     embedded_store,
     ensure_named_store,
@@ -97,23 +101,34 @@ def test_listens_on_the_loopback_interface_only(platform: Platform) -> None:
 
 
 @contextmanager
-def running_store(home: Home) -> Iterator[tuple[Server, Store]]:
+def running_store(home: Home, code: str = "") -> Iterator[tuple[Server, Store]]:
+    """Start the store of a home; `code` is run before it in its process."""
     settings = HomeSettings.of(home)
-    port = free_port(settings.store_port)
-    store = embedded_store(port, settings.secret_access_key)
-    plan = swift_plan(home, store, port)
-    with plan.start() as server:
-        server.wait_until_ready(plan.answers)
-        yield server, store
+    with listening_socket(settings.store_port) as listener:
+        store = embedded_store(listener.getsockname()[1], settings.secret_access_key)
+        plan = swift_plan(home, store, listener)
+        if code:
+            command = f"import runpy, sys; {code}; runpy.run_path({str(SWIFT_SERVER)!r}, run_name='__main__')"
+            plan = replace(plan, command=[sys.executable, "-W", "ignore", "-c", command, *plan.command[-1:]])
+        with plan.start() as server:
+            server.wait_until_ready(Probe(plan).is_answered)
+            yield server, store
 
 
-def kill_swift(port: str) -> None:
-    processes = subprocess.run(
-        ["ps", "-ewwo", "pid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    for line in processes.splitlines():
-        if line.endswith(f"swift_server.py {port}") and "supervisor" not in line:
-            os.kill(int(line.split()[0]), signal.SIGKILL)
+def swift_process(server: Server) -> psutil.Process:
+    (swift,) = psutil.Process(server.pid).children()
+    return swift
+
+
+def test_nothing_but_the_store_itself_can_be_reached_by_others(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    with running_store(home) as (server, store):
+        (only,) = swift_process(server).net_connections("inet")
+        assert only.laddr == ("127.0.0.1", int(store.endpoint_url.rpartition(":")[2]))
+        sockets = list(home.store.glob("*.socket"))
+        assert len(sockets) == 3
+        assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in sockets} == {0}
 
 
 def test_data_outlive_a_restart_and_kill_9(tmp_path: Path) -> None:
@@ -125,7 +140,7 @@ def test_data_outlive_a_restart_and_kill_9(tmp_path: Path) -> None:
     with running_store(home) as (server, store):
         s3 = client(store.endpoint_url, store.environment)
         s3.put_object(Bucket=store.bucket, Key="before kill", Body=b"2")
-        kill_swift(store.endpoint_url.rpartition(":")[2])
+        swift_process(server).kill()
         assert server.wait() == 128 + signal.SIGKILL
     with running_store(home) as (_, store):
         s3 = client(store.endpoint_url, store.environment)
@@ -191,7 +206,7 @@ def test_mlflow_reaches_a_store_as_the_steps_do(monkeypatch: pytest.MonkeyPatch)
 def test_machine_without_swift_is_told_to_name_a_store(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(PipelineError, match=r"needs Linux .* but got darwin: set S3_ENDPOINT_URL"):
-        swift_plan(home, embedded_store(9000, "key"), 9000)
+        swift_plan(home, embedded_store(9000, "key"), socket.socket())
 
 
 def test_file_system_without_extended_attributes_is_refused(
@@ -204,4 +219,34 @@ def test_file_system_without_extended_attributes_is_refused(
     with pytest.raises(
         PipelineError, match=r"needs a file system with extended attributes but .*/store .*--home"
     ):
-        swift_plan(home, embedded_store(9000, "key"), 9000)
+        swift_plan(home, embedded_store(9000, "key"), socket.socket())
+
+
+def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        for key in ("kept", "deleted"):
+            s3.put_object(Bucket=store.bucket, Key=key, Body=key.encode())
+    # For the store the disk is as full as its reserve is large.
+    with running_store(home, "from components.common import bounds; bounds.STORE_RESERVE = 2**60") as (
+        _,
+        store,
+    ):
+        s3 = client(store.endpoint_url, store.environment)
+        for _ in range(2):
+            with pytest.raises(ClientError, match="503|507|SlowDown|ServiceUnavailable"):
+                s3.put_object(Bucket=store.bucket, Key="new", Body=b"new")
+            assert s3.get_object(Bucket=store.bucket, Key="kept")["Body"].read() == b"kept"
+            listed = s3.list_objects_v2(Bucket=store.bucket).get("Contents", [])
+            assert {content["Key"] for content in listed} == {"kept", "deleted"}
+        s3.delete_object(Bucket=store.bucket, Key="deleted")
+        assert [found["Key"] for found in s3.list_objects_v2(Bucket=store.bucket)["Contents"]] == ["kept"]
+    with running_store(home) as (_, store):
+        s3 = client(store.endpoint_url, store.environment)
+        s3.put_object(Bucket=store.bucket, Key="new", Body=b"new")
+        assert [found["Key"] for found in s3.list_objects_v2(Bucket=store.bucket)["Contents"]] == [
+            "kept",
+            "new",
+        ]

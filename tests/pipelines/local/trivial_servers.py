@@ -1,6 +1,7 @@
 """Servers that start in a moment, for the tests of who keeps and shares them."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -9,22 +10,44 @@ import psutil
 from pipelines.local.home import Home
 from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import Needs
-from pipelines.local.process import ServerPlan, free_port
+from pipelines.local.ports import Ports
+from pipelines.local.process import ServerPlan
 
 NAME = "store"
 
 
-def trivial_plan(home: Home, port: int, *command: str) -> dict[str, ServerPlan]:
-    """Return one server of files at a port, or with `command` another program in its place."""
-    serve = [sys.executable, "-IS", "-m", "http.server", "--bind", "127.0.0.1", str(port)]
-    log = str(home.logs / "trivial.log")
-    given = command or serve
-    return {NAME: ServerPlan("the trivial server", given, dict(os.environ), str(home.store), log, port, "/")}
+SERVE = """
+import http.server, socket, sys
+server = http.server.ThreadingHTTPServer(("", 0), http.server.SimpleHTTPRequestHandler, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(sys.argv[1]))
+server.serve_forever()
+"""
+
+
+def trivial_plan(home: Home, listener: socket.socket, *command: str) -> dict[str, ServerPlan]:
+    """Return one server of files at a listening socket, or with `command` another program in its place."""
+    descriptor, port = listener.fileno(), int(listener.getsockname()[1])
+    given = command or [sys.executable, "-IS", "-c", SERVE, str(descriptor)]
+    plan = ServerPlan(
+        "the trivial server",
+        given,
+        environment=dict(os.environ),
+        directory=str(home.store),
+        log=str(home.logs / "trivial.log"),
+        listener=descriptor,
+        port=port,
+        probe="/",
+    )
+    return {NAME: plan}
 
 
 def trivial_needs(home: Home, port: int, *command: str, store: str = "") -> Needs:
     """Return the need of that server, at the port where it is free."""
-    return Needs(frozenset({NAME}), store, lambda: trivial_plan(home, free_port(port), *command))
+
+    def plan(ports: Ports) -> dict[str, ServerPlan]:
+        return trivial_plan(home, ports.listener(NAME, port), *command)
+
+    return Needs(frozenset({NAME}), store, plan)
 
 
 def server_process(state: KeeperState) -> psutil.Process:

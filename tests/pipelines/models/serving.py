@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from pipelines.local.process import free_port
+from pipelines.models.connections import BoundedProtocol
 from pipelines.models.predict import Answerer
 from pipelines.models.serve import application
 
@@ -17,7 +18,9 @@ def serving(classifier: Answerer, reject_below: float = 0.5) -> Iterator[str]:
     """Yield the address of the server."""
     served = application(classifier, reject_below, "blobs version 7")
     port = free_port(0)
-    running = uvicorn.Server(uvicorn.Config(served, port=port, log_level="critical", lifespan="off"))
+    running = uvicorn.Server(
+        uvicorn.Config(served, http=BoundedProtocol, port=port, log_level="critical", lifespan="off")
+    )
     thread = threading.Thread(target=running.run)
     thread.start()
     while not running.started:

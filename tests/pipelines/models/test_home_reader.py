@@ -1,7 +1,9 @@
 """A home's files against the answers of its server: a new MLflow or Swift that keeps them otherwise is noticed."""
 
 import math
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,12 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.register.journal import HISTORY_SUFFIX
+from components.register.steer import find_model, find_version
 from pipelines.local.home import Home
+from pipelines.local.mlflow_api import find_parent
+from pipelines.local.mlflow_server import DATABASE_FILE
 from pipelines.local.platform import Platform
+from pipelines.models.descriptions import describe_moves, describe_versions
 from pipelines.models.home_reader import HomeReader, opened_home
 from pipelines.models.reader import StoredRun
 from pipelines.models.server_reader import ServerReader
@@ -113,3 +119,64 @@ def test_a_store_elsewhere_is_asked_for_the_files(
 def _record(files: HomeReader) -> bytes:
     version = files.versions(MODEL)[-1]
     return files.file(version, files.location(version), "lineage/run.json")
+
+
+# As rows, because a thousand requests take longer than all other tests of this module.
+FILL = """
+CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) SELECT i FROM n;
+INSERT INTO registered_models (name) SELECT printf('crowd-%04d', i) FROM n;
+INSERT INTO registered_models (name) VALUES ('crowd-0001.history');
+INSERT INTO model_versions (name, version, creation_time, current_stage, source, status)
+SELECT name, i, 0, 'None', 'models:/m/1', 'READY' FROM n, registered_models WHERE name LIKE 'crowd-0001%';
+INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage)
+SELECT 1000000 + i, printf('crowd-%d', i), 'mlflow-artifacts:/x', 'active' FROM n;
+"""
+CLEAR = """
+DELETE FROM model_versions WHERE name LIKE 'crowd-%';
+DELETE FROM registered_models WHERE name LIKE 'crowd-%';
+DELETE FROM tags WHERE run_uuid IN (SELECT run_uuid FROM runs WHERE name = 'in the crowd');
+DELETE FROM runs WHERE name = 'in the crowd';
+DELETE FROM experiments WHERE name LIKE 'crowd-%';
+"""
+
+
+@pytest.fixture
+def crowded(home: Home, platform: Platform, post: Callable[..., dict[str, Any]]) -> Iterator[str]:
+    """The session's MLflow with a thousand of each; gives the id of a pipeline's run in one of the experiments."""
+    assert platform
+
+    def execute(script: str) -> None:
+        with closing(sqlite3.connect(home.mlflow / DATABASE_FILE, timeout=30)) as database, database:
+            database.executescript(script)
+
+    execute(FILL)
+    run = {"experiment_id": "1000001", "run_name": "in the crowd", "start_time": 1}
+    run_id: str = post("runs/create", **run, tags=tags_of({"step": "pipeline"}))["run"]["info"]["run_id"]
+    yield run_id
+    execute(CLEAR)
+
+
+def test_more_than_a_page_of_everything_is_read(server: ServerReader, home: Home, crowded: str) -> None:
+    with opened_home(home) as files:
+        for reader in (server, files):
+            assert len([name for name in reader.aliases() if name.startswith("crowd-")]) == 1002
+            name, versions = describe_versions(reader, "crowd-0001", "v1001", "1")
+            assert [version["version"] for version in versions] == ["1001", "1"]
+            _, _, moves = describe_moves(reader, name)
+            assert (len(moves), {move.action for move in moves}) == (1001, {"foreign"})
+            (found,) = reader.pipeline_runs(1, "in the crowd")
+            assert found.run_id == crowded
+            starts = [run.start_time for run in reader.pipeline_runs(1000)]
+            assert starts == sorted(starts, reverse=True)
+    named = find_parent(str(server.tracking_uri), "in the crowd")
+    assert named
+    assert named["info"]["run_id"] == crowded
+
+
+@pytest.mark.usefixtures("crowded")
+def test_more_than_a_page_is_chosen_from(platform: Platform) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(platform.tracking_uri)
+    assert find_model(client, "crowd-1001") == "crowd-1001"
+    assert find_version(client, "crowd-0001", "v1") == "1"

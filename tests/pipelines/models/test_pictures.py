@@ -2,11 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
-from pipelines.models.pictures import Refusal, read_arrays, read_picture
+from pipelines.models import pictures
+from pipelines.models.pictures import Refusal, array_images, as_mnist, read_picture
 from tests.pipelines.models.drawings import encoded, handwritten, landscape, twenty
 
 COLOUR = ImageSpec(20, 30, 3, ("lake", "town"))
@@ -130,7 +132,9 @@ def test_arrays_are_one_image_or_many(
     shape: tuple[int, ...], spec: ImageSpec, expected: tuple[int, ...], tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
-    assert read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy", spec).shape == expected
+    count, images = array_images(tmp_path / "a.npy", "a.npy", spec)
+    assert count == expected[0]
+    assert np.stack(list(images)).shape == expected
 
 
 @pytest.mark.parametrize(
@@ -147,4 +151,20 @@ def test_arrays_of_something_else_are_refused(
 ) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(PipelineError, match=message):
-        read_arrays((tmp_path / "a.npy").read_bytes(), "a.npy", MNIST_SPEC)
+        array_images(tmp_path / "a.npy", "a.npy", MNIST_SPEC)
+
+
+def test_a_large_picture_is_made_smaller_before_its_pixels_take_more_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paper = np.full((4000, 3900), 255, np.uint8)
+    paper[1000:3000, 1900:2100] = 0
+    sizes, find = [], pictures._ink
+
+    def seen(grey: NDArray[np.uint8]) -> NDArray[np.float32] | Refusal:
+        sizes.append(grey.shape)
+        return find(grey)
+
+    monkeypatch.setattr(pictures, "_ink", seen)
+    assert isinstance(as_mnist(paper), np.ndarray)
+    assert sizes == [(1000, 975)]

@@ -10,7 +10,15 @@ from PIL import Image
 
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from pipelines.models.predict import WRITERS, Prediction, counted, predictions, progress_printer
+from pipelines.models.predict import (
+    RAW_WRITERS,
+    WRITERS,
+    Prediction,
+    Writer,
+    counted,
+    predictions,
+    progress_printer,
+)
 from pipelines.models.sources import read_sources
 from tests.linear_models import BINARY, blobs, save_candidate
 from tests.pipelines.models.drawings import landscape
@@ -175,6 +183,31 @@ def test_the_column_of_labels_is_as_wide_as_the_longest_name_of_a_class() -> Non
     found = [Prediction("a.png", "hat", 0.9, False, {"hat": 0.9, "ankle boot": 0.1})]
     WRITERS["table"](found, ("hat", "ankle boot"), stream)
     assert stream.getvalue() == "hat          90.0%  a.png\n"
+
+
+@pytest.mark.parametrize(
+    ("writer", "expected"),
+    [
+        (WRITERS["csv"], "'=cat.png,'@cat,false,,1.000000,0.000000"),
+        (RAW_WRITERS["csv"], "=cat.png,@cat,false,,1.000000,0.000000"),
+        (WRITERS["table"], "@cat  100.0%  =cat.png"),
+    ],
+)
+def test_a_formula_stays_a_text_in_a_spreadsheet(writer: Writer, expected: str) -> None:
+    stream = io.StringIO()
+    found = [Prediction("=cat.png", "@cat", 1.0, False, {"@cat": 1.0, "dog": 0.0})]
+    writer(found, ("@cat", "dog"), stream)
+    assert stream.getvalue().splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize("form", ["csv", "table"])
+def test_a_name_does_not_reach_the_terminal_as_a_command(form: str) -> None:
+    stream = io.StringIO()
+    WRITERS[form]([Prediction("\x1b[2J\n\udcff.png", None, 0.0, True, {}, "it is \x07")], ("a",), stream)
+    assert "\\x1b[2J\\n\\udcff.png" in stream.getvalue()
+    assert "it is \\x07" in stream.getvalue()
+    assert stream.getvalue().isascii()
+    assert not {"\x1b", "\x07"} & set(stream.getvalue())
 
 
 def test_progress_is_printed_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

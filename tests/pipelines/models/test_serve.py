@@ -1,16 +1,22 @@
 import base64
+import contextlib
 import io
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import requests
+from numpy.typing import NDArray
 from PIL import Image
 
 from components.common import bounds
@@ -18,7 +24,7 @@ from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.model.classifier import Classifier
 from components.common.model.runtime import RuntimeClassifier
 from components.common.model.training_record import MODEL_FILE
-from pipelines.models import bodies
+from pipelines.models import bodies, connections, parsing, serve
 from pipelines.models.serve import LONGEST_ERROR
 from tests.linear_models import BINARY, save_candidate
 from tests.pipelines.models.drawings import handwritten
@@ -119,6 +125,9 @@ def test_the_server_says_that_it_is_there(server: str, path: str) -> None:
     [
         ("no JSON", "the body must be JSON"),
         ("[" * 100_000, "the body must be JSON"),
+        ('{"inputs": [[[NaN]]]}', "but are 1 x 1 x 1 of fractions"),
+        (f'{{"inputs": [[[{"9" * 9999}]]]}}', "the body must be JSON"),
+        (f'{{"inputs": [[[{"9" * 400}]]]}}', "but are 1 x 1 x 1 of whole numbers"),
         ("[1]", 'a JSON object with "inputs"'),
         ("{}", 'a JSON object with "inputs"'),
         (json.dumps({"dataframe_records": [{"image": 1}]}), 'a JSON object with "inputs"'),
@@ -233,6 +242,84 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: str, monkeypatch: p
     assert answer.status == 408
     assert json.loads(answer.read()) == {"error": "the body must arrive within 0.05 seconds."}
     connection.close()
+
+
+def test_clients_that_send_nothing_or_too_little_are_cut(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    address = ("127.0.0.1", int(server.rpartition(":")[2]))
+    for sent in (b"", b"GET /ping HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(sent)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := client.recv(1000):
+                    answer += part
+            assert answer.startswith(b"HTTP/1.1 200" if sent.endswith(b"\r\n\r\n") else b"")
+            assert bool(answer) == sent.endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_does_not_take_the_answer_is_cut(
+    server: str, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.2)
+    leave = threading.Event()
+    monkeypatch.setattr(classifier, "probabilities", lambda images: leave.wait(30) and images)
+    with pytest.raises(requests.ConnectionError):
+        _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+    leave.set()
+
+
+def test_too_many_clients_are_refused_at_once_and_the_others_are_answered(
+    server: str, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "MOST_REQUESTS", 1)
+    busy, leave = threading.Event(), threading.Event()
+    answer = classifier.probabilities
+
+    def slow(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        busy.set()
+        leave.wait(30)
+        return answer(images)
+
+    monkeypatch.setattr(classifier, "probabilities", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(_post, server, json.dumps({"inputs": IMAGES.tolist()}))
+        assert busy.wait(30)
+        second = _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+        assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+        assert requests.get(f"{server}/health", timeout=30).status_code == 200
+        monkeypatch.setattr(connections, "MOST_CONNECTIONS", 1)
+        third = requests.get(f"{server}/health", timeout=30)
+        assert (third.status_code, third.headers["retry-after"]) == (503, "1")
+        assert third.json() == {"error": "the server is busy"}
+        leave.set()
+        assert first.result().status_code == 200
+
+
+def test_a_large_body_is_parsed_elsewhere(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+    monkeypatch.setattr(parsing, "SMALL", 10)
+    assert _post(server, json.dumps({"inputs": IMAGES.tolist()})).json() == small.json()
+    assert "must be JSON" in _post(server, "[" * 100_000).json()["error"]
+    (parser,) = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    parser.kill()
+    parser.wait()
+    assert _post(server, json.dumps({"inputs": IMAGES.tolist()})).status_code in {200, 500}
+    assert _post(server, json.dumps({"inputs": IMAGES.tolist()})).json() == small.json()
+
+
+def test_a_token_is_asked_for(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVE_TOKEN", "secret")
+    with serving(classifier) as server:
+        for path, status in {"model": 401, "health": 200, "": 200}.items():
+            assert requests.get(f"{server}/{path}", timeout=30).status_code == status
+        for token, status in {"secret": 200, "secre": 401, "s\xe9cret": 401}.items():
+            given = {"Authorization": f"Bearer {token}".encode("latin-1")}
+            assert requests.get(f"{server}/model", headers=given, timeout=30).status_code == status
+        refused = _post(server, json.dumps({"inputs": IMAGES.tolist()}))
+        assert refused.json() == {"error": "the server needs its token: send Authorization: Bearer TOKEN."}
 
 
 def test_an_error_of_the_model_is_the_servers(

@@ -48,10 +48,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, Any]]]:
     """Answers of the server, by path."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    Scripted.answers, Scripted.asked = (
-        {"mlflow/experiments/search": [(200, {})], "version": [(200, b"3.17.2")]},
-        [],
-    )
+    experiments = {"experiments": [{"experiment_id": "0"}]}
+    Scripted.answers = {"mlflow/experiments/search": [(200, experiments)], "version": [(200, b"3.17.2")]}
+    Scripted.asked = []
     return Scripted.answers
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from pipelines.models import sources
+from pipelines.models.pictures import Refusal
 from pipelines.models.sources import CHUNK, picture_readers, read_sources
 
 SPEC = ImageSpec(8, 10, 1, ("a", "b"))
@@ -43,11 +45,37 @@ def test_few_files_and_one_core_need_no_processes(tmp_path: Path, monkeypatch: p
         assert pool is None
 
 
-@pytest.mark.parametrize("reader", [False, True], ids=["alone", "by a pool"])
-def test_a_file_that_cannot_be_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: bool
+@pytest.mark.parametrize("name", ["missing.png", "missing.npy", "missing"])
+def test_a_path_without_anything_is_a_mistake(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PipelineError, match=str(tmp_path / name)):
+        list(read_sources([str(tmp_path / name)], SPEC, None))
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "by a pool"])
+def test_what_cannot_be_read_is_refused_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
 ) -> None:
-    monkeypatch.setattr(sources, "cores", lambda: 2 if reader else 1)
-    missing = str(tmp_path / "missing.png")
-    with picture_readers([missing] * (CHUNK + 1)) as pool, pytest.raises(PipelineError, match=missing):
-        list(read_sources([missing] * (CHUNK + 1), SPEC, pool))
+    monkeypatch.setattr(sources, "cores", lambda: 2 if shared else 1)
+    monkeypatch.setattr(sources, "LARGEST_IN_MEMORY", 20_000)
+    Image.fromarray(np.zeros((8, 10), np.uint8)).save(tmp_path / "good.png")
+    np.save(tmp_path / "good.npy", np.zeros((8, 10), np.uint8))
+    np.save(tmp_path / "half.npy", np.zeros((8, 10), np.uint8))
+    (tmp_path / "half.npy").write_bytes((tmp_path / "half.npy").read_bytes()[:-1])
+    np.save(tmp_path / "objects.npy", np.array([{}]))
+    (tmp_path / "large.png").write_bytes(bytes(20_001))
+    for name in ("pipe.png", "pipe.npy"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "gone")
+    with picture_readers([str(tmp_path)]) as pool:
+        found = {Path(name).name: image for name, image in read_sources([str(tmp_path)], SPEC, pool)}
+    assert {name for name, image in found.items() if isinstance(image, np.ndarray)} == {
+        "good.png",
+        "good.npy",
+    }
+    reasons = {name: image.reason for name, image in found.items() if isinstance(image, Refusal)}
+    assert "must be a regular file" in reasons["pipe.png"] + reasons["nowhere.png"]
+    assert "must be a regular file" in reasons["pipe.npy"]
+    assert "Python objects" in reasons["objects.npy"]
+    assert "must hold 80 bytes after its header but holds 79" in reasons["half.npy"]
+    assert "must be at most 20,000 but is 20,001" in reasons["large.png"]
+    assert "No such file" in reasons["nowhere.png"]

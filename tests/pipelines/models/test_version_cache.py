@@ -14,9 +14,10 @@ from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import ONNX_FILE
 from components.register.publish import publish
+from pipelines.local.home import Home
 from pipelines.local.platform import Platform
 from pipelines.models import version_cache
-from pipelines.models.version_cache import CACHE, open_version
+from pipelines.models.version_cache import open_version
 from tests.linear_models import save_candidate
 from tests.pipelines.models.conftest import MODEL
 from tests.records import lineage
@@ -53,7 +54,7 @@ def name(mlflow_client: "MlflowClient", candidate: Path) -> str:
 
 
 def _kept(home: Path) -> list[Path]:
-    return sorted((home / CACHE).iterdir())
+    return sorted(Home(home).models.iterdir())
 
 
 def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_changed(
@@ -99,7 +100,7 @@ def test_the_least_recently_used_are_removed(
 ) -> None:
     monkeypatch.setattr(version_cache, "MOST_KEPT", 2)
     for old in ("a", "b"):
-        (tmp_path / CACHE / old).mkdir(parents=True)
+        (Home(tmp_path).models / old).mkdir(parents=True)
     open_version(tmp_path, name, "1")
     assert len(_kept(tmp_path)) == 2
 

@@ -14,6 +14,7 @@ OTHERS: dict[str, Any] = {
     "seeds": 3,
     "data.source": "digits",
     "data.name": "other",
+    "data.sha256": "0" * 64,
     "data.version": "2",
     "data.subset": "emnist-letters",
     "data.size": 64,
@@ -36,6 +37,7 @@ OTHERS: dict[str, Any] = {
 NOT_IN_DIGEST = {
     "data.source",
     "data.name",
+    "data.sha256",
     "data.version",
     "data.subset",
     "data.size",

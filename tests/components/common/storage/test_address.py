@@ -1,10 +1,9 @@
-import socket
 from pathlib import Path
 
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.address import absolute_uri, fetch, shown
+from components.common.storage.address import absolute_uri, grants_access, looked_up, shown
 
 
 @pytest.mark.parametrize("uri", ["file:///a/b", "http://host/a", "https://host/a?b=c", "s3://bucket/key"])
@@ -25,6 +24,10 @@ def test_a_path_becomes_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         ("no-such-path", "must be mnist, digits, a path or a URI but .*/no-such-path does not exist"),
         ("gs://bucket/data", "must be a path or a file, http, https or s3 URI but is gs://bucket/data"),
+        ("ftp://bob:pw@host/x?y", "URI but is ftp://host/x: correct it"),
+        ("~nobody-of-this-name/x", "does not exist"),
+        ("a" * 5000, "does not exist"),
+        ("a\0b", "does not exist"),
     ],
 )
 def test_any_other_address_is_refused(address: str, message: str) -> None:
@@ -40,41 +43,32 @@ def test_any_other_address_is_refused(address: str, message: str) -> None:
         ("https://bob:secret@host:8443/a.npz#secret", "https://host:8443/a.npz"),
         ("postgresql://optuna:secret@db/optuna?sslmode=require", "postgresql://db/optuna"),
         ("s3://bucket/what?", "s3://bucket/what?"),
+        ("s3://key:secret@bucket/what", "s3://bucket/what"),
+        ("https://bob:sec/ret@host/a", "https://..."),
+        ("https://bob:sec?ret@host/a", "https://..."),
+        ("https://[::1]:5000/a", "https://[::1]:5000/a"),
         ("/data/what?", "/data/what?"),
     ],
 )
 def test_what_grants_access_is_not_shown(uri: str, safe: str) -> None:
     assert shown(uri) == safe
+    assert grants_access(uri) == (uri != safe and not uri.startswith("postgresql"))
 
 
-def test_files_come_from_the_disk_and_from_the_web(raw: Path, web_server: str, tmp_path: Path) -> None:
-    file = "t10k-labels-idx1-ubyte"
-    for uri in (f"{raw.as_uri()}/{file}", f"{web_server}/small/{file}"):
-        assert fetch(uri, tmp_path / "copy")
-        assert (tmp_path / "copy").read_bytes() == (raw / file).read_bytes()
-        assert not fetch(f"{uri}.gz", tmp_path / "nothing")
-        assert not (tmp_path / "nothing").exists()
+def test_a_fragment_grants_nothing() -> None:
+    assert not grants_access("https://host/a#b")
 
 
-def test_a_directory_is_no_file(raw: Path, tmp_path: Path) -> None:
-    assert not fetch(raw.as_uri(), tmp_path / "copy")
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("broken/file", "broken/file answers 503"),
-        ("short/file", "short/file does not answer .ChunkedEncodingError"),
-    ],
-)
-def test_a_server_that_fails_is_named(web_server: str, path: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=f"^{web_server}/{message}"):
-        fetch(f"{web_server}/{path}?signature=secret", tmp_path / "copy")
-
-
-def test_an_absent_server_is_named(tmp_path: Path) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(PipelineError, match=f"^{address}/file does not answer .ConnectionError"):
-            fetch(f"{address}/file", tmp_path / "copy")
+def test_a_variable_may_hold_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_URI", "https://host/a?sig=x")
+    monkeypatch.delenv("MNIST_DATA_URI", raising=False)
+    assert looked_up("env:DATA_URI") == "https://host/a?sig=x"
+    assert looked_up("/data") == "/data"
+    with pytest.raises(
+        PipelineError, match="MNIST_DATA_URI must hold the address of the data but is not set"
+    ):
+        looked_up("env:MNIST_DATA_URI")
+    with pytest.raises(
+        PipelineError, match="must name one of DATA_URI, MNIST_DATA_URI after env: but names 'HOME'"
+    ):
+        looked_up("env:HOME")

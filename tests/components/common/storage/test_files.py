@@ -1,5 +1,7 @@
 import hashlib
-from contextlib import suppress
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from components.common.storage.files import (
     combined_digest,
     inside,
     sha256_file,
+    sweep_partial,
     written_directory,
     written_file,
 )
@@ -78,6 +81,36 @@ def test_a_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("write", [written_file, written_directory])
+def test_content_is_on_the_disk_before_it_has_its_name(
+    write: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    target, sync = tmp_path / "target", os.fsync
+
+    def recording(opened: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{opened}").readlink().name, target.exists()))
+        sync(opened)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    with write(target) as partial:
+        file = partial / "file" if partial.is_dir() else partial
+        file.write_text("content")
+        written = [path.name for path in ([file, partial] if partial.is_dir() else [partial])]
+    assert synced == [*((name, False) for name in written), (tmp_path.name, True)]
+
+
+def test_only_what_was_left_a_day_ago_is_swept(tmp_path: Path) -> None:
+    for name in (".old.1.partial", ".old.2.partial", ".new.3.partial", "kept.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    for name in (".old.1.partial", ".old.2.partial", "kept.partial"):
+        os.utime(tmp_path / name, (0, 0))
+    sweep_partial(tmp_path)
+    sweep_partial(tmp_path / "missing")
+    assert {path.name for path in tmp_path.iterdir()} == {".new.3.partial", "kept.partial"}
 
 
 @pytest.mark.parametrize("name", ["", "../outside", "/etc/outside", "a/../../outside", "a\0b"])

@@ -30,6 +30,13 @@ def test_escapes_what_it_is_given(html: str) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
 
 
+def test_markdown_shows_as_text_what_would_be_markup(evaluated: tuple[Evaluation, Path]) -> None:
+    _, target = evaluated
+    texts = [(target / name).read_text() for name in ("model_card.md", "summary.md")]
+    assert r"\<script\>alert(1)\</script\>" in texts[0]
+    assert not any(re.search(r"(?<!\\)[<>]", text) for text in texts)
+
+
 def test_states_decision_data_and_lineage(html: str, evaluated: tuple[Evaluation, Path]) -> None:
     evaluation, _ = evaluated
     text = html.replace("&#39;", "'")

@@ -1,0 +1,348 @@
+"""`python -m benchmarks.reliability.drills`: backup, restore, loss and expiry, as an operator meets them."""
+
+import argparse
+import http.server
+import shlex
+import shutil
+import sqlite3
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.reliability.certificate import make_certificate
+from benchmarks.reliability.command import Said, must_say, quick_run, say, start
+from benchmarks.reliability.lane import SECRET
+from benchmarks.reliability.postgres import NOT_INSTALLED, PostgresServer, postgres_programs, postgres_server
+from benchmarks.reliability.record import write_record
+from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
+from pipelines.local.home import Home
+from pipelines.local.mlflow_server import DATABASE_FILE, mlflow_plan
+from pipelines.local.process import free_port
+from pipelines.local.store import Store, embedded_store, swift_plan
+
+VERSIONS = 5
+MODELS = tuple(f"drilled-{number}" for number in range(VERSIONS))
+COPIES = 3
+BOUND = 900.0
+EXPLANATION = (
+    "Each drill does what docs/operations.md says, on real servers, and counts what is right afterwards. A version is "
+    "right where `mnist-pipeline models verify` finds its files, schema and answers as they were registered."
+)
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """A drill that was done: what was found, how many of how many were right, and seconds of its parts."""
+
+    drill: str
+    right: int
+    of: int
+    found: str = ""
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Do something and return its seconds."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def verified(home: Path, changes: dict[str, str] | None = None) -> int:
+    """Return of how many models the version is what was registered."""
+    return sum(verify(home, model, changes).status == 0 for model in MODELS)
+
+
+def verify(home: Path, model: str = MODELS[0], changes: dict[str, str] | None = None) -> Said:
+    """Check the champion of a model."""
+    return say(home, "models", "verify", "champion", "--model", model, seconds=BOUND, changes=changes)
+
+
+def make_home(work: Path) -> Path:
+    """Return a home with some versions, whose servers are stopped."""
+    home = work / "home"
+    must_say(home, "up")
+    for model in MODELS:
+        must_say(home, *quick_run(model))
+    must_say(home, "down", "--force")
+    return home
+
+
+def stopped(home: Path, work: Path) -> Iterator[Drilled]:
+    """Pack a stopped home, and unpack it elsewhere."""
+    archive = work / "home.tar.gz"
+    pack = ["tar", "--xattrs", "--xattrs-include=*", "-czf", str(archive), "-C", str(home), "."]
+    restored = work / "restored"
+    restored.mkdir()
+    unpack = ["tar", "--xattrs", "--xattrs-include=*", "-xzf", str(archive), "-C", str(restored)]
+    seconds = [
+        timed(lambda command=command: subprocess.run(command, check=True)) for command in (pack, unpack)
+    ]
+    found = (
+        f"{archive.stat().st_size / 2**20:.0f} MiB, {seconds[0]:.1f} s to save, {seconds[1]:.1f} s to restore"
+    )
+    yield Drilled("home, stopped: saved and restored elsewhere", verified(restored), VERSIONS, found)
+
+
+def working(home: Path, work: Path) -> Iterator[Drilled]:
+    """Copy a home while a run works: the database by SQLite's own backup, then the objects."""
+    right, seconds = 0, []
+    for number in range(COPIES):
+        copy = work / f"copy-{number}"
+        with start(home, *quick_run(f"meanwhile-{number}")) as run:
+            time.sleep(10 * (number + 1))
+            seconds.append(timed(lambda copy=copy: copy_working(home, copy)))
+            run.communicate(timeout=BOUND)
+        right += verified(copy) == VERSIONS
+    found = f"{max(seconds):.1f} s to save at most"
+    yield Drilled("home, saved while a run works: restores with all versions right", right, COPIES, found)
+
+
+def copy_working(home: Path, copy: Path) -> None:
+    """Copy database first, objects after, as docs/operations.md says."""
+    (copy / "mlflow").mkdir(parents=True)
+    with (
+        sqlite3.connect(home / "mlflow" / DATABASE_FILE) as source,
+        sqlite3.connect(copy / "mlflow" / DATABASE_FILE) as target,
+    ):
+        source.backup(target)
+    # A file that ends to exist while it is copied is a temporary one of the store.
+    command = ["cp", "--recursive", "--preserve=all", str(home / "store"), str(copy / "store")]
+    subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    shutil.copy(home / "platform.json", copy)
+
+
+def lost_objects(home: Path, work: Path) -> Iterator[Drilled]:
+    """Remove single things of copies of a home, and see whether it is said."""
+    cases = {"platform.json": "platform.json", "the lock": "lock", "a ring of the store": "store/*.ring.gz"}
+    mended = 0
+    for name, pattern in cases.items():
+        copy = work / name.replace(" ", "-")
+        _copy(home, copy)
+        for path in copy.glob(pattern):
+            path.unlink()
+        mended += verify(copy).status == 0
+    yield Drilled("file of the platform lost: mended without help", mended, len(cases))
+    copy = work / "objects"
+    _copy(home, copy)
+    largest = sorted((copy / "store").rglob("*.data"), key=lambda path: path.stat().st_size)[-VERSIONS:]
+    for path in largest:
+        path.unlink()
+    told = [verify(copy, model) for model in MODELS]
+    right = sum(said.status == 1 and not said.traced and "error" in said.error.lower() for said in told)
+    yield Drilled("an object of each version lost: told in one line", right, VERSIONS, _last(told[-1].error))
+
+
+def _copy(home: Path, copy: Path) -> None:
+    subprocess.run(["cp", "--recursive", "--preserve=all", str(home), str(copy)], check=True)
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:160]
+
+
+@contextmanager
+def on_postgres(work: Path, server: PostgresServer) -> Iterator[tuple[Store, str]]:
+    """Start a store, and MLflow that keeps its history in PostgreSQL; yield the store and MLflow's address."""
+    home = Home(work / "servers")
+    home.prepare()
+    port = free_port()
+    store = embedded_store(port, SECRET)
+    plans = [swift_plan(home, store, port)]
+    plans.append(
+        mlflow_plan(home, store, free_port(), server.url().replace("postgresql", "postgresql+psycopg2"))
+    )
+    with plans[0].start() as first, plans[1].start() as second:
+        for plan, process in zip(plans, (first, second), strict=True):
+            process.wait_until_ready(plan.answers)
+        yield store, plans[1].address
+
+
+def postgres(home: Path, work: Path) -> Iterator[Drilled]:
+    """Save PostgreSQL and the bucket, lose both, and restore them in the order of docs/operations.md."""
+    del home
+    if postgres_programs() is None:
+        raise NotImplementedError(NOT_INSTALLED)
+    dump, bucket = work / "mlflow.dump", work / "bucket"
+    bucket.mkdir()
+    with postgres_server() as server:
+        with on_postgres(work / "before", server) as (store, uri):
+            changes = {**store.environment, "MLFLOW_TRACKING_URI": uri}
+            for model in MODELS:
+                must_say(work / "client", *quick_run(model), changes=changes)
+            connect = ("--host=127.0.0.1", f"--port={server.port}", "--username=tune")
+            rows = _rows(server)
+            saved = timed(
+                lambda: (
+                    _call(server, "pg_dump", *connect, "--format=custom", f"--file={dump}", "postgres"),
+                    _save_bucket(store, bucket),
+                )
+            )
+        _call(
+            server,
+            "psql",
+            *connect,
+            "--command",
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+            "postgres",
+        )
+        began = time.monotonic()
+        _call(
+            server, "pg_restore", *connect, "--clean", "--if-exists", "--no-owner", "--single-transaction",
+            "--dbname=postgres", str(dump),
+        )  # fmt: skip
+        with on_postgres(work / "after", server) as (store, uri):
+            for path in bucket.rglob("*"):
+                if path.is_file():
+                    key = str(path.relative_to(bucket))
+                    s3_client(store.endpoint_url, store.credentials).put_object(
+                        Bucket=DEFAULT_BUCKET, Key=key, Body=path.read_bytes()
+                    )
+            restored = time.monotonic() - began
+            same = _rows(server) == rows
+            right = verified(work / "client", {**store.environment, "MLFLOW_TRACKING_URI": uri})
+    found = f"{len(rows)} tables, {saved:.1f} s to save, {restored:.1f} s to restore"
+    yield Drilled(
+        "PostgreSQL and bucket restored: tables with the same rows", len(rows) * same, len(rows), found
+    )
+    yield Drilled("PostgreSQL and bucket restored: versions", right, VERSIONS)
+
+
+def _call(server: PostgresServer, program: str, *arguments: str) -> None:
+    subprocess.run([server.programs / program, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def _rows(server: PostgresServer) -> dict[str, int]:
+    import psycopg2
+    from psycopg2 import sql
+
+    with psycopg2.connect(server.url()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        counts = {}
+        for (table,) in cursor.fetchall():
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+            counts[table] = cursor.fetchone()[0]
+    return counts
+
+
+def _save_bucket(store: Store, target: Path) -> None:
+    s3 = s3_client(store.endpoint_url, store.credentials)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=DEFAULT_BUCKET):
+        for item in page.get("Contents", ()):
+            path = target / item["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(s3.get_object(Bucket=DEFAULT_BUCKET, Key=item["Key"])["Body"].read())
+
+
+def expired(home: Path, work: Path) -> Iterator[Drilled]:
+    """Ask an MLflow server whose certificate has expired."""
+    certificate = work / "certificate.pem"
+    certificate.write_bytes(make_certificate(datetime.now(UTC) - timedelta(days=1)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    changes = {
+        "MLFLOW_TRACKING_URI": f"https://127.0.0.1:{server.server_port}",
+        "SSL_CERT_FILE": str(certificate),
+        "REQUESTS_CA_BUNDLE": str(certificate),
+    }
+    commands = (("models", "list"), ("runs", "list"), ("models", "verify", "champion"), ("doctor",))
+    try:
+        told = [say(home, *command, seconds=BOUND, changes=changes) for command in commands]
+    finally:
+        server.shutdown()
+        server.server_close()
+    right = sum("certificate" in (said.output + said.error).lower() and not said.traced for said in told)
+    yield Drilled("expired certificate: told without a traceback", right, len(told), _last(told[0].error))
+
+
+def upgrade(home: Path, work: Path) -> Iterator[Drilled]:
+    """Bring a home from an older schema of MLflow's database, and then back to its backup.
+
+    The older schema is the one that MLflow's own last migration leads away from, which has a way back.
+    """
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+
+    copy = work / "home"
+    _copy(home, copy)
+    database = copy / "mlflow" / DATABASE_FILE
+    command.downgrade(_get_alembic_config(f"sqlite:///{database}"), "-1")
+    backup = work / "backup.db"
+    shutil.copy(database, backup)
+    older = verify(copy)
+    must_say(copy, "down", "--force")
+    told = older.status == 0 or (older.status == 1 and not older.traced and "error" in older.error.lower())
+    yield Drilled("older schema of MLflow: works, or told in one line", int(told), 1, _last(older.error))
+    upgraded = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{database}"]
+    seconds = timed(lambda: subprocess.run(upgraded, check=True, capture_output=True))
+    yield Drilled("schema upgraded: versions", verified(copy), VERSIONS, f"{seconds:.1f} s to upgrade")
+    must_say(copy, "down", "--force")
+    shutil.copy(backup, database)
+    subprocess.run(upgraded, check=True, capture_output=True)
+    yield Drilled(
+        "backup from before the upgrade restored, and upgraded again: versions", verified(copy), VERSIONS
+    )
+
+
+DRILLS: dict[str, Callable[[Path, Path], Iterator[Drilled]]] = {
+    "stopped": stopped,
+    "working": working,
+    "lost": lost_objects,
+    "postgres": postgres,
+    "upgrade": upgrade,
+    "expired": expired,
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability.drills", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=DRILLS, default=list(DRILLS), metavar="NAME")
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/reliability-drills.json"))
+    options = parser.parse_args(arguments)
+    rows: list[dict[str, Any]] = []
+    done: list[Drilled] = []
+    not_run: list[str] = []
+    with tempfile.TemporaryDirectory() as work:
+        home = make_home(Path(work))
+        for name in options.only:
+            place = Path(work, name)
+            place.mkdir()
+            started = time.monotonic()
+            try:
+                found = list(DRILLS[name](home, place))
+            except NotImplementedError as error:
+                not_run.append(f"{name}: {error}")
+                continue
+            seconds = time.monotonic() - started
+            for one in found:
+                print(f"{one.drill}: {one.right} of {one.of}  {one.found}", flush=True)
+                row = {"drill": one.drill, "right": f"{one.right} of {one.of}", "found": one.found}
+                rows.append({**row, "seconds of the drill": f"{seconds:.0f}"})
+            done += found
+    return write_record(
+        options.output,
+        title="Drills",
+        explanation=EXPLANATION,
+        rows=rows,
+        floors=[
+            {"floor": one.drill, "measured": f"{one.right} of {one.of}", "met": one.right == one.of}
+            for one in done
+        ],
+        command=shlex.join(["python", "-m", "benchmarks.reliability.drills", *arguments]),
+        not_run=not_run,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""MLflow's server application behind a list of what runs, models and their pages need.
+
+Its application also has an assistant, a gateway to language models, jobs, webhooks and more, which act with the rights
+of the server's user. The image of the MLflow server has this file too, without the rest of the project.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+APIS = ("api", "ajax-api")
+CALLS = {
+    "experiments": "create delete delete-experiment-tag get get-by-name restore search search-datasets "
+    "set-experiment-tag update",
+    "runs": "create delete delete-tag get log-batch log-inputs log-metric log-model log-parameter outputs restore "
+    "search set-tag update",
+    "metrics": "get-history get-history-bulk get-history-bulk-interval",
+    "artifacts": "list",
+    "model-versions": "create delete delete-tag get get-download-uri search set-tag transition-stage update",
+    "registered-models": "alias create delete delete-tag get get-latest-versions rename search set-tag update",
+}
+ALLOWED = {
+    *("/", "/health", "/version", "/graphql", "/get-artifact", "/model-versions/get-artifact"),
+    *(
+        f"/{api}/2.0/mlflow/{group}/{call}"
+        for api in APIS
+        for group in CALLS
+        for call in CALLS[group].split()
+    ),
+    *(f"/{api}/2.0/mlflow/logged-models" for api in APIS),
+    *(f"/{api}/2.0/mlflow-artifacts/artifacts" for api in APIS),
+    *(f"/{api}/3.0/mlflow/server-info" for api in APIS),
+}
+ALLOWED_BELOW = (
+    "/static-files/",
+    *(f"/{api}/2.0/mlflow/logged-models/" for api in APIS),
+    # Clients move large files in parts.
+    *(f"/{api}/2.0/mlflow-artifacts/{kind}/" for api in APIS for kind in ("artifacts", "mpu", "presigned")),
+)
+LOCAL_ORIGIN = re.compile(rb"https?://((?:localhost|127\.0\.0\.1|\[::1\]|::1)(?::\d+)?)")
+
+
+def application() -> Application:
+    """Return MLflow's application behind the list; other paths do not exist."""
+    from mlflow.server.fastapi_app import app
+
+    return restricted(app)
+
+
+def restricted(served: Application) -> Application:
+    """Return an application of which only the listed paths exist, and only for its own pages."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        elif scope["type"] == "lifespan":
+            # MLflow would look for containers that its assistant has left.
+            return
+        elif not is_allowed(scope["path"]):
+            await _refuse(send, 404, b"this server has runs and models only\n")
+        elif _is_from_another_page(dict(scope["headers"])):
+            await _refuse(send, 403, b"requests of another server's page are not answered\n")
+        else:
+            await served(scope, receive, send)
+
+    return answer
+
+
+def is_allowed(path: str) -> bool:
+    """Return whether a path of MLflow's application exists here."""
+    return path in ALLOWED or path.startswith(ALLOWED_BELOW)
+
+
+def _is_from_another_page(headers: dict[bytes, bytes]) -> bool:
+    """Return whether a browser sends the request for a page of another server on this machine.
+
+    MLflow trusts those pages. Those of other machines it refuses itself.
+    """
+    origin = LOCAL_ORIGIN.fullmatch(headers.get(b"origin", b""))
+    return origin is not None and origin[1] != headers.get(b"host")
+
+
+async def _refuse(send: Send, status: int, reason: bytes) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(reason)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": reason})

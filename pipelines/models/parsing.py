@@ -1,0 +1,59 @@
+"""Requests parsed without a stop for other requests."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.spec import ImageSpec
+from pipelines.models.invocations import parse_invocation
+
+# Bytes that are parsed within milliseconds.
+SMALL = 2**18
+
+
+class Parser:
+    """`parse_invocation`, in another process where a body is large: Python's parser lets no other thread run."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        self._spec = spec
+        self._process: ProcessPoolExecutor | None = None
+
+    async def parse(self, body: bytes) -> NDArray[np.uint8]:
+        """Return what `parse_invocation` returns.
+
+        Raises:
+            PipelineError: As `parse_invocation`.
+            BrokenProcessPool: The process was killed; the next call starts another.
+        """
+        if len(body) <= SMALL:
+            return parse_invocation(body, self._spec)
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")
+            self._process = ProcessPoolExecutor(1, context, _end_with_parent_alone)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._process, parse_invocation, body, self._spec
+            )
+        except BrokenProcessPool:
+            self._process = None
+            raise
+
+
+def _end_with_parent_alone() -> None:
+    """Let this process end when its parent dies, even by kill -9, and not by Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

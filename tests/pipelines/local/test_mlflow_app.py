@@ -1,0 +1,106 @@
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipelines.local.mlflow_app import ALLOWED, ALLOWED_BELOW, is_allowed, restricted
+
+# Routes that MLflow has and this project's servers have not, below /api and /ajax-api.
+DENIED_CALLS = re.compile(
+    r"2\.0/mlflow/(artifacts/presigned-(down|up)load-url|gateway-proxy|get-online-trace-details|get-trace-artifact"
+    r"|runs/create-promptlab-run|traces(/.*)?|unified-traces|upload-artifact|webhooks(/.*)?)"
+    r"|2\.0mlflow/experiments/search-datasets"
+    r"|3\.0/jobs/.*"
+    r"|3\.0/mlflow/(assistant|datasets|demo|gateway|genai|issues|jobs|label-schemas|mcp-servers|prompt-optimization"
+    r"|review-queues|scorers?|traces|workspaces)(/.*)?"
+    r"|3\.0/mlflow/(get-trace-artifact|ui-telemetry)"
+)
+DENIED = re.compile(rf"/(ajax-)?api/({DENIED_CALLS.pattern})|/v1/traces|/gateway/.*|/build/.*")
+
+
+def routes_of_mlflow() -> Iterator[str]:
+    """Every path of the installed MLflow, with its parameters in brackets."""
+    from mlflow.server.fastapi_app import app, flask_app
+
+    for route in app.routes:
+        if included := getattr(route, "original_router", None):
+            for inner in included.routes:
+                yield route.include_context.prefix + inner.path
+        else:
+            assert getattr(route, "path", None) == "", f"MLflow has a route of a new kind: {route}"
+    for rule in flask_app.url_map.iter_rules():
+        yield rule.rule
+
+
+def test_every_route_of_mlflow_is_allowed_or_denied_by_name() -> None:
+    routes = set(routes_of_mlflow())
+    assert len(routes) > 300
+    unknown = {route for route in routes if not is_allowed(route) and not DENIED.fullmatch(route)}
+    assert unknown == set(), "decide about them in pipelines/local/mlflow_app.py, or deny them here"
+    assert {route for route in routes if is_allowed(route) and DENIED.fullmatch(route)} == set()
+    # Some calls are for pages alone.
+    assert {path for path in ALLOWED if path.replace("/api/", "/ajax-api/") not in routes} == set()
+    assert all(any(route.startswith(below) for route in routes) for below in ALLOWED_BELOW)
+
+
+def ask(path: str, **headers: str) -> int:
+    """The status of the restricted application, whose inner one answers 200."""
+    sent: list[dict[str, Any]] = []
+
+    async def served(_scope: object, _receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    asyncio.run(restricted(served)({"type": "http", "path": path, "headers": raw}, receive, send))
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/static-files/static/js/main.js", 200),
+        ("/api/2.0/mlflow/runs/search", 200),
+        ("/api/2.0/mlflow/runs/create-promptlab-run", 404),
+        ("//ajax-api/3.0/mlflow/assistant/config", 404),
+        ("/api/2.0/mlflow/gateway-proxy", 404),
+        ("/api/2.0/mlflow/runs/search/../../webhooks", 404),
+        ("", 404),
+    ],
+)
+def test_other_paths_do_not_exist(path: str, status: int) -> None:
+    assert ask(path) == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:5001", 200),
+        ("http://localhost:5001", 403),
+        ("http://127.0.0.1:8000", 403),
+        ("http://[::1]", 403),
+        ("https://mlflow.example.org", 200),  # MLflow decides
+    ],
+)
+def test_a_page_of_another_local_server_is_not_answered(origin: str, status: int) -> None:
+    assert ask("/api/2.0/mlflow/runs/search", origin=origin, host="127.0.0.1:5001") == status
+
+
+def test_the_file_needs_nothing_of_the_project() -> None:
+    code = """
+import runpy, sys
+runpy.run_path("pipelines/local/mlflow_app.py")
+print({name.partition(".")[0] for name in sys.modules} & {"components", "pipelines", "mlflow"})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
