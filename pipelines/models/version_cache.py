@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError, has_no_room
+from components.common.errors import PipelineError
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.judgement import Judgement
 from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
@@ -96,8 +96,6 @@ def _keep(reader: "Reader", version: "StoredVersion", expected: dict[str, str], 
                 raise _refused(version, problem)
         kept = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
     except OSError as error:
-        if has_no_room(error):
-            raise
         raise PipelineError(
             f"{target.parent} must be a directory that can be written but is not ({error.strerror}): "
             "choose another home with --home."
