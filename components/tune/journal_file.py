@@ -9,11 +9,10 @@ from typing import IO, TYPE_CHECKING
 from components.common.errors import PipelineError, first_line
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
+from components.tune.claims import STEP
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-
-STEP = "tune"
 
 
 class JournalLock:
