@@ -47,7 +47,7 @@ def stated(error: BaseException) -> StatedError | None:
     where = f"the disk of {full.filename}" if full.filename else "the disk"
     return UnavailableError(
         f"{where} must have room but has none ({full.strerror}): "
-        "make room, for example by `mnist-pipeline prune`, and start this again."
+        "delete something, which `mnist-pipeline prune` does once a MiB is free, and start this again."
     )
 
 
