@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from components.common.errors import PipelineError, has_no_room
+from components.common.errors import PipelineError
 from components.common.storage.files import sweep_partial
 
 # Mode of a home, which holds keys and sockets; and the rights of others.
@@ -113,8 +113,6 @@ class Home:
             for directory in (self.path, self.keeper, self.checkpoints, self.models):
                 sweep_partial(directory)
         except OSError as error:
-            if has_no_room(error):
-                raise
             raise PipelineError(
                 f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
                 "choose another with --home."
@@ -148,8 +146,6 @@ def open_lock(path: Path) -> IO[str]:
     try:
         return path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        if has_no_room(error):
-            raise
         raise PipelineError(
             f"{path} must be a file that can be written but is not ({error.strerror}): "
             "remove it, or choose another directory with --home."
