@@ -117,7 +117,7 @@ def register_candidate_of(
     """Register the candidate of a run whose last step failed, with the checks of that step."""
     from pipelines.models.registration import register_run
 
-    typer.echo(register_run(home, run))
+    print_line(register_run(home, run))
 
 
 @app.command(name="promote")

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
 from pipelines.local.keeper import MLFLOW, Keeper, KeeperPlan, KeeperState
@@ -49,7 +49,7 @@ def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home, list
     def close_run(tracking_uri: str, run: str) -> None:
         asked.append((tracking_uri, run))
         if len(asked) == 1:
-            raise ConnectionResetError
+            raise UnavailableError("no answer")
 
     plan = trivial_keeper(home, listener)
     served = KeeperPlan("code", "", {MLFLOW: plan.servers[NAME]}, linger=1.0)
