@@ -81,6 +81,8 @@ def test_what_killed_commands_left_half_written_is_swept_when_the_home_is_taken(
 def test_a_home_is_closed_to_other_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made, wide, shared = (Home(tmp_path / name) for name in ("made", "wide", "shared"))
     wide.store.mkdir(parents=True)
+    for name in ("platform.json", "platform.json.damaged", ".platform.json.1.partial"):
+        (wide.path / name).touch()
     (shared.path / "project").mkdir(parents=True)
     for path in (wide.path, wide.store, shared.path):
         path.chmod(0o755)
