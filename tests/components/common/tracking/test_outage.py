@@ -50,7 +50,9 @@ class Relay(BaseHTTPRequestHandler):
                 self.send_error(status)
             return
         connection = HTTPConnection(self.server.server)
-        connection.request(self.command, self.path, body, dict(self.headers))
+        # MLflow answers at its own address alone.
+        headers = {**self.headers, "Host": self.server.server}
+        connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
         self.send_response(answer.status)
