@@ -167,9 +167,9 @@ def mnist_pipeline(
                 baseline=baseline.outputs["model"],
                 tuned=chosen.outputs["model"],
             )
-            durable(judged, "Evaluate", "verification", **COMPUTING)
+            durable(judged, "Evaluate", "store", "verification", **COMPUTING)
             evaluation = judged.outputs["evaluation"]
             decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
             with dsl.If(decision.output == "register", name="passed the gate"):
                 registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
-                durable(registered, "Register", "signing", "verification")
+                durable(registered, "Register", "store", "signing", "verification")

@@ -1,8 +1,8 @@
 """Removal of what the earlier runs of a home have left and nothing refers to.
 
 A registered version stays, and the run that it comes from. So do the latest runs, whatever is in use now, and labelled
-batches. Nothing else knows the embedded store's objects under `objects/`, so one that no run and no version names is an
-orphan.
+batches. Nothing else knows the embedded store's objects under `objects/` and `candidates/`, so one that no run and no
+version names is an orphan.
 """
 
 import re
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
+from components.common.model.kept_candidate import candidate_prefix
 from components.common.settings import environment, settings
 from components.common.storage.files import delete_path
 from components.common.storage.object_store import content_key
@@ -129,12 +130,14 @@ def _litter(home: Home, store: "S3Client", bucket: str, keep: int) -> Litter:
         runs = _with_children(roots, database.children(tags.PARENT))
         models, locations = database.artifacts(runs)
         digests = set(DIGEST.findall(" ".join(database.tag_values("raw_files", besides=runs))))
+        candidates = tuple(map(candidate_prefix, database.tag_values(tags.PIPELINE_RUN, besides=runs)))
     found = Litter(runs, models, pipeline_runs=len(roots))
     prefixes = tuple(f"{ARTIFACTS}/{place.partition(':/')[2].lstrip('/')}/" for place in locations)
     kept = {content_key(digest) for digest in (*digests, *MNIST_SHA256.values())}
     for key, size, age in _objects(store, bucket):
-        orphan = key.startswith(content_key("")) and key not in kept and age > DAY_SECONDS
-        if orphan or key.startswith(prefixes):
+        unknown = key.startswith(content_key("")) and key not in kept
+        unknown = unknown or (key.startswith(candidate_prefix("")) and not key.startswith(candidates))
+        if (unknown and age > DAY_SECONDS) or key.startswith(prefixes):
             found.keys[key] = size
     found.paths = {path: bytes_below(path) for path in _old_paths(home, names)}
     return found

@@ -34,9 +34,9 @@ CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "open-study": DATABASE,
     "search": STORE | DATABASE,
     "choose": STORE | DATABASE,
-    "evaluate": set(),
+    "evaluate": STORE,
     "gate": set(),
-    "register": {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
+    "register": STORE | {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
     "close-run": set(),
 }
 VERIFYING = {"check-changes", "evaluate", "register"}

@@ -13,7 +13,6 @@ from components.common.plan.run import RunPlan
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 
-PREFIX = "candidates"
 MODEL, RECORDS = "model", "records"
 
 
@@ -51,7 +50,7 @@ def keep_candidate(step: str, plan: RunPlan, model: Path, evaluation: Path) -> N
             archive.add(model, MODEL)
             archive.add(Path(scratch, RunPlan.FILE), f"{RECORDS}/{RunPlan.FILE}")
             archive.add(evaluation / Judgement.FILE, f"{RECORDS}/{Judgement.FILE}")
-        key = f"{_prefix(plan.run_id)}{sha256_file(packed)}.tar"
+        key = f"{candidate_prefix(plan.run_id)}{sha256_file(packed)}.tar"
         try:
             patiently(step, lambda: store.upload(packed, key))
             # Of an earlier attempt at this step.
@@ -78,12 +77,12 @@ def fetch_candidate(run_id: str, target: Path) -> KeptCandidate | None:
         raise PipelineError(
             "the object store of the run must be named but is not: set S3_ENDPOINT_URL or S3_BUCKET."
         )
-    keys = store.keys(_prefix(run_id))
+    keys = store.keys(candidate_prefix(run_id))
     packed = target / "candidate.tar"
     target.mkdir(parents=True, exist_ok=True)
     if not keys or not store.download(keys[-1], packed):
         return None
-    digest = keys[-1].removeprefix(_prefix(run_id)).removesuffix(".tar")
+    digest = keys[-1].removeprefix(candidate_prefix(run_id)).removesuffix(".tar")
     if sha256_file(packed) != digest:
         raise PipelineError(
             f"{store.uri(keys[-1])} must have the sha256 of its name but has not: run the pipeline again."
@@ -103,10 +102,11 @@ def forget_candidate(step: str, run_id: str) -> None:
 
 
 def _delete(store: ObjectStore, run_id: str, but: str = "") -> None:
-    for key in store.keys(_prefix(run_id)):
+    for key in store.keys(candidate_prefix(run_id)):
         if key != but:
             store.delete(key)
 
 
-def _prefix(run_id: str) -> str:
-    return f"{PREFIX}/{run_id}/"
+def candidate_prefix(run_id: str) -> str:
+    """Return how the keys of what is kept of a pipeline run begin; those of all runs for ""."""
+    return f"candidates/{run_id}/" if run_id else "candidates/"

@@ -55,6 +55,7 @@ def _fill(platform: Platform) -> None:
     made = {}
     for start, name in enumerate(NAMES):
         marks = {tags.STEP: tags.PIPELINE, "raw_files": json.dumps({"file": digests[name]})}
+        marks[tags.PIPELINE_RUN] = name
         made[name] = _run(uri, name, start, marks)
     step = _run(uri, "a step", 9, {tags.STEP: "train", tags.PARENT: made["old"]})
     _run(uri, "a trial", 9, {tags.PARENT: step})
@@ -73,7 +74,12 @@ def _fill(platform: Platform) -> None:
         for variable, value in platform.environment.items():
             patched.setenv(variable, value)
         store = ObjectStore(platform.bucket, platform.s3_endpoint_url)
-        for key in (*map(content_key, (OLD, SHARED, ORPHAN, MNIST)), "labelled/digits/batch.npz"):
+        candidates = [f"candidates/{name}/{OLD}.tar" for name in ("latest", "old")]
+        for key in (
+            *map(content_key, (OLD, SHARED, ORPHAN, MNIST)),
+            "labelled/digits/batch.npz",
+            *candidates,
+        ):
             store.upload(Path(__file__), key)
 
 
@@ -155,7 +161,8 @@ def test_what_nothing_refers_to_goes_and_the_rest_stays(
     assert left["runs"] == ["latest", "latest-but-one", "registered"]
     assert (left["all"], left["models"]) == (3, 0)
     contents = [key for key in left["keys"] if not key.startswith("mlflow/")]
-    assert contents == ["labelled/digits/batch.npz", *sorted(map(content_key, (SHARED, MNIST)))]
+    candidate = f"candidates/latest/{OLD}.tar"
+    assert contents == [candidate, "labelled/digits/batch.npz", *sorted(map(content_key, (SHARED, MNIST)))]
     assert len(left["keys"]) - len(contents) == 3
     expected = {"checkpoints/new.npz", "logs/store.log", "logs/mlflow.log", "logs/keeper.log"}
     for name in ("latest", "latest-but-one"):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.kept_candidate import fetch_candidate, keep_candidate
+from components.common.storage.files import file_digests
 from components.common.tracking.tree import close_pipeline_run, find_pipeline_run, open_pipeline_run
 from pipelines.cli.main import app
 from pipelines.local.home import Home
@@ -35,7 +36,7 @@ def _keep(run_id: str, directory: Path) -> None:
     model = directory / "candidate"
     model.mkdir()
     save_candidate(model, MNIST_SPEC)
-    judgement().save(directory)
+    judgement(candidate_files=file_digests(model)).save(directory)
     keep_candidate("evaluate", run_plan(run_id, model_name=NAME), model, directory)
 
 
