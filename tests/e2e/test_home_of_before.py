@@ -142,4 +142,4 @@ def test_the_champion_of_before_comes_back_by_a_rollback(environment: dict[str, 
 def test_the_database_of_an_older_mlflow_is_brought_up_to_date_after_a_copy(home: Path) -> None:
     with closing(sqlite3.connect(home / "mlflow" / "mlflow.db.6f8d9c3b2a1e")) as copy:
         assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("6f8d9c3b2a1e",)]
-        assert copy.execute("SELECT count(*) FROM model_versions").fetchone() == (2,)
+        assert copy.execute("SELECT count(*) FROM model_versions").fetchone() == (4,)
