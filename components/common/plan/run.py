@@ -35,7 +35,7 @@ NOT_IN_DIGEST: dict[str, Any] = {
     "run_id": True,
     "run_name": True,
     "gpu_count": True,
-    "data": {"source", "name", "version", "sha256", "subset", "size", "transpose"},
+    "data": {"source", "name", "version", "sha256", "subset", "size", "transpose", "labelled_share"},
     "gate": True,
     "registry": True,
 }

@@ -46,7 +46,7 @@ def test_a_model_that_is_no_chain_with_convolutions_has_none(tmp_path: Path) -> 
     given = keras.Input((28, 28), dtype="uint8")
     image = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 255)(given))
     flat = layers.Flatten()
-    branches = layers.Add()([layers.Conv2D(1, 3)(image) for _ in range(2)])
+    branches = layers.Average()([layers.Conv2D(1, 3)(image) for _ in range(2)])
     for name, outputs in (("branched", flat(branches)), ("dense", flat(image))):
         keras.Model(given, layers.Dense(10, "softmax")(outputs)).save(tmp_path / f"{name}.keras")
         (tmp_path / name).mkdir()

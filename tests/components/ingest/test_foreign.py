@@ -11,7 +11,7 @@ import pytest
 from components.common.data.raw_data import raw_files
 from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.model.lineage import LINEAGE, Lineage
 from components.ingest.foreign import refuse_foreign_model, refuse_unsigned_champion
 from tests.records import COLOUR, dataset_info, judgement, run_plan, source_info, training_record
@@ -150,5 +150,5 @@ def test_without_a_registry_there_is_nothing_to_refuse(monkeypatch: pytest.Monke
 def test_a_registry_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(PipelineError, match=r"needs MLflow at http://127\.0\.0\.1:9"):
+    with pytest.raises(UnavailableError, match=r"needs MLflow at http://127\.0\.0\.1:9"):
         refuse_foreign_model("model", data(), derived=True)

@@ -19,6 +19,7 @@ OTHERS: dict[str, Any] = {
     "data.subset": "emnist-letters",
     "data.size": 64,
     "data.transpose": True,
+    "data.labelled_share": 0.5,
     "data.fraction": 0.5,
     "data.stratify": True,
     "data.split_seed": 1,
@@ -31,6 +32,7 @@ OTHERS: dict[str, Any] = {
     "gate.margin": 0.01,
     "gate.skip_if_unchanged": True,
     "registry.model": "model",
+    "registry.allow_unsigned": True,
     "registry.experiment": "experiment",
 }
 # The data's digest stands for the data, and the rest shapes no model.
@@ -42,11 +44,13 @@ NOT_IN_DIGEST = {
     "data.subset",
     "data.size",
     "data.transpose",
+    "data.labelled_share",
     "gate.min_accuracy",
     "gate.promote",
     "gate.margin",
     "gate.skip_if_unchanged",
     "registry.model",
+    "registry.allow_unsigned",
     "registry.experiment",
 }
 
