@@ -442,7 +442,14 @@ def _address(random: Random) -> str:
     """Return an address with a secret where one may stand: as user, password, in the query or the fragment."""
     scheme = random.choice(("http", "https", "https", "postgresql", "ftp", "HTTPS", "s3"))
     user = random.choice(
-        ("", f"{CANARY}@", f"bob:{CANARY}@", f":{CANARY}@", f"{text(random, 4)}:{CANARY}@", f"a@b:{CANARY}@")
+        (
+            "",
+            f"{CANARY}@",
+            f"bob:{CANARY}@",
+            f":{CANARY}@",
+            f"{text(random, 4)}:{CANARY}@".replace("/", ""),
+            f"a@b:{CANARY}@",
+        )
     )
     host = random.choice(("host", "host:80", "[::1]", "[::1]:80", "127.0.0.1", "hôst.example", ""))
     path = random.choice(
@@ -511,6 +518,11 @@ def _follow(lines: list[str], _: Path) -> None:
     promise(not any(step.status == "RUNNING" for step in progress.steps), "no step goes on after the end")
 
 
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    """Return values as tags, which are texts."""
+    return {name: value if isinstance(value, str) else repr(value)[:500] for name, value in values.items()}
+
+
 def _tags(random: Random) -> dict[str, str]:
     config = json.dumps({"dropout": 0.1})
     good = {
@@ -519,7 +531,7 @@ def _tags(random: Random) -> dict[str, str]:
         "weights_digest": "0" * 64, "reject_below": "0.5", "temperature": "1.0", "model_files": "{}",
     }  # fmt: skip
     changed = altered(random, good)
-    return {str(name): str(value) for name, value in changed.items()} if isinstance(changed, dict) else good
+    return _texts(changed) if isinstance(changed, dict) else good
 
 
 def _recorded(tags: dict[str, str], _: Path) -> None:
@@ -550,7 +562,7 @@ def _entries(random: Random) -> list[_Entry]:
         }
         changed = altered(random, tags) if random.random() < 0.5 else tags
         if isinstance(changed, dict):
-            found.append(_Entry(str(number + 1), number, {str(k): str(v) for k, v in changed.items()}))
+            found.append(_Entry(str(number + 1), number, _texts(changed)))
     return found
 
 

@@ -94,7 +94,7 @@ def npy(random: Random, shape: tuple[int, ...] | None = None, kind: str | None =
     said: Any = shape
     if random.random() < 0.3:
         said = random.choice(
-            ((2**62,), (-1, 3), "(1,)", (True,), shape + (random.choice(NUMBERS),), 5, (1.5,))
+            ((2**62,), (-1, 3), "(1,)", (True,), (*shape, random.choice(NUMBERS)), 5, (1.5,))
         )
     header = (
         f"{{'descr': {kind!r}, 'fortran_order': {random.choice((True, False, False, 3))}, 'shape': {said}, }}"
@@ -155,7 +155,9 @@ def tarred(random: Random) -> bytes:
             member.size = len(content) if member.type == tarfile.REGTYPE else 0
             if random.random() < 0.2:
                 member.pax_headers = {
-                    random.choice(("size", "path", "GNU.sparse.map", "GNU.sparse.size")): text(random)
+                    random.choice(("size", "path", "GNU.sparse.map", "GNU.sparse.size")): random.choice(
+                        ("0", "-1", "9" * 30, "0,1,2", "a", "../x")
+                    )
                 }
             archive.addfile(member, io.BytesIO(content) if member.size else None)
     found = bytearray(file.getvalue())

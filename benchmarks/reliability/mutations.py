@@ -29,7 +29,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 # Characters that addresses, names, expressions and tables give a meaning to.
 MARKS = "/\\:@?#%&=;,.'\"`*[]{}()<>|!$~^+- \t\r\n\0\x1b\x7f\u202e\ud800é漢😀"
-DEEP = 2000
+# Deeper than what parsers of JSON take, but not than `repr`.
+DEEP = 400
 
 
 def mutated(random: Random, content: bytes, most: int = 4) -> bytes:
@@ -100,7 +101,7 @@ def altered(random: Random, value: Any) -> Any:
         return [*value[:at], altered(random, value[at]), *value[at + 1 :]]
     if isinstance(value, str) and random.random() < 0.5:
         return rewritten(random, value)
-    return random.choice(VALUES) if random.random() < 0.95 else nested(random.choice((100, DEEP)))
+    return random.choice(VALUES) if random.random() < 0.95 else nested(random.choice((10, DEEP)))
 
 
 def nested(depth: int) -> Any:

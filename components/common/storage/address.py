@@ -51,7 +51,8 @@ def shown(uri: str) -> str:
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")[2]
-    return f"{scheme}://{host}{slash}{path}" if HOST.fullmatch(host) else f"{scheme}://..."
+    told = HOST.fullmatch(host) and (host or not scheme.startswith("http"))
+    return f"{scheme}://{host}{slash}{path}" if told else f"{scheme}://..."
 
 
 def grants_access(address: str) -> bool:
