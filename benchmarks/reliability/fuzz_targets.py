@@ -341,6 +341,79 @@ def _open_split(given: tuple[bytes, bytes], directory: Path) -> None:
     open_split(directory, "train")
 
 
+class _Session:
+    """What a checkpoint is restored into."""
+
+    def restore(self, arrays: list[Any], progress: dict[str, Any]) -> None:
+        if [array.shape for array in arrays] != [(3, 4), (2,)] or progress != {"step": 1}:
+            raise ValueError("another state")
+
+
+@cache
+def _good_checkpoint() -> bytes:
+    content = io.BytesIO()
+    np.savez(content, np.zeros((3, 4)), np.zeros(2), np.array(json.dumps({"step": 1})))
+    return content.getvalue()
+
+
+def _checkpoint(random: Random) -> bytes:
+    if random.random() < 0.6:
+        return mutated(random, _good_checkpoint())
+    names = iter(("arr_0", "arr_1", "arr_2"))
+    return files.zipped(random, lambda _: f"{next(names, 'more')}.npy", files.npy)
+
+
+def _restore(content: bytes, directory: Path) -> None:
+    from components.train.checkpoint import Checkpoint
+
+    path = directory / "state.npz"
+    path.write_bytes(content)
+    with redirect_stdout(io.StringIO()):
+        restored = Checkpoint(str(path)).restore(_Session())  # type: ignore[arg-type]
+    promise(restored == path.exists(), "a state that is not used is set aside")
+
+
+def _layers(random: Random) -> bytes:
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
+    model = {"module": "keras", "class_name": "Sequential", "config": {"layers": [layer, layer]}}
+    for _ in range(random.randint(0, 3)):
+        model = altered(random, model)
+    return files.zipped(
+        random,
+        lambda drawn: drawn.choice(("config.json", "model.weights.h5")),
+        lambda _: _json(random, model),
+    )
+
+
+def _check_layers(content: bytes, directory: Path) -> None:
+    from components.common.model.keras_file import check_layers
+
+    (directory / "model.keras").write_bytes(content)
+    check_layers(directory / "model.keras")
+
+
+@cache
+def _good_onnx() -> bytes:
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in "xy"]
+    weights = helper.make_tensor("w", TensorProto.FLOAT, (3, 3), [0.5] * 9)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g", values[:1], values[1:], [weights]
+    )
+    return bytes(helper.make_model(graph).SerializeToString())
+
+
+def _onnx(random: Random) -> bytes:
+    return mutated(random, _good_onnx())
+
+
+def _check_onnx(content: bytes, path: Path) -> None:
+    from components.common.model.onnx_file import check_onnx_file
+
+    check_onnx_file(content, path)
+
+
 def _home_settings(content: bytes, directory: Path) -> None:
     from pipelines.local.home import Home
     from pipelines.local.home_settings import HomeSettings
@@ -537,7 +610,7 @@ def _tags(random: Random) -> dict[str, str]:
 def _recorded(tags: dict[str, str], _: Path) -> None:
     from pipelines.models.reproduce import Recorded
 
-    recorded = Recorded.from_tags(tags)
+    recorded = Recorded.from_tags(tags, "model", "1")
     promise(
         all("/" not in name and name not in {".", ".."} for name in recorded.raw.files), "no name is a path"
     )
@@ -567,10 +640,12 @@ def _entries(random: Random) -> list[_Entry]:
 
 
 def _moves(entries: list[_Entry], _: Path) -> None:
+    from components.common.model.signing import TrustedKeys
     from components.register.journal import champion_of, moves_of
 
-    with redirect_stdout(io.StringIO()):
-        champion_of(moves_of(entries))
+    moves = moves_of("model", entries, TrustedKeys({}))
+    promise(all(move.problem for move in moves), "a move that no trusted key signed is told")
+    champion_of(moves)
 
 
 INGEST, DATA, PLAN = "components.ingest.", "components.common.data.", "components.common.plan."
@@ -591,14 +666,17 @@ TARGETS = (
     Target("arrays of predict", ("pipelines.models.sources",), 20_000, files.npy, _read_sources, files=True),
     Target("bodies of serve", ("pipelines.models.invocations",), 50_000, _invocation, _parse_invocation),
     Target("records", ("components.common.record", f"{DATA}source", f"{DATA}info"), 50_000, _record, _load_record, files=True),
+    Target("checkpoints", ("components.train.checkpoint",), 20_000, _checkpoint, _restore, files=True),
+    Target("layers of Keras files", ("components.common.model.keras_file",), 20_000, _layers, _check_layers, files=True),
+    Target("ONNX files", ("components.common.model.onnx_file",), 50_000, _onnx, _check_onnx),
     Target("platform.json", ("pipelines.local.home_settings",), 20_000, _home_document, _home_settings, files=True),
     Target("options", ("pipelines.parameters", f"{PLAN}resolve", f"{PLAN}section", f"{PLAN}names"), 60_000, _settings, _resolve),
     Target("plan files", ("pipelines.parameters",), 10_000, _plan_document, _plan_file, files=True),
-    Target("search spaces", (f"{PLAN}space",), 100_000, _space, _ranges),
-    Target("cron expressions", ("pipelines.cluster.cron",), 200_000, _cron, _six_fields),
+    Target("search spaces", (f"{PLAN}space",), 150_000, _space, _ranges),
+    Target("cron expressions", ("pipelines.cluster.cron",), 250_000, _cron, _six_fields),
     Target("addresses", ("components.common.storage.address",), 60_000, _address, _address_is_safe),
     Target("paths and run names", (f"{PLAN}names",), 40_000, _path, _path_is_refused_or_found),
     Target("lines of progress", ("pipelines.local.progress",), 150_000, _lines, _follow),
-    Target("tags of versions", ("pipelines.models.reproduce",), 60_000, _tags, _recorded),
+    Target("tags of versions", ("pipelines.models.reproduce", "components.common.model.version_tags"), 60_000, _tags, _recorded),
     Target("moves of the champion", ("components.register.journal",), 100_000, _entries, _moves),
 )  # fmt: skip
