@@ -22,10 +22,14 @@ from types import CodeType, FrameType
 from typing import Any
 
 from benchmarks.process import REPOSITORY
-from benchmarks.reliability.fuzz_targets import CANARY, TARGETS, Target
+from benchmarks.reliability.fuzz_data import DATA_TARGETS
+from benchmarks.reliability.fuzz_records import RECORD_TARGETS
+from benchmarks.reliability.fuzz_target import CANARY, Target
+from benchmarks.reliability.fuzz_words import WORD_TARGETS
 from benchmarks.reliability.record import write_record
 from components.common.cores import cores
 
+TARGETS = (*DATA_TARGETS, *RECORD_TARGETS, *WORD_TARGETS)
 LEAST_CASES = 1_000_000
 CASE_SECONDS = 2.0
 # Address space beyond what the process has when it begins.
@@ -38,8 +42,8 @@ SHOWN_ESCAPES = 5
 EXPLANATION = (
     "Each parser reads inputs that are nearly right: files whose headers, sizes, types, names or checksums say what is "
     "not so, documents with another value at any depth, texts with other characters. A case may end in a result or in "
-    "one of the project's own errors, within 2 seconds and 1 GiB, without a file outside its directory, and without the "
-    "password or signature that an address held in what is said. Everything else escapes."
+    "one of the project's own errors, within 2 seconds and 1 GiB, without a file outside its directory, and without "
+    "the password or signature that an address held in what is said. Everything else escapes."
 )
 
 
@@ -70,7 +74,7 @@ class Found:
 
 def draw(target: Target, seed: int, number: int) -> Any:
     """Return the input of one case; the same for the same numbers."""
-    return target.make(Random(f"{target.name} {seed} {number}"))
+    return target.make(Random(f"{target.name} {seed} {number}"))  # noqa: S311
 
 
 def attempt(target: Target, given: Any, root: Path, found: Found) -> str:

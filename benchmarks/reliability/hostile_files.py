@@ -17,7 +17,7 @@ from benchmarks.reliability.mutations import NUMBERS, mutated, text
 
 TYPES = ("|u1", "|i1", "|b1", "<i2", ">i2", "<i8", "<f4", ">f8", "<c16", "|O", "|S3", "<U4", "|V8", "<M8[ns]")
 NAMES = ("x_train", "y_train", "x_test", "y_test", "arr_0", "images", "labels", "train_images", "class_names")
-PATHS = ("a/1.png", "b/2.png", "train/a/3.png", "../x.png", "/tmp/x.png", "a/../../x.png", "C:\\x.png", "a\\4.png",
+PATHS = ("a/1.png", "b/2.png", "train/a/3.png", "../x.png", "/x/x.png", "a/../../x.png", "C:\\x.png", "a\\4.png",
          ".x/5.png", "a/1.png", "a", "a/", "data.csv", "é/6.png", "a/" * 200 + "7.png", "", "\x00.png")  # fmt: skip
 # Inflates to a thousand times its size, and to no more than the bounds of a test.
 BOMB = bytes(2**21)
@@ -35,7 +35,7 @@ def picture(random: Random, kind: str = "PNG", side: int = 8) -> bytes:
     return content.getvalue()
 
 
-def png(random: Random) -> bytes:
+def png(random: Random) -> bytes:  # noqa: C901  # a branch for each kind of change
     """Return a PNG file with other chunks, of which most have right checksums."""
     content = picture(random)
     chunks, at = [], 8

@@ -1,5 +1,6 @@
 """Changes of bytes, texts and JSON values that parsers may meet, drawn from a source of random numbers."""
 
+import json
 import string
 from random import Random
 from typing import Any
@@ -84,7 +85,7 @@ def rewritten(random: Random, given: str) -> str:
     return "".join(parts)
 
 
-def altered(random: Random, value: Any) -> Any:
+def altered(random: Random, value: Any) -> Any:  # noqa: PLR0911  # a return for each kind of change
     """Return a JSON value in which one place, at any depth, is another one."""
     if isinstance(value, dict) and value and random.random() < 0.9:
         key = random.choice(list(value))
@@ -110,3 +111,12 @@ def nested(depth: int) -> Any:
     for _ in range(depth):
         found = [found]
     return found
+
+
+def encoded(random: Random, value: Any) -> bytes:
+    """Return a value as JSON, which now and then is none."""
+    try:
+        content = json.dumps(value).encode("utf-8", "surrogatepass")
+    except RecursionError:
+        content = b"[" * 5000
+    return mutated(random, content, 2) if random.random() < 0.2 else content

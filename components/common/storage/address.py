@@ -78,6 +78,6 @@ def looked_up(address: str) -> str:
     if not (found := getattr(settings(), name.lower())):
         raise PipelineError(
             f"{name} must hold the address of the data but is not set: set it, on a cluster in the Secret "
-            "mnist-pipeline."
+            "mnist-pipeline-data."
         )
     return str(found)
