@@ -13,7 +13,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak load test lint types format unit image \
+.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak fuzz load test lint types format unit image \
 	lock clean $(CLUSTER)
 
 help: ## List the targets.
@@ -56,6 +56,9 @@ drills: env ## Back up, restore, lose and let expire, and count what is right af
 
 soak: env ## Two hours of runs under faults, then 150 runs in one home; ARGS="--minutes 10 --runs 0".
 	$(RELIABILITY).soak $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
+
+fuzz: env ## Let every parser read a million inputs that are nearly right; ARGS="--only zip --scale 0.1".
+	$(RELIABILITY).fuzz $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
 
 load: env ## Ask, log, search, register and list in large numbers; ARGS="--only serve".
 	$(RELIABILITY).load $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status

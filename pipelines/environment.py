@@ -15,12 +15,13 @@ STEP_LABEL = f"{NAME}/step"
 # The user of the images. Kubernetes refuses to start a pod of root.
 USER = 65532
 
-Need = Literal["store", "database", "signing", "verification"]
+Need = Literal["store", "data", "database", "signing", "verification"]
 # From key to variable. Kubeflow's native MLflow integration sets MLFLOW_TRACKING_URI itself, and Kubernetes refuses a
 # pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
 SETTINGS = {
     "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
     "CHECKPOINT_DIR": "CHECKPOINT_DIR",
+    "DATA_ALLOW_PRIVATE": "DATA_ALLOW_PRIVATE",
     "MLFLOW_DISABLE_TELEMETRY": "MLFLOW_DISABLE_TELEMETRY",
     "MLFLOW_TRACKING_URI": "DEFAULT_MLFLOW_TRACKING_URI",
     "OUTAGE_SECONDS": "OUTAGE_SECONDS",
@@ -30,6 +31,7 @@ SETTINGS = {
 # The Secret, and the variables that it holds under their names.
 CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
     "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+    "data": (f"{NAME}-data", ("DATA_URI",)),
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
 }
@@ -44,7 +46,8 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
     Args:
         task: The task.
         step: Name of the step; it labels the pod.
-        needs: "store": the object store's key. "database": the address of the study, with its password.
+        needs: "store": the object store's key. "data": the address of data that a signature or a password opens.
+            "database": the address of the study, with its password.
             "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
     kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)

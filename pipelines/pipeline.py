@@ -133,7 +133,7 @@ def mnist_pipeline(
             options=options,
             gpu_count=gpu_count,
         )
-        durable(ingested, "Ingest", "store")
+        durable(ingested, "Ingest", "store", "data")
         plan = ingested.outputs["plan"]
         prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
         development = prepared.outputs["development"]

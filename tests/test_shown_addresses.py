@@ -16,6 +16,7 @@ ALLOWED = {
     # Names and addresses of machines.
     "components/common/storage/public_adapter.py": {"host"},
     "pipelines/cli/predict.py": {"host"},
+    "pipelines/models/connections.py": {"host"},
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import LOOPBACK, direct, settings
+from components.common.storage.address import shown
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.port_forward import forwarded
 from pipelines.compat.kfp_client import api_client_of
@@ -56,7 +57,8 @@ def connected(address: Address) -> Iterator[Cluster]:
         host = address.host if "://" in address.host else f"https://{address.host}"
         if _in_clear(host) and _token(address):
             print(
-                f"warning: {host} has no encryption: everybody on the way can read the token", file=sys.stderr
+                f"warning: {shown(host)} has no encryption: everybody on the way can read the token",
+                file=sys.stderr,
             )
         with explained(host):
             yield _connect(host.rstrip("/"), address, lambda: None)
@@ -72,11 +74,11 @@ def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Clus
     multi_user = _is_multi_user(host, address)
     if multi_user and not address.namespace:
         raise PipelineError(
-            f"--namespace must name your profile, because Kubeflow at {host} serves several users."
+            f"--namespace must name your profile, because Kubeflow at {shown(host)} serves several users."
         )
     if address.namespace and not multi_user:
         raise PipelineError(
-            f"--namespace is for a Kubeflow that serves several users, but {host} serves one: leave it out."
+            f"--namespace is for a Kubeflow that serves several users, but {shown(host)} serves one: leave it out."
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
+from components.common.storage.address import shown
 
 if TYPE_CHECKING:
     from kfp_server_api import ApiException
@@ -29,7 +30,7 @@ def explained(host: str) -> Iterator[None]:
         raise PipelineError(_refusal(host, error)) from error
     except HTTPError as error:
         raise PipelineError(
-            f"no Kubeflow Pipelines answers at {host} ({cause(error)}): correct --host, or leave it out to go "
+            f"no Kubeflow Pipelines answers at {shown(host)} ({cause(error)}): correct --host, or leave it out to go "
             "through kubectl port-forward."
         ) from error
 
@@ -37,27 +38,29 @@ def explained(host: str) -> Iterator[None]:
 def _refusal(host: str, error: "ApiException") -> str:
     reported = message_of(error)
     if error.status == 401 or error.status in {302, 303, 307}:
-        return f"Kubeflow at {host} refuses the token (HTTP {error.status}: {reported}): {WAY_IN}."
+        return f"Kubeflow at {shown(host)} refuses the token (HTTP {error.status}: {reported}): {WAY_IN}."
     if error.status == 403:
-        return f"Kubeflow at {host} forbids that (HTTP 403: {reported}): ask for the right, or {WAY_IN}."
+        return (
+            f"Kubeflow at {shown(host)} forbids that (HTTP 403: {reported}): ask for the right, or {WAY_IN}."
+        )
     return (
-        f"Kubeflow at {host} refused a request (HTTP {error.status}: {reported}): correct the command, or read the "
-        "log of the server."
+        f"Kubeflow at {shown(host)} refused a request (HTTP {error.status}: {reported}): correct the command, or read "
+        "the log of the server."
     )
 
 
 def foreign(host: str, answer: str) -> str:
     """Return the line for a server that is no Kubeflow Pipelines."""
     return (
-        f"{host} must be the API of Kubeflow Pipelines but answers with {answer}: correct --host (it often ends in "
-        f"/pipeline), or, where that is a login page, {WAY_IN}."
+        f"{shown(host)} must be the API of Kubeflow Pipelines but answers with {answer}: correct --host (it often ends "
+        f"in /pipeline), or, where that is a login page, {WAY_IN}."
     )
 
 
 def untrusted(host: str, error: "ApiException") -> str:
     """Return the line for a certificate that is not trusted."""
     reported = _first_line(str(error.reason).partition("\n")[2])
-    return f"no trusted connection to {host} ({reported}): name its certificates in SSL_CERT_FILE."
+    return f"no trusted connection to {shown(host)} ({reported}): name its certificates in SSL_CERT_FILE."
 
 
 def message_of(error: "ApiException") -> str:

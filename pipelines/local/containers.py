@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError, first_line
 from components.common.settings import settings
+from components.common.storage.address import shown
 from pipelines.compat.kfp_local import containers_must_write_outputs
 from pipelines.local.attempts import tried_again
 
@@ -64,7 +65,7 @@ def engine() -> "Iterator[docker.DockerClient]":
     except docker.errors.DockerException as error:
         raise PipelineError(
             f"--runner docker needs a container engine but none answers at "
-            f"{settings().docker_host} ({_reason(error)}): "
+            f"{shown(settings().docker_host)} ({_reason(error)}): "
             "start dockerd, set DOCKER_HOST, or run without --runner docker."
         ) from error
     try:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
+from components.common.storage.address import shown
 from components.common.tracking.tags import IS_PIPELINE, below
 from pipelines.local.mlflow_request import request_mlflow
 
@@ -38,7 +39,7 @@ def call_mlflow(
         answer: dict[str, Any] = json.loads(content)
     except ValueError as error:
         raise PipelineError(
-            f"the server at {tracking_uri} must be MLflow but answers with something else ({error}): "
+            f"the server at {shown(tracking_uri)} must be MLflow but answers with something else ({error}): "
             "correct MLFLOW_TRACKING_URI."
         ) from None
     return answer
@@ -62,13 +63,13 @@ def check_tracking_server(tracking_uri: str) -> None:
     """
     if urlsplit(tracking_uri).scheme not in {"http", "https"}:
         raise PipelineError(
-            f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {tracking_uri}: "
+            f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {shown(tracking_uri)}: "
             "correct it, or unset it to use the embedded server."
         )
     call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
     if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
         raise PipelineError(
-            f"the MLflow server at {tracking_uri} must be of version {LEAST_VERSION} or later but is {version}: "
+            f"the MLflow server at {shown(tracking_uri)} must be of version {LEAST_VERSION} or later but is {version}: "
             "update it or name another with MLFLOW_TRACKING_URI."
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
 from components.common.settings import LOOPBACK, direct, settings
+from components.common.storage.address import shown
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.failures import is_outage, reason
 from components.common.tracking.login import PASSWORD, USER, login_variables
@@ -41,8 +42,8 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
     except OSError as error:  # that of a request, or of a file of certificates
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
-            f"no MLflow server answers at {tracking_uri} ({reason(error)}): start it or correct MLFLOW_TRACKING_URI "
-            "and, for https, MLFLOW_TRACKING_SERVER_CERT_PATH."
+            f"no MLflow server answers at {shown(tracking_uri)} ({reason(error)}): start it or correct "
+            "MLFLOW_TRACKING_URI and, for https, MLFLOW_TRACKING_SERVER_CERT_PATH."
         ) from error
     if response.ok:
         return content
@@ -51,7 +52,7 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
     of_address = response.status_code in {401, 403} or not told
     kind = UnavailableError if is_outage_status(response.status_code) else PipelineError
     raise kind(
-        f"the MLflow server at {tracking_uri} refused a request with HTTP {response.status_code} "
+        f"the MLflow server at {shown(tracking_uri)} refused a request with HTTP {response.status_code} "
         f"({told or response.reason}): {LOGIN if of_address else 'look into the log of the server'}."
     )
 

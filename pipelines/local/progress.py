@@ -40,8 +40,8 @@ class Progress:
             line = COLOUR.sub("", raw.rstrip())
             if started := TASK_STARTED.search(line):
                 self.steps.append(Step(started[1]))
-            elif ended := TASK_ENDED.search(line):
-                yield self._end(ended[1], succeeded=ended[2] == "SUCCESS")
+            elif (ended := TASK_ENDED.search(line)) and (step := self._running(ended[1])):
+                yield self._end(step, succeeded=ended[2] == "SUCCESS")
             elif narrated := STEP_LINE.match(line):
                 self._last_line = narrated[2].removeprefix("error: ")
                 yield f"[{narrated[1]}] {narrated[2]}"
@@ -57,9 +57,12 @@ class Progress:
                     step.end(succeeded=False)
             self.error = self.error or f"the run's process ended with status {exit_status}: {self._last_line}"
 
-    def _end(self, name: str, *, succeeded: bool) -> str:
-        step = next(step for step in self.steps if step.name == name and step.status == "RUNNING")
+    def _running(self, name: str) -> Step | None:
+        """Return the step of this name that runs; None where a line only looks as if it had ended."""
+        return next((step for step in self.steps if step.name == name and step.status == "RUNNING"), None)
+
+    def _end(self, step: Step, *, succeeded: bool) -> str:
         step.end(succeeded=succeeded)
         if not succeeded and self.error is None:
-            self.error = f"step {name} failed: {self._last_line}"
-        return f"{step.status.lower():9}  {name}  {step.seconds:.1f} s"
+            self.error = f"step {step.name} failed: {self._last_line}"
+        return f"{step.status.lower():9}  {step.name}  {step.seconds:.1f} s"

@@ -30,6 +30,7 @@ SECRETS = {
     ("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"},
     ("kubeflow", "mnist-pipeline"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE"},
     ("kubeflow", "mnist-pipeline-artifacts"): {"accesskey", "secretkey"},
+    ("kubeflow", "mnist-pipeline-data"): {"DATA_URI"},
     ("kubeflow", "mnist-pipeline-signing"): {"MODEL_SIGNING_KEY"},
     ("kubeflow", "seaweedfs-identities"): {"identities.json"}
     | {f"{name}_{part}" for name in ("bucket", "mlflow", "steps", "artifacts") for part in ("key", "secret")},

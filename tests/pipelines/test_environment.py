@@ -27,7 +27,7 @@ STORE = {(NAME, "AWS_ACCESS_KEY_ID"), (NAME, "AWS_SECRET_ACCESS_KEY")}
 DATABASE = {(NAME, "OPTUNA_STORAGE")}
 # Secret and variable.
 CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
-    "ingest": STORE,
+    "ingest": STORE | {("mnist-pipeline-data", "DATA_URI")},
     "preprocess": set(),
     "check-changes": set(),
     "train": STORE,

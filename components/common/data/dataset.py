@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, Protocol
 
 import numpy as np
@@ -190,7 +189,8 @@ def _array_files(split_name: str) -> tuple[str, str]:
 def _mapped(path: Path) -> NDArray[Any]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, TokenError, ValueError) as error:
+    # numpy's parser of headers raises errors without a common base class.
+    except Exception as error:
         raise PipelineError(
             f"{path} must be an npy array but cannot be opened ({first_line(error)}): "
             "run the step that writes it again."

@@ -63,7 +63,7 @@ def _source(source: str) -> str:
     if grants_access(source):
         raise ValueError(
             f"must be without user, password and query, which everybody would see, but {shown(source)} has one: "
-            f"put the address into {VARIABLES[0]}, on a cluster in the Secret mnist-pipeline, and give "
+            f"put the address into {VARIABLES[0]}, on a cluster in the Secret mnist-pipeline-data, and give "
             f"{VARIABLE}{VARIABLES[0]}"
         )
     return source

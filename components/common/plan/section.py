@@ -44,6 +44,9 @@ def broken_rule(error: ValidationError, section: str = "") -> str:
         section: Name of the section that was validated; none for the whole plan.
     """
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        # Half a character of UTF-16, or lists in lists without end.
+        return f"each option must be a value that JSON can hold but one is not ({first['ctx']['error']})."
     # Behind the option come places within its value, which are numbers or names of types.
     places = [part for part in (section, *map(str, first["loc"])) if part]
     name = ".".join(places[:2] if places[0] in SECTIONS else places[:1])
@@ -57,4 +60,4 @@ def broken_rule(error: ValidationError, section: str = "") -> str:
         rule = f"hold {kind} {first['ctx'][bound]} values in a place"
     for theirs, ours in WORDS.items():
         rule = rule.replace(theirs, ours)
-    return f"{name} must {rule} but is {first['input']!r}."
+    return f"{name} must {rule} but is {first['input']!r:.200}."

@@ -7,13 +7,15 @@
 The recipe's value is always among them: a list gets it added, a range is widened to it.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.common.errors import PipelineError
 from components.common.plan.training import TrainConfig
+
+# Any larger one is no value of an option; products of two still have a floating-point number.
+LARGEST_NUMBER = 1e100
 
 SEARCH_SPACE: dict[str, Any] = {
     "learning_rate": {"times": {"low": 0.4, "high": 2.5, "log": True}},
@@ -108,7 +110,9 @@ def _range(name: str, values: Any, unit: Any, baseline: TrainConfig) -> Range:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= LARGEST_NUMBER
 
 
 def _multiple(name: str, unit: Any, factor: Any) -> Any:

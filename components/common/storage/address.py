@@ -51,7 +51,8 @@ def shown(uri: str) -> str:
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")[2]
-    return f"{scheme}://{host}{slash}{path}" if HOST.fullmatch(host) else f"{scheme}://..."
+    told = HOST.fullmatch(host) and (host or not scheme.startswith("http"))
+    return f"{scheme}://{host}{slash}{path}" if told else f"{scheme}://..."
 
 
 def grants_access(address: str) -> bool:
@@ -77,6 +78,6 @@ def looked_up(address: str) -> str:
     if not (found := getattr(settings(), name.lower())):
         raise PipelineError(
             f"{name} must hold the address of the data but is not set: set it, on a cluster in the Secret "
-            "mnist-pipeline."
+            "mnist-pipeline-data."
         )
     return str(found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
 from components.common.settings import settings
+from components.common.storage.address import shown
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -154,7 +155,7 @@ def store_must_answer(bucket: str, endpoint: str, way_out: str = "") -> Iterator
     """
     from botocore import exceptions
 
-    where = f"bucket {bucket} of the object store at {endpoint} must answer but"
+    where = f"bucket {bucket} of the object store at {shown(endpoint)} must answer but"
     try:
         yield
     except exceptions.ClientError as error:

@@ -1,0 +1,284 @@
+"""Targets of fuzzing: data sets, pictures and arrays."""
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from benchmarks.reliability import hostile_files as files
+from benchmarks.reliability.fuzz_documents import good_documents
+from benchmarks.reliability.fuzz_target import SPEC, Target, promise
+from benchmarks.reliability.mutations import altered, encoded, mutated
+from components.common.data.spec import MNIST_SPEC
+
+INGEST, DATA = "components.ingest.", "components.common.data."
+
+
+def _take_in(given: tuple[Mapping[str, bytes], dict[str, Any]], directory: Path) -> None:
+    from components.common.plan.run import DataPlan
+    from components.ingest.detect import recognize
+    from components.ingest.form import Place
+    from components.ingest.intake import take_in
+
+    contents, options = given
+    source = directory / "source"
+    for name, content in contents.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    place = source / next(iter(contents)) if len(contents) == 1 else source
+    plan = DataPlan(**options)
+    for made in ("scratch", "raw"):
+        (directory / made).mkdir()
+    form = recognize(Place(place, place.as_uri()), plan, directory / "scratch")
+    take_in(form, plan, directory / "raw")
+
+
+def _options(random: Random) -> dict[str, Any]:
+    if random.random() < 0.7:
+        return {}
+    return {"size": random.choice((None, 4, 9)), "transpose": random.choice((None, True)), "subset": "a"}
+
+
+def _idx_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    names = [
+        f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    ]
+    packed = random.choice(("", "", ".gz"))
+    return {name + packed: files.idx(random, "images" in name) for name in names}, _options(random)
+
+
+def _npz_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    if random.random() < 0.3:
+        return {"data.npz": _npz(random)}, _options(random)
+    names = iter(
+        random.choice((("x_train", "y_train", "x_test", "y_test"), ("images", "labels"), files.NAMES))
+    )
+    content = files.zipped(random, lambda _: f"{next(names, 'more')}.npy", _array)
+    return {"data.npz": content}, _options(random)
+
+
+def _array(random: Random) -> bytes:
+    if random.random() < 0.5:
+        return files.npy(random)
+    return files.npy(random, random.choice(((6, 8, 8), (6,), (6, 1), (6, 8, 8, 3))), "|u1")
+
+
+@cache
+def _good_npz() -> bytes:
+    content = io.BytesIO()
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (12, 8, 8), dtype=np.uint8), np.arange(12) % 2
+    np.savez(content, x_train=images, y_train=labels, x_test=images[:4], y_test=labels[:4])
+    return content.getvalue()
+
+
+def _npz(random: Random) -> bytes:
+    return mutated(random, _good_npz())
+
+
+def _packed_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    if random.random() < 0.5:
+        return {"data.tar": files.tarred(random)}, _options(random)
+    content = files.zipped(random, lambda drawn: drawn.choice(files.PATHS), _small_picture)
+    return {"data.zip": content}, _options(random)
+
+
+def _small_picture(random: Random) -> bytes:
+    kind = random.random()
+    return files.png(random) if kind < 0.5 else files.picture(random) if kind < 0.8 else random.randbytes(9)
+
+
+def _picture_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    names = (
+        "a/1.png",
+        "a/2.jpg",
+        "b/1.png",
+        "b/2.bmp",
+        "b/notes.txt",
+        "train/a/1.png",
+        "test/b/1.png",
+        "c.png",
+    )
+    chosen = random.sample(names, random.randint(2, 5))
+    return {name: _small_picture(random) for name in chosen}, _options(random)
+
+
+def _csv_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    names = random.choice((("data.csv",), ("train.csv", "test.csv"), ("data.csv.gz",)))
+    return {name: files.table(random) for name in names}, _options(random)
+
+
+@cache
+def _good_tables() -> tuple[bytes, bytes]:
+    """Return a Parquet file of pictures, and one of lists of numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random, found = Random(0), []  # noqa: S311
+    pictures = [{"bytes": files.picture(random), "path": None} for _ in range(8)]
+    for images in (pictures, [[[number] * 8] * 8 for number in range(8)]):
+        features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["a", "b"]}}
+        about = json.dumps({"info": {"features": features}}).encode()
+        content = io.BytesIO()
+        table = pa.table({"image": images, "label": [number % 2 for number in range(8)]})
+        pq.write_table(table.replace_schema_metadata({b"huggingface": about}), content)
+        found.append(content.getvalue())
+    return found[0], found[1]
+
+
+def _parquet_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    return {"data.parquet": mutated(random, random.choice(_good_tables()))}, _options(random)
+
+
+@cache
+def _good_arrow() -> bytes:
+    import pyarrow as pa
+
+    content = io.BytesIO()
+    table = pa.table(
+        {"image": [[[number] * 8] * 8 for number in range(8)], "label": [n % 2 for n in range(8)]}
+    )
+    with pa.ipc.new_stream(content, table.schema) as writer:
+        writer.write_table(table)
+    return content.getvalue()
+
+
+def _saved_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
+    state = {
+        "_data_files": [{"filename": "data-00000-of-00001.arrow"}],
+        "_fingerprint": "x",
+        "_format_type": None,
+    }
+    listed: Any = {"splits": ["train"]}
+    if random.random() < 0.4:
+        state = altered(random, state)
+    if random.random() < 0.3:
+        listed = altered(random, listed)
+    arrow = mutated(random, _good_arrow()) if random.random() < 0.5 else _good_arrow()
+    contents = {
+        "dataset_dict.json": encoded(random, listed),
+        "train/state.json": encoded(random, state),
+        "train/dataset_info.json": b"{}",
+        "train/data-00000-of-00001.arrow": arrow,
+    }
+    return contents, _options(random)
+
+
+def _any_picture(random: Random) -> bytes:
+    if random.random() < 0.4:
+        return files.png(random)
+    return mutated(
+        random, files.picture(random, random.choice(("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")))
+    )
+
+
+def _read_picture(content: bytes, _: Path) -> None:
+    from pipelines.models.pictures import Refusal, read_picture
+
+    found = read_picture(content, SPEC if len(content) % 2 else MNIST_SPEC)
+    promise(isinstance(found, Refusal) or found.dtype == np.uint8, "an image of uint8, or a refusal")
+
+
+def _read_sources(content: bytes, directory: Path) -> None:
+    from pipelines.models.sources import read_sources
+
+    for name in ("array.npy", "picture.png"):
+        (directory / name).write_bytes(content)
+    for _ in read_sources([str(directory)], SPEC, None):
+        pass
+
+
+def _invocation(random: Random) -> bytes:
+    image = [[random.randrange(256) for _ in range(8)] for _ in range(8)]
+    key = random.choice(("inputs", "instances"))
+    body = {key: random.choice(([image], {"image": [image]}))}
+    return encoded(random, altered(random, body) if random.random() < 0.9 else body)
+
+
+def _parse_invocation(body: bytes, _: Path) -> None:
+    from pipelines.models.invocations import parse_invocation
+
+    promise(parse_invocation(body, SPEC).shape[1:] == SPEC.shape, "images of the model's shape")
+
+
+def _prepared(random: Random) -> tuple[bytes, bytes]:
+    images = files.npy(random, (6, 8, 8), "|u1") if random.random() < 0.5 else mutated(random, _good_array())
+    return images, files.npy(random, (6,), "|u1") if random.random() < 0.3 else b""
+
+
+@cache
+def _good_array() -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.zeros((6, 8, 8), np.uint8))
+    return content.getvalue()
+
+
+def _open_split(given: tuple[bytes, bytes], directory: Path) -> None:
+    from components.common.data.dataset import open_split
+    from components.common.storage.files import combined_digest, sha256_file
+
+    images, labels = given
+    (directory / "train_images.npy").write_bytes(images)
+    (directory / "train_labels.npy").write_bytes(labels)
+    # The digests are right, else nothing would be read.
+    digests = {path.name: sha256_file(path) for path in directory.iterdir()}
+    document = good_documents()["DatasetInfo"] | {"counts": {"train": 6}, "files": digests}
+    (directory / "dataset.json").write_text(json.dumps({**document, "digest": combined_digest(digests)}))
+    open_split(directory, "train")
+
+
+DATA_TARGETS = (
+    Target("data set: idx", (f"{DATA}idx", f"{INGEST}forms.idx"), 20_000, _idx_set, _take_in, files=True),
+    Target("data set: npz", (f"{INGEST}npy", f"{INGEST}forms.npz"), 20_000, _npz_set, _take_in, files=True),
+    Target(
+        "data set: zip, tar",
+        (f"{INGEST}forms.archives", f"{INGEST}tar_headers", f"{INGEST}zip_list", f"{INGEST}picture_files"),
+        20_000,
+        _packed_set,
+        _take_in,
+        files=True,
+    ),
+    Target(
+        "data set: pictures",
+        (f"{INGEST}forms.pictures", f"{INGEST}sizes"),
+        10_000,
+        _picture_set,
+        _take_in,
+        files=True,
+    ),
+    Target(
+        "data set: CSV",
+        (f"{INGEST}forms.delimited", f"{INGEST}tables"),
+        10_000,
+        _csv_set,
+        _take_in,
+        files=True,
+    ),
+    Target(
+        "data set: Parquet",
+        (f"{INGEST}forms.parquet", f"{INGEST}tables"),
+        10_000,
+        _parquet_set,
+        _take_in,
+        files=True,
+    ),
+    Target(
+        "data set: saved by datasets", (f"{INGEST}forms.saved",), 10_000, _saved_set, _take_in, files=True
+    ),
+    Target("prepared arrays", (f"{DATA}dataset",), 10_000, _prepared, _open_split, files=True),
+    Target(
+        "pictures of predict",
+        (f"{DATA}picture", f"{DATA}png", "pipelines.models.pictures"),
+        40_000,
+        _any_picture,
+        _read_picture,
+    ),
+    Target("arrays of predict", ("pipelines.models.sources",), 20_000, files.npy, _read_sources, files=True),
+    Target("bodies of serve", ("pipelines.models.invocations",), 50_000, _invocation, _parse_invocation),
+)
