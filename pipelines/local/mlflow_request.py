@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 RETRIES, BACKOFF_SECONDS = 2, 0.25
+CONNECTIONS = 16
 CHUNK = 1 << 14
 LOGIN = "correct MLFLOW_TRACKING_URI, the login, or the hosts that the server allows"
 
@@ -105,7 +106,7 @@ def _session(process: int) -> "requests.Session":
     )
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=repeated))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=repeated))
     return session
 
 
@@ -125,7 +126,7 @@ def _plugin() -> Any:
     given = settings()
     if given.mlflow_tracking_aws_sigv4:
         try:
-            from requests_auth_aws_sigv4 import AWSSigV4
+            from requests_auth_aws_sigv4 import AWSSigV4  # type: ignore[import-not-found]
         except ImportError:
             raise PipelineError(
                 "MLFLOW_TRACKING_AWS_SIGV4 needs the package requests-auth-aws-sigv4 but it is missing: install it."
