@@ -112,7 +112,9 @@ def _session(process: int) -> "requests.Session":
 
 def _headers() -> dict[str, str]:
     given, login = settings(), login_variables()
-    headers = {"X-MLFLOW-WORKSPACE": given.mlflow_workspace} if given.mlflow_workspace else {}
+    headers = {}
+    if given.mlflow_workspace and given.mlflow_tracking_uri:
+        headers["X-MLFLOW-WORKSPACE"] = given.mlflow_workspace
     if login:
         encoded = base64.b64encode(f"{login[USER]}:{login[PASSWORD]}".encode()).decode()
         headers["Authorization"] = f"Basic {encoded}"
