@@ -11,7 +11,7 @@ from components.common.errors import PipelineError, UnavailableError, is_outage_
 from components.common.settings import LOOPBACK, direct, settings
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.failures import is_outage, reason
-from components.common.tracking.login import PASSWORD, USER, login_variables
+from components.common.tracking.login import PASSWORD, TOKEN, USER, login_variables
 
 if TYPE_CHECKING:
     import requests
@@ -115,11 +115,11 @@ def _headers() -> dict[str, str]:
     headers = {}
     if given.mlflow_workspace and given.mlflow_tracking_uri:
         headers["X-MLFLOW-WORKSPACE"] = given.mlflow_workspace
-    if login:
+    if USER in login:
         encoded = base64.b64encode(f"{login[USER]}:{login[PASSWORD]}".encode()).decode()
         headers["Authorization"] = f"Basic {encoded}"
-    elif given.mlflow_tracking_token:
-        headers["Authorization"] = f"Bearer {given.mlflow_tracking_token}"
+    elif TOKEN in login:
+        headers["Authorization"] = f"Bearer {login[TOKEN]}"
     return headers
 
 
