@@ -128,7 +128,7 @@ def _plugin() -> Any:
     given = settings()
     if given.mlflow_tracking_aws_sigv4:
         try:
-            from requests_auth_aws_sigv4 import AWSSigV4  # type: ignore[import-not-found]
+            from requests_auth_aws_sigv4 import AWSSigV4
         except ImportError:
             raise PipelineError(
                 "MLFLOW_TRACKING_AWS_SIGV4 needs the package requests-auth-aws-sigv4 but it is missing: install it."
