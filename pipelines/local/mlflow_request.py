@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
 from components.common.settings import LOOPBACK, direct, settings
 from components.common.tracking.client import mlflow_must_answer
-from components.common.tracking.failures import is_outage, reason
+from components.common.tracking.failures import REFUSAL, is_outage, reason
 from components.common.tracking.login import PASSWORD, TOKEN, USER, login_variables
 
 if TYPE_CHECKING:
@@ -42,15 +42,16 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
     except OSError as error:  # that of a request, or of a file of certificates
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
-            f"no MLflow server answers at {tracking_uri} ({reason(error)}): start it or correct MLFLOW_TRACKING_URI "
-            "and, for https, MLFLOW_TRACKING_SERVER_CERT_PATH."
+            f"no MLflow server answers at {tracking_uri} ({reason(error)}): start it or correct MLFLOW_TRACKING_URI, "
+            "for https also MLFLOW_TRACKING_SERVER_CERT_PATH, or unset it to use the embedded server."
         ) from error
     if response.ok:
         return content
-    told = _told(content)
+    code, told = _told(content)
     # Who is refused for the login, or reaches another server, is not told by MLflow.
     of_address = response.status_code in {401, 403} or not told
-    kind = UnavailableError if is_outage_status(response.status_code) else PipelineError
+    outage = is_outage_status(response.status_code) and code != REFUSAL
+    kind = UnavailableError if outage else PipelineError
     raise kind(
         f"the MLflow server at {tracking_uri} refused a request with HTTP {response.status_code} "
         f"({told or response.reason}): {LOGIN if of_address else 'look into the log of the server'}."
@@ -142,9 +143,10 @@ def _plugin() -> Any:
     return None
 
 
-def _told(content: bytes) -> str:
-    """Return what an answer of MLflow that is an error says, "" for one of something else."""
+def _told(content: bytes) -> tuple[str, str]:
+    """Return code and message of an answer of MLflow that is an error; "" and "" for one of something else."""
     try:
-        return str(json.loads(content)["message"]).partition("\n")[0]
+        found = json.loads(content)
+        return str(found["error_code"]), str(found["message"]).partition("\n")[0]
     except (ValueError, KeyError, TypeError):
-        return ""
+        return "", ""

@@ -10,7 +10,7 @@ import boto3
 import psutil
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, StatedError
 from pipelines.local.home import Home
 from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import end_servers
@@ -144,7 +144,7 @@ def test_named_server_that_does_not_answer_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port(0)}")
-    with pytest.raises(PipelineError, match=f"correct {variable}.*unset"), embedded_platform(Home(tmp_path)):
+    with pytest.raises(StatedError, match=f"correct {variable}.*unset"), embedded_platform(Home(tmp_path)):
         pass
 
 
