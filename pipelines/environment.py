@@ -16,22 +16,29 @@ STEP_LABEL = f"{NAME}/step"
 USER = 65532
 
 Need = Literal["store", "data", "database", "signing", "verification"]
-# From key to variable. Kubeflow's native MLflow integration sets MLFLOW_TRACKING_URI itself, and Kubernetes refuses a
-# pod in which a variable has both a value and a reference: the ConfigMap's comes under another name.
+# From key to variable. Kubeflow's native MLflow integration sets address, login and workspace itself, and Kubernetes
+# refuses a pod in which a variable has both a value and a reference: those from here come under other names.
 SETTINGS = {
     "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
     "CHECKPOINT_DIR": "CHECKPOINT_DIR",
     "DATA_ALLOW_PRIVATE": "DATA_ALLOW_PRIVATE",
     "MLFLOW_DISABLE_TELEMETRY": "MLFLOW_DISABLE_TELEMETRY",
     "MLFLOW_TRACKING_URI": "DEFAULT_MLFLOW_TRACKING_URI",
+    "MLFLOW_WORKSPACE": "DEFAULT_MLFLOW_WORKSPACE",
     "OUTAGE_SECONDS": "OUTAGE_SECONDS",
+    "S3_ADDRESSING_STYLE": "S3_ADDRESSING_STYLE",
     "S3_BUCKET": "S3_BUCKET",
     "S3_ENDPOINT_URL": "S3_ENDPOINT_URL",
+    "S3_SIGNATURE_VERSION": "S3_SIGNATURE_VERSION",
+}
+# Every step writes to MLflow.
+LOGIN = {
+    f"MLFLOW_TRACKING_{part}": f"DEFAULT_MLFLOW_TRACKING_{part}" for part in ("USERNAME", "PASSWORD", "TOKEN")
 }
 # The Secret, and the variables that it holds under their names.
 CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
-    "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
     "data": (f"{NAME}-data", ("DATA_URI",)),
+    "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")),
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
 }
@@ -51,6 +58,7 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
             "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
     kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
+    kubernetes.use_secret_as_env(task, NAME, LOGIN, optional=True)
     if "verification" in needs:
         config_map, public = PUBLIC_KEYS
         kubernetes.use_config_map_as_env(task, config_map, {key: key for key in public}, optional=True)

@@ -14,6 +14,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from components.common.errors import PipelineError
 
 
+def _unless_injected(name: str) -> AliasChoices:
+    # Kubeflow's integration sets these variables itself, so the cluster's own settings have other names in a pod.
+    return AliasChoices(name, f"DEFAULT_{name}")
+
+
 class Settings(BaseSettings):
     """The variables that this project reads; an empty variable counts as unset.
 
@@ -25,7 +30,7 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str | None = Field(
         default=None,
-        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "DEFAULT_MLFLOW_TRACKING_URI"),
+        validation_alias=_unless_injected("MLFLOW_TRACKING_URI"),
         description="Address of the MLflow server, which may hold user and password; without it steps track nothing, "
         "and the command line starts one.",
     )
@@ -33,9 +38,21 @@ class Settings(BaseSettings):
         default=None, description="MLflow run of this task, set by Kubeflow's integration."
     )
     mlflow_run_name: str | None = Field(default=None, description="Name of the pipeline's run in MLflow.")
-    mlflow_tracking_username: str | None = Field(default=None, description="User of the MLflow server.")
-    mlflow_tracking_password: str = Field(default="", description="Password of that user.")
-    mlflow_tracking_token: str | None = Field(default=None, description="Bearer token for the MLflow server.")
+    mlflow_tracking_username: str | None = Field(
+        default=None,
+        validation_alias=_unless_injected("MLFLOW_TRACKING_USERNAME"),
+        description="User of the MLflow server.",
+    )
+    mlflow_tracking_password: str = Field(
+        default="",
+        validation_alias=_unless_injected("MLFLOW_TRACKING_PASSWORD"),
+        description="Password of that user.",
+    )
+    mlflow_tracking_token: str | None = Field(
+        default=None,
+        validation_alias=_unless_injected("MLFLOW_TRACKING_TOKEN"),
+        description="Bearer token for the MLflow server.",
+    )
     mlflow_tracking_auth: str | None = Field(
         default=None,
         description="Plugin of MLflow's client, such as `kubernetes`, that logs in to the server.",
@@ -52,7 +69,11 @@ class Settings(BaseSettings):
     mlflow_tracking_client_cert_path: Path | None = Field(
         default=None, description="File of a certificate, with its key, to show to the MLflow server."
     )
-    mlflow_workspace: str | None = Field(default=None, description="Workspace on the MLflow server.")
+    mlflow_workspace: str | None = Field(
+        default=None,
+        validation_alias=_unless_injected("MLFLOW_WORKSPACE"),
+        description="Workspace on the MLflow server.",
+    )
     requests_ca_bundle: Path | None = Field(
         default=None,
         description="File of certificates to trust for MLflow, Kubeflow Pipelines and the store, whose own variables "
@@ -228,8 +249,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def direct(*hosts: str) -> dict[str, str]:
     """Return the variables by which hosts are reached without a proxy, beside those that are already."""
-    known = [given] if (given := settings().no_proxy) else []
-    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*known, *hosts]))
+    known = given.split(",") if (given := settings().no_proxy) else []
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(dict.fromkeys([*known, *hosts])))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pipelines.local.mlflow_request import request_mlflow
 
 # The first version of MLflow with logged models, which a registered version is made of.
 LEAST_VERSION = 3
+CHECK_SECONDS = 10
 
 PAGE = 1000
 # In one search for runs: SQLite takes so many values in one query for sure.
@@ -66,7 +67,7 @@ def check_tracking_server(tracking_uri: str) -> None:
             f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {shown(tracking_uri)}: "
             "correct it, or unset it to use the embedded server."
         )
-    call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=5)
+    call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=CHECK_SECONDS)
     if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
         raise PipelineError(
             f"the MLflow server at {shown(tracking_uri)} must be of version {LEAST_VERSION} or later but is {version}: "
@@ -77,7 +78,7 @@ def check_tracking_server(tracking_uri: str) -> None:
 def _version(tracking_uri: str) -> str:
     """Return the server's version, "" where what stands before it hands the API alone on."""
     try:
-        found = request_mlflow(tracking_uri, "version", None, seconds=5).decode(errors="replace")
+        found = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS).decode(errors="replace")
     except PipelineError:
         return ""
     return found if re.fullmatch(r"\d+\..*", found) else ""

@@ -11,14 +11,15 @@ from components.common.errors import PipelineError, UnavailableError, is_outage_
 from components.common.settings import LOOPBACK, direct, settings
 from components.common.storage.address import shown
 from components.common.tracking.client import mlflow_must_answer
-from components.common.tracking.failures import is_outage, reason
-from components.common.tracking.login import PASSWORD, USER, login_variables
+from components.common.tracking.failures import REFUSAL, is_outage, reason
+from components.common.tracking.login import PASSWORD, TOKEN, USER, login_variables
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_SECONDS = 5
 RETRIES, BACKOFF_SECONDS = 2, 0.25
+CONNECTIONS = 16
 CHUNK = 1 << 14
 LOGIN = "correct MLFLOW_TRACKING_URI, the login, or the hosts that the server allows"
 
@@ -43,14 +44,15 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
             f"no MLflow server answers at {shown(tracking_uri)} ({reason(error)}): start it or correct "
-            "MLFLOW_TRACKING_URI and, for https, MLFLOW_TRACKING_SERVER_CERT_PATH."
+            "MLFLOW_TRACKING_URI, for https also MLFLOW_TRACKING_SERVER_CERT_PATH, or unset it to use the embedded server."
         ) from error
     if response.ok:
         return content
-    told = _told(content)
+    code, told = _told(content)
     # Who is refused for the login, or reaches another server, is not told by MLflow.
     of_address = response.status_code in {401, 403} or not told
-    kind = UnavailableError if is_outage_status(response.status_code) else PipelineError
+    outage = is_outage_status(response.status_code) and code != REFUSAL
+    kind = UnavailableError if outage else PipelineError
     raise kind(
         f"the MLflow server at {shown(tracking_uri)} refused a request with HTTP {response.status_code} "
         f"({told or response.reason}): {LOGIN if of_address else 'look into the log of the server'}."
@@ -106,18 +108,20 @@ def _session(process: int) -> "requests.Session":
     )
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=repeated))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=repeated))
     return session
 
 
 def _headers() -> dict[str, str]:
     given, login = settings(), login_variables()
-    headers = {"X-MLFLOW-WORKSPACE": given.mlflow_workspace} if given.mlflow_workspace else {}
-    if login:
+    headers = {}
+    if given.mlflow_workspace and given.mlflow_tracking_uri:
+        headers["X-MLFLOW-WORKSPACE"] = given.mlflow_workspace
+    if USER in login:
         encoded = base64.b64encode(f"{login[USER]}:{login[PASSWORD]}".encode()).decode()
         headers["Authorization"] = f"Basic {encoded}"
-    elif given.mlflow_tracking_token:
-        headers["Authorization"] = f"Bearer {given.mlflow_tracking_token}"
+    elif TOKEN in login:
+        headers["Authorization"] = f"Bearer {login[TOKEN]}"
     return headers
 
 
@@ -140,9 +144,10 @@ def _plugin() -> Any:
     return None
 
 
-def _told(content: bytes) -> str:
-    """Return what an answer of MLflow that is an error says, "" for one of something else."""
+def _told(content: bytes) -> tuple[str, str]:
+    """Return code and message of an answer of MLflow that is an error; "" and "" for one of something else."""
     try:
-        return str(json.loads(content)["message"]).partition("\n")[0]
+        found = json.loads(content)
+        return str(found["error_code"]), str(found["message"]).partition("\n")[0]
     except (ValueError, KeyError, TypeError):
-        return ""
+        return "", ""

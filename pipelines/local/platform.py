@@ -130,6 +130,8 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
         **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
+        # The embedded server has none, and refuses requests that name one.
+        **({} if settings().mlflow_tracking_uri else {"MLFLOW_WORKSPACE": ""}),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **{name: present.get(name, value) for name, value in defaults.items()},
     }

@@ -10,10 +10,9 @@ from typing import Any
 from components.common.data.spec import MNIST_SPEC
 from components.common.model.aliases import CHAMPION
 from components.common.model.judgement import Judgement
-from components.common.model.lineage import LINEAGE, Lineage
+from components.common.model.lineage import LINEAGE, judgement_tags
 from components.common.model.signing import trusted_keys
 from components.common.model.version_tags import version_tags
-from components.common.plan.run import RunPlan
 from components.common.tracking import tags as names
 from components.register.choose import choose_model, choose_version
 from components.register.journal import HISTORY_SUFFIX, Move, moves_of
@@ -60,10 +59,10 @@ def _describe(
 ) -> dict[str, Any]:
     location = reader.location(version)
     given = version_tags(version.tags, version.name, version.version)
-    lineage = _read_lineage(reader, version, location, given.model_files or {})
-    tags = {**version.tags, **(lineage.tags() if lineage else {})}
-    config = lineage.training.config if lineage else given.config or {}
-    spec = lineage.training.dataset.spec if lineage else MNIST_SPEC
+    judgement = _read_judgement(reader, version, location, given.model_files or {})
+    tags = {**version.tags, **(judgement_tags(judgement) if judgement else {})}
+    config = judgement.training.config if judgement else given.config or {}
+    spec = judgement.training.dataset.spec if judgement else MNIST_SPEC
     own = metrics.get(version.run_id, {})
     return {
         "version": version.version,
@@ -79,17 +78,19 @@ def _describe(
     }
 
 
-def _read_lineage(
+def _read_judgement(
     reader: Reader, version: StoredVersion, location: str, files: Mapping[str, str]
-) -> Lineage | None:
-    """Return the records kept with a version; None for one that was registered before records were kept."""
-    paths = [f"{LINEAGE}/{record.FILE}" for record in (RunPlan, Judgement)]
-    if not files.keys() & set(paths):
+) -> Judgement | None:
+    """Return the judgement kept with a version; None for one that was registered before records were kept.
+
+    Of a server's answers, those of files take the longest, so the plan is not read: its digest is a tag.
+    """
+    path = f"{LINEAGE}/{Judgement.FILE}"
+    if path not in files:
         return None
     with TemporaryDirectory() as scratch:
-        for path in paths:
-            Path(scratch, Path(path).name).write_bytes(reader.file(version, location, path))
-        return Lineage.load(Path(scratch))
+        Path(scratch, Judgement.FILE).write_bytes(reader.file(version, location, path))
+        return Judgement.load(Path(scratch))
 
 
 def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 import components
-from pipelines.environment import CREDENTIALS, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
+from pipelines.environment import CREDENTIALS, LOGIN, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
 
 # What Kubeflow's native MLflow integration sets in a step. Kubernetes refuses a pod that has a value and a reference
@@ -23,7 +23,7 @@ INJECTED = {
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_WORKSPACE",
 }
-STORE = {(NAME, "AWS_ACCESS_KEY_ID"), (NAME, "AWS_SECRET_ACCESS_KEY")}
+STORE = {(NAME, name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
 DATABASE = {(NAME, "OPTUNA_STORAGE")}
 # Secret and variable.
 CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
@@ -75,7 +75,8 @@ def test_every_step_is_given_the_settings_and_only_the_credentials_that_it_needs
         expected = settings | public if step in VERIFYING else settings
         assert given(executor["configMapAsEnv"], "configMap") == expected, step
         secret = {(name, key): key for name, key in CREDENTIALS_OF[step]}
-        assert given(executor.get("secretAsEnv", []), "secret") == secret, step
+        login = {(NAME, key): variable for key, variable in LOGIN.items()}
+        assert given(executor["secretAsEnv"], "secret") == secret | login, step
 
 
 def test_the_containers_are_never_roots(executors: Executors) -> None:
@@ -109,7 +110,7 @@ def test_a_step_without_the_stores_key_has_no_code_that_asks_for_it() -> None:
 
 
 def test_no_variable_is_set_twice() -> None:
-    names = [*SETTINGS.values(), *PUBLIC_KEYS[1]]
+    names = [*SETTINGS.values(), *LOGIN.values(), *PUBLIC_KEYS[1]]
     names += [name for _, keys in CREDENTIALS.values() for name in keys]
     assert len(set(names)) == len(names)
     assert not INJECTED & set(names)

@@ -46,31 +46,35 @@ class Lineage:
 
     def tags(self) -> dict[str, str]:
         """Return what people look for in the registry; no step reads it."""
-        training, data = self.training, self.training.dataset
-        tags = {
-            **training.provenance,
-            "recipe": training.recipe,
-            "seed": str(training.seed),
-            "config": json.dumps(training.config),
-            "plan_digest": self.plan.digest(),
-            "dataset": data.name,
-            "data_source": data.raw.source,
-            "data_version": data.raw.version,
-            "data_digest": data.digest,
-            "test_digest": self.judgement.test_digest,
-            "raw_digest": data.raw.digest,
-            "raw_files": json.dumps(data.raw.files),
-            "split_seed": str(data.split.seed),
-            "stratify": str(data.split.stratify),
-            "fraction": str(data.split.fraction),
-            "weights_digest": training.weights_digest,
-            "verdict": self.judgement.verdict,
-            "temperature": str(self.judgement.temperature),
-            "reject_below": str(self.judgement.reject_below),
-            **training.environment,
-            **{f"{PREFIX}{name}": value for name, value in training.runtime.items()},
-        }
-        return {name: value for name, value in tags.items() if value}
+        return {**judgement_tags(self.judgement), "plan_digest": self.plan.digest()}
+
+
+def judgement_tags(judgement: Judgement) -> dict[str, str]:
+    """Return those of a lineage's tags that its judgement alone decides."""
+    training, data = judgement.training, judgement.training.dataset
+    tags = {
+        **training.provenance,
+        "recipe": training.recipe,
+        "seed": str(training.seed),
+        "config": json.dumps(training.config),
+        "dataset": data.name,
+        "data_source": data.raw.source,
+        "data_version": data.raw.version,
+        "data_digest": data.digest,
+        "test_digest": judgement.test_digest,
+        "raw_digest": data.raw.digest,
+        "raw_files": json.dumps(data.raw.files),
+        "split_seed": str(data.split.seed),
+        "stratify": str(data.split.stratify),
+        "fraction": str(data.split.fraction),
+        "weights_digest": training.weights_digest,
+        "verdict": judgement.verdict,
+        "temperature": str(judgement.temperature),
+        "reject_below": str(judgement.reject_below),
+        **training.environment,
+        **{f"{PREFIX}{name}": value for name, value in training.runtime.items()},
+    }
+    return {name: value for name, value in tags.items() if value}
 
 
 def stored_judgement(directory: Path) -> Judgement | None:

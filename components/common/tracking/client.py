@@ -40,8 +40,10 @@ def configure_mlflow() -> None:
         # Where the server lets its clients fetch files from its store themselves.
         export_defaults(client_variables(given.s3_endpoint_url))
     if given.mlflow_tracking_uri:
-        # A cluster gives the address as DEFAULT_MLFLOW_TRACKING_URI, which MLflow's client does not read.
-        export({"MLFLOW_TRACKING_URI": given.mlflow_tracking_uri, **login_variables(), **direct(*LOOPBACK)})
+        # A cluster gives address, login and workspace under names that MLflow's client does not read.
+        workspace = {"MLFLOW_WORKSPACE": given.mlflow_workspace} if given.mlflow_workspace else {}
+        named = {"MLFLOW_TRACKING_URI": given.mlflow_tracking_uri}
+        export({**named, **login_variables(), **workspace, **direct(*LOOPBACK)})
 
 
 def tracking_client() -> "MlflowClient | None":

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from components.common.errors import first_line, is_outage_status
 from components.common.storage.s3 import is_store_outage
 
+# MLflow answers so with status 500.
+REFUSAL = "FEATURE_DISABLED"
 # MLflow has error codes for few statuses; the others stand in the message alone.
 STATUS = re.compile(r"failed with error code (\d{3}) ")
 
@@ -33,6 +35,8 @@ def is_outage(error: Exception) -> bool:
         return error.response is None or is_outage_status(error.response.status_code)
     if stated := STATUS.search(str(error)):
         return is_outage_status(int(stated[1]))
+    if f"{REFUSAL}:" in str(error):
+        return False
     of_mlflow = getattr(error, "get_http_status_code", None)
     return is_outage_status(of_mlflow()) if of_mlflow else is_store_outage(error)
 

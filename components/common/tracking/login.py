@@ -6,15 +6,15 @@ from pathlib import Path
 from components.common.errors import PipelineError
 from components.common.settings import settings
 
-USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 CREDENTIALS = "~/.mlflow/credentials"
 
 
 def login_variables() -> dict[str, str]:
-    """Return user and password as variables; empty without either.
+    """Return the login as variables: user and password, or a token, or nothing.
 
-    They come from the address of the server, then from the variables themselves, then from MLflow's file of
-    credentials.
+    User and password come from the address of the server, then from the variables themselves, then from MLflow's file
+    of credentials. A token counts without either.
 
     Raises:
         PipelineError: That file is damaged.
@@ -32,4 +32,6 @@ def login_variables() -> dict[str, str]:
             raise PipelineError(
                 f"{CREDENTIALS} must be a file of MLflow's credentials but is not ({type(error).__name__}): correct it."
             ) from None
-    return {USER: user, PASSWORD: password} if user and password else {}
+    if user and password:
+        return {USER: user, PASSWORD: password}
+    return {TOKEN: given.mlflow_tracking_token} if given.mlflow_tracking_token else {}

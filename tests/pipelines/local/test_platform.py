@@ -144,7 +144,7 @@ def test_named_server_that_does_not_answer_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port(0)}")
-    with pytest.raises(StatedError, match=f": .*correct {variable}"), embedded_platform(Home(tmp_path)):
+    with pytest.raises(StatedError, match=f"correct {variable}.*unset"), embedded_platform(Home(tmp_path)):
         pass
 
 
@@ -205,3 +205,18 @@ with registered_client(home, queued=True) as client, embedded_platform(home, cli
         assert (found["info"]["run_id"], found["info"]["status"]) == (run_id, "KILLED")
     assert end_servers(home)
     assert not any(accepts_connections(int(url.rpartition(":")[2])) for url in urls)
+
+
+def test_a_workspace_is_for_a_named_server_alone(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
+    assert platform.environment["MLFLOW_WORKSPACE"] == ""
+    assert call_mlflow(platform.tracking_uri, "experiments/search", {"max_results": 1})["experiments"]
+    for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, platform.environment[name])
+    with (
+        pytest.raises(PipelineError, match="workspaces are not enabled on this server"),
+        embedded_platform(Home(tmp_path / "home")),
+    ):
+        pass

@@ -197,6 +197,7 @@ def test_external_store_comes_from_the_environment() -> None:
 
 
 def test_mlflow_reaches_a_store_as_the_steps_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("no_proxy", "example.org")
     environment = embedded_store(9000, "key").environment
     assert environment["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"

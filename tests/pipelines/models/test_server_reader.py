@@ -103,7 +103,11 @@ def test_an_outage_is_tried_again(reader: ServerReader, script: dict[str, list[t
     [
         ((503, {}), r"refused a request with HTTP 503 \(Service Unavailable\)", 3),
         ((403, {}), r"refused a request with HTTP 403 \(Forbidden\): .* login", 1),
-        ((400, {"message": "no"}), r"refused a request with HTTP 400 \(no\): look into the log", 1),
+        (
+            (400, {"error_code": "BAD_REQUEST", "message": "no"}),
+            r"refused a request with HTTP 400 \(no\): look into the log",
+            1,
+        ),
         ((200, b"no JSON"), "must be MLflow but answers with something else", 1),
     ],
 )

@@ -38,6 +38,25 @@ def test_the_injected_address_comes_first(given: dict[str, str], expected: str |
     assert variables(CONFIGURED, **given).get("MLFLOW_TRACKING_URI") == expected
 
 
+def test_mlflows_client_gets_login_workspace_and_store_from_the_settings() -> None:
+    found = variables(
+        CONFIGURED,
+        DEFAULT_MLFLOW_TRACKING_URI="http://u:p%40@ours",
+        DEFAULT_MLFLOW_WORKSPACE="team-a",
+        S3_ENDPOINT_URL="http://store:9000",
+        S3_ADDRESSING_STYLE="virtual",
+    )
+    expected = {
+        "MLFLOW_TRACKING_URI": "http://ours",
+        "MLFLOW_TRACKING_USERNAME": "u",
+        "MLFLOW_TRACKING_PASSWORD": "p@",
+        "MLFLOW_WORKSPACE": "team-a",
+        "MLFLOW_S3_ENDPOINT_URL": "http://store:9000",
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "virtual",
+    }
+    assert expected.items() <= found.items()
+
+
 def test_a_variable_that_is_set_stays() -> None:
     found = variables(CONFIGURED, MLFLOW_HTTP_REQUEST_TIMEOUT="7")
     assert found["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
