@@ -1,4 +1,4 @@
-"""The bill of materials of an image; the engine is a stand-in that runs what it is given on this machine."""
+"""The bill of materials of an image; the engine is a stand-in that answers for a small image."""
 
 import json
 import os
@@ -11,9 +11,13 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "docker" / "image_sbom.py"
 IDENTITY = "sha256:" + "3f2a" * 16
+HELD = {
+    "pypi": [["numpy", "2.4.6"], ["Typing_Extensions", "4.15.0"]],
+    "deb": [["libc6", "2.36-9+deb12u13", "amd64"]],
+}
 ENGINE = f"""#!/bin/sh
 case "$1 $2" in
-    "run --rm") exec {sys.executable} - ;;
+    "run --rm") cat >"$0.stdin"; echo '{json.dumps(HELD)}' ;;
     "image inspect") echo {IDENTITY} ;;
 esac
 """
@@ -44,13 +48,22 @@ def test_it_names_what_the_image_holds(engine: Path) -> None:
         "of-the-test",
         IDENTITY,
     )
-    urls = {part["purl"] for part in document["components"]}
-    assert f"pkg:pypi/numpy@{version('numpy')}" in urls
-    if Path("/var/lib/dpkg/status").exists():
-        assert any(url.startswith("pkg:deb/debian/libc6@") and "arch=" in url for url in urls)
+    assert {part["purl"] for part in document["components"]} == {
+        "pkg:pypi/numpy@2.4.6",
+        "pkg:pypi/typing-extensions@4.15.0",
+        "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64",
+    }
     # What differs from call to call is left out.
     assert "serialNumber" not in document
     assert "timestamp" not in document["metadata"]
+
+    # What runs in the image runs here too.
+    inventory = engine.with_name("docker.stdin").read_text()
+    asked = subprocess.run([sys.executable, "-"], input=inventory, capture_output=True, text=True, check=True)
+    held = json.loads(asked.stdout)
+    assert ["numpy", version("numpy")] in held["pypi"]
+    if Path("/var/lib/dpkg/status").exists():
+        assert any(name.startswith("libc6") for name, _, _ in held["deb"])
 
 
 def test_an_image_that_is_not_there_is_one_line(engine: Path) -> None:
