@@ -25,7 +25,7 @@ python3 -m pip install --quiet --disable-pip-version-check --no-compile --requir
 
 # Without apt, documents and translations, which no image uses; and without usrmerge, which brings Perl.
 # shellcheck disable=SC2016
-mmdebstrap --quiet --variant=essential --include=usr-is-merged,python3,ca-certificates \
+mmdebstrap --quiet --variant=essential --include=usr-is-merged,python3,ca-certificates,libstdc++6 \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
