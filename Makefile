@@ -14,7 +14,7 @@ LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
 .PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak fuzz load test lint types format unit image \
-	lock clean $(CLUSTER)
+	pins sbom audit lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -96,6 +96,21 @@ format: env ## Format the code and mend what ruff can.
 
 image: ## Build the steps' image; TARGET=gpu, predict or mlflow-server for others, IMAGE= and BASE= name image and base.
 	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
+
+pins: ## Pin the base images and those of the compose file by digest; asks their registries.
+	@docker/pins.sh
+
+sbom: env ## Write bills of materials (CycloneDX) of the locks to build/sbom; IMAGE= also of an image.
+	@mkdir -p build/sbom
+	@for lock in requirements/*.lock; do \
+		$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate \
+			--output-file "build/sbom/$$(basename $$lock .lock).json" $$lock || exit; \
+	done
+	@$(if $(IMAGE),$(BIN)/python docker/image_sbom.py $(IMAGE) > build/sbom/image.json)
+	@ls build/sbom/*.json
+
+audit: env ## Ask a vulnerability service about all locked packages; ARGS="--vulnerability-service osv" asks another.
+	@$(BIN)/python requirements/audit.py $(ARGS)
 
 lock: | $(UV) ## Lock the requirements again after a change of pyproject.toml.
 	$(LOCK) pyproject.toml --extra cpu --extra export --extra store --group dev -o requirements/dev.lock

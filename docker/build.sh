@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds one image, and says what it came to.
 # usage: docker/build.sh cpu|gpu|predict|mlflow-server [IMAGE]
-# BASE names the base image, by digest where it must not change; BUILD_OPTIONS go to the engine as they are.
+# BASE names another base image than the Dockerfile does; BUILD_OPTIONS go to the engine as they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ if [[ $target == mlflow-server ]]; then file=docker/mlflow-server/Dockerfile; fi
 
 DOCKER_BUILDKIT=${DOCKER_BUILDKIT:-1} "$docker" build "${options[@]}" \
     --file "$file" --target "$target" --tag "$image" \
-    --build-arg BASE="${BASE:-python:3.11-slim}" \
+    ${BASE:+--build-arg BASE="$BASE"} \
     --build-arg REVISION="$revision" \
     --build-arg LOCK_DIGEST="$(sha256sum "requirements/$target.lock" | cut -d " " -f 1)" \
     --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \

@@ -44,7 +44,8 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
             f"no MLflow server answers at {shown(tracking_uri)} ({reason(error)}): start it or correct "
-            "MLFLOW_TRACKING_URI, for https also MLFLOW_TRACKING_SERVER_CERT_PATH, or unset it to use the embedded server."
+            "MLFLOW_TRACKING_URI, for https also MLFLOW_TRACKING_SERVER_CERT_PATH, or unset it to use the embedded "
+            "server."
         ) from error
     if response.ok:
         return content
