@@ -26,7 +26,7 @@ from benchmarks.reliability.record import write_record
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from pipelines.local.home import Home
 from pipelines.local.mlflow_server import DATABASE_FILE, mlflow_plan
-from pipelines.local.process import free_port
+from pipelines.local.process import Probe, listening_socket
 from pipelines.local.store import Store, embedded_store, swift_plan
 
 VERSIONS = 5
@@ -154,16 +154,14 @@ def on_postgres(work: Path, server: PostgresServer) -> Iterator[tuple[Store, str
     """Start a store, and MLflow that keeps its history in PostgreSQL; yield the store and MLflow's address."""
     home = Home(work / "servers")
     home.prepare()
-    port = free_port()
-    store = embedded_store(port, SECRET)
-    plans = [swift_plan(home, store, port)]
-    plans.append(
-        mlflow_plan(home, store, free_port(), server.url().replace("postgresql", "postgresql+psycopg2"))
-    )
-    with plans[0].start() as first, plans[1].start() as second:
-        for plan, process in zip(plans, (first, second), strict=True):
-            process.wait_until_ready(plan.answers)
-        yield store, plans[1].address
+    with listening_socket() as first, listening_socket() as second:
+        store = embedded_store(first.getsockname()[1], SECRET)
+        database = server.url().replace("postgresql", "postgresql+psycopg2")
+        plans = [swift_plan(home, store, first), mlflow_plan(home, store, second, database)]
+        with plans[0].start() as swift, plans[1].start() as mlflow:
+            for plan, process in zip(plans, (swift, mlflow), strict=True):
+                process.wait_until_ready(Probe(plan).is_answered)
+            yield store, plans[1].address
 
 
 def postgres(home: Path, work: Path) -> Iterator[Drilled]:
