@@ -82,6 +82,11 @@ def find(target: str, home: Path, cli: psutil.Process) -> psutil.Process | None:
     return _one(home, lambda one: part in _command(one) and "supervisor.py" not in _command(one))
 
 
+PARTS = {
+    "keeper": "pipelines.local.keeper",
+    "store": "swift_server.py",
+    "MLflow": "pipelines.local.mlflow_process",
+}
 TARGETS = ("command", "DAG", "step", "keeper", "store", "MLflow")
 
 
