@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def working(home: Path, work: Path) -> Iterator[Drilled]:
         copy = work / f"copy-{number}"
         with start(home, *quick_run(f"meanwhile-{number}")) as run:
             time.sleep(10 * (number + 1))
-            seconds.append(timed(lambda copy=copy: copy_working(home, copy)))
+            seconds.append(timed(partial(copy_working, home, copy)))
             run.communicate(timeout=BOUND)
         right += verified(copy) == VERSIONS
     found = f"{max(seconds):.1f} s to save at most"
@@ -178,12 +179,10 @@ def postgres(home: Path, work: Path) -> Iterator[Drilled]:
                 must_say(work / "client", *quick_run(model), changes=changes)
             connect = ("--host=127.0.0.1", f"--port={server.port}", "--username=tune")
             rows = _rows(server)
-            saved = timed(
-                lambda: (
-                    _call(server, "pg_dump", *connect, "--format=custom", f"--file={dump}", "postgres"),
-                    _save_bucket(store, bucket),
-                )
+            dumped = partial(
+                _call, server, "pg_dump", *connect, "--format=custom", f"--file={dump}", "postgres"
             )
+            saved = timed(dumped) + timed(partial(_save_bucket, store, bucket))
         _call(
             server,
             "psql",
@@ -219,16 +218,15 @@ def _call(server: PostgresServer, program: str, *arguments: str) -> None:
 
 
 def _rows(server: PostgresServer) -> dict[str, int]:
-    import psycopg2
-    from psycopg2 import sql
+    from sqlalchemy import MetaData, create_engine, func, select
 
-    with psycopg2.connect(server.url()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        counts = {}
-        for (table,) in cursor.fetchall():
-            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
-            counts[table] = cursor.fetchone()[0]
-    return counts
+    engine, tables = create_engine(server.url()), MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in tables.tables.items()
+        }
 
 
 def _save_bucket(store: Store, target: Path) -> None:
