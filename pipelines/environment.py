@@ -1,4 +1,4 @@
-"""What a step is given on a cluster: settings, credentials and keys, and only those that it needs.
+"""Settings, credentials and keys of a step on a cluster, and only those that it needs.
 
 They are in ConfigMaps and Secrets of its namespace. infra/base/steps declares the ConfigMap `mnist-pipeline`;
 infra/scripts/secrets.sh makes the Secrets and the ConfigMap of public keys.

@@ -15,6 +15,7 @@ from components.common.model.lineage import Lineage
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.resolve import resolve
 from components.common.plan.run import RunPlan
+from components.common.storage.files import combined_digest, file_digests
 
 SPLIT = SplitOptions(seed=23, stratify=False, fraction=1.0)
 
@@ -39,6 +40,16 @@ def source_info(name: str = "stripes", version: str = "", spec: ImageSpec = MNIS
         digest="d" * 64,
         spec=spec,
     )
+
+
+def save_source(directory: Path, spec: ImageSpec = MNIST_SPEC, **changes: Any) -> SourceInfo:
+    """Write a made-up description of the raw data in a directory, with the digests of its files."""
+    files = {name: digest for name, digest in file_digests(directory).items() if name != SourceInfo.FILE}
+    info = source_info(spec=spec).model_copy(
+        update={"files": files, "digest": combined_digest(files), **changes}
+    )
+    info.save(directory)
+    return info
 
 
 def dataset_info(

@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "PIL": "pillow",
     "mlflow": "mlflow-skinny",
+    "psycopg2": "psycopg2-binary",
     "pydantic_settings": "pydantic-settings",
     "sklearn": "scikit-learn",
 }
-# Imported by no module of ours: kfp runs the steps, Optuna opens postgresql:// with psycopg2, Keras's flavour of
+# Imported by no module of ours: kfp runs the steps, Keras's flavour of
 # MLflow needs pandas, tf2onnx needs onnx, and botocore is boto3's. `mypy_boto3_s3` is for type checks alone.
-UNSEEN = {"kfp", "onnx", "pandas", "psycopg2-binary"}
+UNSEEN = {"kfp", "onnx", "pandas"}
 
 
 def imported() -> set[str]:

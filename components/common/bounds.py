@@ -16,6 +16,10 @@ MOST_FILES = 2_000_000
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000
 MOST_CLASSES = 10_000
+# A registered version's signature, the description of a Keras model's layers, and all that a Keras file unpacks to.
+LARGEST_SIGNATURE = 4 * 2**20
+LARGEST_LAYERS = 16 * 2**20
+LARGEST_MODEL = 8 * 2**30
 # Bytes of room on the disk: without so many a run does not start, and with less than so many it warns.
 LEAST_FREE = 2**30
 LITTLE_FREE = 5 * 2**30

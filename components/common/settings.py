@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -127,6 +128,15 @@ class Settings(BaseSettings):
     lock_digest: str | None = Field(
         default=None, description="SHA-256 of the dependency lock; set in the images."
     )
+    model_signing_key: str | None = Field(
+        default=None,
+        description="Private key that signs what is registered: a path, or the key in PEM; the home's by default.",
+    )
+    model_public_keys: str | None = Field(
+        default=None,
+        description="Public keys whose signatures are trusted: paths with colons between, or the keys themselves in "
+        "PEM; the home's by default.",
+    )
     serve_token: str | None = Field(
         default=None, description="Bearer token that `mnist-pipeline serve` asks its clients for."
     )
@@ -220,6 +230,17 @@ def direct(*hosts: str) -> dict[str, str]:
     """Return the variables by which hosts are reached without a proxy, beside those that are already."""
     known = [given] if (given := settings().no_proxy) else []
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*known, *hosts]))
+
+
+@contextmanager
+def exported(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process that are not set, for as long as the context lasts."""
+    export(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            withdraw(name)
 
 
 def withdraw(name: str) -> None:

@@ -1,23 +1,18 @@
 """The champion: the registered model version with the alias `champion`."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.common.data.spec import ImageSpec
-from components.common.errors import PipelineError, UnavailableError, first_line
+from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
-from components.common.model.classifier import model_file
+from components.common.model.stored_version import fetch_version
 from components.common.patience import patiently
 from components.common.settings import settings
 from components.common.tracking.client import mlflow_must_answer
-from components.common.tracking.failures import is_outage
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
-
-# MLflow reports any failed download as an error of its own; the answers of web servers and of S3 stand in its text.
-REFUSED = re.compile(r"\b4(?!08|29)\d\d Client Error|An error occurred \((?:4\d\d|NoSuch\w+|AccessDenied)\)")
 
 
 @dataclass(frozen=True)
@@ -110,14 +105,15 @@ class ScoredChampion:
     decision: int = 1
 
 
-def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
-    """Download the champion of `model_name` into `target`.
+def fetch_champion(model_name: str, target: Path, *, allow_unsigned: bool = False) -> ChampionModel | None:
+    """Download the champion of `model_name` into `target`, and check that it is what was signed.
 
     Returns:
         None without an MLflow server, without such a registered model, and without a champion.
 
     Raises:
-        PipelineError: The registry refuses, or the champion's files are not there.
+        PipelineError: The registry refuses; or the champion's files are not there, are not signed by a trusted key, or
+            are not what was signed.
         UnavailableError: MLflow or its store does not answer for OUTAGE_SECONDS; no candidate is judged without.
     """
     if not settings().mlflow_tracking_uri:
@@ -126,12 +122,12 @@ def fetch_champion(model_name: str, target: Path) -> ChampionModel | None:
     def fetched() -> ChampionModel | None:
         with mlflow_must_answer():
             found = _champion_version(model_name)
-        if found is None:
-            return None
-        version, tags = found
-        champion = ChampionModel(model_name, version, target, Decisions(tags))
-        _download(champion)
-        return champion
+            if found is None:
+                return None
+            version, tags = found
+            champion = ChampionModel(model_name, version, target, Decisions(tags))
+            _download(champion, allow_unsigned)
+            return champion
 
     return patiently("evaluate", fetched)
 
@@ -150,23 +146,11 @@ def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
     return (model.aliases[CHAMPION], model.tags) if CHAMPION in model.aliases else None
 
 
-def _download(champion: ChampionModel) -> None:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
+def _download(champion: ChampionModel, allow_unsigned: bool) -> None:
+    from mlflow import MlflowClient
 
-    uri = f"models:/{champion.name}/{champion.version}"
-    champion.directory.mkdir(parents=True, exist_ok=True)
-    try:
-        download_artifacts(artifact_uri=uri, dst_path=str(champion.directory))
-        # For a version whose objects are gone, MLflow downloads nothing and raises nothing.
-        model_file(champion.directory)
-    except (MlflowException, RequestException) as error:
-        if is_outage(error) and not REFUSED.search(str(error)):
-            raise UnavailableError(
-                f"MLflow must hand out the champion {champion.name} v{champion.version} but does not "
-                f"({first_line(error).rstrip('.')}): read the log of the server."
-            ) from error
-        raise champion.unusable(first_line(error)) from error
-    except (OSError, PipelineError) as error:
-        raise champion.unusable(first_line(error)) from error
+    fetched = fetch_version(
+        MlflowClient(), champion.name, champion.version, champion.directory, allow_unsigned=allow_unsigned
+    )
+    if fetched.problems:
+        raise champion.unusable("; ".join(fetched.problems))

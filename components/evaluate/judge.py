@@ -16,10 +16,10 @@ from components.common.model.classifier import Classifier
 from components.common.model.exchange import Exchange
 from components.common.model.lineage import stored_judgement
 from components.common.model.samples import save_samples
-from components.common.model.training_record import MODEL_FILE, REPEATS, Training
+from components.common.model.training_record import MODEL_FILE, REPEATS, Training, require_trained
 from components.common.narration import say
 from components.common.plan.run import GatePlan
-from components.common.storage.files import written_directory
+from components.common.storage.files import file_digests, written_directory
 from components.evaluate.calibration import (
     Calibration,
     apply_temperature,
@@ -131,6 +131,7 @@ def judge_models(
         candidate.classifier.model.save(partial / MODEL_FILE)
         save_samples(partial, data.validation)
         exchange = write_exchange(partial, candidate.classifier, data.validation.images)
+        files = file_digests(partial)
     evaluation = _evaluation(data, models, name, seeds, rival, exchange, gate, lineage)
     report = ReportData(
         evaluation=evaluation,
@@ -141,7 +142,7 @@ def judge_models(
         classifier=candidate.classifier,
     )
     with written_directory(target) as partial:
-        write_evaluation(partial, report)
+        write_evaluation(partial, report, files)
     return evaluation
 
 
@@ -170,6 +171,7 @@ def _score_model(name: str, directory: Path, data: _Data) -> _ScoredModel:
     """Fit temperature and reject threshold on validation, then score the calibrated model on the test split."""
     say("evaluate", f"{name} on {len(data.test.labels)} test images")
     classifier = Classifier(directory)
+    require_trained(classifier.model, directory)
     on_validation = classifier.probabilities(data.validation.images)
     temperature = fit_temperature(data.validation.labels, on_validation)
     classifier.calibrate(temperature)

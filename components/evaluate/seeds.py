@@ -8,7 +8,7 @@ import numpy as np
 
 from components.common.data.dataset import Split
 from components.common.model.classifier import Classifier
-from components.common.model.training_record import Training, repeats
+from components.common.model.training_record import Training, repeats, require_trained
 from components.common.narration import say
 
 
@@ -60,4 +60,6 @@ def score_seeds(model: Path, accuracy: float, split: Split) -> SeedAccuracies | 
 
 def _accuracy(model: Path, split: Split) -> float:
     """Return the accuracy as trained; calibration would not change it."""
-    return float(np.mean(Classifier(model).probabilities(split.images).argmax(axis=1) == split.labels))
+    classifier = Classifier(model)
+    require_trained(classifier.model, model)
+    return float(np.mean(classifier.probabilities(split.images).argmax(axis=1) == split.labels))

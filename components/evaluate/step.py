@@ -34,7 +34,7 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
         candidate: Directory for the candidate, calibrated.
     """
     with step_run(plan.run_id, STEP) as run, tempfile.TemporaryDirectory() as scratch:
-        champion = fetch_champion(plan.model_name, Path(scratch))
+        champion = fetch_champion(plan.model_name, Path(scratch), allow_unsigned=plan.registry.allow_unsigned)
         lineage = {"git sha": git_sha(), "pipeline run": plan.run_id, "MLflow run": run.parent.run_id}
         evaluation = judge_models(
             inputs,

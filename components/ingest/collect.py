@@ -45,8 +45,9 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
         name = dataset_name(data, form.uri, files)
         if store:
             _keep(store, directory, files)
+            share = data.labelled_share
             batches = patiently(
-                STEP, lambda: merge_labelled(store, name, directory, spec, Path(mkdtemp(dir=scratch)))
+                STEP, lambda: merge_labelled(store, name, directory, spec, Path(mkdtemp(dir=scratch)), share)
             )
         if store and batches:
             files = _digests(directory, spec)
@@ -62,7 +63,7 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
             digest=combined_digest(files),
             spec=spec,
             form=form.kind,
-            notes=taken.notes,
+            notes=(*taken.notes, *_left_out(batches)),
         )
         info.save(directory)
     for note in info.notes:
@@ -73,6 +74,14 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
 
 def _parts(directory: Path, spec: ImageSpec) -> list[str]:
     return [part for part in PARTS if has_part(directory, part, spec)]
+
+
+def _left_out(batches: tuple[LabelledBatch, ...]) -> list[str]:
+    return [
+        f"warning: the labelled batch {batch.key} is left out: {batch.left_out}"
+        for batch in batches
+        if batch.left_out
+    ]
 
 
 def _digests(directory: Path, spec: ImageSpec) -> dict[str, str]:

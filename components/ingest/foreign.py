@@ -1,15 +1,15 @@
 """Refusal of a run whose models would join those of another data set under one registered name."""
 
-import json
 from typing import TYPE_CHECKING
 
 from components.common.data.raw_data import raw_files
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
+from components.common.model.aliases import CHAMPION
 from components.common.model.lineage import stored_lineage
+from components.common.model.version_tags import version_tags
 from components.common.settings import settings
-from components.common.storage.files import combined_digest
 from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 
@@ -61,6 +61,29 @@ def refuse_foreign_model(model_name: str, info: SourceInfo, *, derived: bool) ->
         )
 
 
+def refuse_unsigned_champion(model_name: str) -> None:
+    """Refuse to train for a comparison with a champion that nothing may open; `evaluate` checks the signature itself.
+
+    Raises:
+        PipelineError: The champion is not signed, or MLflow does not answer.
+    """
+    if not settings().mlflow_tracking_uri:
+        return
+    from mlflow import MlflowClient
+
+    with mlflow_must_answer():
+        found = MlflowClient().search_registered_models(f"name = '{model_name}'")
+        number = found[0].aliases.get(CHAMPION) if found else None
+        unsigned = (
+            number and tags.SIGNING_KEY not in MlflowClient().get_model_version(model_name, number).tags
+        )
+    if unsigned:
+        raise PipelineError(
+            f"the champion, {model_name} version {number}, must be signed but is not: the holder of a key signs it by "
+            "`mnist-pipeline models sign champion`; registry.allow_unsigned=true takes it as it is."
+        )
+
+
 def _difference(held: ImageSpec, found: ImageSpec) -> str:
     """Return in words how this run's images or classes differ from those of the model; "" where they do not."""
     if found.shape != held.shape:
@@ -83,15 +106,4 @@ def _data_of(client: "MlflowClient", version: "ModelVersion") -> SourceInfo | No
     if lineage := stored_lineage(client, version.name, str(version.version)):
         return lineage.training.dataset.raw
     # A version that was registered before records were kept has only tags.
-    if tags.DATASET not in version.tags:
-        return None
-    files = json.loads(version.tags.get("raw_files", "{}"))
-    return SourceInfo(
-        name=version.tags[tags.DATASET],
-        source=version.tags.get("data_source", ""),
-        version=version.tags.get("data_version", ""),
-        files=files,
-        counts={},
-        batches=(),
-        digest=combined_digest(files),
-    )
+    return version_tags(version.tags, version.name, str(version.version)).source()

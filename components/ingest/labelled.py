@@ -1,7 +1,9 @@
 """Extra labelled images from the object store, merged into the training part."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,15 @@ class _Batch:
 
 
 def merge_labelled(
-    store: ObjectStore, dataset_name: str, directory: Path, spec: ImageSpec, scratch: Path
+    store: ObjectStore, dataset_name: str, directory: Path, spec: ImageSpec, scratch: Path, share: float = 1.0
 ) -> tuple[LabelledBatch, ...]:
     """Append the images of every object `labelled/DATASET_NAME/*.npz` to the training part, in the order of the keys.
 
     A batch holds `images` (uint8, N x height x width, or N x height x width x channels) and `labels` (N places in the
     list of classes, or N names of classes). An image is left out if it is in another part or in an earlier batch
-    already.
+    already. A batch is left out as a whole, with the reason in its record, if it breaks a rule, labels an image
+    otherwise than where it was seen first, or would make the new images too many: whoever may write to the bucket
+    must not be able to stop or to take over every run.
 
     Args:
         store: The object store with the batches.
@@ -58,39 +62,109 @@ def merge_labelled(
         directory: The raw data; its training part is replaced where there are new images.
         spec: Description of the images.
         scratch: Existing directory for the batches.
+        share: Most new images, as a share of the training part.
 
     Returns:
         A record of each batch.
-
-    Raises:
-        PipelineError: A batch breaks a rule, or an image has different labels in two places.
     """
     keys = [key for key in store.keys(f"{PREFIX}/{dataset_name}/") if key.endswith(".npz")]
     if not keys:
         return ()
-    batches = [_fetch(store, key, spec, scratch / f"{number}.npz") for number, key in enumerate(keys)]
+    batches, left_out = [], {}
+    for number, key in enumerate(keys):
+        try:
+            batches.append(_fetch(store, key, spec, scratch / f"{number}.npz"))
+        except PipelineError as error:
+            left_out[key] = str(error)
     # An image of several parts counts as one of the first of them: the training part comes last.
     parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
     known = [open_part(directory, part, spec).labels for part in parts]
-    labels = np.concatenate([*known, *(batch.labels for batch in batches)])
     held = [image_digests(PixelFile(directory, part, spec).chunks()) for part in parts]
-    first = _first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
-    _refuse_contradictions(labels, first, parts, known, batches, spec)
-    starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
-    held_out = starts[len(parts) - 1]
-    chosen, records = [], []
-    for number, batch in enumerate(batches, start=len(parts)):
-        places = np.arange(starts[number], starts[number + 1])
-        new = first[places] == places
-        of_test = first[places] < held_out
-        chosen.append(new)
-        duplicates = int((~new & ~of_test).sum())
-        records.append(
-            LabelledBatch(batch.key, sha256_file(batch.path), int(new.sum()), duplicates, int(of_test.sum()))
+    most = math.floor(share * len(known[-1]))
+    merge = _Merge(batches, parts, known, held, spec)
+    while reason := merge.reason_against(most):
+        batch = merge.batches[reason[0]]
+        left_out[batch.key] = reason[1]
+        merge = _Merge([kept for kept in merge.batches if kept is not batch], parts, known, held, spec)
+    records = {record.key: record for record in merge.records()}
+    if any(record.used for record in records.values()):
+        _append(directory, spec, known[-1], merge.batches, merge.chosen)
+    files = {key: scratch / f"{number}.npz" for number, key in enumerate(keys)}
+    return tuple(
+        records.get(key)
+        or LabelledBatch(key, sha256_file(files[key]) if files[key].exists() else "", 0, 0, 0, left_out[key])
+        for key in keys
+    )
+
+
+class _Merge:
+    """Which images of some batches are new.
+
+    Attributes:
+        chosen: For each batch, which of its images are new.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[_Batch],
+        parts: Sequence[str],
+        known: Sequence[NDArray[np.integer]],
+        held: Sequence[NDArray[np.bytes_]],
+        spec: ImageSpec,
+    ) -> None:
+        self.batches, self._spec = batches, spec
+        self._names = [f"the {part}ing part" if part == "train" else f"the {part} part" for part in parts]
+        self._names += [batch.place for batch in batches]
+        self._parts = len(parts)
+        self._labels = np.concatenate([*known, *(batch.labels for batch in batches)])
+        self._first = _first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
+        self._starts = np.cumsum([0, *map(len, known), *(len(batch.labels) for batch in batches)])
+        self.chosen = [self._first[places] == places for places in self._places()]
+
+    def _places(self) -> list[NDArray[np.integer]]:
+        bounds = self._starts[self._parts :].tolist()
+        return [np.arange(start, end) for start, end in pairwise(bounds)]
+
+    def reason_against(self, most: int) -> tuple[int, str] | None:
+        """Return the number of the first batch that must be left out, and the reason; None where none must.
+
+        Args:
+            most: New images that there may be.
+        """
+        own = self._starts[self._parts]
+        wrong = own + np.flatnonzero(self._labels[own:] != self._labels[self._first[own:]])
+        if len(wrong):
+            second = int(wrong[0])
+            return self._number(second) - self._parts, (
+                f"the same image must have one label but {self._described(second)} and "
+                f"{self._described(int(self._first[second]))}: correct {self._names[self._number(second)]}."
+            )
+        new = np.cumsum([chosen.sum() for chosen in self.chosen])
+        if not len(new) or new[-1] <= most:
+            return None
+        number = int(np.argmax(new > most))
+        return number, (
+            f"new images must be at most {most} but {self._names[self._parts + number]} makes them {new[number]}: "
+            "raise data.labelled_share, or take the batch away."
         )
-    if any(record.used for record in records):
-        _append(directory, spec, known[-1], batches, chosen)
-    return tuple(records)
+
+    def records(self) -> list[LabelledBatch]:
+        """Return a record of each batch."""
+        held_out = self._starts[self._parts - 1]
+        records = []
+        for batch, new, places in zip(self.batches, self.chosen, self._places(), strict=True):
+            of_test = self._first[places] < held_out
+            counts = int(new.sum()), int((~new & ~of_test).sum()), int(of_test.sum())
+            records.append(LabelledBatch(batch.key, sha256_file(batch.path), *counts))
+        return records
+
+    def _number(self, place: int) -> int:
+        return int(np.searchsorted(self._starts, place, side="right")) - 1
+
+    def _described(self, place: int) -> str:
+        number = self._number(place)
+        label = self._spec.classes[self._labels[place]]
+        return f"image {place - self._starts[number]} of {self._names[number]} is labelled {label}"
 
 
 def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batch:
@@ -146,35 +220,6 @@ def _first_places(digests: NDArray[np.bytes_]) -> NDArray[np.intp]:
     """Return for each digest the place of the first one that is equal to it."""
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
     return first[inverse]
-
-
-def _refuse_contradictions(
-    labels: NDArray[np.integer],
-    first: NDArray[np.intp],
-    parts: Sequence[str],
-    known: Sequence[NDArray[np.integer]],
-    batches: Sequence[_Batch],
-    spec: ImageSpec,
-) -> None:
-    """Refuse an image of a batch that has another label where it was seen first."""
-    own = sum(len(part) for part in known)
-    wrong = own + np.flatnonzero(labels[own:] != labels[first[own:]])
-    if not len(wrong):
-        return
-    names = [*(f"the {part}ing part" if part == "train" else f"the {part} part" for part in parts)]
-    names += [batch.place for batch in batches]
-    starts = np.cumsum([0, *(len(part) for part in known), *(len(batch.labels) for batch in batches)])
-
-    def described(place: int) -> str:
-        number = int(np.searchsorted(starts, place, side="right")) - 1
-        return f"image {place - starts[number]} of {names[number]} is labelled {spec.classes[labels[place]]}"
-
-    second = int(wrong[0])
-    number = int(np.searchsorted(starts, second, side="right")) - 1
-    raise PipelineError(
-        f"the same image must have one label but {described(second)} and {described(int(first[second]))}: "
-        f"correct {names[number]}."
-    )
 
 
 def _append(

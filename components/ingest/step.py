@@ -20,7 +20,7 @@ from components.common.tracking import tags
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import open_pipeline_run
 from components.ingest.collect import collect_data
-from components.ingest.foreign import refuse_foreign_model
+from components.ingest.foreign import refuse_foreign_model, refuse_unsigned_champion
 
 STEP = "ingest"
 
@@ -61,9 +61,8 @@ def ingest_step(
             say(STEP, note)
         check_network(plan.training, info.spec)
         plan = plan.named(info.name, version)
-        named = plan.model_name
         try:
-            patiently(STEP, lambda: refuse_foreign_model(named, info, derived=derived))
+            patiently(STEP, lambda: _refuse(plan, info, derived))
         except StatedError:
             # The next attempt finds the directory as this one did.
             shutil.rmtree(raw_target)
@@ -75,6 +74,13 @@ def ingest_step(
         run.parent.log_file(plan_target / RunPlan.FILE)
         run.log_file(raw_target / SourceInfo.FILE)
         return info
+
+
+def _refuse(plan: RunPlan, info: SourceInfo, derived: bool) -> None:
+    """Refuse a run whose model cannot be compared with those that are registered under its name."""
+    refuse_foreign_model(plan.model_name, info, derived=derived)
+    if not plan.registry.allow_unsigned:
+        refuse_unsigned_champion(plan.model_name)
 
 
 def _tags(plan: RunPlan, info: SourceInfo) -> dict[str, str]:

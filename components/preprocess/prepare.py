@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from components.common.data.dataset import CHUNK_BYTES, Split, write_splits
 from components.common.data.info import DatasetInfo, SplitOptions
-from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part
-from components.common.data.source import SourceInfo
+from components.common.data.raw_data import PARTS, PixelFile, checked_source, has_part, open_part
 from components.common.data.spec import ImageSpec
 from components.common.narration import say
 from components.common.plan.run import DataPlan
@@ -65,9 +64,9 @@ def prepare_splits(raw: Path, plan: DataPlan, *, development: Path, test: Path) 
         test: New or empty directory for the test split.
 
     Raises:
-        PipelineError: The data cannot be split, or is not fit to train on.
+        PipelineError: The data is not what its record says, cannot be split, or is not fit to train on.
     """
-    source = SourceInfo.load(raw)
+    source = checked_source(raw)
     spec = source.spec
     pixels = {part: PixelFile(raw, part, spec) for part in PARTS if has_part(raw, part, spec)}
     labels = {part: open_part(raw, part, spec).labels for part in pixels}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from components.common.data.info import DatasetInfo
 from components.common.model.aliases import CHAMPION
-from components.common.model.lineage import stored_lineage
+from components.common.model.stored_version import verified_lineage
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
 
@@ -26,7 +26,7 @@ def changes_since_champion(client: "MlflowClient", plan: RunPlan, data: DatasetI
 
     Raises:
         MlflowException: The registry does not answer.
-        PipelineError: The champion's records are damaged.
+        PipelineError: The champion must be signed but is not, or its records are damaged.
     """
     from mlflow.exceptions import MlflowException
 
@@ -37,7 +37,7 @@ def changes_since_champion(client: "MlflowClient", plan: RunPlan, data: DatasetI
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return Changes(None, ())
         raise
-    made_of = stored_lineage(client, name, version)
+    made_of = verified_lineage(client, name, version, allow_unsigned=plan.registry.allow_unsigned)
     if made_of is None:
         return Changes(version, ("its records, which it was registered without",))
     training = made_of.training

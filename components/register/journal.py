@@ -5,8 +5,14 @@ lost. But MLflow numbers the versions of a registered model in a transaction, an
 is stored as a version of a second registered model, `NAME.history`: a list that every process can append to, and
 whose order is the same for all. A move names the version that it starts from. It counts if that version was the
 champion at this place in the list. Otherwise another move came first, and it is void. The alias follows the list.
+
+Each entry is signed, and names the digest of the move before it that counts. So an entry that somebody else added,
+changed or took out is told.
 """
 
+import base64
+import hashlib
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +20,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
+from components.common.model.signing import SignatureError, TrustedKeys, signing_key, trusted_keys
 from components.common.tracking.client import all_pages
+from components.common.tracking.tags import SIGNING_KEY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +30,11 @@ if TYPE_CHECKING:
 HISTORY_SUFFIX = ".history"
 ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
+# Digest of the last move before that counts; "" for none.
+PREVIOUS_TAG = "previous"
+SIGNATURE_TAG = "signature"
+SIGNED_TAGS = ("action", "before", "after", "who", "why", PREVIOUS_TAG)
+MOVE_TYPE = "application/vnd.mnist-pipeline.move+json"
 # A process sets the alias shortly after its entry. After this time it has died, or the alias was moved by hand.
 SETTLE_SECONDS = 2.0
 # Stands for the tags of a version of the history that is no move; from none to none, it never counts.
@@ -59,6 +72,8 @@ class Move:
         why: Reason of the move.
         counts: False where another move came first.
         applied: Whether the process that made the entry has set the alias too.
+        digest: SHA-256 of the entry with its signature, which the next one names.
+        problem: Why the entry is not to be trusted, as a clause; "" where a trusted key signed it.
     """
 
     number: int
@@ -70,28 +85,50 @@ class Move:
     why: str
     counts: bool
     applied: bool
+    digest: str = ""
+    problem: str = ""
 
 
 def read_moves(client: "MlflowClient", name: str) -> list[Move]:
-    """Return all moves of the champion of `name`, oldest first."""
-    return moves_of(all_pages(client.search_model_versions, f"name = '{name}{HISTORY_SUFFIX}'"))
+    """Return all moves of the champion of `name`, oldest first.
+
+    Raises:
+        PipelineError: A trusted key cannot be read.
+    """
+    entries = all_pages(client.search_model_versions, f"name = '{name}{HISTORY_SUFFIX}'")
+    return moves_of(name, entries, trusted_keys())
 
 
-def moves_of(entries: Iterable[Entry]) -> list[Move]:
+def moves_of(name: str, entries: Iterable[Entry], keys: TrustedKeys) -> list[Move]:
     """Return the moves that the versions of the history of a registered model record, oldest first.
 
     A version that this package did not make, for example by hand in MLflow's UI, is a move that does not count.
+
+    Args:
+        name: The registered model.
+        entries: The versions.
+        keys: Those that may have signed.
     """
     moves: list[Move] = []
-    champion = ""
+    champion, head, known = "", "", {""}
     for entry in sorted(entries, key=lambda found: int(found.version)):
         tags = entry.tags if _is_move(entry.tags) else FOREIGN
-        counts = tags["before"] == champion and tags["after"] != champion
-        champion = tags["after"] if counts else champion
+        previous = tags.get(PREVIOUS_TAG, head)
+        # One that follows an earlier move was overtaken. One that follows no known move is told but counts, lest a
+        # move that somebody took out change the champion.
+        overtaken = previous != head and previous in known
+        counts = tags["before"] == champion and tags["after"] != champion and not overtaken
+        problem = _problem(name, tags, keys)
+        if not problem and previous not in known:
+            problem = "the move that it follows is missing or was changed"
+        digest = _digest(entry)
+        if counts:
+            champion, head = tags["after"], digest
+            known.add(digest)
         moves.append(
             Move(
                 int(entry.version), entry.creation_timestamp, tags["action"], tags["before"], tags["after"],
-                tags["who"], tags["why"], counts, APPLIED_TAG in tags,
+                tags["who"], tags["why"], counts, APPLIED_TAG in tags, digest, problem,
             )
         )  # fmt: skip
     return moves
@@ -100,6 +137,33 @@ def moves_of(entries: Iterable[Entry]) -> list[Move]:
 def _is_move(tags: Mapping[str, str]) -> bool:
     known = tags.keys() >= FOREIGN.keys()
     return known and all(not tags[place] or tags[place].isdecimal() for place in ("before", "after"))
+
+
+def _problem(name: str, tags: Mapping[str, str], keys: TrustedKeys) -> str:
+    """Return why an entry is not to be trusted, as a clause."""
+    if SIGNATURE_TAG not in tags:
+        return "it is not signed"
+    try:
+        signature = base64.b64decode(tags[SIGNATURE_TAG], validate=True)
+        keys.check(tags.get(SIGNING_KEY, ""), signature, MOVE_TYPE, _signed_content(name, tags))
+    except (SignatureError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _signed_content(name: str, tags: Mapping[str, str]) -> bytes:
+    return json.dumps({"model": name, **{tag: tags.get(tag) for tag in SIGNED_TAGS}}, sort_keys=True).encode()
+
+
+def _digest(entry: Entry) -> str:
+    tags = {tag: entry.tags.get(tag) for tag in (*SIGNED_TAGS, SIGNATURE_TAG)}
+    content = [int(entry.version), entry.creation_timestamp, tags]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def head_of(moves: Sequence[Move]) -> str:
+    """Return the digest of the last valid move; "" for none."""
+    return next((move.digest for move in reversed(moves) if move.counts), "")
 
 
 def champion_of(moves: Sequence[Move]) -> str:
@@ -132,11 +196,14 @@ def move_champion(
     Raises:
         PipelineError: The champion is another version than `before`, or another move came first.
     """
-    champion = settle(client, name)
+    settle(client, name)
+    moves = read_moves(client, name)
+    champion = champion_of(moves)
     if champion == after:
         return False
     if champion == before:
-        number = _append(client, name, action=action, before=before, after=after, who=who, why=why)
+        move = {"action": action, "before": before, "after": after, "who": who, "why": why}
+        number = _append(client, name, **move, previous=head_of(moves))
         champion = _follow(client, name)
         entry = next(move for move in read_moves(client, name) if move.number == number)
         if entry.counts:
@@ -178,7 +245,8 @@ def settle(client: "MlflowClient", name: str) -> str:
             if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 raise
     why = "found so" if last else "champion before this record began"
-    number = _append(client, name, action="outside", before=recorded, after=actual, who="unknown", why=why)
+    move = {"action": "outside", "before": recorded, "after": actual, "who": "unknown", "why": why}
+    number = _append(client, name, **move, previous=head_of(moves))
     client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")
     return _follow(client, name)
 
@@ -213,8 +281,11 @@ def _append(client: "MlflowClient", name: str, **tags: str) -> int:
     summary = f"{tags['action']}: {change} by {tags['who']}. {tags['why']}"
     # MLflow asks for the location of the "model": it gets the version that the alias moves to.
     target = tags["after"] or _any_version(client, name)
+    key = signing_key()
+    signature = base64.b64encode(key.sign(MOVE_TYPE, _signed_content(name, tags))).decode()
+    signed = {**tags, SIGNATURE_TAG: signature, SIGNING_KEY: key.id}
     entry = client.create_model_version(
-        history, f"models:/{name}/{target}", tags=tags, description=summary, await_creation_for=0
+        history, f"models:/{name}/{target}", tags=signed, description=summary, await_creation_for=0
     )
     return int(entry.version)
 

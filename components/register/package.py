@@ -16,13 +16,10 @@ from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.known_answers import KNOWN_ANSWERS, save_known_answers
 from components.common.model.samples import load_samples
-from components.common.storage.files import sha256_file
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
-# MLflow's client adds this file to a downloaded model.
-DOWNLOAD_NOTE = "registered_model_meta"
 # Largest difference of a probability that another machine or another release of a library may cause, by data type.
 TOLERANCE = {"float32": 1e-3}
 TOLERANCE_REDUCED = 2e-2
@@ -98,12 +95,6 @@ def _digits(spec: ImageSpec) -> NDArray[np.uint8]:
     enlarged = np.kron(digits.images[first] / 16 * 255, np.ones((1, 3, 3)))
     images[:, 2:26, 2:26, 0] = enlarged.round().astype(np.uint8)
     return np.stack([resized(image, *spec.shape) for image in images])
-
-
-def file_digests(directory: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below `directory`, by relative path."""
-    files = (path for path in directory.rglob("*") if path.is_file() and path.name != DOWNLOAD_NOTE)
-    return {path.relative_to(directory).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
 def signature(classifier: Classifier) -> Any:

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 from components.common.model.aliases import CHALLENGER, CHAMPION
 from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.lineage import LINEAGE, Lineage
+from components.common.model.signing import (
+    SIGNATURE_FILE,
+    SigningKey,
+    Statement,
+    signed,
+    signing_key,
+    version_digests,
+)
 from components.common.storage.files import combined_digest
 from components.common.tracking.client import all_pages
-from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN
+from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN, SIGNING_KEY
 from components.register.journal import move_champion
-from components.register.package import file_digests, package
+from components.register.package import package
 from components.register.verify import verify
 
 if TYPE_CHECKING:
@@ -46,15 +54,15 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
         run_id: MLflow run that the version comes from; it goes on running.
 
     Raises:
-        PipelineError: The champion is no longer the one that the candidate was compared with, or the stored model is
-            not what was sent; the new version stays challenger.
+        PipelineError: There is no key to sign it with. The champion is no longer the one that the candidate was
+            compared with, or the stored model is not what was sent; the new version stays challenger.
     """
     from mlflow import MlflowClient
 
-    client = MlflowClient()
+    client, key = MlflowClient(), signing_key()
     name, pipeline_run_id = lineage.plan.model_name, lineage.plan.run_id
     registered = _earlier_attempt(client, name, pipeline_run_id) or _new_version(
-        client, candidate, lineage, run_id
+        client, candidate, lineage, run_id, key
     )
     number = str(registered.version)
     # MLflow's list of versions shows the beginning as it is, marks and all.
@@ -82,7 +90,9 @@ def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) ->
     return None
 
 
-def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_id: str) -> "ModelVersion":
+def _new_version(
+    client: "MlflowClient", candidate: Path, lineage: Lineage, run_id: str, key: SigningKey
+) -> "ModelVersion":
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import RestException
 
@@ -93,7 +103,9 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
         directory = Path(scratch, "model")
         package(candidate, directory, logged, run_id)
         lineage.save(directory / LINEAGE)
-        files = file_digests(directory)
+        files = version_digests(directory)
+        statement = Statement(name, lineage.plan.run_id, files)
+        (directory / SIGNATURE_FILE).write_bytes(signed(statement, key))
         client.log_model_artifacts(logged.model_id, str(directory))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
@@ -109,6 +121,7 @@ def _new_version(client: "MlflowClient", candidate: Path, lineage: Lineage, run_
         "model_card": f"runs:/{run_id}/model_card.md",
         "model_digest": combined_digest(files),
         MODEL_FILES: json.dumps(files),
+        SIGNING_KEY: key.id,
         "onnx": Exchange.load(candidate / EXCHANGE).summary,
         **_spec_tags(lineage),
     }

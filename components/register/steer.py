@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
+from components.common.model.signing import SIGNATURE_FILE, SigningKey, Statement, signed, version_digests
 from components.common.tracking.client import all_pages
+from components.common.tracking.tags import PIPELINE_RUN, SIGNING_KEY
 from components.register.choose import choose_model, choose_version
 from components.register.journal import move_champion, read_moves, settle
 from components.register.verify import verify
@@ -36,21 +38,26 @@ def find_version(client: "MlflowClient", name: str, given: str) -> str:
     return choose_version(name, versions, aliases, given)
 
 
-def promote(client: "MlflowClient", name: str, version: str, who: str, why: str) -> bool:
+def promote(
+    client: "MlflowClient", name: str, version: str, who: str, why: str, *, allow_unsigned: bool = False
+) -> bool:
     """Verify a version and make it the champion.
 
     Returns:
         False where it is the champion already.
 
     Raises:
-        PipelineError: The version is not what was registered, or somebody else moved the champion meanwhile.
+        PipelineError: The version is not what was registered, or must be signed but is not, or somebody else moved the
+            champion meanwhile.
     """
     before = settle(client, name)
-    _require_sound(client, name, version)
+    _require_sound(client, name, version, allow_unsigned)
     return move_champion(client, name, before=before, after=version, action="promote", who=who, why=why)
 
 
-def rollback(client: "MlflowClient", name: str, who: str, why: str) -> tuple[str, str]:
+def rollback(
+    client: "MlflowClient", name: str, who: str, why: str, *, allow_unsigned: bool = False
+) -> tuple[str, str]:
     """Undo the last move: make the champion before it the champion again.
 
     After a rollback a second one changes nothing, because it would restore the version that was just left.
@@ -69,12 +76,36 @@ def rollback(client: "MlflowClient", name: str, who: str, why: str) -> tuple[str
         raise PipelineError(
             f"a rollback must have an earlier {CHAMPION} to restore but {name!r} has none: promote a version instead."
         )
+    if last.problem and not allow_unsigned:
+        raise PipelineError(
+            f"the last move of {name!r} must be signed by a trusted key to be undone but {last.problem}: look at "
+            "`mnist-pipeline models history`, and promote a version instead, or give --allow-unsigned."
+        )
     previous = find_version(client, name, last.before)
-    _require_sound(client, name, previous)
+    _require_sound(client, name, previous, allow_unsigned)
     move_champion(client, name, before=champion, after=previous, action="rollback", who=who, why=why)
     return champion, previous
 
 
-def _require_sound(client: "MlflowClient", name: str, version: str) -> None:
+def sign_version(client: "MlflowClient", name: str, version: str, key: SigningKey) -> None:
+    """Sign a version that is what was registered, in place of an earlier signature.
+
+    Raises:
+        PipelineError: It is not what was registered, or its present signature, by a trusted key, is not of its files.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     with TemporaryDirectory() as scratch:
-        verify(client, name, version, Path(scratch, "model")).require()
+        directory = Path(scratch, "model")
+        verify(client, name, version, directory, allow_unsigned=True).require()
+        run = client.get_model_version(name, version).tags.get(PIPELINE_RUN, "")
+        statement = Statement(name, run, version_digests(directory))
+        (directory / SIGNATURE_FILE).write_bytes(signed(statement, key))
+        place = client.get_model_version_download_uri(name, version)
+        get_artifact_repository(place).log_artifact(str(directory / SIGNATURE_FILE))
+    client.set_model_version_tag(name, version, SIGNING_KEY, key.id)
+
+
+def _require_sound(client: "MlflowClient", name: str, version: str, allow_unsigned: bool) -> None:
+    with TemporaryDirectory() as scratch:
+        verify(client, name, version, Path(scratch, "model"), allow_unsigned=allow_unsigned).require()

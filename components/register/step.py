@@ -11,6 +11,7 @@ from components.common.patience import patiently
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
 from components.common.storage.address import shown
+from components.common.storage.files import file_digests
 from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import tracked_work
@@ -49,6 +50,7 @@ def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> R
         if not run.tracked:
             raise UnavailableError(f"MLflow at {shown(uri)} must answer but does not: start that server.")
         lineage = Lineage(plan, Judgement.load(evaluation))
+        require_judged(candidate, lineage.judgement)
 
         def published() -> Registration:
             with mlflow_must_answer():
@@ -61,6 +63,23 @@ def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> R
         say(STEP, f"{registration.name} version {registration.version} is the new champion")
     forget_candidate(STEP, plan.run_id)
     return registration
+
+
+def require_judged(candidate: Path, judgement: Judgement) -> None:
+    """Check that a candidate is the one that was judged.
+
+    Raises:
+        PipelineError: A file is missing, added or changed.
+    """
+    judged, found = judgement.candidate_files, file_digests(candidate)
+    if found != judged:
+        differing = sorted(
+            path for path in judged.keys() | found.keys() if judged.get(path) != found.get(path)
+        )
+        raise PipelineError(
+            f"the candidate in {candidate} must be the model that was judged but {', '.join(differing[:3])} "
+            f"differ{'s' * (len(differing) == 1)}: run the evaluation again."
+        )
 
 
 def close_run_step(run_id: str, state: str, message: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from components.common.data.dataset import open_split
 from components.common.data.info import DatasetInfo
 from components.common.data.spec import ImageSpec
-from components.common.model.training_record import MODEL_FILE, Training
+from components.common.model.training_record import MODEL_FILE, Training, weights_digest
 from components.common.plan import network
 from components.common.plan.training import TrainConfig
 from components.common.provenance import code_provenance, compute_environment
@@ -96,15 +96,6 @@ def _record(
         provenance=code_provenance(),
         environment=environment,
     )
-
-
-def weights_digest(model: "keras.Model") -> str:
-    """Return the SHA-256 of the weights' shapes, types and bytes, in the model's order."""
-    digest = hashlib.sha256()
-    for array in model.get_weights():
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _code_digest() -> str:

@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.answers import print_line
-from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionArgument
+from pipelines.cli.options import (
+    DEFAULT_HOME,
+    AllowUnsignedOption,
+    HomeOption,
+    ModelOption,
+    VersionArgument,
+)
 
 app = typer.Typer()
 
@@ -35,6 +41,7 @@ def export_command(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     model: ModelOption = "",
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Write a version for another runtime, and compare the answers there with those in Keras."""
     from components.register.steer import find_version
@@ -47,6 +54,6 @@ def export_command(
     with open_model(home, model) as (client, name):
         number = find_version(client, name, version)
         target = output or Path("-".join([name, number, kind, *(["int8"] if int8 else [])]))
-        export = export_version(client, name, number, kind, target, int8=int8)
+        export = export_version(client, name, number, kind, target, int8=int8, allow_unsigned=allow_unsigned)
     for line in (f"wrote {target}", *export.lines()):
         print_line(line)

@@ -10,6 +10,7 @@ import typer
 from pipelines.cli.answers import print_json, print_line, print_table
 from pipelines.cli.options import (
     DEFAULT_HOME,
+    AllowUnsignedOption,
     HomeOption,
     JsonOption,
     ModelOption,
@@ -93,15 +94,19 @@ def diff_versions(
 
 @app.command(name="verify")
 def verify_version(
-    version: VersionArgument, home: HomeOption = DEFAULT_HOME, model: ModelOption = ""
+    version: VersionArgument,
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
-    """Check that a version's files, schema and answers are those that were registered."""
+    """Check that a version's signature, files, schema and answers are those that were registered."""
     from components.register.steer import find_version
     from components.register.verify import verify
     from pipelines.models.versions import open_model
 
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
-        verification = verify(client, name, find_version(client, name, version), Path(scratch, "model"))
+        number = find_version(client, name, version)
+        verification = verify(client, name, number, Path(scratch, "model"), allow_unsigned=allow_unsigned)
     verification.require()
     print_line(
         f"{name} version {verification.version} is what was registered: {verification.files} files, schema, stored "
@@ -117,12 +122,35 @@ def register_candidate_of(
     """Register the candidate of a run whose last step failed, with the checks of that step."""
     from pipelines.models.registration import register_run
 
-    typer.echo(register_run(home, run))
+    print_line(register_run(home, run))
+
+
+@app.command(name="sign")
+def sign_versions(
+    versions: Annotated[list[str], typer.Argument(help="Numbers, or aliases such as champion.")],
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+) -> None:
+    """Sign versions with this home's key, or that of MODEL_SIGNING_KEY, after verifying them."""
+    from components.common.model.signing import signing_key
+    from components.register.steer import find_version, sign_version
+    from pipelines.models.versions import open_model
+
+    with open_model(home, model) as (client, name):
+        key = signing_key()
+        for version in versions:
+            number = find_version(client, name, version)
+            sign_version(client, name, number, key)
+            print_line(f"{name} version {number} is signed by the key {key.id[:12]}")
 
 
 @app.command(name="promote")
 def promote_version(
-    version: VersionArgument, why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = ""
+    version: VersionArgument,
+    why: WhyOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Make a version the champion, after verifying it."""
     from components.register.steer import find_version, promote
@@ -130,18 +158,23 @@ def promote_version(
 
     with open_model(home, model) as (client, name):
         number = find_version(client, name, version)
-        moved = promote(client, name, number, operator(), why)
+        moved = promote(client, name, number, operator(), why, allow_unsigned=allow_unsigned)
     print_line(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
 
 
 @app.command(name="rollback")
-def restore_champion(why: WhyOption = "", home: HomeOption = DEFAULT_HOME, model: ModelOption = "") -> None:
+def restore_champion(
+    why: WhyOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+    allow_unsigned: AllowUnsignedOption = False,
+) -> None:
     """Bring back the champion before; a second rollback in a row changes nothing."""
     from components.register.steer import rollback
     from pipelines.models.versions import open_model, operator
 
     with open_model(home, model) as (client, name):
-        before, after = rollback(client, name, operator(), why)
+        before, after = rollback(client, name, operator(), why, allow_unsigned=allow_unsigned)
     if before == after:
         print_line(
             f"{name} version {after} is the champion, by a rollback already; promote to go further back"
@@ -155,18 +188,24 @@ def show_history(
     home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
 ) -> None:
     """Show every move of the champion alias: who, when, from, to, why."""
+    from components.common.settings import exported
     from components.register.journal import champion_of
+    from pipelines.local.home import Home
+    from pipelines.local.home_keys import trust_variables
     from pipelines.models.descriptions import describe_moves
     from pipelines.models.reader import open_reader
     from pipelines.models.tables import move_rows
 
-    with open_reader(home) as reader:
+    with exported(trust_variables(Home(home))), open_reader(home) as reader:
         name, champion, moves = describe_moves(reader, model)
     if as_json:
         print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
         return
     print_line(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
     print_table(move_rows(moves))
+    for move in moves:
+        if move.problem:
+            print_line(f"warning: do not trust move {move.number}: {move.problem}")
     if champion_of(moves) != champion:
         print_line(
             f"the moves lead to {champion_of(moves) or 'none'}: the next run, promotion or rollback settles it"
@@ -181,6 +220,7 @@ def reproduce_version(
     target: Annotated[
         Path | None, typer.Option(help="Keep the model that was trained in this new directory.")
     ] = None,
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Train a version again, on the same data with the same configuration, and compare the weights."""
     from components.register.steer import find_version
@@ -188,7 +228,8 @@ def reproduce_version(
     from pipelines.models.versions import open_model
 
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
-        recorded = Recorded.of(client, name, find_version(client, name, version))
+        number = find_version(client, name, version)
+        recorded = Recorded.of(client, name, number, allow_unsigned=allow_unsigned)
         outcome = reproduce(recorded, Path(scratch), target, print_line)
     for line in outcome.lines():
         print_line(line)

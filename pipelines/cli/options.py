@@ -21,4 +21,8 @@ ModelOption = Annotated[
 VersionArgument = Annotated[str, typer.Argument(help="A number, or an alias such as champion.")]
 VersionOption = Annotated[str, typer.Option("--version", help="A number, or an alias.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+AllowUnsignedOption = Annotated[
+    bool,
+    typer.Option("--allow-unsigned", help="Take a version that no trusted key signed as it is."),
+]
 WhyOption = Annotated[str, typer.Option("--why", help="Reason, for the record.")]

@@ -14,10 +14,17 @@ import typer
 from components.common.errors import PipelineError
 from components.common.settings import settings
 from pipelines.cli.answers import print_line
-from pipelines.cli.options import DEFAULT_HOME, HomeOption, ModelOption, VersionOption
+from pipelines.cli.options import (
+    DEFAULT_HOME,
+    AllowUnsignedOption,
+    HomeOption,
+    ModelOption,
+    VersionOption,
+)
 
 if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
+    from components.common.model.version_tags import VersionTags
     from components.register.verify import Verification
     from pipelines.models.predict import Answerer
 
@@ -30,26 +37,29 @@ DirectoryOption = Annotated[
 
 
 @contextmanager
-def verified(home: Path, model: str, version: str) -> "Iterator[tuple[Verification, dict[str, str]]]":
+def verified(
+    home: Path, model: str, version: str, *, allow_unsigned: bool = False
+) -> "Iterator[tuple[Verification, VersionTags]]":
     """Download and verify a version; yield the result and the version's tags.
 
     Raises:
         PipelineError: There is no such version, or it is not what was registered.
     """
+    from components.common.model.version_tags import version_tags
     from components.register.steer import find_version
     from components.register.verify import verify
     from pipelines.models.versions import open_model
 
     with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
         number = find_version(client, name, version)
-        found = verify(client, name, number, Path(scratch, "model"))
+        found = verify(client, name, number, Path(scratch, "model"), allow_unsigned=allow_unsigned)
         found.require()
-        yield found, client.get_model_version(name, number).tags
+        yield found, version_tags(client.get_model_version(name, number).tags, name, number)
 
 
 @contextmanager
 def _loaded(
-    directory: Path | None, home: Path, model: str, version: str
+    directory: Path | None, home: Path, model: str, version: str, allow_unsigned: bool
 ) -> "Iterator[tuple[Answerer, float | None, str]]":
     """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name.
 
@@ -57,10 +67,12 @@ def _loaded(
     """
     from components.common.model.exchange import ONNX_FILE
     from components.common.model.runtime import RuntimeClassifier
+    from components.common.model.stored_version import check_signed
     from pipelines.models.version_cache import open_version
 
     if directory is not None:
         about = directory.resolve().name
+        check_signed(directory, allow_unsigned=allow_unsigned)
         if (directory / ONNX_FILE).exists():
             runtime = RuntimeClassifier(directory)
             yield runtime, runtime.reject_below, about
@@ -68,15 +80,14 @@ def _loaded(
             _require_tensorflow(str(directory))
             yield _keras(directory, str(directory)), None, about
         return
-    found = open_version(home, model, version)
+    found = open_version(home, model, version, allow_unsigned=allow_unsigned)
     about = f"{found.name} version {found.version}"
     if found.classifier:
         yield found.classifier, found.classifier.reject_below, about
         return
     _require_tensorflow(about)
-    with verified(home, found.name, found.version) as (sound, tags):
-        limit = tags.get("reject_below")
-        yield _keras(sound.directory, about), None if limit is None else float(limit), about
+    with verified(home, found.name, found.version, allow_unsigned=allow_unsigned) as (sound, tags):
+        yield _keras(sound.directory, about), tags.reject_below, about
 
 
 def _keras(directory: Path, about: str) -> "Classifier":
@@ -122,6 +133,7 @@ def predict(
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Say what each picture shows, in the words of the data set that the model was trained on."""
     from pipelines.models.predict import RAW_WRITERS, WRITERS, counted, predictions, progress_printer
@@ -135,7 +147,7 @@ def predict(
     answered: Counter[bool] = Counter()
     with (
         picture_readers(paths) as readers,
-        _loaded(directory, home, model, version) as (classifier, threshold, _),
+        _loaded(directory, home, model, version, allow_unsigned) as (classifier, threshold, _),
     ):
         limits = (reject_below, threshold, REJECT_BELOW)
         limit = next(limit for limit in limits if limit is not None)
@@ -156,12 +168,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 5002,
     home: HomeOption = DEFAULT_HOME,
+    allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
     from pipelines.models.connections import listen
     from pipelines.models.serve import application
 
-    with _loaded(directory, home, model, version) as (classifier, threshold, name):
+    with _loaded(directory, home, model, version, allow_unsigned) as (classifier, threshold, name):
         served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
     address = f"[{host}]" if ":" in host else host
     print_line(f"serving {name} at http://{address}:{port}; Ctrl-C to stop")

@@ -25,6 +25,7 @@ PASSED = (
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "MLFLOW_",
+    "MODEL_",
     "NO_PROXY",
     "OMP_",
     "OPENBLAS_",
@@ -37,6 +38,8 @@ PASSED = (
     "TF_",
 )
 LEFT_OUT = {"AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
+# Settings that name keys by their paths, with colons between.
+KEYS = ("MODEL_SIGNING_KEY", "MODEL_PUBLIC_KEYS")
 # Variables that name a file of certificates.
 CERTIFICATES = (
     "AWS_CA_BUNDLE",
@@ -125,7 +128,9 @@ def _mounts(data: str, environment: Mapping[str, str]) -> "Iterator[docker.types
     from docker.types import Mount
 
     certificates = [environment[name] for name in CERTIFICATES if environment.get(name)]
-    for path in dict.fromkeys([data, *certificates]):
+    # A setting may hold the key itself.
+    keys = [key for name in KEYS for key in environment.get(name, "").split(os.pathsep)]
+    for path in dict.fromkeys([data, *certificates, *keys]):
         if Path(path).is_absolute():
             yield Mount(path, str(Path(path).resolve()), type="bind", read_only=True)
     checkpoints, journal = environment.get("CHECKPOINT_DIR", ""), environment.get("OPTUNA_STORAGE", "")

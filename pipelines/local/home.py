@@ -55,6 +55,10 @@ class Home:
         return self.path / "checkpoints"
 
     @property
+    def keys(self) -> Path:
+        """The key that signs versions, and its public half."""
+        return self.path / "keys"
+
     def models(self) -> Path:
         """Files of registered versions that `predict` keeps."""
         return self.path / "models"

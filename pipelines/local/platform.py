@@ -11,6 +11,7 @@ from components.common.settings import environment, settings
 from components.common.tracking.login import login_variables
 from pipelines.local.clients import Client, registered_client
 from pipelines.local.home import Home
+from pipelines.local.home_keys import signing_variables
 from pipelines.local.home_settings import HomeSettings
 from pipelines.local.keeper import MLFLOW, STORE, KeeperState
 from pipelines.local.keeper_control import Needs, kept_servers, living_keeper
@@ -125,7 +126,8 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
     present = environment()
     return {
         **store.environment,
-        **{name: value for name, value in present.items() if name.startswith("MLFLOW_TRACKING_")},
+        **signing_variables(home),
+        **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -1,6 +1,5 @@
 """Descriptions of registered versions, and of the moves of the champion."""
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,6 +11,8 @@ from components.common.data.spec import MNIST_SPEC
 from components.common.model.aliases import CHAMPION
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import LINEAGE, Lineage
+from components.common.model.signing import trusted_keys
+from components.common.model.version_tags import version_tags
 from components.common.plan.run import RunPlan
 from components.common.tracking import tags as names
 from components.register.choose import choose_model, choose_version
@@ -58,9 +59,10 @@ def _describe(
     version: StoredVersion,
 ) -> dict[str, Any]:
     location = reader.location(version)
-    lineage = _read_lineage(reader, version, location)
+    given = version_tags(version.tags, version.name, version.version)
+    lineage = _read_lineage(reader, version, location, given.model_files or {})
     tags = {**version.tags, **(lineage.tags() if lineage else {})}
-    config = json.loads(tags.get("config", "{}"))
+    config = lineage.training.config if lineage else given.config or {}
     spec = lineage.training.dataset.spec if lineage else MNIST_SPEC
     own = metrics.get(version.run_id, {})
     return {
@@ -77,10 +79,12 @@ def _describe(
     }
 
 
-def _read_lineage(reader: Reader, version: StoredVersion, location: str) -> Lineage | None:
+def _read_lineage(
+    reader: Reader, version: StoredVersion, location: str, files: Mapping[str, str]
+) -> Lineage | None:
     """Return the records kept with a version; None for one that was registered before records were kept."""
     paths = [f"{LINEAGE}/{record.FILE}" for record in (RunPlan, Judgement)]
-    if not json.loads(version.tags.get(names.MODEL_FILES, "{}")).keys() & set(paths):
+    if not files.keys() & set(paths):
         return None
     with TemporaryDirectory() as scratch:
         for path in paths:
@@ -99,4 +103,8 @@ def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:
     """
     models = reader.aliases()
     name = choose_model(models, model)
-    return name, models[name].get(CHAMPION, ""), moves_of(reader.versions(name + HISTORY_SUFFIX))
+    return (
+        name,
+        models[name].get(CHAMPION, ""),
+        moves_of(name, reader.versions(name + HISTORY_SUFFIX), trusted_keys()),
+    )

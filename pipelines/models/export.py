@@ -15,8 +15,7 @@ from components.common.model.exchange import float32_copy
 from components.common.model.known_answers import KNOWN_ANSWERS
 from components.common.model.served_model import BATCH_SIZE, ServedModel
 from components.common.record import Record
-from components.common.storage.files import sha256_file, written_directory
-from components.register.package import file_digests
+from components.common.storage.files import file_digests, sha256_file, written_directory
 from components.register.verify import verify
 from pipelines.models.formats import FORMATS, Answers, Format
 from pipelines.models.reproduce import Recorded, development_data
@@ -100,7 +99,14 @@ class Export(Record):
 
 
 def export_version(
-    client: "MlflowClient", name: str, version: str, kind: str, target: Path, *, int8: bool
+    client: "MlflowClient",
+    name: str,
+    version: str,
+    kind: str,
+    target: Path,
+    *,
+    int8: bool,
+    allow_unsigned: bool = False,
 ) -> Export:
     """Write a version in another format, open it, and compare its answers; nothing is left of what differs.
 
@@ -111,6 +117,7 @@ def export_version(
         kind: Name of the format.
         target: New or empty directory for the files and the record.
         int8: Whether to store weights in 8 bits.
+        allow_unsigned: Whether the version may be without a signature by a trusted key.
 
     Raises:
         PipelineError: The runtime is not installed; the version is not what was registered, or cannot be converted,
@@ -119,11 +126,11 @@ def export_version(
     chosen = FORMATS[kind]
     runtime_version = chosen.runtime_version()
     with TemporaryDirectory() as scratch, written_directory(target) as directory:
-        sound = verify(client, name, version, Path(scratch, "version"))
+        sound = verify(client, name, version, Path(scratch, "version"), allow_unsigned=allow_unsigned)
         sound.require()
         classifier = Classifier(sound.directory)
         model = float32_copy(classifier.model)
-        recorded = Recorded.of(client, name, version)
+        recorded = Recorded.of(client, name, version, allow_unsigned=allow_unsigned)
         validation, missing = _validation(recorded, Path(scratch, "data"), classifier.inputs, int8)
         answers = _converted(chosen, model, directory / chosen.path, int8)
         with np.load(sound.directory / KNOWN_ANSWERS, allow_pickle=False) as known:

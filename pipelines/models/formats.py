@@ -231,7 +231,7 @@ def _quantized(model: "Model") -> "Model":
 def _open_keras(path: Path) -> Answers:
     from keras.saving import load_model
 
-    return ServedModel(load_model(path, compile=False)).predict
+    return ServedModel(load_model(path, compile=False, safe_mode=True)).predict
 
 
 FORMATS = {

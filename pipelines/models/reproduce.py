@@ -1,23 +1,25 @@
 """Repetition of the training of a registered version, from the records kept with it."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
 
 from components.common.cores import cores
 from components.common.data.info import SplitOptions
-from components.common.data.raw_data import PARTS, has_part, open_part
+from components.common.data.raw_data import PARTS, open_part, raw_files
 from components.common.data.source import SourceInfo
 from components.common.errors import PipelineError
-from components.common.model.lineage import stored_lineage
+from components.common.model.stored_version import verified_lineage
 from components.common.model.training_record import Epoch, Training
+from components.common.model.version_tags import version_tags
 from components.common.plan.run import DataPlan
 from components.common.plan.training import TrainConfig
 from components.common.provenance import PREFIX, code_digest, compute_environment, lock_digest
 from components.common.settings import export
-from components.common.storage.files import combined_digest
+from components.common.storage.files import inside
 from components.common.storage.object_store import ObjectStore
 from components.preprocess.prepare import prepare_splits
 from components.train.fit import fit_model
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NEEDED = (
+    "dataset",
     "raw_files",
     "split_seed",
     "stratify",
@@ -68,15 +71,15 @@ class Recorded:
         return self.circumstances.get(f"{PREFIX}cpus") if given == "default" else given
 
     @classmethod
-    def of(cls, client: "MlflowClient", name: str, version: str) -> Self:
+    def of(cls, client: "MlflowClient", name: str, version: str, *, allow_unsigned: bool = False) -> Self:
         """Read the records that are kept with a version, or its tags where it has no records.
 
         Raises:
-            PipelineError: The version does not hold enough.
+            PipelineError: The version must be signed but is not, or does not hold enough.
         """
-        if lineage := stored_lineage(client, name, version):
+        if lineage := verified_lineage(client, name, version, allow_unsigned=allow_unsigned):
             return cls.from_training(lineage.training)
-        return cls.from_tags(client.get_model_version(name, version).tags)
+        return cls.from_tags(client.get_model_version(name, version).tags, name, version)
 
     @classmethod
     def from_training(cls, training: Training) -> Self:
@@ -86,7 +89,7 @@ class Recorded:
             raw=data.raw,
             split=data.split,
             recipe=training.recipe,
-            config=TrainConfig.model_validate(training.config),
+            config=_configuration(training.config),
             data_digest=data.digest,
             weights_digest=training.weights_digest,
             git_sha=training.provenance.get("git_sha", "unknown"),
@@ -94,35 +97,27 @@ class Recorded:
         )
 
     @classmethod
-    def from_tags(cls, tags: Mapping[str, str]) -> Self:
+    def from_tags(cls, tags: Mapping[str, str], name: str, version: str) -> Self:
         """Read the tags of a version that was registered before records were kept with versions.
 
         Raises:
-            PipelineError: The tags do not hold enough.
+            PipelineError: The tags do not hold enough, or one breaks its rule.
         """
-        if missing := [name for name in NEEDED if name not in tags]:
+        if missing := [tag for tag in NEEDED if tag not in tags]:
             raise PipelineError(
                 f"a version must carry its lineage to be reproduced but lacks {', '.join(missing)}: "
                 "register a new version."
             )
-        files = json.loads(tags["raw_files"])
-        raw = SourceInfo(
-            name=tags["dataset"],
-            source=tags.get("data_source", ""),
-            version=tags.get("data_version", ""),
-            files=files,
-            counts={},
-            batches=(),
-            digest=combined_digest(files),
-        )
+        # All that is needed is there.
+        held: Any = version_tags(tags, name, version)
         return cls(
-            raw=raw,
-            split=SplitOptions(int(tags["split_seed"]), tags["stratify"] == "True", float(tags["fraction"])),
-            recipe=tags["recipe"],
-            config=TrainConfig.model_validate(json.loads(tags["config"])),
-            data_digest=tags["data_digest"],
-            weights_digest=tags["weights_digest"],
-            git_sha=tags.get("git_sha", "unknown"),
+            raw=held.source(),
+            split=SplitOptions(held.split_seed, held.stratify, held.fraction),
+            recipe=held.recipe,
+            config=_configuration(held.config),
+            data_digest=held.data_digest,
+            weights_digest=held.weights_digest,
+            git_sha=held.git_sha,
             circumstances=tags,
         )
 
@@ -224,16 +219,34 @@ def _fetch(recorded: Recorded, raw: Path) -> None:
             "the object store that the version was trained with must be set but is not: "
             "set S3_ENDPOINT_URL and S3_BUCKET."
         )
+    spec = recorded.raw.spec
+    parts = {part: raw_files(part, spec) for part in PARTS}
+    held = [part for part, names in parts.items() if recorded.raw.files.keys() & set(names)]
+    if not {"train", "test"} <= set(held) or len(recorded.raw.files) != 2 * len(held):
+        raise PipelineError(
+            "the raw data of a version must be images and labels of each part but its record names "
+            f"{', '.join(sorted(recorded.raw.files)) or 'none'}: choose another version."
+        )
     raw.mkdir()
     for name, digest in recorded.raw.files.items():
-        if not store.get_content(digest, raw / name):
+        if not store.get_content(digest, inside(raw, name)):
             raise PipelineError(
                 f"the object store must hold {name} with sha256 {digest} but does not: restore the object."
             )
-    spec = recorded.raw.spec
     # Tags do not hold the counts.
-    counts = {part: len(open_part(raw, part, spec).labels) for part in PARTS if has_part(raw, part, spec)}
+    counts = {part: len(open_part(raw, part, spec).labels) for part in held}
     recorded.raw.model_copy(update={"counts": counts}).save(raw)
+
+
+def _configuration(recorded: Mapping[str, Any]) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(recorded)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PipelineError(
+            f"the configuration of a version must be one of a training but {'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}: check out the commit that it was trained with."
+        ) from None
 
 
 def _differences(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:

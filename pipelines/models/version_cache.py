@@ -1,6 +1,5 @@
 """Verified ONNX files of registered versions, kept in the home."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,10 +12,15 @@ from components.common.model.judgement import Judgement
 from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
 from components.common.model.lineage import LINEAGE
 from components.common.model.runtime import RuntimeClassifier
+from components.common.model.signing import SIGNATURE_FILE, trust_digest
+from components.common.model.stored_version import signed_statement
+from components.common.model.version_tags import version_tags
+from components.common.settings import exported
 from components.common.storage.files import combined_digest, sha256_file, written_directory
-from components.common.tracking.tags import MODEL_FILES
+from components.common.tracking.tags import SIGNING_KEY
 from components.register.choose import choose_model, choose_version
 from pipelines.local.home import Home
+from pipelines.local.home_keys import trust_variables
 from pipelines.models.reader import open_reader
 
 if TYPE_CHECKING:
@@ -42,34 +46,37 @@ class FoundVersion:
     classifier: RuntimeClassifier | None
 
 
-def open_version(home: Path, model: str, version: str) -> FoundVersion:
+def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool = False) -> FoundVersion:
     """Open a registered version: the kept one, or one that is fetched, verified and kept.
 
-    What is kept is found by its digests in the registry, and its content is compared with them at each use. The least
-    recently used are removed.
+    What is kept is found by its digests in the registry and by the keys that were trusted when it was verified, and its
+    content is compared with the digests at each use. The least recently used are removed.
 
     Args:
         home: Directory of the embedded platform. The registry is there, or where the settings say.
         model: The registered model; "" where there is only one.
         version: A number or an alias.
+        allow_unsigned: Whether it may be without a signature by a trusted key.
 
     Raises:
-        PipelineError: There is no such version, it is not what was registered, the registry does not answer, or the
-            home cannot be written.
+        PipelineError: There is no such version, it must be signed but is not, it is not what was registered, the
+            registry does not answer, or the home cannot be written.
     """
-    with open_reader(home) as reader:
+    with exported(trust_variables(Home(home))), open_reader(home) as reader:
         models = reader.aliases()
         name = choose_model(models, model)
         versions = {found.version: found for found in reader.versions(name)}
         found = versions[choose_version(name, versions, models[name], version)]
-        recorded = json.loads(found.tags.get(MODEL_FILES, "{}"))
+        recorded = version_tags(found.tags, name, found.version).model_files or {}
         if ONNX_FILE.as_posix() not in recorded:
             return FoundVersion(name, found.version, None)
         expected = {path: recorded.get(path, "") for path in NEEDED}
-        kept = Home(home).models / combined_digest(expected)
+        # So what was kept while another key was trusted is not found.
+        trust = {"keys": trust_digest(), "unsigned": str(allow_unsigned)}
+        kept = Home(home).models / combined_digest(expected | trust)
         if not _is_whole(kept, expected):
             shutil.rmtree(kept, ignore_errors=True)
-            _keep(reader, found, expected, kept)
+            _keep(reader, found, expected, kept, allow_unsigned)
     kept.touch()
     return FoundVersion(name, found.version, RuntimeClassifier(kept))
 
@@ -79,9 +86,21 @@ def _is_whole(directory: Path, expected: dict[str, str]) -> bool:
     return all(file.is_file() and sha256_file(file) == expected[path] for path, file in files.items())
 
 
-def _keep(reader: "Reader", version: "StoredVersion", expected: dict[str, str], target: Path) -> None:
+def _require_signed(
+    reader: "Reader", version: "StoredVersion", location: str, expected: dict[str, str], allow_unsigned: bool
+) -> None:
+    content = reader.file(version, location, SIGNATURE_FILE) if SIGNING_KEY in version.tags else None
+    statement = signed_statement(content, version.name, version.version, allow_unsigned=allow_unsigned)
+    if statement and not expected.items() <= statement.files.items():
+        raise _refused(version, "its tag model_files is not what was signed")
+
+
+def _keep(
+    reader: "Reader", version: "StoredVersion", expected: dict[str, str], target: Path, allow_unsigned: bool
+) -> None:
     """Fetch and verify a version's files, and keep them in `target`, which does not exist."""
     location = reader.location(version)
+    _require_signed(reader, version, location, expected, allow_unsigned)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_directory(target) as partial:

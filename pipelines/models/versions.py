@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.settings import export, export_defaults, settings, withdraw
+from components.common.settings import export, export_defaults, exported, settings, withdraw
 from components.common.tracking.client import QUIET, configure_mlflow, mlflow_must_answer
 from pipelines.local.home import Home
+from pipelines.local.home_keys import signing_variables
 from pipelines.local.mlflow_api import check_tracking_server
 from pipelines.local.platform import embedded_platform
 
@@ -29,16 +30,18 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
     export_defaults(QUIET)
     if named := settings().mlflow_tracking_uri:
         check_tracking_server(named)
-        with mlflow_must_answer():
+        with mlflow_must_answer(), exported(signing_variables(Home(home))):
             yield _client()
         return
     with embedded_platform(Home(home)) as platform:
+        keys = signing_variables(Home(home))
         export(platform.environment)
         try:
             with mlflow_must_answer():
                 yield _client()
         finally:
-            withdraw("MLFLOW_TRACKING_URI")
+            for name in {"MLFLOW_TRACKING_URI", *keys}:
+                withdraw(name)
 
 
 @contextmanager

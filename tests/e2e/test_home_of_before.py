@@ -49,6 +49,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(home: Path) -> dict[str, Any]:
     """The outcome of a new run in that home."""
+    signed = _command("models", "sign", "1", "2", "--home", str(home))
+    assert signed.returncode == 0, signed.stderr
     settings = [text for setting in SETTINGS for text in ("--set", setting)]
     ended = _command("run", "--home", str(home), "--json", *OPTIONS, *settings)
     assert ended.returncode == 0, ended.stderr
@@ -80,6 +82,18 @@ def test_what_a_home_of_before_holds_is_shown_before_anything_is_started_in_it(t
     runs = json.loads(_command("runs", "list", "--json", "--home", str(tmp_path)).stdout)["runs"]
     assert [run["registered"] for run in runs] == [f"{MODEL} version 2", f"{MODEL} version 1"]
     assert not (tmp_path / "lock").exists()
+
+
+def test_a_run_that_would_open_an_unsigned_champion_ends_before_it_trains(tmp_path: Path) -> None:
+    _unpack(tmp_path)
+    settings = [text for setting in SETTINGS for text in ("--set", setting)]
+    ended = _command("run", "--home", str(tmp_path), *OPTIONS, *settings)
+    assert ended.returncode == 1
+    assert (
+        f"[ingest] error: the champion, {MODEL} version 2, must be signed but is not: the holder"
+        in ended.stdout
+    )
+    assert "[train]" not in ended.stdout
 
 
 def test_a_new_run_is_compared_with_the_champion_of_before(outcome: dict[str, Any]) -> None:

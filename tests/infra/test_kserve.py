@@ -49,6 +49,13 @@ def test_the_runtime_calls_the_command_as_it_is(runtime: Resource) -> None:
         assert request["port"] == given["port"]
 
 
+def test_the_server_cannot_start_without_the_keys_that_it_checks_signatures_with(runtime: Resource) -> None:
+    (container,) = runtime["spec"]["containers"]
+    (source,) = (given["valueFrom"] for given in container["env"] if given["name"] == "MODEL_PUBLIC_KEYS")
+    assert source["configMapKeyRef"] == {"name": "mnist-model-keys", "key": "MODEL_PUBLIC_KEYS"}
+    assert "--allow-unsigned" not in container["args"]
+
+
 def test_its_pod_follows_the_schema_and_is_restricted(runtime: Resource) -> None:
     specification = {"containers": runtime["spec"]["containers"], "volumes": runtime["spec"]["volumes"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "model"}, "spec": specification}

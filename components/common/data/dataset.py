@@ -13,7 +13,12 @@ from components.common.data.info import DatasetInfo, SplitOptions
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, first_line
-from components.common.storage.files import combined_digest, sha256_file, written_directory
+from components.common.storage.files import (
+    combined_digest,
+    require_digests,
+    sha256_file,
+    written_directory,
+)
 
 # Images that are written at a time.
 CHUNK_BYTES = 8 * 2**20
@@ -155,16 +160,18 @@ def _write_images(path: Path, split: SplitSource) -> None:
 
 
 def open_split(directory: Path, name: str) -> Split:
-    """Open one split by mmap, so that only what is used of it is read.
+    """Open one split by mmap, after its files' digests were checked, for which they are read once in a process.
 
     Raises:
-        PipelineError: The directory lacks the split, or an array is not what dataset.json says.
+        PipelineError: The directory lacks the split, or a file is not what dataset.json says.
     """
     info = DatasetInfo.load(directory)
     counts = info.counts
     if name not in counts:
         raise PipelineError(f"{directory} must hold the split {name!r} but holds only {', '.join(counts)}.")
-    images_path, labels_path = (directory / file for file in _array_files(name))
+    files = {file: info.files.get(file, "none") for file in _array_files(name)}
+    require_digests(directory, files, info.FILE)
+    images_path, labels_path = (directory / file for file in files)
     images = _mapped(images_path)
     if info.spec.channels == 1 and images.ndim == 3:
         images = images[..., None]

@@ -1,11 +1,15 @@
 """Description of prepared data: dataset.json."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import StringConstraints
 
 from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
-from components.common.record import Record
+from components.common.record import Record, Sha256
+
+ArrayFile = Annotated[str, StringConstraints(pattern=r"^(train|validation|test)_(images|labels)\.npy$")]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class DatasetInfo(Record):
 
     raw: SourceInfo
     split: SplitOptions
-    files: dict[str, str]
+    files: dict[ArrayFile, Sha256]
     counts: dict[str, int]
     class_counts: dict[str, tuple[int, ...]]
     digest: str

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from components.common.data.dataset import Split, checked_split
 from components.common.data.idx import IdxFile, idx_header
+from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
+from components.common.errors import PipelineError
+from components.common.storage.files import require_digests
 
 # Beginning of the names of a part's files, as MNIST names them; a data set may be without a validation part.
 PARTS = {"train": "train", "validation": "validation", "test": "t10k"}
@@ -123,6 +126,24 @@ def write_part(directory: Path, part: str, split: Split) -> None:
     with PixelWriter(directory / images_file, split.spec.shape) as writer:
         writer.add(split.images)
     write_labels(directory / labels_file, split.labels, split.spec)
+
+
+def checked_source(directory: Path) -> SourceInfo:
+    """Return the description of raw data, after the digests of its files were checked.
+
+    Raises:
+        PipelineError: A file is not what source.json says, or a part is missing.
+    """
+    info = SourceInfo.load(directory)
+    needed = {file for part in ("train", "test") for file in raw_files(part, info.spec)}
+    known = needed.union(raw_files("validation", info.spec))
+    if not needed <= info.files.keys() <= known:
+        raise PipelineError(
+            f"{directory / info.FILE} must name {', '.join(sorted(needed))} but names "
+            f"{', '.join(sorted(info.files)) or 'none'}: run the step that writes it again."
+        )
+    require_digests(directory, info.files, info.FILE)
+    return info
 
 
 def has_part(directory: Path, part: str, spec: ImageSpec) -> bool:

@@ -3,10 +3,17 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import StringConstraints
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
-from components.common.record import Record
+from components.common.record import Record, Sha256
+
+# The names that `raw_files` gives: what comes from outside must not choose where a file is written.
+RawFile = Annotated[
+    str, StringConstraints(pattern="^(train|validation|t10k)-(images-idx[34]-ubyte|labels-idx1-(ubyte|int))$")
+]
 
 # Part of the training images that becomes validation where the data has no validation part.
 VALIDATION_SHARE = 0.2
@@ -20,6 +27,7 @@ class LabelledBatch:
         used: Images added to the training part.
         duplicates: Images left out because the training part has them already.
         in_test: Images left out because the test part has them.
+        left_out: Why the whole batch was left out; "" where it was not.
     """
 
     key: str
@@ -27,6 +35,7 @@ class LabelledBatch:
     used: int
     duplicates: int
     in_test: int
+    left_out: str = ""
 
 
 class SourceInfo(Record):
@@ -45,7 +54,7 @@ class SourceInfo(Record):
     name: str
     source: str
     version: str
-    files: dict[str, str]
+    files: dict[RawFile, Sha256]
     counts: dict[str, int]
     batches: tuple[LabelledBatch, ...]
     digest: str

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, first_line
+from components.common.model.keras_file import load_keras_file
 from components.common.model.lineage import stored_judgement
 from components.common.model.served_model import ServedModel
 from components.common.model.training_record import Training
@@ -32,13 +33,13 @@ class Classifier:
         directory: A trained model, or a registered one as MLflow stores it.
 
     Raises:
-        PipelineError: The directory does not hold exactly one Keras model, it does not load, it is no classifier of
-            images, or its record describes another model.
+        PipelineError: The directory does not hold exactly one Keras model, its layers are not known, it does not
+            load, it is no classifier of images, or its record describes another model.
     """
 
     def __init__(self, directory: Path) -> None:
         self.path = model_file(directory)
-        self.model = _load(self.path)
+        self.model = load_keras_file(self.path)
         self.spec = _described(self.path, self.model, _recorded_spec(directory, self.path))
         try:
             self._served = ServedModel(self.model)
@@ -135,19 +136,6 @@ def model_file(directory: Path) -> Path:
             f"{directory} must hold exactly one .keras file but holds {found}: give the directory of one model."
         )
     return files[0]
-
-
-def _load(path: Path) -> "Model":
-    from keras.saving import load_model
-
-    try:
-        return load_model(path, compile=False)
-    # Damaged zip, HDF5 and JSON content and unknown layers raise errors without a common base class.
-    except Exception as error:
-        reason = first_line(error).removesuffix(".")
-        raise PipelineError(
-            f"{path} must be a readable Keras model but is not ({reason}): restore it or train it again."
-        ) from error
 
 
 def _recorded_spec(directory: Path, path: Path) -> ImageSpec | None:

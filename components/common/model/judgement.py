@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from components.common.model.training_record import Training
-from components.common.record import Record
+from components.common.record import Record, Sha256
 
 
 class Judgement(Record):
@@ -12,6 +14,7 @@ class Judgement(Record):
     Attributes:
         training: Record of the candidate's training, with that of its data.
         test_digest: Digest of the test split.
+        candidate_files: SHA-256 of each file of the candidate's directory, by path; records of before have none.
         candidate: The model that was chosen on the validation split.
         action: `register` makes the candidate the champion, `keep` changes nothing.
         reasons: One sentence a reason.
@@ -27,6 +30,7 @@ class Judgement(Record):
 
     training: Training
     test_digest: str
+    candidate_files: dict[str, Sha256] = Field(default_factory=dict)
     candidate: Literal["baseline", "tuned"]
     action: Literal["register", "keep"]
     reasons: list[str]

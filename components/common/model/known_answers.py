@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.errors import PipelineError, first_line
+
 KNOWN_ANSWERS = "known_answers.npz"
 
 
@@ -23,6 +25,24 @@ def save_known_answers(
     np.savez(path, images=images, probabilities=classifier.probabilities(images), tolerance=tolerance)
 
 
+def load_known_answers(directory: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+    """Return the images in a version's directory, the probabilities stored for them, and the difference allowed.
+
+    Raises:
+        PipelineError: The file is missing or damaged.
+    """
+    path = directory / KNOWN_ANSWERS
+    try:
+        with np.load(path, allow_pickle=False) as known:
+            return known["images"], known["probabilities"], float(known["tolerance"])
+    # NumPy's reader of archives raises errors without a common base class for damaged ones.
+    except Exception as error:
+        raise PipelineError(
+            f"{path} must hold images and answers but cannot be read ({first_line(error)}): "
+            "restore it or register the model again."
+        ) from None
+
+
 def compare_known_answers(classifier: Answering, directory: Path) -> tuple[float, str]:
     """Ask the classifier for the answers that are stored in a version's directory.
 
@@ -30,12 +50,15 @@ def compare_known_answers(classifier: Answering, directory: Path) -> tuple[float
         The largest difference of a probability, and what is wrong with it, in words; "" for nothing.
 
     Raises:
-        PipelineError: The classifier does not take the images, or does not return probabilities.
+        PipelineError: The classifier does not take the images, or does not return probabilities, or the stored answers
+            cannot be read.
     """
-    with np.load(directory / KNOWN_ANSWERS, allow_pickle=False) as known:
-        answers = classifier.probabilities(known["images"])
-        difference = float(np.abs(answers - known["probabilities"]).max())
-        tolerance = float(known["tolerance"])
+    images, expected, tolerance = load_known_answers(directory)
+    answers = classifier.probabilities(images)
+    if answers.shape != expected.shape:
+        return float("nan"), f"the answers stored with it are {expected.shape} and its own {answers.shape}"
+    difference = float(np.abs(answers - expected).max(initial=0))
+    # NaN is within no limit.
     if difference <= tolerance:
         return difference, ""
     return (

@@ -14,6 +14,7 @@ from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import are_images, check_probabilities
 from components.common.model.exchange import ONNX_FILE, OUTPUT
 from components.common.model.lineage import stored_judgement
+from components.common.model.onnx_file import check_onnx_file
 from components.common.model.served_model import BATCH_VALUES, INPUT
 from components.common.model.training_record import Training
 
@@ -38,7 +39,8 @@ class RuntimeClassifier:
         directory: The files of the version or the candidate.
 
     Raises:
-        PipelineError: The directory holds no such file or no record of it, the file does not open, or its record
+        PipelineError: The directory holds no such file or no record of it, the file does not open or is of other
+            operators than ONNX's own, or its record
             describes another model.
     """
 
@@ -91,11 +93,13 @@ def _opened(path: Path) -> "InferenceSession":
         raise PipelineError(
             f"{path} must exist but does not: name the directory of a version that was registered with an ONNX file."
         )
+    content = path.read_bytes()
+    check_onnx_file(content, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # a failure is raised; there is no need to log it as well
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     # ONNX Runtime's errors have no common base class but this.
     except Exception as error:
         reason = first_line(error).removesuffix(".")

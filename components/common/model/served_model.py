@@ -69,4 +69,4 @@ def _load_pyfunc(path: str) -> ServedModel:
     """Load the model for MLflow, which calls this with the directory that holds the Keras file."""
     from keras.saving import load_model
 
-    return ServedModel(load_model(Path(path) / "model.keras", compile=False))
+    return ServedModel(load_model(Path(path) / "model.keras", compile=False, safe_mode=True))

@@ -1,11 +1,16 @@
 """Record of a training: training.json beside model.keras, repeats with other seeds below."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from components.common.data.info import DatasetInfo
+from components.common.errors import PipelineError
 from components.common.record import Record
+
+if TYPE_CHECKING:
+    from keras import Model
 
 MODEL_FILE = "model.keras"
 REPEATS = "repeats"
@@ -58,6 +63,29 @@ class Training(Record):
     runtime: dict[str, str]
     provenance: dict[str, str]
     environment: dict[str, str]
+
+
+def weights_digest(model: "Model") -> str:
+    """Return the SHA-256 of the weights' shapes, types and bytes, in the model's order."""
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def require_trained(model: "Model", directory: Path) -> None:
+    """Check that a model has the weights that the record beside it names.
+
+    Raises:
+        PipelineError: It has not.
+    """
+    recorded, found = Training.load(directory).weights_digest, weights_digest(model)
+    if found != recorded:
+        raise PipelineError(
+            f"{directory / MODEL_FILE} must have the weights {recorded} that {Training.FILE} records but has {found}: "
+            "run the step that writes it again."
+        )
 
 
 def repeat_directory(model: Path, seed: int) -> Path:

@@ -111,6 +111,11 @@ class DataPlan(Section):
     fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
         default=1.0, description="Part of the training data to use."
     )
+    labelled_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description="Most new images of labelled batches, as a share of the training part; a batch that exceeds it is "
+        "left out.",
+    )
     stratify: bool | None = Field(
         default=None,
         description="Keep each class's share in the validation split. Unless it is set, this is done where a class "
@@ -161,10 +166,14 @@ class GatePlan(Section):
 
 
 class RegistryPlan(Section):
-    """Names in MLflow."""
+    """The model registry."""
 
     model: ModelName | None = Field(
         default=None, description='Registered model; the data set\'s name and "-cnn" where it is not set.'
+    )
+    allow_unsigned: bool = Field(
+        default=False,
+        description="Whether the champion may be without a signature by a trusted key: docs/operations.md.",
     )
     experiment: ExperimentName = Field(
         default="mnist-pipeline", description="MLflow experiment; created when it is missing."

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from components.common.errors import PipelineError
@@ -21,6 +22,49 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(directory: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below a directory, by relative path."""
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {path.relative_to(directory).as_posix(): sha256_file(path) for path in files}
+
+
+def require_digests(directory: Path, files: Mapping[str, str], record: str) -> None:
+    """Check files that another step wrote; a file is read once in a process, unless it changes.
+
+    Args:
+        directory: Where they lie.
+        files: SHA-256 of each by name.
+        record: Name of the file that holds the digests.
+
+    Raises:
+        PipelineError: A file is missing, or is not as it was written.
+    """
+    for name, digest in files.items():
+        path = inside(directory, name)
+        try:
+            found = _known_digest(path, path.stat())
+        except OSError as error:
+            raise PipelineError(
+                f"{path} must be a file that can be read but is not ({error.strerror}): "
+                "run the step that writes it again."
+            ) from error
+        if found != digest:
+            raise PipelineError(
+                f"{path} must have the sha256 {digest} that {record} records but has {found}: "
+                "run the step that writes it again."
+            )
+
+
+def _known_digest(path: Path, stat: os.stat_result) -> str:
+    return _digest_of_state(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_state(path: Path, *state: int) -> str:
+    del state  # the key of the cache
+    return sha256_file(path)
 
 
 def combined_digest(files: Mapping[str, str]) -> str:

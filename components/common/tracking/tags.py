@@ -20,8 +20,10 @@ DECISION_REASONS = "decision_reasons"
 MODEL_NAME = "model_name"
 MODEL_VERSION = "model_version"
 
-# On a registered version: SHA-256 of each of its files by path, and a description of the images that it takes.
+# On a registered version: SHA-256 of each of its files by path, id of the key that signed them, and a description of
+# the images that it takes.
 MODEL_FILES = "model_files"
+SIGNING_KEY = "signing_key"
 IMAGE_SIZE = "image_size"
 CLASSES = "classes"
 

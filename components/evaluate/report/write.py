@@ -15,13 +15,19 @@ SUMMARY_FILE = "summary.md"
 MODEL_CARD_FILE = "model_card.md"
 
 
-def write_evaluation(target: Path, data: ReportData) -> None:
-    """Write evaluation, judgement, report, summary, model card, figures and tables into an empty directory."""
+def write_evaluation(target: Path, data: ReportData, candidate_files: dict[str, str]) -> None:
+    """Write evaluation, judgement, report, summary, model card, figures and tables into an empty directory.
+
+    Args:
+        target: The directory.
+        data: What was found.
+        candidate_files: SHA-256 of each file of the candidate, by path.
+    """
     evaluation = data.evaluation
     drawn = [(panel, render_figure(panel.draw)) for panel in report_panels(data)]
     summary = render_summary(evaluation)
     evaluation.save(target)
-    _judgement(data, summary).save(target)
+    _judgement(data, summary, candidate_files).save(target)
     (target / SUMMARY_FILE).write_text(summary)
     (target / MODEL_CARD_FILE).write_text(render_model_card(evaluation, data.candidate_training))
     (target / REPORT_FILE).write_text(render_report(data, drawn))
@@ -35,11 +41,12 @@ def write_evaluation(target: Path, data: ReportData) -> None:
         (target / "tables" / f"{name}.json").write_text(json.dumps(table))
 
 
-def _judgement(data: ReportData, summary: str) -> Judgement:
+def _judgement(data: ReportData, summary: str, candidate_files: dict[str, str]) -> Judgement:
     evaluation, champion = data.evaluation, data.evaluation.champion
     return Judgement(
         training=data.candidate_training,
         test_digest=evaluation.dataset.digest,
+        candidate_files=candidate_files,
         candidate=evaluation.candidate,
         action=evaluation.decision.action,
         reasons=evaluation.decision.reasons,

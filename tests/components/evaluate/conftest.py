@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.common.data.dataset import Split
 from components.common.data.spec import MNIST_SPEC, ImageSpec
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.run import GatePlan
 from components.evaluate.champion import ChampionModel
 from components.evaluate.judge import EvaluationInputs, judge_models
@@ -77,7 +77,6 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
     def make(
         noise: float,
         validation_accuracy: float = 0.9,
-        weights_digest: str = "",
         spec: ImageSpec = MNIST_SPEC,
     ) -> Path:
         directory = tmp_path_factory.mktemp("model")
@@ -93,7 +92,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
             history=[Epoch(1, 1.0, 0.5, 0.9, 0.6, 2.0), Epoch(2, 0.6, 0.7, 0.5, validation_accuracy, 2.0)],
             seconds=4.0,
             images_per_second=100.0,
-            weights_digest=weights_digest or f"noise {noise}",
+            weights_digest=weights_digest(model),
             dataset=dataset_info("bands", "d" * 64, spec=spec),
         ).save(directory)
         return directory

@@ -1,16 +1,19 @@
-from collections.abc import Callable
+import json
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from mlflow.exceptions import MlflowException
 
 from components.common.data.dataset import Split
-from components.common.errors import PipelineError, StatedError, UnavailableError
+from components.common.data.spec import MNIST_SPEC
+from components.common.errors import PipelineError, UnavailableError
 from components.common.model.classifier import Classifier
-from components.evaluate import champion
+from components.common.model.signing import make_signing_key
 from components.evaluate.champion import fetch_champion
+from components.register.publish import publish
+from tests.linear_models import save_candidate
+from tests.records import lineage
 from tests.servers import Platform
 
 if TYPE_CHECKING:
@@ -34,32 +37,6 @@ def test_a_registry_that_does_not_answer_is_an_outage(
         fetch_champion("bands-cnn", tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("failure", "kind"),
-    [
-        ("{'model.keras': \"HTTPError('404 Client Error: NOT FOUND for url: ...')\"}", PipelineError),
-        ("An error occurred (NoSuchKey) when calling the GetObject operation", PipelineError),
-        (
-            "{'model.keras': \"HTTPError('503 Server Error: SERVICE UNAVAILABLE for url: ...')\"}",
-            UnavailableError,
-        ),
-        ("{'model.keras': \"HTTPError('429 Client Error: TOO MANY REQUESTS')\"}", UnavailableError),
-        ("{'model.keras': \"ConnectionError('Connection aborted.')\"}", UnavailableError),
-    ],
-)
-def test_an_outage_of_the_store_behind_mlflow_is_none_of_the_champion(
-    failure: str, kind: type[StatedError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(**_: object) -> None:
-        raise MlflowException(
-            f"The following failures occurred while downloading one or more artifacts: {failure}"
-        )
-
-    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fail)
-    with pytest.raises(kind):
-        champion._download(champion.ChampionModel("bands-cnn", "3", tmp_path / "fetched"))
-
-
 @pytest.fixture
 def registry(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
     from mlflow import MlflowClient
@@ -69,48 +46,64 @@ def registry(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> "MlflowClie
     return MlflowClient()
 
 
-def _register(registry: "MlflowClient", name: str, model: Path) -> str:
-    import keras
-    import mlflow
-    from mlflow.models import infer_signature
+@pytest.fixture(scope="module")
+def candidate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Split]:
+    directory = tmp_path_factory.mktemp("candidate")
+    return directory, save_candidate(directory, MNIST_SPEC)
 
-    run_id = registry.create_run("0").info.run_id
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.keras.log_model(
-            keras.models.load_model(model / "model.keras", compile=False),
-            name=name,
-            signature=infer_signature(np.zeros((1, 28, 28), np.uint8), np.zeros((1, 10), np.float32)),
-            pip_requirements=["keras"],
-        )
-    version = registry.create_model_version(name, logged.model_uri, run_id, model_id=logged.model_id)
-    return str(version.version)
+
+@pytest.fixture
+def name(registry: "MlflowClient", candidate: tuple[Path, Split]) -> str:
+    """A registered model of two versions, the first the champion."""
+    name, run_id = f"champion-{uuid.uuid4().hex}", registry.create_run("0").info.run_id
+    for number, before in ((1, None), (2, "1")):
+        publish(candidate[0], lineage(name, f"run {number}", champion_version=before), run_id=run_id)
+    registry.set_registered_model_alias(name, "champion", "1")
+    return name
 
 
 def test_finds_the_version_that_holds_the_alias(
-    registry: "MlflowClient", make_model: Callable[..., Path], split: Split, tmp_path: Path
+    registry: "MlflowClient", name: str, candidate: tuple[Path, Split], tmp_path: Path
 ) -> None:
-    name = "champion-found"
-    assert fetch_champion(name, tmp_path) is None
-    registry.create_registered_model(name)
-    version = _register(registry, name, make_model(0.0))
-    assert fetch_champion(name, tmp_path) is None
-    registry.set_registered_model_alias(name, "champion", version)
-    _register(registry, name, make_model(1.0))
-
+    assert fetch_champion("never-registered", tmp_path) is None
     found = fetch_champion(name, tmp_path / "fetched")
-
     assert found is not None
-    assert (found.name, found.version) == (name, version)
+    assert (found.name, found.version) == (name, "1")
+    _, split = candidate
     assert (Classifier(found.directory).probabilities(split.images).argmax(axis=1) == split.labels).all()
+    registry.delete_registered_model_alias(name, "champion")
+    assert fetch_champion(name, tmp_path) is None
 
 
-def test_a_champion_whose_files_are_gone_is_an_error(registry: "MlflowClient", tmp_path: Path) -> None:
-    name = "champion-gone"
+def test_a_champion_that_is_not_what_was_signed_is_not_opened(
+    registry: "MlflowClient", name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = registry.get_model_version(name, "1").source.removeprefix("models:/")
+    forged = tmp_path / "model.keras"
+    forged.write_bytes(b"another model")
+    registry.log_model_artifact(model, str(forged))
+    with pytest.raises(PipelineError, match=rf"champion {name} v1 must be .*model\.keras is added since"):
+        fetch_champion(name, tmp_path / "fetched")
+
+    make_signing_key(tmp_path / "private.pem", tmp_path / "public.pem")
+    monkeypatch.delenv("MODEL_SIGNING_KEY")
+    monkeypatch.setenv("MODEL_PUBLIC_KEYS", str(tmp_path / "public.pem"))
+    with pytest.raises(
+        PipelineError, match=rf"{name} version 1 must be signed by a trusted key but .* is not trusted: the"
+    ):
+        fetch_champion(name, tmp_path / "again")
+
+
+def test_a_champion_of_before_is_refused_unless_it_may_be_unsigned(
+    registry: "MlflowClient", tmp_path: Path
+) -> None:
+    name = f"champion-{uuid.uuid4().hex}"
     registry.create_registered_model(name)
     run = registry.create_run("0")
-    source = f"{run.info.artifact_uri}/model"
-    version = registry.create_model_version(name, source, run.info.run_id).version
-    registry.set_registered_model_alias(name, "champion", version)
-
-    with pytest.raises(PipelineError, match=rf"champion {name} v{version} must be .* move the alias"):
-        fetch_champion(name, tmp_path)
+    tags = {"model_files": json.dumps({"model/model.keras": "0" * 64})}
+    registry.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
+    registry.set_registered_model_alias(name, "champion", "1")
+    with pytest.raises(PipelineError, match=r"must be signed by a trusted key but it is not signed"):
+        fetch_champion(name, tmp_path / "fetched")
+    with pytest.raises(PipelineError, match=rf"champion {name} v1 must be .*missing since.* move the alias"):
+        fetch_champion(name, tmp_path / "again", allow_unsigned=True)

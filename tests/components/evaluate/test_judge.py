@@ -12,6 +12,7 @@ from components.common.model.classifier import Classifier
 from components.common.model.judgement import Judgement
 from components.common.model.samples import load_samples
 from components.common.model.training_record import Training, repeat_directory
+from components.common.storage.files import file_digests
 from components.evaluate import judge as module
 from components.evaluate.calibration import apply_temperature, measure_reliability
 from components.evaluate.champion import ChampionModel
@@ -60,6 +61,7 @@ def test_the_judgement_holds_what_the_gate_and_the_registration_need(
     assert Judgement.load(target) == Judgement(
         training=Training.load(target.with_name("candidate")),
         test_digest=evaluation.dataset.digest,
+        candidate_files=file_digests(target.with_name("candidate")),
         candidate="tuned",
         action="register",
         reasons=evaluation.decision.reasons,
@@ -70,6 +72,18 @@ def test_the_judgement_holds_what_the_gate_and_the_registration_need(
         decision=1,
         summary=(target / "summary.md").read_text(),
     )
+
+
+def test_a_model_that_is_not_the_one_of_its_record_is_refused(
+    judge: Judge, make_model: MakeModel, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(make_model(0.8), other)
+    shutil.copyfile(make_model(0.6) / "model.keras", other / "model.keras")
+    with pytest.raises(
+        PipelineError, match=r"other/model\.keras must have the weights .* that training\.json"
+    ):
+        judge(make_model(0.6), other, tmp_path)
 
 
 def test_the_judgement_of_a_first_model_names_no_champion(

@@ -13,7 +13,7 @@ from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.lineage import LINEAGE, Lineage
-from components.ingest.foreign import refuse_foreign_model
+from components.ingest.foreign import refuse_foreign_model, refuse_unsigned_champion
 from tests.records import COLOUR, dataset_info, judgement, run_plan, source_info, training_record
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def register_tagged(client: "MlflowClient", tags: dict[str, str], files: Path | 
     return name
 
 
-def data(spec: ImageSpec = MNIST_SPEC, test_digest: str = "t" * 64, **changes: Any) -> SourceInfo:
+def data(spec: ImageSpec = MNIST_SPEC, test_digest: str = "f" * 64, **changes: Any) -> SourceInfo:
     images, _ = raw_files("test", spec)
     return source_info(spec=spec).model_copy(update={"files": {images: test_digest}, **changes})
 
@@ -62,13 +62,27 @@ def model(request: pytest.FixtureRequest) -> str:
     return name
 
 
+def test_an_unsigned_champion_is_refused_before_anything_is_trained(
+    mlflow_client: "MlflowClient", model: str
+) -> None:
+    refuse_unsigned_champion("never-registered")
+    refuse_unsigned_champion(model)
+    mlflow_client.set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(
+        PipelineError, match=f"the champion, {model} version 1, must be signed but is not: the"
+    ):
+        refuse_unsigned_champion(model)
+    mlflow_client.set_model_version_tag(model, "1", "signing_key", "0" * 64)
+    refuse_unsigned_champion(model)
+
+
 @pytest.mark.parametrize(
     ("info", "derived"),
     [
         (data(), True),
         (data(source="moved"), True),
-        (data(test_digest="u" * 64), True),
-        (data(source="moved", test_digest="u" * 64), False),
+        (data(test_digest="e" * 64), True),
+        (data(source="moved", test_digest="e" * 64), False),
     ],
     ids=["same", "moved", "changed", "named"],
 )
@@ -98,7 +112,7 @@ def test_another_data_set_is_refused(model: str, info: SourceInfo, message: str)
 
 
 def test_other_data_under_a_name_that_nobody_gave_is_refused(model: str) -> None:
-    info = data(source="other/raw", test_digest="u" * 64)
+    info = data(source="other/raw", test_digest="e" * 64)
     with pytest.raises(
         PipelineError, match="data.name must be set for other/raw .* from made up, with other"
     ):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,6 @@ from components.common.data.dataset import Split
 from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import LabelledBatch
 from components.common.data.spec import MNIST_SPEC, ImageSpec
-from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
 from components.ingest.labelled import merge_labelled
 from tests.records import COLOUR, random_split
@@ -46,9 +46,9 @@ class Case:
         np.savez(content, **arrays)  # type: ignore[arg-type]
         self.client.put_object(Bucket=self.store.bucket, Key=key, Body=content.getvalue())
 
-    def merge(self) -> tuple[Split, tuple[LabelledBatch, ...]]:
+    def merge(self, share: float = 1.0) -> tuple[Split, tuple[LabelledBatch, ...]]:
         with TemporaryDirectory() as scratch:
-            batches = merge_labelled(self.store, "small", self.raw, self.new.spec, Path(scratch))
+            batches = merge_labelled(self.store, "small", self.raw, self.new.spec, Path(scratch), share)
         return open_part(self.raw, "train", self.new.spec), batches
 
 
@@ -109,13 +109,33 @@ def test_an_image_of_both_parts_counts_as_one_of_the_test_part(case: Case) -> No
     ("where", "place"),
     [("train", "the training part"), ("test", "the test part"), ("new", "s3://.*/labelled/small/a.npz")],
 )
-def test_conflicting_labels_are_refused(case: Case, where: str, place: str) -> None:
+def test_a_batch_with_conflicting_labels_is_left_out(case: Case, where: str, place: str) -> None:
     case.put("labelled/small/a.npz", case.new.images, case.new.labels)
+    case.put("labelled/small/c.npz", case.new.images[:1], case.new.labels[:1])
     split: Split = getattr(case, where)
     case.put("labelled/small/b.npz", [case.new.images[0], split.images[3]], [0, 8])
+    merged, batches = case.merge()
     message = f"image 1 of s3://.*/small/b.npz is labelled 8 and image 3 of {place} is labelled 3: correct"
-    with pytest.raises(PipelineError, match=message):
-        case.merge()
+    assert re.search(message, batches[1].left_out)
+    assert [(batch.used, batch.duplicates, batch.left_out != "") for batch in batches] == [
+        (10, 0, False),
+        (0, 0, True),
+        (0, 1, False),
+    ]
+    assert len(merged.labels) == 30
+
+
+def test_batches_that_would_be_too_many_new_images_are_left_out(case: Case) -> None:
+    case.put("labelled/small/a.npz", case.new.images[:6], case.new.labels[:6])
+    case.put("labelled/small/b.npz", case.new.images[4:], case.new.labels[4:])
+    case.put("labelled/small/c.npz", case.new.images[6:8], case.new.labels[6:8])
+    merged, batches = case.merge(share=0.4)
+    assert [batch.used for batch in batches] == [6, 0, 2]
+    assert re.match(
+        "new images must be at most 8 but s3://.*/labelled/small/b.npz makes them 10: raise",
+        batches[1].left_out,
+    )
+    np.testing.assert_array_equal(merged.images, np.concatenate([case.train.images, case.new.images[:8]]))
 
 
 def test_labels_may_name_classes_and_images_may_have_colours(case: Case, tmp_path: Path) -> None:
@@ -132,8 +152,8 @@ def test_labels_may_name_classes_and_images_may_have_colours(case: Case, tmp_pat
     np.testing.assert_array_equal(merged.images[6:], new.images)
     assert merged.labels[6:].tolist() == [2, 1, 0]
     case.put("labelled/boots/b.npz", new.images, ["coat", "bag", "shoe"])
-    with pytest.raises(PipelineError, match="labels must be classes of the data set but 'shoe' is none"):
-        merge_labelled(case.store, "boots", raw, COLOUR, tmp_path)
+    *_, last = merge_labelled(case.store, "boots", raw, COLOUR, tmp_path)
+    assert "labels must be classes of the data set but 'shoe' is none" in last.left_out
 
 
 BLACK = np.zeros((2, 28, 28), np.uint8)
@@ -155,8 +175,12 @@ BLACK = np.zeros((2, 28, 28), np.uint8)
         ),
     ],
 )
-def test_a_bad_batch_is_refused_by_key(case: Case, arrays: dict[str, ArrayLike], message: str) -> None:
+def test_a_bad_batch_is_left_out_and_told_by_key(
+    case: Case, arrays: dict[str, ArrayLike], message: str
+) -> None:
     case.put("labelled/small/0-good.npz", case.new.images, case.new.labels)
     case.put_arrays("labelled/small/a.npz", arrays)
-    with pytest.raises(PipelineError, match=f"^{case.store.uri('labelled/small/a.npz')}{message}"):
-        case.merge()
+    merged, (good, bad) = case.merge()
+    assert (good.used, good.left_out, bad.used) == (10, "", 0)
+    assert re.match(f"{case.store.uri('labelled/small/a.npz')}{message}", bad.left_out)
+    assert len(merged.labels) == 30

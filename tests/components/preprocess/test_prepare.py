@@ -16,7 +16,7 @@ from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.collect import collect_data
 from components.preprocess.prepare import prepare_splits
-from tests.records import COLOUR, random_split, source_info
+from tests.records import COLOUR, random_split, save_source
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def raw(tmp_path: Path, make_split: Callable[..., Split]) -> Path:
     directory.mkdir()
     write_part(directory, "train", make_split(200))
     write_part(directory, "test", make_split(50, seed=1))
-    source_info().save(directory)
+    save_source(directory)
     return directory
 
 
@@ -72,6 +72,7 @@ def test_the_test_split_depends_on_the_raw_data_alone(raw: Path, tmp_path: Path)
 
 def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_part(raw, "test", random_split(200))
+    save_source(raw)
     prepare_splits(raw, DataPlan(stratify=True), development=tmp_path / "development", test=tmp_path / "test")
     assert capsys.readouterr().out.splitlines() == [
         "[preprocess] warning: train and test share 160 images",
@@ -83,6 +84,7 @@ def test_warnings_are_printed(raw: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_broken_data_leaves_nothing(raw: Path, tmp_path: Path) -> None:
     train = open_part(raw, "train", MNIST_SPEC)
     write_part(raw, "train", Split(np.array(train.images), train.labels // 2, MNIST_SPEC))
+    save_source(raw)
     with pytest.raises(PipelineError, match="has none of 5, 6, 7, 8, 9"):
         prepare_splits(raw, DataPlan(), development=tmp_path / "development", test=tmp_path / "test")
     assert list(tmp_path.iterdir()) == [raw]
@@ -92,10 +94,10 @@ def test_broken_data_leaves_nothing(raw: Path, tmp_path: Path) -> None:
 def test_a_validation_part_of_the_datas_own_is_used(tmp_path: Path, spec: ImageSpec) -> None:
     raw = tmp_path / "own"
     raw.mkdir()
-    source_info(spec=spec).save(raw)
     parts = {part: random_split(60, seed, spec) for seed, part in enumerate(("train", "validation", "test"))}
     for part, split in parts.items():
         write_part(raw, part, split)
+    save_source(raw, spec)
     plan, development = DataPlan(fraction=0.5), tmp_path / "development"
     result = prepare_splits(raw, plan, development=development, test=tmp_path / "test")
     assert result.development.counts == {"train": 30, "validation": 60}
@@ -108,12 +110,28 @@ def test_a_validation_part_of_the_datas_own_is_used(tmp_path: Path, spec: ImageS
     assert pairs < {(image.tobytes(), int(label)) for image, label in own}
 
 
-@pytest.mark.parametrize("file", ["source.json", "t10k-labels-idx1-ubyte"])
-def test_damaged_raw_data_is_named(raw: Path, tmp_path: Path, file: str) -> None:
-    (raw / file).write_bytes(b"")
-    with pytest.raises(
-        PipelineError, match=rf"{file} must (start with an idx header|be as its step wrote it)"
-    ):
+def _without_the_test_part(raw: Path) -> None:
+    for file in raw.glob("t10k-*"):
+        file.unlink()
+    save_source(raw)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: (raw / "source.json").write_bytes(b""), "source.json must be as its step wrote it"),
+        (
+            lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(b""),
+            "t10k-labels-idx1-ubyte must have the sha256 .* that source.json records",
+        ),
+        (_without_the_test_part, "source.json must name t10k-images-idx3-ubyte, .* but names train-images"),
+    ],
+)
+def test_damaged_raw_data_is_named(
+    raw: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(raw)
+    with pytest.raises(PipelineError, match=message):
         prepare_splits(raw, DataPlan(), development=tmp_path / "development", test=tmp_path / "test")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.data.spec import MNIST_SPEC
+from components.common.storage.files import file_digests
 from tests.linear_models import save_candidate
 from tests.records import judgement
 
@@ -27,9 +28,9 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluation(tmp_path: Path) -> Path:
+def evaluation(tmp_path: Path, candidate: Path) -> Path:
     """The verdict on the candidate when there is no champion."""
-    judgement().save(tmp_path)
+    judgement(candidate_files=file_digests(candidate)).save(tmp_path)
     return tmp_path
 
 

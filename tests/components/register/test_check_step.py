@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.common.errors import TRY_AGAIN
-from components.common.model.exchange import EXCHANGE
-from components.common.model.training_record import MODEL_FILE
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
+from components.common.storage.files import file_digests
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register import changes
 from components.register.check_step import check_changes_step
@@ -52,18 +51,16 @@ def make_development(tmp_path: Path) -> Callable[..., Path]:
 def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A registered model whose champion was made of `make_development()` and the options of `make_plan`."""
     name, made = f"model-{uuid.uuid4().hex}", tmp_path_factory.mktemp("made")
-    for file in (MODEL_FILE, EXCHANGE):
-        (made / file).symlink_to(candidate / file)
     data = prepared(made / "data", {"train": random_split(20)}, test_digest=TEST_DIGEST)
     training = training_record(dataset=data, provenance={"code_digest": code_digest()})
-    judgement(training=training).save(made)
+    judgement(training=training, candidate_files=file_digests(candidate)).save(made)
     with pytest.MonkeyPatch.context() as environment:
         for variable, value in platform.environment.items():
             environment.setenv(variable, value)
         run_id = uuid.uuid4().hex
         open_pipeline_run(run_id, "stripes-fast", "changes")
         plan = run_plan(run_id, model_name=name, skip_if_unchanged=True)
-        register_step(plan, candidate=made, evaluation=made)
+        register_step(plan, candidate=candidate, evaluation=made)
     return name
 
 
@@ -138,7 +135,7 @@ def test_without_a_champion_there_is_something_to_do(
         assert f"because {model} has no champion" in capsys.readouterr().out
 
 
-def test_a_champion_without_records_is_not_taken_for_unchanged(
+def test_an_unsigned_champion_ends_the_run_and_one_without_records_is_not_taken_for_unchanged(
     mlflow_client: "MlflowClient",
     make_plan: Callable[..., RunPlan],
     make_development: Callable[..., Path],
@@ -149,7 +146,11 @@ def test_a_champion_without_records_is_not_taken_for_unchanged(
     mlflow_client.create_registered_model(name)
     mlflow_client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
     mlflow_client.set_registered_model_alias(name, "champion", "1")
-    assert check_changes_step(make_plan(name), make_development()) == "train"
+    with pytest.raises(SystemExit):
+        check_changes_step(make_plan(name), make_development())
+    assert f"error: {name} version 1 must be signed by a trusted key but it is not" in capsys.readouterr().out
+    plan = make_plan(name, registry__allow_unsigned=True)
+    assert check_changes_step(plan, make_development()) == "train"
     assert "version 1 changed: its records, which it was registered without" in capsys.readouterr().out
 
 
@@ -174,4 +175,4 @@ def test_an_outage_does_not_decide_to_train(
     with pytest.raises(SystemExit) as ended:
         check_changes_step(run_plan(skip_if_unchanged=True), make_development())
     assert ended.value.code == TRY_AGAIN
-    assert "[check-changes] error: this step needs MLflow at " in capsys.readouterr().out
+    assert "[check-changes] error: this needs MLflow at " in capsys.readouterr().out

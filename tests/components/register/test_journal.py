@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from components.common.errors import PipelineError
 from components.register import journal
 from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
+from components.register.steer import rollback
 from tests.components.register.conftest import ON_EITHER_DATABASE
 
 if TYPE_CHECKING:
@@ -144,6 +146,63 @@ def test_an_alias_moved_by_hand_is_recorded_as_such(
     last = read_moves(mlflow_client, name)[-1]
     assert (last.action, last.before, last.after, last.counts) == ("outside", "1", after, True)
     assert alias_champion(mlflow_client, name) == after
+
+
+def _entry(client: "MlflowClient", name: str, number: str) -> dict[str, str]:
+    return dict(client.get_model_version(f"{name}.history", number).tags)
+
+
+def _add(client: "MlflowClient", name: str, tags: dict[str, str]) -> None:
+    client.create_model_version(f"{name}.history", f"models:/{name}/1", tags=tags, await_creation_for=0)
+
+
+def test_moves_are_signed_and_chained(mlflow_client: "MlflowClient", name: str) -> None:
+    _move(mlflow_client, name, "", "1")
+    _move(mlflow_client, name, "1", "2")
+    first, second = read_moves(mlflow_client, name)
+    assert [first.problem, second.problem] == ["", ""]
+    assert [_entry(mlflow_client, name, number)["previous"] for number in "12"] == ["", first.digest]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda tags: {tag: tags[tag] for tag in tags if tag != "signature"}, "it is not signed"),
+        (lambda tags: {**tags, "who": "somebody else"}, "its signature is not of what it lies beside"),
+        (lambda tags: {**tags, "signature": "?"}, "Only base64 data is allowed"),
+        (
+            lambda tags: {**tags, "signing_key": "0" * 64},
+            "it is signed by the key '000000000000', which is not",
+        ),
+    ],
+)
+def test_a_foreign_move_is_told(
+    mlflow_client: "MlflowClient", name: str, change: Callable[[dict[str, str]], dict[str, str]], problem: str
+) -> None:
+    _move(mlflow_client, name, "", "1")
+    _move(mlflow_client, name, "1", "2")
+    made = _entry(mlflow_client, name, "2")
+    head = read_moves(mlflow_client, name)[-1].digest
+    _add(mlflow_client, name, change({**made, "before": "2", "after": "3", "previous": head}))
+    last = read_moves(mlflow_client, name)[-1]
+    assert (last.counts, last.problem.startswith(problem)) == (True, True)
+    with pytest.raises(
+        PipelineError, match="the last move of .* must be signed by a trusted key to be undone"
+    ):
+        rollback(mlflow_client, name, "me", "")
+
+
+def test_a_move_that_is_repeated_does_not_count_and_one_that_was_taken_out_is_told(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    for before, after in (("", "1"), ("1", "2"), ("2", "1")):
+        _move(mlflow_client, name, before, after)
+    _add(mlflow_client, name, _entry(mlflow_client, name, "2"))
+    assert [move.counts for move in read_moves(mlflow_client, name)] == [True, True, True, False]
+
+    mlflow_client.delete_model_version(f"{name}.history", "2")
+    problems = [move.problem for move in read_moves(mlflow_client, name)]
+    assert problems == ["", "the move that it follows is missing or was changed", ""]
 
 
 @ON_EITHER_DATABASE

@@ -1,3 +1,4 @@
+import shutil
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -5,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.errors import TRY_AGAIN
+from components.common.storage.files import file_digests
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
@@ -31,7 +33,7 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     provenance = {"git_sha": "3f2a" * 10, "git_dirty": "false", "code_digest": "e" * 64}
     machine = {"compute.cpus": "64", "compute.TF_ENABLE_ONEDNN_OPTS": "0"}
     training = training_record(provenance=provenance, environment=machine, runtime={"onednn": "0"})
-    judgement(training=training).save(evaluation)
+    judgement(training=training, candidate_files=file_digests(candidate)).save(evaluation)
     plan = run_plan(run_id)
 
     registration = register_step(plan, candidate=candidate, evaluation=evaluation)
@@ -74,6 +76,23 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     for run in (step, parent):
         named = run.data.tags["model_name"], run.data.tags["model_version"]
         assert named == ("stripes-cnn", registration.version)
+
+
+def test_a_candidate_that_is_not_the_one_that_was_judged_is_refused(
+    mlflow_client: "MlflowClient",
+    run_id: str,
+    candidate: Path,
+    evaluation: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(candidate, other)
+    (other / "added").write_text("")
+    with pytest.raises(SystemExit):
+        register_step(run_plan(run_id, model_name="judged"), candidate=other, evaluation=evaluation)
+    assert "must be the model that was judged but added differs: run" in capsys.readouterr().out
+    assert not mlflow_client.search_registered_models("name = 'judged'")
 
 
 def test_a_version_comes_from_the_run_that_kubeflow_injects(

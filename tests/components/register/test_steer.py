@@ -1,5 +1,6 @@
 """Verification, promotion and rollback of real versions; the model's files lie in the embedded store."""
 
+import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,10 @@ import pytest
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
-from components.register import package
+from components.common.model.signing import make_signing_key, signing_key, version_digests
 from components.register.journal import alias_champion, read_moves
 from components.register.publish import publish
-from components.register.steer import find_model, find_version, promote, rollback
+from components.register.steer import find_model, find_version, promote, rollback, sign_version
 from components.register.verify import verify
 from tests.components.register.conftest import ON_EITHER_DATABASE
 from tests.linear_models import save_candidate
@@ -45,7 +46,7 @@ def test_a_flipped_byte_is_found_and_such_a_version_is_not_promoted(
     mlflow_client: "MlflowClient", name: str, s3_client: "S3Client", platform: Platform, tmp_path: Path
 ) -> None:
     sound = verify(mlflow_client, name, "1", tmp_path / "sound")
-    assert (sound.problems, sound.files) == ((), len(package.file_digests(sound.directory)))
+    assert (sound.problems, sound.files) == ((), len(version_digests(sound.directory)))
     assert sound.difference == pytest.approx(0, abs=1e-6)
 
     key = _key(mlflow_client, name, "1", "data/model.keras")
@@ -120,6 +121,30 @@ def test_rollback_restores_the_champion_before_and_repeating_it_is_harmless(
         ("rollback", "1", "me"),
         ("promote", "2", "you"),
     ]
+
+
+def test_keys_are_rotated_and_versions_signed_again(
+    mlflow_client: "MlflowClient", name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_signing_key(tmp_path / "new.pem", tmp_path / "new.pub")
+    old = os.environ["MODEL_PUBLIC_KEYS"]
+    monkeypatch.setenv("MODEL_SIGNING_KEY", str(tmp_path / "new.pem"))
+    # Both are valid.
+    monkeypatch.setenv("MODEL_PUBLIC_KEYS", f"{old}{os.pathsep}{tmp_path / 'new.pub'}")
+    assert promote(mlflow_client, name, "1", "me", "signed by the old key")
+    sign_version(mlflow_client, name, "2", signing_key())
+    assert mlflow_client.get_model_version(name, "2").tags["signing_key"] == signing_key().id
+    # The old one is withdrawn.
+    monkeypatch.delenv("MODEL_PUBLIC_KEYS")
+    assert rollback(mlflow_client, name, "me", "signed again") == ("1", "2")
+    with pytest.raises(
+        PipelineError, match=f"{name} version 1 must be signed by a trusted key but .* not trusted"
+    ):
+        promote(mlflow_client, name, "1", "me", "")
+    assert promote(mlflow_client, name, "1", "me", "", allow_unsigned=True)
+    old_moves, new_moves = read_moves(mlflow_client, name)[:2], read_moves(mlflow_client, name)[2:]
+    assert all("which is not trusted" in move.problem for move in old_moves)
+    assert [move.problem for move in new_moves] == ["", "", ""]
 
 
 def test_models_are_found_by_name_and_versions_by_number_or_alias(

@@ -7,9 +7,8 @@ import pytest
 
 from components.common.data.dataset import Split
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.training import TrainConfig
-from components.train.fit import weights_digest
 from components.train.session import Session
 from tests.records import prepared
 

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.training import TrainConfig
 from components.common.storage.object_store import ObjectStore
 from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
-from components.train.fit import weights_digest
 from components.train.session import Session
 from tests.servers import Platform
 

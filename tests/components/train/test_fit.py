@@ -9,9 +9,9 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.data.info import DatasetInfo
 from components.common.errors import PipelineError
-from components.common.model.training_record import Epoch, Training
+from components.common.model.training_record import Epoch, Training, weights_digest
 from components.common.plan.training import TrainConfig
-from components.train.fit import fit_model, weights_digest
+from components.train.fit import fit_model
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ import pytest
 from components.common.data.dataset import Split
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
-from components.common.model.training_record import Epoch
+from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.training import TrainConfig
-from components.train.fit import weights_digest
 from components.train.model import build_model
 from components.train.session import Session
 

@@ -16,13 +16,12 @@ from components.common import patience
 from components.common.data.dataset import Split, open_split
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError, StatedError, UnavailableError
-from components.common.model.training_record import Training
+from components.common.model.training_record import Training, weights_digest
 from components.common.plan.training import TrainConfig
 from components.common.tracking.outbox import Outbox
 from components.common.tracking.run import TrackedRun
 from components.train.autosave import TERMINATED, Autosave
 from components.train.checkpoint import Checkpoint
-from components.train.fit import weights_digest
 from components.train.session import Session
 from components.tune import trials
 from components.tune.halving import Known, Leg

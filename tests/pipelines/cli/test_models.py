@@ -77,7 +77,7 @@ print(sorted(heavy & sys.modules.keys()))
 def test_server_and_files_give_the_same_answers_without_the_heavy_libraries(
     platform: Platform, home: Home, tmp_path: Path
 ) -> None:
-    for part in ("mlflow", "store"):
+    for part in ("mlflow", "store", "keys"):
         (tmp_path / part).symlink_to(home.path / part)
     commands = [[*command, "--model", NAME, "--json"] for command in READING]
     commands += [[*command, "--model", NAME] for command in READING]
@@ -142,6 +142,22 @@ def test_verify_promote_and_rollback_are_recorded_in_the_history() -> None:
     assert champion == f"{NAME}: champion is version 2"
     assert head.startswith("move")
     assert len(rows) == 4
+
+
+def test_a_signature_is_of_one_model_and_can_be_made_again() -> None:
+    from mlflow import MlflowClient
+
+    client, other = MlflowClient(), f"{NAME}-elsewhere"
+    found = client.get_model_version(NAME, "1")
+    client.create_registered_model(other)
+    client.create_model_version(other, found.source, found.run_id, tags=found.tags, model_id=found.model_id)
+    refused = CliRunner().invoke(app, ["models", "verify", "1", "--model", other, "--allow-unsigned"])
+    assert "must be what was signed but its signature is of a version of" in str(refused.exception)
+    key = found.tags["signing_key"]
+    assert _models("sign", "1", "v2").stdout.splitlines() == [
+        f"{NAME} version {number} is signed by the key {key[:12]}" for number in "12"
+    ]
+    assert _models("verify", "2").exit_code == 0
 
 
 @pytest.mark.parametrize("command", [["show"], ["verify"], ["promote"], ["diff", "1"]])

@@ -54,9 +54,12 @@ def test_only_what_the_steps_need_of_this_machine_is_mounted(tmp_path: Path) -> 
         OPTUNA_STORAGE=str(tmp_path / "optuna" / "journal.log"),
         AWS_CA_BUNDLE=str(tmp_path / "own.crt"),
         MLFLOW_TRACKING_SERVER_CERT_PATH=str(tmp_path / "own.crt"),
+        MODEL_SIGNING_KEY=str(tmp_path / "own.key"),
+        MODEL_PUBLIC_KEYS="-----BEGIN PUBLIC KEY-----\n...",
     )
     mounts = {Path(mount["Target"]).name: mount["ReadOnly"] for mount in given["mounts"]}
-    assert mounts == {"data": True, "own.crt": True, "checkpoints": False, "optuna": False}
+    read = dict.fromkeys(["data", "own.crt", "own.key"], True)
+    assert mounts == {**read, "checkpoints": False, "optuna": False}
     assert len(given["mounts"]) == len(mounts)
     assert (tmp_path / "checkpoints").is_dir()
     assert (tmp_path / "optuna").is_dir()

@@ -8,9 +8,9 @@ import pytest
 
 from components.common.cores import cores
 from components.common.data.info import SplitOptions
-from components.common.data.raw_data import write_part
+from components.common.data.raw_data import raw_files, write_part
 from components.common.data.source import SourceInfo
-from components.common.data.spec import ImageSpec
+from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.run import DataPlan
@@ -26,6 +26,9 @@ from tests.linear_models import BINARY
 from tests.records import COLOUR, random_split, source_info
 
 CONFIG = TrainConfig(filters=((2,),), dense_units=8, epochs=1)
+
+
+FILES = {file: "e" * 64 for part in ("test", "train") for file in raw_files(part, MNIST_SPEC)}
 
 
 @pytest.fixture
@@ -152,7 +155,12 @@ def test_a_version_of_any_images_is_reproduced(
         ),
         (
             {"raw": source_info().model_copy(update={"files": {"train-images-idx3-ubyte": "e" * 64}})},
-            "must hold train-images-idx3-ubyte",
+            "must be images and labels of each part but its record names train-images-idx3-ubyte",
+        ),
+        ({"raw": source_info().model_copy(update={"files": FILES})}, "must hold t10k-images-idx3-ubyte"),
+        (
+            {"raw": source_info().model_copy(update={"files": {**FILES, "../outside": "e" * 64}})},
+            r"must be images and labels of each part but its record names \.\./outside",
         ),
     ],
 )
@@ -163,6 +171,7 @@ def test_data_that_is_gone_or_different_is_an_error(
     scratch.mkdir()
     with pytest.raises(PipelineError, match=message):
         reproduce(replace(recorded, **change), scratch, None, lambda _: None)
+    assert not (tmp_path / "outside").exists()
 
 
 def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> None:
@@ -180,9 +189,15 @@ def test_tags_of_older_versions_give_the_same_records(recorded: Recorded) -> Non
         "git_sha": recorded.git_sha,
     }
     raw = recorded.raw.model_copy(update={"counts": {}, "form": "idx"})
-    assert Recorded.from_tags(tags) == replace(recorded, raw=raw, circumstances=tags)
+    assert Recorded.from_tags(tags, "m", "1") == replace(recorded, raw=raw, circumstances=tags)
+    for changed, message in {
+        '{"batch_size": 0}': "the configuration of a version must be one of a training but batch_size: ",
+        "[]": "the tag 'config' of m version 1 must be as it was registered but is not",
+    }.items():
+        with pytest.raises(PipelineError, match=message):
+            Recorded.from_tags({**tags, "config": changed}, "m", "1")
 
 
 def test_tags_that_lack_the_lineage_are_refused() -> None:
-    with pytest.raises(PipelineError, match="lacks raw_files, split_seed"):
-        Recorded.from_tags({"config": "{}"})
+    with pytest.raises(PipelineError, match="lacks dataset, raw_files, split_seed"):
+        Recorded.from_tags({"config": "{}"}, "m", "1")

@@ -1,6 +1,8 @@
+import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
@@ -8,12 +10,16 @@ from unittest.mock import Mock
 import boto3
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import ONNX_FILE
+from components.common.model.signing import make_signing_key
+from components.common.model.stored_version import fetch_version
 from components.register.publish import publish
+from pipelines.cli.main import app
 from pipelines.local.home import Home
 from pipelines.local.platform import Platform
 from pipelines.models import version_cache
@@ -93,6 +99,70 @@ def test_a_changed_object_is_refused_and_not_kept(
     ):
         open_version(tmp_path, name, "1")
     assert not _kept(tmp_path)
+
+
+def _withdraw_the_key(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_signing_key(scratch / "private.pem", scratch / "public.pem")
+    monkeypatch.delenv("MODEL_SIGNING_KEY")
+    monkeypatch.setenv("MODEL_PUBLIC_KEYS", str(scratch / "public.pem"))
+
+
+def test_what_is_kept_is_not_used_after_the_key_that_signed_it_was_withdrawn(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_version(tmp_path / "home", name, "1")
+    _withdraw_the_key(tmp_path, monkeypatch)
+    with pytest.raises(
+        PipelineError, match=f"{name} version 1 must be signed by a trusted key but it is signed by"
+    ):
+        open_version(tmp_path / "home", name, "1")
+    found = open_version(tmp_path / "home", name, "1", allow_unsigned=True)
+    assert found.classifier
+    with pytest.raises(PipelineError, match="must be signed by a trusted key"):
+        open_version(tmp_path / "home", name, "1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda tags: json.dumps({**json.loads(tags["model_files"]), ONNX_FILE.as_posix(): "0" * 64}),
+            "must be what was registered but its tag model_files is not what was signed",
+        ),
+        (lambda _: "[", "the tag 'model_files' of .* must be as it was registered but is not"),
+    ],
+)
+def test_digests_that_somebody_changed_are_told(
+    mlflow_client: "MlflowClient",
+    name: str,
+    change: Callable[[dict[str, str]], str],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    forged = change(mlflow_client.get_model_version(name, "1").tags)
+    mlflow_client.set_model_version_tag(name, "1", "model_files", forged)
+    with pytest.raises(PipelineError, match=message):
+        open_version(tmp_path, name, "1")
+
+
+def test_files_in_a_directory_must_be_signed_where_the_settings_name_keys(
+    mlflow_client: "MlflowClient", name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, run = tmp_path / "version", ["predict", str(tmp_path / "images.npy"), "--directory"]
+    np.save(tmp_path / "images.npy", IMAGES)
+    fetch_version(mlflow_client, name, "1", directory)
+
+    def error() -> str:
+        return str(CliRunner().invoke(app, [*run, str(directory)]).exception or "")
+
+    assert not error()
+    (directory / "added.py").write_text("")
+    assert "version must hold what was signed but added.py is added since" in error()
+    (directory / "added.py").unlink()
+    (directory / "model.sig").unlink()
+    assert "version must be signed by a trusted key but it is not signed" in error()
+    monkeypatch.delenv("MODEL_PUBLIC_KEYS")
+    assert not error()
 
 
 def test_the_least_recently_used_are_removed(

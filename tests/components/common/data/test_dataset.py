@@ -35,6 +35,12 @@ def test_what_is_written_can_be_opened(
         np.testing.assert_array_equal(split.labels, expected.labels)
 
 
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
 def test_the_info_describes_the_files(written: tuple[Path, DatasetInfo]) -> None:
     directory, info = written
     assert DatasetInfo.load(directory) == info
@@ -86,7 +92,6 @@ def test_an_unknown_split_is_refused(written: tuple[Path, DatasetInfo]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda path: path.unlink(), "train_images.npy must be an npy array .* No such file"),
         (lambda path: path.write_bytes(b""), "train_images.npy must be an npy array"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "train_images.npy must be an npy array"),
         (lambda path: np.save(path, np.array([{}])), "train_images.npy must be an npy array"),
@@ -104,15 +109,43 @@ def test_a_damaged_array_is_refused(
     written: tuple[Path, DatasetInfo], change: Callable[[Path], None], message: str
 ) -> None:
     directory, _ = written
-    change(directory / "train_images.npy")
+    path = directory / "train_images.npy"
+    change(path)
+    record = json.loads((directory / "dataset.json").read_text())
+    record["files"][path.name] = sha256_file(path)
+    (directory / "dataset.json").write_text(json.dumps(record))
     with pytest.raises(PipelineError, match=message) as refusal:
         open_split(directory, "train")
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.unlink(), "train_labels.npy must be a file that can be read but is not"),
+        (_flip, "train_labels.npy must have the sha256 .* that dataset.json records but has"),
+    ],
+)
+def test_a_file_that_is_not_as_it_was_written_is_refused_whenever_that_happens(
+    written: tuple[Path, DatasetInfo], change: Callable[[Path], None], message: str
+) -> None:
+    directory, _ = written
+    open_split(directory, "train")
+    change(directory / "train_labels.npy")
+    with pytest.raises(PipelineError, match=message):
+        open_split(directory, "train")
+    assert len(open_split(directory, "validation").labels) == 10
+
+
+@pytest.mark.parametrize(
     ("field", "value", "message"),
     [
+        (
+            "files",
+            {"../train_images.npy": "0" * 64},
+            r"dataset.json .* files\.\.\./train_images\.npy.*String should",
+        ),
+        ("files", {}, "train_images.npy must have the sha256 none that dataset.json records"),
         ("counts", {"train": 24, "validation": 10}, "dataset.json announces 24 images but there are 25"),
         ("format_version", 1, "dataset.json .* format_version: Input should be 2"),
     ],

@@ -81,7 +81,7 @@ def test_the_source_comes_back_as_it_was(tmp_path: Path) -> None:
         name="small",
         source="file:///small",
         version="v1",
-        files={"train-images-idx3-ubyte": "00"},
+        files={"train-images-idx3-ubyte": "0" * 64},
         counts={"train": 20, "test": 10},
         batches=(LabelledBatch("labelled/small/a.npz", "11", used=1, duplicates=2, in_test=3),),
         digest="22",

@@ -50,7 +50,9 @@ class Relay(BaseHTTPRequestHandler):
                 self.send_error(status)
             return
         connection = HTTPConnection(self.server.server)
-        connection.request(self.command, self.path, body, dict(self.headers))
+        # MLflow answers at its own address alone.
+        headers = {**self.headers, "Host": self.server.server}
+        connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
         self.send_response(answer.status)
@@ -209,7 +211,7 @@ def test_an_outage_at_the_start_of_a_step_is_waited_for(
 def test_a_pipeline_run_cannot_start_in_an_outage(gateway: Gateway) -> None:
     gateway.outage = 0
     with pytest.raises(
-        UnavailableError, match=r"^this step needs MLflow at http.* start that server"
+        UnavailableError, match=r"^this needs MLflow at http.* start that server"
     ) as caught:
         open_pipeline_run(uuid.uuid4().hex, "digits-fast", "outage")
     assert "\n" not in str(caught.value)
