@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.reliability.postgres import PostgresServer, postgres_programs, postgres_server
 from benchmarks.reliability.proxy import FaultProxy
 from pipelines.local.home import Home
+from pipelines.local.home_keys import signing_variables
 from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.process import Probe, Server, ServerPlan, listening_socket
 from pipelines.local.store import embedded_store, swift_plan
@@ -79,6 +80,7 @@ def open_lane(directory: Path, *, with_postgres: bool = True) -> Iterator[Lane]:
             server.wait_until_ready(Probe(plans[name]).is_answered)
         variables = {
             **behind.environment,
+            **signing_variables(home),
             **dict.fromkeys(UNSET, ""),
             "MLFLOW_TRACKING_URI": mlflow.address,
             "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -59,6 +59,7 @@ class Home:
         """The key that signs versions, and its public half."""
         return self.path / "keys"
 
+    @property
     def models(self) -> Path:
         """Files of registered versions that `predict` keeps."""
         return self.path / "models"
