@@ -41,21 +41,14 @@ def is_outage_status(status: int) -> bool:
 
 def stated(error: BaseException) -> StatedError | None:
     """Return an error as one that is told in one line, None where it is a defect; a full disk is an outage."""
-    if isinstance(error, StatedError):
-        return error
     full = next((cause for cause in _causes(error) if _is_full(cause)), None)
     if not isinstance(full, OSError):
-        return None
+        return error if isinstance(error, StatedError) else None
     where = f"the disk of {full.filename}" if full.filename else "the disk"
     return UnavailableError(
         f"{where} must have room but has none ({full.strerror}): "
-        "make room, for example by `mnist-pipeline prune`, and start this again."
+        "delete something, which `mnist-pipeline prune` does once a MiB is free, and start this again."
     )
-
-
-def has_no_room(error: BaseException) -> bool:
-    """Return whether an error comes from a full disk or a used up quota."""
-    return any(map(_is_full, _causes(error)))
 
 
 def _is_full(error: BaseException) -> bool:
@@ -63,7 +56,7 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it came from; libraries wrap what the operating system says."""
+    """Yield an error and what it came from; libraries and this package wrap what the operating system says."""
     while error:
         yield error
         error = error.__cause__ or error.__context__

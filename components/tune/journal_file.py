@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from components.common.errors import PipelineError, first_line, has_no_room
+from components.common.errors import PipelineError, first_line
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
+from components.tune.claims import STEP
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-
-STEP = "tune"
 
 
 class JournalLock:
@@ -61,8 +60,6 @@ def open_journal(path: Path) -> "BaseStorage":
             lock.release()
         return JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]
     except OSError as error:
-        if has_no_room(error):
-            raise
         raise PipelineError(
             f"OPTUNA_STORAGE must be a file that opens but {str(path)!r} does not ({error.strerror}): "
             "create the directory, or correct the path."

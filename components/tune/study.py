@@ -143,11 +143,13 @@ def create_study(
     return study
 
 
+@patient
 def load_study(name: str) -> "optuna.Study":
     """Open a study that `create_study` made.
 
     Raises:
         PipelineError: The storage cannot be opened, or has lost entries of the study.
+        UnavailableError: The database does not answer.
     """
     import optuna
 

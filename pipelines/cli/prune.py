@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.answers import print_line
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 
 app = typer.Typer()
@@ -19,5 +20,5 @@ def prune(
     from pipelines.local.home import Home
     from pipelines.local.prune import prune_home
 
-    prune_home(Home(home), keep, delete=yes, show=typer.echo)
-    typer.echo("removed" if yes else "nothing is removed: give --yes")
+    prune_home(Home(home), keep, delete=yes, show=print_line)
+    print_line("removed" if yes else "nothing is removed: give --yes")

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from components.common.errors import PipelineError, has_no_room
+from components.common.errors import PipelineError
 from components.common.storage.files import sweep_partial
 
 # Mode of a home, which holds keys and sockets; and the rights of others.
 PRIVATE, OTHERS, OTHERS_WRITE = 0o700, 0o077, 0o022
-# All that a home holds, beside temporary files.
+# All that a home holds, without the endings of files.
 OWN_NAMES = {
-    *("store", "mlflow", "kfp", "optuna", "logs", "checkpoints", "models", "clients", "keeper"),
-    *("lock", "platform.json"),
+    *("store", "mlflow", "kfp", "optuna", "logs", "checkpoints", "models", "clients", "keeper", "keys"),
+    *("lock", "platform"),
 }
 
 
@@ -102,7 +102,8 @@ class Home:
         )
         try:
             # A directory with other things in it may be meant for others.
-            alone = not self.path.exists() or {path.name for path in self.path.iterdir()} <= OWN_NAMES
+            found = self.path.iterdir() if self.path.exists() else ()
+            alone = {path.name.strip(".").partition(".")[0] for path in found} <= OWN_NAMES
             if not alone:
                 self._refuse_where_others_write()
             for directory in (self.path, *parts) if alone else parts:
@@ -114,8 +115,6 @@ class Home:
             for directory in (self.path, self.keeper, self.checkpoints, self.models):
                 sweep_partial(directory)
         except OSError as error:
-            if has_no_room(error):
-                raise
             raise PipelineError(
                 f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
                 "choose another with --home."
@@ -126,7 +125,7 @@ class Home:
         if mode & OTHERS_WRITE:
             raise PipelineError(
                 f"a home among other files must not be open for writing to other users but {self.path} is "
-                f"(mode {mode:04o}): choose another with --home."
+                f"(mode {mode:04o}): close it with chmod go-w, or choose another with --home."
             )
 
     @contextmanager
@@ -149,8 +148,6 @@ def open_lock(path: Path) -> IO[str]:
     try:
         return path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        if has_no_room(error):
-            raise
         raise PipelineError(
             f"{path} must be a file that can be written but is not ({error.strerror}): "
             "remove it, or choose another directory with --home."

@@ -219,8 +219,9 @@ class Keeper:
 
 
 def say_when(what: str) -> None:
-    """Print a line with the time."""
-    print(datetime.now().isoformat(" ", "seconds"), what, flush=True)
+    """Print a line with the time; a full disk, which leaves no room for the log, must not end the servers."""
+    with contextlib.suppress(OSError):
+        print(datetime.now().isoformat(" ", "seconds"), what, flush=True)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pipelines.local.home import Home
 from pipelines.local.process import listening_socket
 
 DOOR = "ports"
-LONGEST_MESSAGE = 4096
+LONGEST_MESSAGE, MOST_SERVERS = 4096, 8
 
 
 class Ports:
@@ -49,14 +49,16 @@ class Ports:
         with _door(home) as (door, address):
             try:
                 door.connect(address)
-                names, descriptors, _, _ = socket.recv_fds(door, LONGEST_MESSAGE, LONGEST_MESSAGE)
+                names, descriptors, _, _ = socket.recv_fds(door, LONGEST_MESSAGE, MOST_SERVERS)
             except OSError:
-                return  # the keeper has died just now, and is replaced
-        held = dict(
-            zip(json.loads(names), (socket.socket(fileno=number) for number in descriptors), strict=True)
-        )
+                names = b""
+        if not names:
+            return  # the keeper has died just now, and is replaced
         self._release()
-        self._held, self._keeper = held, keeper
+        for name, descriptor in zip(json.loads(names), descriptors, strict=True):
+            os.set_inheritable(descriptor, False)
+            self._held[name] = socket.socket(fileno=descriptor)
+        self._keeper = keeper
 
     def close(self) -> None:
         """Hold nothing from now on."""
@@ -91,7 +93,10 @@ def shared_ports(home: Home, listeners: Mapping[str, int]) -> Iterator[None]:
                     socket.send_fds(client, [names], [*listeners.values()])
 
         threading.Thread(target=share, daemon=True).start()
-        yield
+        try:
+            yield
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

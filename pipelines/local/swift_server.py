@@ -10,12 +10,8 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from components.common.bounds import STORE_RESERVE
-
-if TYPE_CHECKING:
-    from swift.common.swob import Response
 
 # Timeouts are long because a training leaves this process little processor time. After a timeout an object would be
 # missing from listings, because Swift's background daemons, which repair that, do not run here.
@@ -122,15 +118,12 @@ def main(descriptor: str) -> None:
     account_user = str(given.aws_access_key_id).replace(":", "_")
     user = {f"user_{account_user}": f"{given.aws_secret_access_key} .admin"}
     proxy = loadapp(CONFIGURATION_PATH, global_conf=user)
-    account = account_user.partition("_")[0]
-
-    def answer(method: str) -> "Response":
-        path = f"/v1/AUTH_{account}/{given.s3_bucket}"
-        return make_pre_authed_request({}, method, path).get_response(proxy)
-
+    bucket = f"/v1/AUTH_{account_user.partition('_')[0]}/{given.s3_bucket}"
     # Not made again where it is: on a full disk that would be refused, and reads would be too.
-    if answer("HEAD").status_int == 404 and (made := answer("PUT")).status_int // 100 != 2:
-        sys.exit(f"error: the bucket {given.s3_bucket} cannot be made: {made.status}")
+    if make_pre_authed_request({}, "HEAD", bucket).get_response(proxy).status_int == 404:
+        made = make_pre_authed_request({}, "PUT", bucket).get_response(proxy)
+        if made.status_int // 100 != 2:
+            sys.exit(f"error: the bucket {given.s3_bucket} cannot be made: {made.status}")
     serve(eventlet.green.socket.socket(fileno=int(descriptor)), proxy, OwnersProtocol)
 
 

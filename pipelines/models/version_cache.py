@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError, has_no_room
+from components.common.errors import PipelineError
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.judgement import Judgement
 from components.common.model.known_answers import KNOWN_ANSWERS, compare_known_answers
@@ -115,8 +115,6 @@ def _keep(
                 raise _refused(version, problem)
         kept = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime)
     except OSError as error:
-        if has_no_room(error):
-            raise
         raise PipelineError(
             f"{target.parent} must be a directory that can be written but is not ({error.strerror}): "
             "choose another home with --home."

@@ -168,7 +168,7 @@ def trusted_pems() -> dict[bytes, str]:
     """
     given = settings().model_public_keys or ""
     sources = [given] if given.startswith(PEM_BEGIN) else list(filter(None, given.split(os.pathsep)))
-    pems = {}
+    pems: dict[str, bytes] = {}
     for source in sources:
         content, place = _given(source, "MODEL_PUBLIC_KEYS")
         *blocks, _ = content.decode(errors="replace").split(PEM_END)

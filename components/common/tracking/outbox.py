@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from components.common.narration import say
-from components.common.tracking.failures import is_outage, reason
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
 
 STEP = "tracking"
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 300.0  # seconds
@@ -99,12 +99,9 @@ class Outbox:
 
     def _make(self, call: Callable[[], object]) -> str:
         """Make a call; return the reason where MLflow does not answer, else "". A refusal is said."""
-        from mlflow.exceptions import MlflowException
-        from requests import RequestException
-
         try:
             call()
-        except (MlflowException, RequestException) as error:
+        except mlflow_errors() as error:
             if is_outage(error):
                 return reason(error)
             say(STEP, f"MLflow refused a record: {reason(error)}")

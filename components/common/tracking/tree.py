@@ -17,7 +17,7 @@ from components.common.provenance import compute_environment
 from components.common.settings import settings
 from components.common.tracking import tags
 from components.common.tracking.client import all_pages, mlflow_must_answer, tracking_client
-from components.common.tracking.failures import is_outage, reason
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.outbox import STEP, Outbox
 from components.common.tracking.run import StepRun, TrackedRun
 
@@ -131,21 +131,21 @@ def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
     client = tracking_client()
     if client is None:
         return StepRun.untracked()
-    from mlflow.exceptions import MlflowException
 
     def opened() -> "tuple[Run, str]":
         try:
             if injected := settings().mlflow_run_id:
                 return _injected_run(client, injected, step)
             return _own_run(client, pipeline_run_id, step)
-        except MlflowException as error:
+        except mlflow_errors() as error:
             if is_outage(error):
                 raise UnavailableError(f"MLflow does not answer: {reason(error)}") from error
             raise
 
+    expected: tuple[type[Exception], ...] = (UnavailableError, *mlflow_errors())
     try:
         run, parent_id = patiently(STEP, opened, min(WITNESS_SECONDS, settings().outage_seconds))
-    except (MlflowException, UnavailableError) as error:
+    except expected as error:
         say(STEP, f"this step is not tracked: {reason(error)}")
         return StepRun.untracked()
     parent = TrackedRun(client, parent_id, run.info.experiment_id, Outbox())

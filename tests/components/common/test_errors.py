@@ -19,13 +19,14 @@ def test_the_first_line_of_an_error_is_its_message_or_its_type(error: Exception,
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_a_full_disk_is_an_outage_in_one_line_whatever_wraps_it(number: int, wrapped: bool) -> None:
-    full: Exception = OSError(number, os.strerror(number), "/home/run.json")
-    if wrapped:
-        full, inner = ValueError("the library could not write"), full
-        full.__cause__ = inner
-    told = stated(full)
+@pytest.mark.parametrize("wrapper", [None, ValueError("no"), PipelineError("the home must be writable")])
+def test_a_full_disk_is_an_outage_in_one_line_whatever_wraps_it(
+    number: int, wrapper: Exception | None
+) -> None:
+    error: Exception = OSError(number, os.strerror(number), "/home/run.json")
+    if wrapper:
+        wrapper.__cause__, error = error, wrapper
+    told = stated(error)
     assert isinstance(told, UnavailableError)
     assert told.exit_status == 75
     assert str(told).startswith("the disk of /home/run.json must have room but has none (")

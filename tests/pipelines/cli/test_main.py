@@ -192,3 +192,17 @@ def test_doctor_fails_where_a_run_would(
     monkeypatch.setattr("pipelines.cli.doctor.examine", lambda _home: iter(found))
     assert mnist_pipeline("doctor") == status
     assert capsys.readouterr().out.splitlines() == [finding.line() for finding in found]
+
+
+def test_a_full_disk_is_one_line_and_asks_to_try_again() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "pipelines.cli.main", "plan"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 75
+    assert ended.stderr.startswith("error: the disk must have room but has none (")
+    assert ended.stderr.count("\n") == 1

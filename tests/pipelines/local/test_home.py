@@ -70,7 +70,7 @@ def test_a_lock_that_is_no_file_is_an_error_with_a_way_out_and_what_it_holds_doe
 def test_what_killed_commands_left_half_written_is_swept_when_the_home_is_taken(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()
-    home.checkpoints.mkdir()
+    home.checkpoints.mkdir(exist_ok=True)
     for directory in (home.path, home.keeper, home.checkpoints):
         (directory / ".state.npz.1.partial").touch()
         os.utime(directory / ".state.npz.1.partial", (0, 0))
@@ -81,6 +81,8 @@ def test_what_killed_commands_left_half_written_is_swept_when_the_home_is_taken(
 def test_a_home_is_closed_to_other_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made, wide, shared = (Home(tmp_path / name) for name in ("made", "wide", "shared"))
     wide.store.mkdir(parents=True)
+    for name in ("platform.json", "platform.json.damaged", ".platform.json.1.partial"):
+        (wide.path / name).touch()
     (shared.path / "project").mkdir(parents=True)
     for path in (wide.path, wide.store, shared.path):
         path.chmod(0o755)

@@ -1,3 +1,4 @@
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -5,10 +6,10 @@ from threading import Thread
 
 import pytest
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from pipelines.local.clients import registered_client
 from pipelines.local.home import Home
-from pipelines.local.keeper import MLFLOW, Keeper, KeeperPlan, KeeperState
+from pipelines.local.keeper import MLFLOW, Keeper, KeeperPlan, KeeperState, say_when
 from pipelines.local.process import accepts_connections, listening_socket
 from tests.pipelines.local.trivial_servers import NAME, trivial_plan
 
@@ -49,7 +50,7 @@ def test_a_dead_clients_run_is_closed_as_soon_as_mlflow_answers(home: Home, list
     def close_run(tracking_uri: str, run: str) -> None:
         asked.append((tracking_uri, run))
         if len(asked) == 1:
-            raise ConnectionResetError
+            raise UnavailableError("MLflow is away")
 
     plan = trivial_keeper(home, listener)
     served = KeeperPlan("code", "", {MLFLOW: plan.servers[NAME]}, linger=1.0)
@@ -103,3 +104,11 @@ def test_a_living_keeper_mends_what_it_says_about_itself(home: Home, listener: s
             assert running.is_alive()
     running.join(30)
     assert not running.is_alive()
+
+
+def test_a_log_on_a_full_disk_does_not_end_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with io.TextIOWrapper(Path("/dev/full").open("wb", buffering=0), write_through=True) as full:
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(OSError, match="No space left"):
+            print("nothing", flush=True)
+        say_when("nothing")

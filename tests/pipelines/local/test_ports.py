@@ -1,4 +1,3 @@
-import os
 import socket
 from pathlib import Path
 
@@ -22,7 +21,9 @@ def test_a_client_holds_the_ports_of_the_keeper(tmp_path: Path) -> None:
     # The keeper has gone.
     with pytest.raises(OSError, match="in use"):
         socket.create_server(address)
-    assert ports.listener("store", 0).getsockname() == address
+    held = ports.listener("store", 0)
+    assert held.getsockname() == address
+    assert not held.get_inheritable()
     ports.close()
     socket.create_server(address).close()
     with pytest.raises(PipelineError, match="must be in use"):
@@ -36,5 +37,5 @@ def test_a_taken_port_is_replaced_by_another() -> None:
         made = ports.listener("store", port)
         assert made.getsockname()[1] != port
         assert ports.listener("store", port) is made
-        assert not os.get_inheritable(made.fileno())
+        assert not made.get_inheritable()
     ports.close()
