@@ -24,6 +24,7 @@ from benchmarks.reliability.command import Said, must_say, quick_run, say, start
 from benchmarks.reliability.lane import SECRET
 from benchmarks.reliability.postgres import NOT_INSTALLED, PostgresServer, postgres_programs, postgres_server
 from benchmarks.reliability.record import write_record
+from components.common.model.signing import make_signing_key
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from pipelines.local.home import Home
 from pipelines.local.mlflow_server import DATABASE_FILE, mlflow_plan
@@ -118,6 +119,7 @@ def copy_working(home: Path, copy: Path) -> None:
     # A file that ends to exist while it is copied is a temporary one of the store.
     command = ["cp", "--recursive", "--preserve=all", str(home / "store"), str(copy / "store")]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    shutil.copytree(home / "keys", copy / "keys")
     shutil.copy(home / "platform.json", copy)
 
 
@@ -238,6 +240,31 @@ def _save_bucket(store: Store, target: Path) -> None:
             path.write_bytes(s3.get_object(Bucket=DEFAULT_BUCKET, Key=item["Key"])["Body"].read())
 
 
+def rotation(home: Path, work: Path) -> Iterator[Drilled]:
+    """Change the signing key in the steps of docs/operations.md, and leave one version without its new signature."""
+    copy, new = work / "home", work / "new"
+    _copy(home, copy)
+    new.mkdir()
+    make_signing_key(new / "private.pem", new / "public.pem")
+    both = {
+        "MODEL_SIGNING_KEY": str(new / "private.pem"),
+        "MODEL_PUBLIC_KEYS": f"{copy / 'keys/public.pem'}:{new / 'public.pem'}",
+    }
+    started = say(copy, *quick_run("by-the-new-key"), seconds=BOUND, changes=both)
+    yield Drilled("both keys valid: a run", int(started.status == 0), 1, _last(started.error))
+    yield Drilled("both keys valid: versions", verified(copy, both), VERSIONS)
+    signed = [
+        say(copy, "models", "sign", "champion", "--model", model, changes=both, seconds=BOUND)
+        for model in MODELS[1:]
+    ]
+    yield Drilled("versions signed again", sum(said.status == 0 for said in signed), VERSIONS - 1)
+    alone = {"MODEL_PUBLIC_KEYS": str(new / "public.pem")}
+    yield Drilled("the new key alone: versions", verified(copy, alone), VERSIONS - 1)
+    refused = verify(copy, MODELS[0], alone)
+    told = refused.status == 1 and not refused.traced
+    yield Drilled("the old key alone: refused in one line", int(told), 1, _last(refused.error))
+
+
 def expired(home: Path, work: Path) -> Iterator[Drilled]:
     """Ask an MLflow server whose certificate has expired."""
     certificate = work / "certificate.pem"
@@ -297,6 +324,7 @@ DRILLS: dict[str, Callable[[Path, Path], Iterator[Drilled]]] = {
     "lost": lost_objects,
     "postgres": postgres,
     "upgrade": upgrade,
+    "rotation": rotation,
     "expired": expired,
 }
 
