@@ -166,7 +166,7 @@ class _Fresh:
         }
         command = [sys.executable, "-m", "benchmarks.reliability.attempt", str(work)]
         self._process = subprocess.Popen(
-            command, env=environment(place.variables | variables), cwd=REPOSITORY, start_new_session=True
+            command, env=environment({**place.variables, **variables}), cwd=REPOSITORY, start_new_session=True
         )
         self.pid = self._process.pid
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from benchmarks.reliability.command import Said, must_say, quick_run, say, start
 from benchmarks.reliability.lane import SECRET
 from benchmarks.reliability.postgres import NOT_INSTALLED, PostgresServer, postgres_programs, postgres_server
 from benchmarks.reliability.record import write_record
+from components.common.model.signing import make_signing_key
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
 from pipelines.local.home import Home
 from pipelines.local.mlflow_server import DATABASE_FILE, mlflow_plan
-from pipelines.local.process import free_port
+from pipelines.local.process import Probe, listening_socket
 from pipelines.local.store import Store, embedded_store, swift_plan
 
 VERSIONS = 5
@@ -99,7 +101,7 @@ def working(home: Path, work: Path) -> Iterator[Drilled]:
         copy = work / f"copy-{number}"
         with start(home, *quick_run(f"meanwhile-{number}")) as run:
             time.sleep(10 * (number + 1))
-            seconds.append(timed(lambda copy=copy: copy_working(home, copy)))
+            seconds.append(timed(partial(copy_working, home, copy)))
             run.communicate(timeout=BOUND)
         right += verified(copy) == VERSIONS
     found = f"{max(seconds):.1f} s to save at most"
@@ -117,6 +119,7 @@ def copy_working(home: Path, copy: Path) -> None:
     # A file that ends to exist while it is copied is a temporary one of the store.
     command = ["cp", "--recursive", "--preserve=all", str(home / "store"), str(copy / "store")]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    shutil.copytree(home / "keys", copy / "keys")
     shutil.copy(home / "platform.json", copy)
 
 
@@ -154,16 +157,14 @@ def on_postgres(work: Path, server: PostgresServer) -> Iterator[tuple[Store, str
     """Start a store, and MLflow that keeps its history in PostgreSQL; yield the store and MLflow's address."""
     home = Home(work / "servers")
     home.prepare()
-    port = free_port()
-    store = embedded_store(port, SECRET)
-    plans = [swift_plan(home, store, port)]
-    plans.append(
-        mlflow_plan(home, store, free_port(), server.url().replace("postgresql", "postgresql+psycopg2"))
-    )
-    with plans[0].start() as first, plans[1].start() as second:
-        for plan, process in zip(plans, (first, second), strict=True):
-            process.wait_until_ready(plan.answers)
-        yield store, plans[1].address
+    with listening_socket() as first, listening_socket() as second:
+        store = embedded_store(first.getsockname()[1], SECRET)
+        database = server.url().replace("postgresql", "postgresql+psycopg2")
+        plans = [swift_plan(home, store, first), mlflow_plan(home, store, second, database)]
+        with plans[0].start() as swift, plans[1].start() as mlflow:
+            for plan, process in zip(plans, (swift, mlflow), strict=True):
+                process.wait_until_ready(Probe(plan).is_answered)
+            yield store, plans[1].address
 
 
 def postgres(home: Path, work: Path) -> Iterator[Drilled]:
@@ -180,12 +181,10 @@ def postgres(home: Path, work: Path) -> Iterator[Drilled]:
                 must_say(work / "client", *quick_run(model), changes=changes)
             connect = ("--host=127.0.0.1", f"--port={server.port}", "--username=tune")
             rows = _rows(server)
-            saved = timed(
-                lambda: (
-                    _call(server, "pg_dump", *connect, "--format=custom", f"--file={dump}", "postgres"),
-                    _save_bucket(store, bucket),
-                )
+            dumped = partial(
+                _call, server, "pg_dump", *connect, "--format=custom", f"--file={dump}", "postgres"
             )
+            saved = timed(dumped) + timed(partial(_save_bucket, store, bucket))
         _call(
             server,
             "psql",
@@ -221,16 +220,15 @@ def _call(server: PostgresServer, program: str, *arguments: str) -> None:
 
 
 def _rows(server: PostgresServer) -> dict[str, int]:
-    import psycopg2
-    from psycopg2 import sql
+    from sqlalchemy import MetaData, create_engine, func, select
 
-    with psycopg2.connect(server.url()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        counts = {}
-        for (table,) in cursor.fetchall():
-            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
-            counts[table] = cursor.fetchone()[0]
-    return counts
+    engine, tables = create_engine(server.url()), MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in tables.tables.items()
+        }
 
 
 def _save_bucket(store: Store, target: Path) -> None:
@@ -240,6 +238,31 @@ def _save_bucket(store: Store, target: Path) -> None:
             path = target / item["Key"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(s3.get_object(Bucket=DEFAULT_BUCKET, Key=item["Key"])["Body"].read())
+
+
+def rotation(home: Path, work: Path) -> Iterator[Drilled]:
+    """Change the signing key in the steps of docs/operations.md, and leave one version without its new signature."""
+    copy, new = work / "home", work / "new"
+    _copy(home, copy)
+    new.mkdir()
+    make_signing_key(new / "private.pem", new / "public.pem")
+    both = {
+        "MODEL_SIGNING_KEY": str(new / "private.pem"),
+        "MODEL_PUBLIC_KEYS": f"{copy / 'keys/public.pem'}:{new / 'public.pem'}",
+    }
+    started = say(copy, *quick_run("by-the-new-key"), seconds=BOUND, changes=both)
+    yield Drilled("both keys valid: a run", int(started.status == 0), 1, _last(started.error))
+    yield Drilled("both keys valid: versions", verified(copy, both), VERSIONS)
+    signed = [
+        say(copy, "models", "sign", "champion", "--model", model, changes=both, seconds=BOUND)
+        for model in MODELS[1:]
+    ]
+    yield Drilled("versions signed again", sum(said.status == 0 for said in signed), VERSIONS - 1)
+    alone = {"MODEL_PUBLIC_KEYS": str(new / "public.pem")}
+    yield Drilled("the new key alone: versions", verified(copy, alone), VERSIONS - 1)
+    refused = verify(copy, MODELS[0], alone)
+    told = refused.status == 1 and not refused.traced
+    yield Drilled("the old key alone: refused in one line", int(told), 1, _last(refused.error))
 
 
 def expired(home: Path, work: Path) -> Iterator[Drilled]:
@@ -301,6 +324,7 @@ DRILLS: dict[str, Callable[[Path, Path], Iterator[Drilled]]] = {
     "lost": lost_objects,
     "postgres": postgres,
     "upgrade": upgrade,
+    "rotation": rotation,
     "expired": expired,
 }
 

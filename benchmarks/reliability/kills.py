@@ -74,10 +74,19 @@ def find(target: str, home: Path, cli: psutil.Process) -> psutil.Process | None:
             )
     except psutil.NoSuchProcess:
         return None
-    part = {"keeper": "pipelines.local.keeper", "store": "swift_server.py", "MLflow": "uvicorn"}[target]
+    part = {
+        "keeper": "pipelines.local.keeper",
+        "store": "swift_server.py",
+        "MLflow": "pipelines.local.mlflow_process",
+    }[target]
     return _one(home, lambda one: part in _command(one) and "supervisor.py" not in _command(one))
 
 
+PARTS = {
+    "keeper": "pipelines.local.keeper",
+    "store": "swift_server.py",
+    "MLflow": "pipelines.local.mlflow_process",
+}
 TARGETS = ("command", "DAG", "step", "keeper", "store", "MLflow")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from benchmarks.reliability.postgres import PostgresServer, postgres_programs, postgres_server
 from benchmarks.reliability.proxy import FaultProxy
 from pipelines.local.home import Home
+from pipelines.local.home_keys import signing_variables
 from pipelines.local.mlflow_server import mlflow_plan
-from pipelines.local.process import Server, ServerPlan, free_port
+from pipelines.local.process import Probe, Server, ServerPlan, listening_socket
 from pipelines.local.store import embedded_store, swift_plan
 
 SECRET = "of-the-fault-table"  # noqa: S105
@@ -56,26 +57,30 @@ def open_lane(directory: Path, *, with_postgres: bool = True) -> Iterator[Lane]:
     home = Home(directory / "home")
     home.prepare()
     with ExitStack() as stack:
-        store_port, mlflow_port = free_port(), free_port()
+        listeners = [stack.enter_context(listening_socket()) for _ in range(2)]
+        store_port, mlflow_port = (listener.getsockname()[1] for listener in listeners)
         direct = embedded_store(store_port, SECRET)
-        plans = {"store": swift_plan(home, direct, store_port)}
+        plans = {"store": swift_plan(home, direct, listeners[0])}
         servers = {"store": stack.enter_context(plans["store"].start())}
         store = stack.enter_context(FaultProxy(store_port))
-        behind = replace(direct, endpoint_url=store.address)
-        plan = mlflow_plan(home, behind, mlflow_port)
-        # The proxy's port is another than the server's own.
-        allowed = {**plan.environment, "MLFLOW_SERVER_ALLOWED_HOSTS": "*"}
-        plans["mlflow"] = replace(plan, environment=allowed)
-        servers["mlflow"] = stack.enter_context(plans["mlflow"].start())
         mlflow = stack.enter_context(FaultProxy(mlflow_port))
+        behind = replace(direct, endpoint_url=store.address)
+        plan = mlflow_plan(home, behind, listeners[1])
+        # The proxy's port is another than the server's own.
+        hosts = f"127.0.0.1:{mlflow_port},127.0.0.1:{mlflow.port}"
+        plans["mlflow"] = replace(
+            plan, environment={**plan.environment, "MLFLOW_SERVER_ALLOWED_HOSTS": hosts}
+        )
+        servers["mlflow"] = stack.enter_context(plans["mlflow"].start())
         postgres = database = None
         if with_postgres and postgres_programs():
             postgres = stack.enter_context(postgres_server())
             database = stack.enter_context(FaultProxy(postgres.port, http=False))
         for name, server in servers.items():
-            server.wait_until_ready(plans[name].answers)
+            server.wait_until_ready(Probe(plans[name]).is_answered)
         variables = {
             **behind.environment,
+            **signing_variables(home),
             **dict.fromkeys(UNSET, ""),
             "MLFLOW_TRACKING_URI": mlflow.address,
             "MLFLOW_DISABLE_TELEMETRY": "true",

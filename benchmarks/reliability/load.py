@@ -148,7 +148,7 @@ def logging_runs(lane: Lane, size: Size) -> Iterator[Loaded]:
         for step in range(size.records):
             run.log_metrics({"loss": 1 / (step + 1)}, step)
         run.close()
-        run.end()
+        run.end(60)
         return run.run_id
 
     started = time.monotonic()

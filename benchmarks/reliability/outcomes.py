@@ -38,12 +38,12 @@ class Verdict:
     not_run: str = ""
 
 
-def floors(verdicts: Iterable[Verdict]) -> list[dict[str, str | bool]]:
+def floors(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
     """Return what the verdicts must fulfil, and whether they do."""
     run = [verdict for verdict in verdicts if not verdict.not_run]
     counts = Counter(verdict.outcome for verdict in run)
     lost = sum(verdict.lost for verdict in run)
-    found = [
+    found: list[dict[str, object]] = [
         {"floor": f"{name}: 0", "measured": str(count), "met": count == 0}
         for name, count in (*((bad, counts[bad]) for bad in OUTCOMES[3:]), ("lost", lost))
     ]

@@ -35,25 +35,22 @@ class PostgresServer:
     def control(self, *arguments: str) -> None:
         """Call pg_ctl and wait for it; "start" and "restart" use the same options."""
         options = f"-p {self.port} -k {self.data.parent} -c fsync=off -c listen_addresses=127.0.0.1"
-        subprocess.run(
-            [*_account(), self.programs / "pg_ctl", "-D", self.data, "-w", *arguments]
-            + (["-o", options, "-l", str(self.data.parent / "log")] if arguments[0] != "stop" else []),
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        command = [*_account(), str(self.programs / "pg_ctl"), "-D", str(self.data), "-w", *arguments]
+        if arguments[0] != "stop":
+            command += ["-o", options, "-l", str(self.data.parent / "log")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def terminate_backends(self) -> None:
         """End all connections, as an administrator does."""
-        import psycopg2
+        from sqlalchemy import create_engine, text
 
-        connection = psycopg2.connect(self.url())
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        with create_engine(self.url()).connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                )
             )
-        connection.close()
 
 
 @contextmanager

@@ -142,7 +142,8 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with suppress(OSError, EOFError, asyncio.LimitOverrunError):
+        # It is cancelled only where the proxy ends.
+        with suppress(OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
             await (self._serve_http if self._http else self._serve_raw)(reader, writer)
         self._writers.discard(writer)
         writer.transport.abort()

@@ -5,7 +5,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -186,7 +186,7 @@ def put_data(lane: Lane) -> None:
     from components.ingest.digits import digits_form
 
     content = io.BytesIO()
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, name in (("train", "train"), ("test", "test")):
         images, labels = next(digits_form().parts[part].chunks())
         arrays |= {f"x_{name}": images, f"y_{name}": labels.astype(np.uint8)}

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 
-from benchmarks.reliability.cells import PATIENCE, Cell, Scenario
+from benchmarks.reliability.cells import PATIENCE, Cell, Scenario, Server
 from benchmarks.reliability.proxy import Fault
 from benchmarks.reliability.reference import client
 from benchmarks.reliability.steps import STEPS
@@ -43,6 +43,10 @@ def cut(path: Path) -> None:
 
 def empty(path: Path) -> None:
     path.write_bytes(b"")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
 
 
 def zeros(path: Path) -> None:
@@ -186,11 +190,16 @@ def _mlflow() -> list[Scenario]:
 
 def _full_length() -> list[Scenario]:
     """Return outages of minutes, with the patience that steps have by default."""
-    patience = {"patience": 300.0, "bound": 900.0}
     minutes = Fault("refuse", seconds=240)
+    rows: tuple[tuple[str, Server, str], ...] = (
+        ("store", "store", "train"),
+        ("MLflow", "mlflow", "register"),
+    )
     return [
-        Scenario("store refuses, 4 min of 5", "full", ("train",), True, "store", minutes, **patience),
-        Scenario("MLflow refuses, 4 min of 5", "full", ("register",), True, "mlflow", minutes, **patience),
+        Scenario(
+            f"{name} refuses, 4 min of 5", "full", (step,), True, server, minutes, patience=300, bound=900
+        )
+        for name, server, step in rows
     ]
 
 
@@ -221,7 +230,7 @@ def _disk() -> list[Scenario]:
 
 
 def _given() -> list[Scenario]:
-    damages = {"one bit flipped": flip, "cut": cut, "empty": empty, "missing": Path.unlink}
+    damages = {"one bit flipped": flip, "cut": cut, "empty": empty, "missing": remove}
     states = {"cut": cut, "empty": empty, "ending in zeros": zeros, "foreign": foreign}
     return [
         *(

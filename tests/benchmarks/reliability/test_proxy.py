@@ -102,8 +102,8 @@ def test_damage_to_bodies(proxy: FaultProxy) -> None:
     assert status == 200
     assert sum(a != b for a, b in zip(body, BODY, strict=True)) == 1
     assert ask(proxy, method="PUT", body=BODY) == (200, BODY)
-    for mode in ("cut", "reset"):
-        proxy.set(Fault(mode))  # type: ignore[arg-type]
+    for fault in (Fault("cut"), Fault("reset")):
+        proxy.set(fault)
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             ask(proxy)
 
