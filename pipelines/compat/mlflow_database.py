@@ -10,7 +10,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError, first_line
 
 # MLflow 3.17.2, schema dc11669786a5. Its REST API hides versions in the stage Deleted_Internal, prompts, and runs and
 # experiments that are deleted. To import MLflow takes 1.8 s, and to start its server 3 s.
@@ -48,17 +48,28 @@ UNION SELECT value FROM model_version_tags WHERE key = ?
 def delete_from_database(
     directory: Path, file: str, run_ids: Iterable[str], model_ids: Iterable[str]
 ) -> None:
-    """Delete runs and logged models from a database for good, as `mlflow gc` does; a server may use it meanwhile."""
+    """Delete runs and logged models from a database for good, as `mlflow gc` does; a server may use it meanwhile.
+
+    Raises:
+        UnavailableError: The database cannot be written now, for example because it is locked.
+    """
+    from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
 
     # MLflow 3.17.2: the command `mlflow gc` deletes only what its server has marked as deleted before.
     # The URL is relative, because it cannot hold every character that a path can.
     with chdir(directory):
-        store = SqlAlchemyStore(f"sqlite:///{file}", "mlflow-artifacts:/")
-        for model_id in model_ids:
-            store._hard_delete_logged_model(model_id)
-        for run_id in run_ids:
-            store._hard_delete_run(run_id)
+        try:
+            store = SqlAlchemyStore(f"sqlite:///{file}", "mlflow-artifacts:/")
+            for model_id in model_ids:
+                store._hard_delete_logged_model(model_id)
+            for run_id in run_ids:
+                store._hard_delete_run(run_id)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise UnavailableError(
+                f"{directory / file} must be writable but is not now ({first_line(error)}): try again."
+            ) from error
 
 
 def mlflow_schemas() -> tuple[set[str], str]:

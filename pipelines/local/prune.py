@@ -18,7 +18,7 @@ from components.common.model.kept_candidate import candidate_prefix
 from components.common.settings import environment, settings
 from components.common.storage.files import delete_path
 from components.common.storage.object_store import content_key
-from components.common.storage.s3 import s3_client
+from components.common.storage.s3 import s3_client, store_must_answer
 from components.common.tracking import tags
 from components.ingest.sources import MNIST_SHA256
 from pipelines.compat.mlflow_database import MlflowDatabase, delete_from_database
@@ -90,6 +90,7 @@ def prune_home(home: Home, keep: int, *, delete: bool, show: Callable[[str], Non
 
     Raises:
         PipelineError: The home holds no history, or the environment names other servers than the embedded ones.
+        UnavailableError: The store does not answer, or the database is locked; what is removed by then is consistent.
     """
     if external_store(environment()) or settings().mlflow_tracking_uri:
         raise PipelineError(
@@ -105,12 +106,14 @@ def prune_home(home: Home, keep: int, *, delete: bool, show: Callable[[str], Non
         if delete:
             client.wait_for_turn(show)
         with embedded_platform(home, client) as platform:
-            store = s3_client(platform.s3_endpoint_url, platform.environment)
-            found = _litter(home, store, platform.bucket, keep)
-            for line in found.lines(home):
-                show(line)
-            if delete:
-                _delete(found, home, store, platform.bucket)
+            endpoint, bucket = platform.s3_endpoint_url, platform.bucket
+            with store_must_answer(bucket, endpoint, f"read {home.logs / 'store.log'}"):
+                store = s3_client(endpoint, platform.environment)
+                found = _litter(home, store, bucket, keep)
+                for line in found.lines(home):
+                    show(line)
+                if delete:
+                    _delete(found, home, store, bucket)
     return found
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.common.errors import PipelineError
-from pipelines.compat.mlflow_database import MlflowDatabase, mlflow_schemas
+from components.common.errors import PipelineError, UnavailableError
+from pipelines.compat.mlflow_database import MlflowDatabase, delete_from_database, mlflow_schemas
 
 KILLED = """
 import os, sqlite3, sys
@@ -66,3 +66,9 @@ def test_the_latest_form_is_that_of_mlflow() -> None:
     known, latest = mlflow_schemas()
     assert latest == _get_latest_schema_revision()
     assert len(known) > 60
+
+
+def test_what_cannot_be_deleted_now_is_an_outage(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"damaged" * 1000)
+    with pytest.raises(UnavailableError, match=r"mlflow\.db must be writable but is not now \(.*: try again"):
+        delete_from_database(tmp_path, "mlflow.db", ["f" * 32], [])
