@@ -48,7 +48,7 @@ def mutated(random: Random, content: bytes, most: int = 4) -> bytes:
         elif kind == 2:
             width, order = random.choice((1, 2, 4, 8)), random.choice(("little", "big"))
             number = random.choice(NUMBERS) & (256**width - 1)
-            changed[at : at + width] = number.to_bytes(width, order)  # type: ignore[arg-type]
+            changed[at : at + width] = number.to_bytes(width, order)
         elif kind == 3:
             del changed[at : at + size]
         elif kind == 4:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
-from components.common.model.aliases import CHAMPION
+from components.common.model.aliases import CHAMPION, DECISIONS
 from components.common.model.stored_version import fetch_version
 from components.common.patience import patiently
 from components.common.settings import settings
@@ -28,12 +28,12 @@ class Decisions:
     def number(self, test_digest: str, run_id: str) -> int:
         """Return the number of a run's decision among those on a test split; a run decides once."""
         number, _, latest = self.tags.get(decisions_tag(test_digest), "0").partition(" ")
-        return max(1, int(number) + (latest != run_id))
+        return max(1, (int(number) if number.isdecimal() else 0) + (latest != run_id))
 
 
 def decisions_tag(test_digest: str) -> str:
     """Return the tag that holds the number of decisions on a test split, and the run of the latest."""
-    return f"decisions.{test_digest[:16]}"
+    return f"{DECISIONS}{test_digest[:16]}"
 
 
 @dataclass(frozen=True)

@@ -192,17 +192,23 @@ def show_history(
     from components.register.journal import champion_of
     from pipelines.local.home import Home
     from pipelines.local.home_keys import trust_variables
-    from pipelines.models.descriptions import describe_moves
+    from pipelines.models.descriptions import count_decisions, describe_moves
     from pipelines.models.reader import open_reader
     from pipelines.models.tables import move_rows
 
     with exported(trust_variables(Home(home))), open_reader(home) as reader:
         name, champion, moves = describe_moves(reader, model)
+        decisions = count_decisions(reader, name)
     if as_json:
-        print_json({"model": name, "champion": champion, "moves": [asdict(move) for move in moves]})
+        listed = [asdict(move) for move in moves]
+        print_json({"model": name, "champion": champion, "moves": listed, "decisions": decisions})
         return
     print_line(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
     print_table(move_rows(moves))
+    for split, number in decisions.items():
+        print_line(
+            f"test split {split} has decided {number} times: each decision makes the next promotion harder"
+        )
     for move in moves:
         if move.problem:
             print_line(f"warning: do not trust move {move.number}: {move.problem}")

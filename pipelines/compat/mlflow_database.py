@@ -106,6 +106,11 @@ class MlflowDatabase:
                 aliases[row["alias"]] = str(row["version"])
         return found
 
+    def model_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a registered model."""
+        query = "SELECT key, value FROM registered_model_tags WHERE name = ?"
+        return {row["key"]: row["value"] or "" for row in self._rows(query, name)}
+
     def versions(self, name: str) -> list[dict[str, Any]]:
         """Return the versions of a registered model, newest first, with their tags."""
         tags: dict[int, dict[str, str]] = {}

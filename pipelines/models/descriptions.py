@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.aliases import CHAMPION
+from components.common.model.aliases import CHAMPION, DECISIONS
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import LINEAGE, judgement_tags
 from components.common.model.signing import trusted_keys
@@ -109,3 +109,12 @@ def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:
         models[name].get(CHAMPION, ""),
         moves_of(name, reader.versions(name + HISTORY_SUFFIX), trusted_keys()),
     )
+
+
+def count_decisions(reader: Reader, name: str) -> dict[str, int]:
+    """Return how often each test split decided between a candidate and the champion, by the start of its digest."""
+    return {
+        tag.removeprefix(DECISIONS): int(value.partition(" ")[0])
+        for tag, value in reader.model_tags(name).items()
+        if tag.startswith(DECISIONS) and value.partition(" ")[0].isdecimal()
+    }

@@ -35,6 +35,9 @@ class HomeReader:
     def aliases(self) -> dict[str, dict[str, str]]:
         return self.database.aliases()
 
+    def model_tags(self, name: str) -> dict[str, str]:
+        return self.database.model_tags(name)
+
     def versions(self, name: str) -> list[StoredVersion]:
         return [StoredVersion(**row) for row in self.database.versions(name)]
 

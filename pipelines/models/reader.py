@@ -60,6 +60,9 @@ class Reader(Protocol):
     def aliases(self) -> dict[str, dict[str, str]]:
         """Return the registered models, each with the numbers of its versions by alias."""
 
+    def model_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a registered model."""
+
     def versions(self, name: str) -> list[StoredVersion]:
         """Return the versions of a registered model, newest first."""
 

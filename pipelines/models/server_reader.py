@@ -50,6 +50,10 @@ class ServerReader:
             for model in mlflow_pages(self._call, "registered-models/search", "registered_models")
         }
 
+    def model_tags(self, name: str) -> dict[str, str]:
+        model = self._call(f"registered-models/get?{urlencode({'name': name})}")["registered_model"]
+        return _pairs(model.get("tags"))
+
     def versions(self, name: str) -> list[StoredVersion]:
         found = [
             StoredVersion(

@@ -149,6 +149,16 @@ def test_verify_promote_and_rollback_are_recorded_in_the_history() -> None:
     assert len(rows) == 4
 
 
+def test_the_history_says_how_often_a_test_split_has_decided() -> None:
+    from mlflow import MlflowClient
+
+    MlflowClient().set_registered_model_tag(NAME, "decisions.0123456789abcdef", "3 run")
+    assert _document("history")["decisions"] == {"0123456789abcdef": 3}
+    said = _models("history").stdout.splitlines()[-1]
+    MlflowClient().delete_registered_model_tag(NAME, "decisions.0123456789abcdef")
+    assert said.startswith("test split 0123456789abcdef has decided 3 times")
+
+
 def test_a_signature_is_of_one_model_and_can_be_made_again() -> None:
     from mlflow import MlflowClient
 
