@@ -66,21 +66,25 @@ def rollback(
         The champion before and after the rollback.
 
     Raises:
-        PipelineError: There was no champion before, its files have changed, or somebody else moved the champion.
+        PipelineError: There was no champion before, its files have changed, the last moves are not to be trusted, or
+            somebody else moved the champion.
     """
     champion = settle(client, name)
-    last = next((move for move in reversed(read_moves(client, name)) if move.counts), None)
+    counting = [move for move in read_moves(client, name) if move.counts]
+    last = counting[-1] if counting else None
     if last is not None and last.action == "rollback":
         return champion, champion
     if last is None or not last.before:
         raise PipelineError(
             f"a rollback must have an earlier {CHAMPION} to restore but {name!r} has none: promote a version instead."
         )
-    if last.problem and not allow_unsigned:
-        raise PipelineError(
-            f"the last move of {name!r} must be signed by a trusted key to be undone but {last.problem}: look at "
-            "`mnist-pipeline models history`, and promote a version instead, or give --allow-unsigned."
-        )
+    # The move before made the champion that the rollback restores.
+    for move in counting[-2:]:
+        if move.problem and not allow_unsigned:
+            raise PipelineError(
+                f"the last two moves of {name!r} must be signed by a trusted key to be undone but of move "
+                f"{move.number}, {move.problem}: promote a version instead, or give --allow-unsigned."
+            )
     previous = find_version(client, name, last.before)
     _require_sound(client, name, previous, allow_unsigned)
     move_champion(client, name, before=champion, after=previous, action="rollback", who=who, why=why)

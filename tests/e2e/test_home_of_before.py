@@ -134,7 +134,9 @@ def test_a_version_of_before_is_trained_again_from_its_tags(environment: dict[st
 
 
 def test_the_champion_of_before_comes_back_by_a_rollback(environment: dict[str, str]) -> None:
-    back = _command("models", "rollback", env=environment)
+    refused = _command("models", "rollback", env=environment)
+    assert "must be signed by a trusted key to be undone but of move 2, it is not signed" in refused.stderr
+    back = _command("models", "rollback", "--allow-unsigned", env=environment)
     assert back.stdout == f"{MODEL} version 2 is the champion again, instead of version 3\n"
 
 

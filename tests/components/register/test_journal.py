@@ -177,8 +177,13 @@ def test_moves_are_signed_and_chained(mlflow_client: "MlflowClient", name: str) 
     ],
 )
 def test_a_foreign_move_is_told(
-    mlflow_client: "MlflowClient", name: str, change: Callable[[dict[str, str]], dict[str, str]], problem: str
+    mlflow_client: "MlflowClient",
+    name: str,
+    change: Callable[[dict[str, str]], dict[str, str]],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
     _move(mlflow_client, name, "", "1")
     _move(mlflow_client, name, "1", "2")
     made = _entry(mlflow_client, name, "2")
@@ -187,7 +192,7 @@ def test_a_foreign_move_is_told(
     last = read_moves(mlflow_client, name)[-1]
     assert (last.counts, last.problem.startswith(problem)) == (True, True)
     with pytest.raises(
-        PipelineError, match="the last move of .* must be signed by a trusted key to be undone"
+        PipelineError, match="the last two moves of .* must be signed by a trusted key .* of move 3"
     ):
         rollback(mlflow_client, name, "me", "")
 

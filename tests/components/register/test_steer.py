@@ -136,7 +136,11 @@ def test_keys_are_rotated_and_versions_signed_again(
     assert mlflow_client.get_model_version(name, "2").tags["signing_key"] == signing_key().id
     # The old one is withdrawn.
     monkeypatch.delenv("MODEL_PUBLIC_KEYS")
-    assert rollback(mlflow_client, name, "me", "signed again") == ("1", "2")
+    with pytest.raises(
+        PipelineError, match="of move 2, it is signed by the key .* promote a version instead"
+    ):
+        rollback(mlflow_client, name, "me", "")
+    assert promote(mlflow_client, name, "2", "me", "signed again")
     with pytest.raises(
         PipelineError, match=f"{name} version 1 must be signed by a trusted key but .* not trusted"
     ):
