@@ -11,10 +11,12 @@ from components.common.data.source import SourceInfo, training_images
 from components.common.errors import StatedError
 from components.common.narration import exit_on_stated_error, say
 from components.common.patience import patiently
+from components.common.plan.names import LONGEST_LABEL
 from components.common.plan.network import check_network
 from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import fitted, resolve_form
 from components.common.plan.run import CURRENT_TIME, RunPlan
+from components.common.printable import printable
 from components.common.provenance import git_sha
 from components.common.tracking import tags
 from components.common.tracking.step import step_run
@@ -46,6 +48,8 @@ def ingest_step(
         plan_target: Directory for run.json, new or that of an earlier attempt.
         raw_target: New or empty directory for the data.
     """
+    # Kubeflow's form takes any text; MLflow refuses a longer one.
+    run_name = printable(run_name)[:LONGEST_LABEL]
     with exit_on_stated_error(STEP):
         gpus = parse_gpu_count(gpu_count)
         resolved = resolve_form(form, options, run_id=run_id, run_name=run_name, gpu_count=gpus)

@@ -119,7 +119,13 @@ def test_an_address_that_grants_access_goes_by_a_variable(way: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "data",
-    ["https://host/a/%F0%9F%98%80 x/2024/", "s3://bucket/" + "k" * 900, "/data/'; drop/..", "env:DATA_URI"],
+    [
+        "https://host/a/%F0%9F%98%80 x/2024/",
+        "s3://bucket/" + "k" * 900,
+        "/data/'; drop/..",
+        "env:DATA_URI",
+        "//[x/y",
+    ],
 )
 def test_a_run_has_a_short_and_clean_name(data: str) -> None:
     assert re.fullmatch("[a-z0-9][a-z0-9-]{1,70}", request([f"data={data}"]).run_name())

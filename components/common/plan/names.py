@@ -97,7 +97,11 @@ def dataset_slug(address: str) -> str:
 
     Empty where neither does; "raw" in `FashionMNIST/raw` says nothing.
     """
-    path = PurePosixPath(unquote(urlsplit(address).path))
+    try:
+        path = PurePosixPath(unquote(urlsplit(address).path))
+    except ValueError:
+        # Brackets in which no address of IPv6 stands.
+        return ""
     for part in reversed(path.parts[-2:]):
         name = re.sub(r"[^a-z0-9]+", "-", _stem(part.lower()))[:LONGEST_DATASET].strip("-")
         if name and name not in SAYS_NOTHING and not name.isdecimal():

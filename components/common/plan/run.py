@@ -111,7 +111,7 @@ class DataPlan(Section):
     fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
         default=1.0, description="Part of the training data to use."
     )
-    labelled_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    labelled_share: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         default=1.0,
         description="Most new images of labelled batches, as a share of the training part; a batch that exceeds it is "
         "left out.",

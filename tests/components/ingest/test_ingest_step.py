@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def _ingest(target: Path, run_id: str, form: dict[str, Any] | None = None, **options: Any) -> SourceInfo:
+def _ingest(
+    target: Path,
+    run_id: str,
+    form: dict[str, Any] | None = None,
+    run_name: str = "digits-fast",
+    **options: Any,
+) -> SourceInfo:
     return ingest_step(
         {"data.source": "digits", "recipe": "fast", "search.trials": 6, **(form or {})},
         {"registry.experiment": "ingests", **options},
         run_id=run_id,
-        run_name="digits-fast",
+        run_name=run_name,
         gpu_count="0",
         plan_target=target / "plan",
         raw_target=target / "raw",
@@ -88,6 +94,17 @@ def test_what_grants_access_to_the_data_is_recorded_nowhere(
     seen += [path.read_bytes().decode("latin-1") for path in work.rglob("*") if path.is_file()]
     assert address in "".join(seen)
     assert "c4nary" not in "".join(seen)
+
+
+@pytest.mark.usefixtures("no_object_store")
+def test_a_run_of_any_name_is_opened(mlflow_client: "MlflowClient", tmp_path: Path) -> None:
+    run_id = uuid.uuid4().hex
+    _ingest(tmp_path, run_id, run_name="\x1b[31m" + "x" * 600)
+    name = RunPlan.load(tmp_path / "plan").run_name
+    assert name == "\\x1b[31m" + "x" * 242
+    parent = find_pipeline_run(mlflow_client, run_id)
+    assert parent is not None
+    assert parent.info.run_name == name
 
 
 @pytest.mark.usefixtures("no_object_store")

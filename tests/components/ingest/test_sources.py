@@ -162,6 +162,7 @@ def test_another_digest_than_was_asked_for_is_refused(raw: Path, tmp_path: Path)
 def test_on_a_cluster_files_of_the_container_are_refused_unless_they_are_allowed(
     raw: Path, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("DATA_ALLOW_PRIVATE", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     for address in (str(raw), raw.as_uri()):
         with pytest.raises(PipelineError, match="must come from an http, https or s3 address on a cluster"):

@@ -44,6 +44,8 @@ def _local_data(data: str) -> tuple[tuple[str, str | None], list[str]]:
         ("s3://bucket/mnist", "s3://bucket/mnist"),
         ("/data/mnist", "/data/mnist"),
         ("mnist.npz", "{here}/mnist.npz"),
+        ("https://bob:pw@host/mnist", "env:MNIST_DATA_URI"),
+        ("env:DATA_URI", "env:DATA_URI"),
     ],
 )
 def test_a_named_copy_comes_first(

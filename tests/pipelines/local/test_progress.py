@@ -71,6 +71,12 @@ def test_steps_and_their_own_lines_are_shown() -> None:
     assert all(step.seconds >= 0 for step in progress.steps)
 
 
+def test_the_end_of_a_step_that_nobody_started_is_only_a_line() -> None:
+    progress, shown = _follow([*_started("ingest"), *_succeeded("train"), *_succeeded("ingest")], 0)
+    assert shown == ["succeeded  ingest"]
+    assert _statuses(progress) == [("ingest", "SUCCEEDED")]
+
+
 def test_tasks_of_one_name_may_run_at_a_time() -> None:
     lines = [*_started("search"), *_started("search"), *_succeeded("search")]
     progress, _ = _follow([*lines, *_failed("search")], 1)

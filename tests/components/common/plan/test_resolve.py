@@ -234,6 +234,7 @@ def test_kubeflows_fractions_of_whole_numbers_are_whole_numbers() -> None:
             "data.source must name DATA_URI or MNIST_DATA_URI after env: but is 'env:PATH'.",
         ),
         ({"data.sha256": "abc"}, "data.sha256 must be the 64 hexadecimal digits of a SHA-256 but is 'abc'."),
+        ({"subset": "\ud800"}, "each option must be a value that JSON can hold but one is not ("),
         ({"trials": 10**9}, "search.trials must be at most 10000 but is 1000000000."),
         ({"tuning_workers": 10**6}, "search.workers must be at most 256 but is 1000000."),
         ({"seeds": 10**9}, "seeds must be at most 1000 but is 1000000000."),

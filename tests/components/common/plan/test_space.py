@@ -70,6 +70,11 @@ def test_an_empty_space_is_refused() -> None:
         ),
         ({"augmentation": {"times": [2]}}, "search.space.augmentation is no number, so it has no multiples"),
         ({"filters": {"low": 0, "high": 1}}, "search.space.filters is no number, so it takes a list"),
+        ({"batch_size": {"times": [1e308]}}, "search.space.batch_size takes numbers as multiples but got 1e"),
+        (
+            {"batch_size": {"times": [10**400]}},
+            "search.space.batch_size takes numbers as multiples but got 1",
+        ),
         ({"batch_size": {"times": ["2"]}}, "search.space.batch_size takes numbers as multiples but got '2'"),
     ],
 )

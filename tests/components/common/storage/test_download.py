@@ -155,6 +155,7 @@ def test_what_is_no_address_is_a_mistake(uri: str, tmp_path: Path) -> None:
 def test_on_a_cluster_private_addresses_are_refused_unless_they_are_allowed(
     odd_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("DATA_ALLOW_PRIVATE", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     for address in (odd_server, odd_server.replace("127.0.0.1", "localhost")):
         with pytest.raises(PipelineError, match="must come from a public address on a cluster but "):
