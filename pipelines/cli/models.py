@@ -231,9 +231,14 @@ def reproduce_version(
     """Train a version again, on the same data with the same configuration, and compare the weights."""
     from components.register.steer import find_version
     from pipelines.models.reproduce import Recorded, reproduce
-    from pipelines.models.versions import open_model
+    from pipelines.models.versions import all_servers, open_model
 
-    with open_model(home, model) as (client, name), TemporaryDirectory() as scratch:
+    # The data may be in the embedded store although the version is on a server of one's own.
+    with (
+        all_servers(home),
+        open_model(home, model) as (client, name),
+        TemporaryDirectory() as scratch,
+    ):
         number = find_version(client, name, version)
         recorded = Recorded.of(client, name, number, allow_unsigned=allow_unsigned)
         outcome = reproduce(recorded, Path(scratch), target, print_line)

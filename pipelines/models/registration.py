@@ -1,18 +1,13 @@
 """Registration of the candidate of a run whose last step failed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
 from components.common.model.kept_candidate import fetch_candidate
-from components.common.settings import export, export_defaults, settings, withdraw
 from components.common.tracking import tags
-from components.common.tracking.client import QUIET
-from pipelines.local.home import Home
-from pipelines.local.platform import embedded_platform
 from pipelines.models.reader import Reader, StoredRun, open_reader
+from pipelines.models.versions import all_servers
 
 
 def register_run(home: Path, named: str) -> str:
@@ -29,7 +24,7 @@ def register_run(home: Path, named: str) -> str:
     """
     from components.register.step import register_candidate
 
-    with _servers(home), open_reader(home) as reader, TemporaryDirectory() as scratch:
+    with all_servers(home), open_reader(home) as reader, TemporaryDirectory() as scratch:
         run = _ended_run(reader, named)
         if version := run.tags.get(tags.MODEL_VERSION):
             return f"run {run.name} has registered {run.tags[tags.MODEL_NAME]} version {version} already"
@@ -42,20 +37,6 @@ def register_run(home: Path, named: str) -> str:
             )
         made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
     return f"{made.name} version {made.version} is the new champion"
-
-
-@contextmanager
-def _servers(home: Path) -> Iterator[None]:
-    """Name the servers that the run used: those in the settings, and the embedded ones for the others."""
-    named = settings().mlflow_tracking_uri
-    export_defaults(QUIET)
-    with embedded_platform(Home(home)) as platform:
-        export(platform.environment)
-        try:
-            yield
-        finally:
-            if not named:
-                withdraw("MLFLOW_TRACKING_URI")
 
 
 def _ended_run(reader: Reader, named: str) -> StoredRun:

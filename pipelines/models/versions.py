@@ -45,6 +45,20 @@ def open_registry(home: Path) -> "Iterator[MlflowClient]":
 
 
 @contextmanager
+def all_servers(home: Path) -> Iterator[None]:
+    """Name store and MLflow within the context: those in the settings, and the embedded ones for the others."""
+    named = settings().mlflow_tracking_uri
+    export_defaults(QUIET)
+    with embedded_platform(Home(home)) as platform:
+        export(platform.environment)
+        try:
+            yield
+        finally:
+            if not named:
+                withdraw("MLFLOW_TRACKING_URI")
+
+
+@contextmanager
 def open_model(home: Path, given: str) -> "Iterator[tuple[MlflowClient, str]]":
     """Yield a client of the registry and the name of the registered model: `given`, or the only one there is.
 

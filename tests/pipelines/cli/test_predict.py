@@ -25,6 +25,7 @@ from components.preprocess.prepare import prepare_splits
 from components.register.package import sample_images
 from components.register.publish import publish
 from pipelines.cli.main import app
+from pipelines.local.home import Home
 from pipelines.local.platform import Platform
 from pipelines.local.process import accepts_connections, free_port
 from tests.linear_models import save_candidate
@@ -91,8 +92,12 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     return training
 
 
-def test_a_version_is_reproduced_from_postgresql_and_the_object_store(trained: Training) -> None:
-    reproduced = _run("reproduce", "champion", model=TRAINED)
+def test_a_version_is_reproduced_from_a_server_of_ones_own_and_the_embedded_store(
+    trained: Training, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("S3_ENDPOINT_URL", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    reproduced = _run("reproduce", "champion", "--home", str(home.path), model=TRAINED)
     assert reproduced.returncode == 0, reproduced.stderr
     assert reproduced.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
 
