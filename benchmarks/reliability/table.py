@@ -162,7 +162,7 @@ def _store() -> list[Scenario]:
             "store flips a bit",
             "wire",
             READING,
-            True,
+            False,
             "store",
             Fault("flip", path="GET ", seconds=3),
             at=0,
