@@ -165,7 +165,8 @@ def test_a_signature_is_of_one_model_and_can_be_made_again() -> None:
     client, other = MlflowClient(), f"{NAME}-elsewhere"
     found = client.get_model_version(NAME, "1")
     client.create_registered_model(other)
-    client.create_model_version(other, found.source, found.run_id, tags=found.tags, model_id=found.model_id)
+    model_id = found.source.removeprefix("models:/")
+    client.create_model_version(other, found.source, found.run_id, tags=found.tags, model_id=model_id)
     refused = CliRunner().invoke(app, ["models", "verify", "1", "--model", other, "--allow-unsigned"])
     assert "must be what was signed but its signature is of a version of" in str(refused.exception)
     key = found.tags["signing_key"]
