@@ -91,9 +91,7 @@ def stopped(home: Path, work: Path) -> Iterator[Drilled]:
     restored = work / "restored"
     restored.mkdir()
     unpack = ["tar", "--xattrs", "--xattrs-include=*", "-xzf", str(archive), "-C", str(restored)]
-    seconds = [
-        timed(lambda command=command: subprocess.run(command, check=True)) for command in (pack, unpack)
-    ]
+    seconds = [timed(partial(subprocess.run, command, check=True)) for command in (pack, unpack)]
     found = (
         f"{archive.stat().st_size / 2**20:.0f} MiB, {seconds[0]:.1f} s to save, {seconds[1]:.1f} s to restore"
     )
