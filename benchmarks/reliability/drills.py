@@ -22,7 +22,13 @@ from typing import Any
 from benchmarks.reliability.certificate import make_certificate
 from benchmarks.reliability.command import Said, must_say, quick_run, say, start
 from benchmarks.reliability.lane import SECRET
-from benchmarks.reliability.postgres import NOT_INSTALLED, PostgresServer, postgres_programs, postgres_server
+from benchmarks.reliability.postgres import (
+    NOT_INSTALLED,
+    PostgresServer,
+    by_psycopg2,
+    postgres_programs,
+    postgres_server,
+)
 from benchmarks.reliability.record import write_record
 from components.common.model.signing import make_signing_key
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client
@@ -157,7 +163,7 @@ def on_postgres(work: Path, server: PostgresServer) -> Iterator[tuple[Store, str
     home.prepare()
     with listening_socket() as first, listening_socket() as second:
         store = embedded_store(first.getsockname()[1], SECRET)
-        database = server.url().replace("postgresql", "postgresql+psycopg2")
+        database = by_psycopg2(server.url())
         plans = [swift_plan(home, store, first), mlflow_plan(home, store, second, database)]
         with plans[0].start() as swift, plans[1].start() as mlflow:
             for plan, process in zip(plans, (swift, mlflow), strict=True):
@@ -220,7 +226,7 @@ def _call(server: PostgresServer, program: str, *arguments: str) -> None:
 def _rows(server: PostgresServer) -> dict[str, int]:
     from sqlalchemy import MetaData, create_engine, func, select
 
-    engine, tables = create_engine(server.url()), MetaData()
+    engine, tables = create_engine(by_psycopg2(server.url())), MetaData()
     tables.reflect(engine)
     with engine.connect() as connection:
         return {

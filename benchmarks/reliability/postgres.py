@@ -44,13 +44,18 @@ class PostgresServer:
         """End all connections, as an administrator does."""
         from sqlalchemy import create_engine, text
 
-        with create_engine(self.url()).connect() as connection:
+        with create_engine(by_psycopg2(self.url())).connect() as connection:
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
                 )
             )
+
+
+def by_psycopg2(url: str) -> str:
+    """Return the address for SQLAlchemy, whose default is another driver."""
+    return url.replace("postgresql://", "postgresql+psycopg2://")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability.postgres import by_psycopg2
 from components.common.plan.run import RunPlan
 from pipelines.local.mlflow_api import call_mlflow
 
@@ -148,7 +149,7 @@ def _trials(place: Place) -> list[list[Any]]:
     from optuna.storages.journal import JournalFileBackend
 
     where = place.variables["OPTUNA_STORAGE"]
-    storage = RDBStorage(where) if "://" in where else JournalStorage(JournalFileBackend(where))
+    storage = RDBStorage(by_psycopg2(where)) if "://" in where else JournalStorage(JournalFileBackend(where))
     study = optuna.load_study(study_name=place.plan.run_id, storage=storage)
     return [
         [trial.state.name, sorted(trial.params.items()), sorted(trial.intermediate_values.items())]
