@@ -14,14 +14,15 @@ from components.common.errors import PipelineError
 from components.common.model import served_model
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, Exchange
-from components.common.model.known_answers import KNOWN_ANSWERS, save_known_answers
+from components.common.model.known_answers import FLOAT32_TOLERANCE, KNOWN_ANSWERS, save_known_answers
+from components.common.model.runtime import RuntimeClassifier
 from components.common.model.samples import load_samples
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 # Largest difference of a probability that another machine or another release of a library may cause, by data type.
-TOLERANCE = {"float32": 1e-3}
+TOLERANCE = {"float32": FLOAT32_TOLERANCE}
 TOLERANCE_REDUCED = 2e-2
 
 
@@ -70,7 +71,8 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     description.save(str(directory / "MLmodel"))
     shutil.copytree(candidate / EXCHANGE, directory / EXCHANGE)
     images = sample_images(candidate, classifier.spec)
-    save_known_answers(classifier, images, directory / KNOWN_ANSWERS, _tolerance(classifier))
+    runtime = RuntimeClassifier(candidate)
+    save_known_answers(classifier, runtime, images, directory / KNOWN_ANSWERS, _tolerance(classifier))
 
 
 def _tolerance(classifier: Classifier) -> float:

@@ -81,7 +81,7 @@ def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
             )
         difference, problem = compare_known_answers(classifier, directory)
         if not problem and (directory / ONNX_FILE).exists():
-            of_onnx, problem = compare_known_answers(RuntimeClassifier(directory), directory)
+            of_onnx, problem = compare_known_answers(RuntimeClassifier(directory), directory, in_float32=True)
             difference = max(difference, of_onnx)
             problem = f"of its ONNX file, {problem}" if problem else ""
     except PipelineError as error:

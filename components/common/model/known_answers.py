@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from components.common.errors import PipelineError, first_line
 
 KNOWN_ANSWERS = "known_answers.npz"
+# Largest difference of a probability, calculated in float32, that another machine or another release may cause.
+FLOAT32_TOLERANCE = 1e-3
 
 
 class Answering(Protocol):
@@ -19,14 +21,29 @@ class Answering(Protocol):
 
 
 def save_known_answers(
-    classifier: Answering, images: NDArray[np.uint8], path: Path, tolerance: float
+    classifier: Answering, runtime: Answering, images: NDArray[np.uint8], path: Path, tolerance: float
 ) -> None:
-    """Write images, the answers of the classifier, and the largest difference that is allowed later."""
-    np.savez(path, images=images, probabilities=classifier.probabilities(images), tolerance=tolerance)
+    """Write images, the answers of a model and of its ONNX file, and the difference that is allowed the model later.
+
+    A model that calculates in bfloat16 can be far from its ONNX file, which calculates in float32.
+    """
+    np.savez(
+        path,
+        images=images,
+        probabilities=classifier.probabilities(images),
+        in_float32=runtime.probabilities(images),
+        tolerance=tolerance,
+    )
 
 
-def load_known_answers(directory: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+def load_known_answers(
+    directory: Path, *, in_float32: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
     """Return the images in a version's directory, the probabilities stored for them, and the difference allowed.
+
+    Args:
+        directory: Directory of the version.
+        in_float32: Whether the answers are those of the ONNX file; older versions have the model's alone.
 
     Raises:
         PipelineError: The file is missing or damaged.
@@ -34,6 +51,8 @@ def load_known_answers(directory: Path) -> tuple[NDArray[np.uint8], NDArray[np.f
     path = directory / KNOWN_ANSWERS
     try:
         with np.load(path, allow_pickle=False) as known:
+            if in_float32 and "in_float32" in known:
+                return known["images"], known["in_float32"], FLOAT32_TOLERANCE
             return known["images"], known["probabilities"], float(known["tolerance"])
     # NumPy's reader of archives raises errors without a common base class for damaged ones.
     except Exception as error:
@@ -43,8 +62,10 @@ def load_known_answers(directory: Path) -> tuple[NDArray[np.uint8], NDArray[np.f
         ) from None
 
 
-def compare_known_answers(classifier: Answering, directory: Path) -> tuple[float, str]:
-    """Ask the classifier for the answers that are stored in a version's directory.
+def compare_known_answers(
+    classifier: Answering, directory: Path, *, in_float32: bool = False
+) -> tuple[float, str]:
+    """Ask the classifier for the answers that are stored in a version's directory; `in_float32` for its ONNX file.
 
     Returns:
         The largest difference of a probability, and what is wrong with it, in words; "" for nothing.
@@ -53,7 +74,7 @@ def compare_known_answers(classifier: Answering, directory: Path) -> tuple[float
         PipelineError: The classifier does not take the images, or does not return probabilities, or the stored answers
             cannot be read.
     """
-    images, expected, tolerance = load_known_answers(directory)
+    images, expected, tolerance = load_known_answers(directory, in_float32=in_float32)
     answers = classifier.probabilities(images)
     if answers.shape != expected.shape:
         return float("nan"), f"the answers stored with it are {expected.shape} and its own {answers.shape}"

@@ -21,7 +21,10 @@ class Fixed:
 
 
 def test_answers_are_compared_with_those_stored(tmp_path: Path) -> None:
-    save_known_answers(Fixed(0.25, 0.75), IMAGES, tmp_path / KNOWN_ANSWERS, 0.1)
+    save_known_answers(Fixed(0.25, 0.75), Fixed(0.5, 0.5), IMAGES, tmp_path / KNOWN_ANSWERS, 0.1)
+    assert compare_known_answers(Fixed(0.5, 0.5), tmp_path, in_float32=True) == (0, "")
+    _, far = compare_known_answers(Fixed(0.495, 0.505), tmp_path, in_float32=True)
+    assert "limit 0.001" in far
     assert compare_known_answers(Fixed(0.25, 0.75), tmp_path) == (0, "")
     difference, problem = compare_known_answers(Fixed(0.5, 0.5), tmp_path)
     assert (difference, problem) == (0.25, "its answers differ by 0.25 from those stored with it (limit 0.1)")
