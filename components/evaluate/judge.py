@@ -125,12 +125,9 @@ def judge_models(
         _score_champion(champion, candidate.probabilities, trained, data, gate, run_id) if champion else None
     )
     say("evaluate", "calibration, robustness, cost, explanations")
+    source = inputs.tuned if name == "tuned" else inputs.baseline
     with written_directory(candidate_target) as partial:
-        source = inputs.tuned if name == "tuned" else inputs.baseline
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
-        candidate.classifier.model.save(partial / MODEL_FILE)
-        save_samples(partial, data.validation)
-        exchange = write_exchange(partial, candidate.classifier, data.validation.images)
+        exchange = _write_candidate(source, candidate.classifier, data.validation, partial)
         files = file_digests(partial)
     evaluation = _evaluation(data, models, name, seeds, rival, exchange, gate, lineage)
     report = ReportData(
@@ -144,6 +141,14 @@ def judge_models(
     with written_directory(target) as partial:
         write_evaluation(partial, report, files)
     return evaluation
+
+
+def _write_candidate(source: Path, calibrated: Classifier, validation: Split, target: Path) -> Exchange:
+    """Write the files that are registered: a model's records, with the calibrated model in place of the trained one."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
+    calibrated.model.save(target / MODEL_FILE)
+    save_samples(target, validation)
+    return write_exchange(target, calibrated, validation.images)
 
 
 def choose_candidate(baseline: Training, tuned: Training) -> Role:

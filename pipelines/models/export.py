@@ -12,7 +12,7 @@ from components.common.data.dataset import open_split
 from components.common.errors import PipelineError, first_line
 from components.common.model.classifier import Classifier, model_file
 from components.common.model.exchange import float32_copy
-from components.common.model.known_answers import KNOWN_ANSWERS
+from components.common.model.known_answers import load_known_answers
 from components.common.model.served_model import BATCH_SIZE, ServedModel
 from components.common.record import Record
 from components.common.storage.files import file_digests, sha256_file, written_directory
@@ -133,11 +133,8 @@ def export_version(
         recorded = Recorded.of(client, name, version, allow_unsigned=allow_unsigned)
         validation, missing = _validation(recorded, Path(scratch, "data"), classifier.inputs, int8)
         answers = _converted(chosen, model, directory / chosen.path, int8)
-        with np.load(sound.directory / KNOWN_ANSWERS, allow_pickle=False) as known:
-            stored, tolerance = (
-                (classifier.inputs(known["images"]), known["probabilities"]),
-                known["tolerance"],
-            )
+        images, expected, tolerance = load_known_answers(sound.directory, in_float32=True)
+        stored = classifier.inputs(images), expected
         export = Export(
             model=name,
             version=version,
@@ -153,7 +150,7 @@ def export_version(
             missing=missing,
             **_compared(answers, ServedModel(model).predict, stored, validation),
         )
-        _require_alike(export, float(tolerance))
+        _require_alike(export, tolerance)
         export.save(directory)
     return export
 
