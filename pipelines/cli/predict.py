@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import PipelineError
-from components.common.settings import settings
 from pipelines.cli.answers import print_line
 from pipelines.cli.options import (
     DEFAULT_HOME,
@@ -171,6 +170,7 @@ def serve(
     allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
+    from components.common.settings import settings
     from pipelines.models.connections import listen
     from pipelines.models.serve import application
 
