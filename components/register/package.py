@@ -47,9 +47,12 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     import mlflow
     from mlflow.models import Model
 
-    if problem := Exchange.load(candidate / EXCHANGE).problem:
-        raise PipelineError(problem)
-    classifier = Classifier(candidate)
+    exchange = Exchange.load(candidate / EXCHANGE)
+    if exchange.problem:
+        raise PipelineError(exchange.problem)
+    classifier, runtime = Classifier(candidate), RuntimeClassifier(candidate)
+    images = sample_images(candidate, classifier.spec)
+    _require_alike(classifier, runtime, images, exchange)
     description = Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
@@ -70,9 +73,20 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
     shutil.copytree(candidate / EXCHANGE, directory / EXCHANGE)
-    images = sample_images(candidate, classifier.spec)
-    runtime = RuntimeClassifier(candidate)
     save_known_answers(classifier, runtime, images, directory / KNOWN_ANSWERS, _tolerance(classifier))
+
+
+def _require_alike(
+    classifier: Classifier, runtime: RuntimeClassifier, images: NDArray[np.uint8], exchange: Exchange
+) -> None:
+    """Refuse an ONNX file that is further from the model than it was on the validation split."""
+    found = float(np.abs(runtime.probabilities(images) - classifier.probabilities(images)).max(initial=0))
+    limit = max(exchange.difference_as_trained, TOLERANCE_REDUCED) + FLOAT32_TOLERANCE
+    if found > limit:
+        raise PipelineError(
+            f"its ONNX file must give the model's answers within {limit:.2g} but differs by {found:.2g}: "
+            "evaluate the model again."
+        )
 
 
 def _tolerance(classifier: Classifier) -> float:

@@ -23,6 +23,8 @@ def _whole(value: Any) -> Any:
 WHOLE = BeforeValidator(_whole)
 
 
+MANY_DIGITS = 1e15
+
 # pydantic's words, and those of the project's errors.
 WORDS = {
     "a valid integer": "a whole number",
@@ -60,4 +62,7 @@ def broken_rule(error: ValidationError, section: str = "") -> str:
         rule = f"hold {kind} {first['ctx'][bound]} values in a place"
     for theirs, ours in WORDS.items():
         rule = rule.replace(theirs, ours)
-    return f"{name} must {rule} but is {first['input']!r:.200}."
+    found = first["input"]
+    # Digits that nobody counts.
+    shown = f"{found:g}" if type(found) in {int, float} and abs(found) >= MANY_DIGITS else f"{found!r:.200}"
+    return f"{name} must {rule} but is {shown}."

@@ -10,7 +10,7 @@ from components.common.errors import PipelineError
 from components.common.plan.section import WHOLE, Section, broken_rule
 
 # Far above what can be trained; `components.common.plan.network` bounds the memory of a step.
-LARGEST, MOST_EPOCHS, MOST_STEPS, LARGEST_RATE = 2**24, 100_000, 2**31 - 1, 1000
+LARGEST, MOST_EPOCHS, MOST_STEPS, LARGEST_RATE = 2**24, 100_000, 2**31 - 1, 1e12
 Positive = Annotated[int, Field(gt=0, le=LARGEST), WHOLE]
 # Lists will do: JSON has no tuples.
 Block = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=2, strict=False)]

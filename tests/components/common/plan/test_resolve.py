@@ -243,7 +243,7 @@ def test_kubeflows_fractions_of_whole_numbers_are_whole_numbers() -> None:
         ({"min_steps": 2**31}, "training.min_steps must be at most 2147483647 but is 2147483648."),
         ({"batch_size": 2**25}, "training.batch_size must be at most 16777216 but is 33554432."),
         ({"filters": [[2**25]]}, "training.filters must be at most 16777216 but is 33554432."),
-        ({"learning_rate": 1e300}, "training.learning_rate must be at most 1000 but is "),
+        ({"learning_rate": 1e300}, "training.learning_rate must be at most 1000000000000 but is 1e+300"),
         ({"seed": 2**31 - 1}, "training.seed and those of the further trainings must be at most 2147483647"),
         ({"seed": 2**31 - 5, "seeds": 2}, "training.seed and those of the further trainings must be at most"),
     ],
