@@ -224,14 +224,18 @@ def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[s
     assert outcome["model"]["version"] is None
 
 
-def test_a_run_killed_while_registering_leaves_the_champion(home: Path, first: dict[str, Any]) -> None:
+def test_a_run_killed_while_registering_leaves_the_champions(home: Path, first: dict[str, Any]) -> None:
     from mlflow import MlflowClient
 
-    with stopped_at(home, "succeeded  gate", signal.SIGKILL, "--trials", "1") as processes:
+    # Under the first name the model would be the champion itself.
+    other = ("--trials", "1", "--set", "registry.model=killed-cnn")
+    with stopped_at(home, "succeeded  gate", signal.SIGKILL, *other) as processes:
         assert_gone(processes)
     with platform_of(home) as platform:
         client = MlflowClient(platform.tracking_uri)
-        assert client.get_registered_model("digits-cnn").aliases["champion"] == first["model"]["version"]
+        champions = {model.name: model.aliases.get("champion") for model in client.search_registered_models()}
+        assert champions.get("killed-cnn") is None
+        assert champions["digits-cnn"] == first["model"]["version"]
         deadline = time.monotonic() + 20  # the keeper closes it
         while True:
             runs = client.search_runs(["1"], "tags.step = 'pipeline'", order_by=["start_time"])
