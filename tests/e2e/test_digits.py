@@ -256,15 +256,16 @@ def test_next_run_is_compared_with_the_champion_over_two_seeds_and_says_why_it_r
     home: Path, first: dict[str, Any]
 ) -> None:
     """The run goes on though MLflow is killed in the middle."""
-    outcome = run_whose_mlflow_is_killed(home, "--set", "min_accuracy=0.9999", "--set", "seeds=2")
+    options = ("min_accuracy=0.9999", "seeds=2", "training.seed=5")
+    outcome = run_whose_mlflow_is_killed(home, *(text for option in options for text in ("--set", option)))
     assert outcome["status"] == "SUCCEEDED"
     assert outcome["decision"]["action"] == "keep"
-    below, against = outcome["decision"]["reasons"]
+    below, against, _ = outcome["decision"]["reasons"]
     assert "is below the minimum accuracy 0.9999" in below
     assert "digits-cnn v1" in against
     assert outcome["model"] == {"name": "digits-cnn", "version": None, "aliases": [], "uri": None}
     judged = json.loads(Path(outcome["report"]).with_name("evaluation.json").read_text())
-    assert judged["tuned_seeds"]["seeds"] == [0, 1000]
+    assert judged["tuned_seeds"]["seeds"] == [5, 1005]
     assert judged["tuned_seeds"]["test"][0] == outcome["metrics"]["tuned"]["test_accuracy"]
     assert outcome["metrics"]["champion"] == pytest.approx(first["metrics"][first["decision"]["candidate"]])
 

@@ -107,7 +107,7 @@ def test_an_export_that_answers_differently_is_refused_and_leaves_nothing(
         export_version(client, NAME, "1", "onnx", tmp_path / "export", int8=False)
 
     assert str(refused.value) == (
-        "exported version 1 as onnx must give probabilities within 0.0001 of Keras and 0.02 of those stored but has "
+        "exported version 1 as onnx must give probabilities within 0.0001 of Keras and 0.001 of those stored but has "
         "differences of nan and nan: choose another format."
     )
     assert list(tmp_path.iterdir()) == []
