@@ -6,8 +6,9 @@ import math
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.errors import PipelineError, UnavailableError, first_line
@@ -58,10 +59,12 @@ def delete_from_database(
     from sqlalchemy.exc import SQLAlchemyError
 
     # MLflow 3.17.2: the command `mlflow gc` deletes only what its server has marked as deleted before.
-    # The URL is relative, because it cannot hold every character that a path can.
-    with chdir(directory):
+    # A URL cannot hold every character that a path can, and MLflow keeps one connection for each URL.
+    with TemporaryDirectory() as scratch:
+        link = Path(scratch, "linked.db")
+        link.symlink_to((directory / file).resolve())
         try:
-            store = SqlAlchemyStore(f"sqlite:///{file}", "mlflow-artifacts:/")
+            store = SqlAlchemyStore(f"sqlite:///{link}", "mlflow-artifacts:/")
             for model_id in model_ids:
                 store._hard_delete_logged_model(model_id)
             for run_id in run_ids:

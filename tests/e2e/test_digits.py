@@ -76,7 +76,7 @@ def run_whose_mlflow_is_killed(home: Path, *options: str) -> dict[str, Any]:
     next(
         server
         for server in servers
-        if "supervisor" not in (line := " ".join(server.cmdline())) and "uvicorn" in line
+        if "supervisor" not in (line := " ".join(server.cmdline())) and "mlflow_process" in line
     ).kill()
     output, errors = process.communicate()
     assert process.returncode == 0, errors

@@ -217,6 +217,8 @@ def test_serve_warns_where_other_machines_can_reach_it(
     host: str, token: str, warned: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_candidate(tmp_path, MNIST_SPEC)
+    for name in ("MODEL_PUBLIC_KEYS", "MODEL_SIGNING_KEY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SERVE_TOKEN", token)
     monkeypatch.setattr("pipelines.models.connections.listen", lambda *_: None)
     done = CliRunner().invoke(app, ["serve", "--directory", str(tmp_path), "--host", host])

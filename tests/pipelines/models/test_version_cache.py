@@ -186,7 +186,7 @@ def test_predict_needs_no_tensorflow(name: str, candidate: Path, tmp_path: Path)
     np.save(tmp_path / "images.npy", IMAGES)
     program = """
 import sys
-sys.modules.update(dict.fromkeys(["tensorflow", "keras", "mlflow", "boto3", "scipy", "sklearn", "onnx", "requests"]))
+sys.modules.update(dict.fromkeys(["tensorflow", "keras", "mlflow", "boto3", "scipy", "sklearn", "onnx"]))
 from pipelines.cli.main import main
 main()
 """
