@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability.attempt import NotRunError
 from benchmarks.reliability.certificate import make_certificate
 from benchmarks.reliability.command import Said, must_say, quick_run, say, start
 from benchmarks.reliability.lane import SECRET
@@ -175,7 +176,7 @@ def postgres(home: Path, work: Path) -> Iterator[Drilled]:
     """Save PostgreSQL and the bucket, lose both, and restore them in the order of docs/operations.md."""
     del home
     if postgres_programs() is None:
-        raise NotImplementedError(NOT_INSTALLED)
+        raise NotRunError(NOT_INSTALLED)
     dump, bucket = work / "mlflow.dump", work / "bucket"
     bucket.mkdir()
     with postgres_server() as server:
@@ -349,7 +350,7 @@ def main(arguments: list[str]) -> int:
             started = time.monotonic()
             try:
                 found = list(DRILLS[name](home, place))
-            except NotImplementedError as error:
+            except NotRunError as error:
                 not_run.append(f"{name}: {error}")
                 continue
             seconds = time.monotonic() - started

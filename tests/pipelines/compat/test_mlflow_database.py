@@ -68,6 +68,24 @@ def test_the_latest_form_is_that_of_mlflow() -> None:
     assert len(known) > 60
 
 
+def test_runs_are_deleted_in_the_database_that_is_named(tmp_path: Path) -> None:
+    """MLflow would keep the connection to the first one."""
+    from mlflow.entities import ViewType
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    stores = {}
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        stores[name] = SqlAlchemyStore(f"sqlite:///{tmp_path / name}/mlflow.db", str(tmp_path))
+    runs = {name: store.create_run("0", "", 0, [], name).info.run_id for name, store in stores.items()}
+
+    for name in ("first", "second"):
+        delete_from_database(tmp_path / name, "mlflow.db", [runs[name]], [])
+
+    for store in stores.values():
+        assert store.search_runs(["0"], "", ViewType.ALL) == []
+
+
 def test_what_cannot_be_deleted_now_is_an_outage(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"damaged" * 1000)
     with pytest.raises(UnavailableError, match=r"mlflow\.db must be writable but is not now \(.*: try again"):
