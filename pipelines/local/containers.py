@@ -164,7 +164,9 @@ def remove_containers(run_name: str) -> None:
     import docker
 
     with engine() as client:
-        for container in client.containers.list(all=True, filters={"label": f"{LABEL}={run_name}"}):
+        for container in client.containers.list(
+            all=True, filters={"label": f"{LABEL}={run_name}"}, ignore_removed=True
+        ):
             try:
                 container.remove(force=True)
             except docker.errors.APIError:

@@ -302,7 +302,9 @@ in_containers = pytest.mark.skipif(
 
 
 def containers() -> list[Any]:
-    found: list[Any] = docker.from_env().containers.list(all=True, filters={"label": LABEL})
+    found: list[Any] = docker.from_env().containers.list(
+        all=True, filters={"label": LABEL}, ignore_removed=True
+    )
     return found
 
 
