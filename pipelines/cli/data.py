@@ -32,10 +32,11 @@ def inspect(
     a run would refuse the data.
     """
     from pipelines.data.inspect import inspect_data
-    from pipelines.local.data import absolute_address
+    from pipelines.local.data import local_data
     from pipelines.parameters import request
 
-    flags = {"data.source": absolute_address(data), "recipe": recipe}
+    source, name = local_data(data, lambda warning: typer.echo(warning, err=True))
+    flags = {"data.source": source, "data.name": name, "recipe": recipe}
     found = inspect_data(
         request(settings or [], plan_file=plan_file, flags=flags, local=True).resolved(), sheet
     )

@@ -3,10 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from components.common.data.raw_data import write_part
 from components.common.errors import PipelineError
 from components.common.plan.resolve import resolve
+from pipelines.cli.main import app
 from pipelines.data.inspect import Inspection, inspect_data
+from tests.records import random_split
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +112,11 @@ def test_the_bundled_digits_are_known(tmp_path: Path) -> None:
     assert (found.name, found.model) == ("digits", "digits-cnn")
     assert "one handwritten digit each" in "\n".join(found.lines())
     assert (tmp_path / "sheet.png").is_file()
+
+
+def test_mnist_is_read_where_a_run_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("train", "test"):
+        write_part(tmp_path, part, random_split(40))
+    monkeypatch.setenv("MNIST_DATA_URI", str(tmp_path))
+    shown = CliRunner().invoke(app, ["data", "inspect", "mnist", "--sheet", str(tmp_path / "sheet.png")])
+    assert "name      mnist, registered model mnist-cnn" in shown.stdout
