@@ -35,7 +35,7 @@ def inspect(
     from pipelines.local.data import local_data
     from pipelines.parameters import request
 
-    source, name = local_data(data, lambda warning: typer.echo(warning, err=True))
+    source, name = local_data(data, lambda warning: print_line(warning, err=True))
     flags = {"data.source": source, "data.name": name, "recipe": recipe}
     found = inspect_data(
         request(settings or [], plan_file=plan_file, flags=flags, local=True).resolved(), sheet
