@@ -85,8 +85,9 @@ def _platform(home: Path) -> Iterator[Finding]:
             yield Finding(
                 "object store", ok=True, detail=f"{shown(platform.s3_endpoint_url)}, bucket {platform.bucket}"
             )
-            yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
-            if not settings().embedded_servers:
+            if settings().embedded_servers:
+                yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
+            else:
                 yield from _named_servers()
             yield _data()
     except StatedError as error:

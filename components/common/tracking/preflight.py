@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError, StatedError
+from components.common.errors import PipelineError, StatedError, UnavailableError, is_outage_status
 from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import settings
@@ -32,7 +32,7 @@ LEAST_MAJOR, LAST_TRIED = 3, "3.17"
 MOST_SKEW = 900
 BYTES = 1 << 16
 NAME = "preflight"
-LOG = "read the log of that server, whose own store may be away or refuse it"
+LOG = "read the log of that server; its own store may be away, or refuse it"
 
 # Returns the answer in words, or raises a `StatedError`.
 Question = Callable[[], str]
@@ -64,7 +64,7 @@ def server_questions(experiment: str, run_id: str = "") -> Iterator[tuple[str, Q
         run_id: A run to take in place of that.
     """
     if client := tracking_client():
-        yield "MLflow's version", _server
+        yield "MLflow", _server
         if run_id:
             yield "MLflow's files", partial(_file, client, run_id)
         else:
@@ -117,11 +117,14 @@ def _server() -> str:
     uri = str(settings().mlflow_tracking_uri)
     with mlflow_must_answer("a run"):
         answer = http_request(get_default_host_creds(uri), "/version", "GET", raise_on_status=False)
-    version = stated_version(answer.content) if answer.ok else ""
-    if version:
+    where = f"the MLflow server at {shown(uri)}"
+    if is_outage_status(answer.status_code):
+        raise UnavailableError(f"{where} must answer but cannot now (HTTP {answer.status_code}): {LOG}.")
+    told = "of a version that it does not state"
+    if answer.ok and (version := stated_version(answer.content)):
         require_supported(version, uri)
-    skew = _skew(answer.headers.get("Date"), f"the MLflow server at {shown(uri)}")
-    return f"version {version or 'unknown'} at {shown(uri)}, tried up to {LAST_TRIED}; {skew}"
+        told = f"{version}, tried are versions up to {LAST_TRIED}"
+    return f"{shown(uri)} is {told}; {_skew(answer.headers.get('Date'), where)}"
 
 
 def _run(client: "MlflowClient", experiment: str) -> str:
@@ -135,7 +138,7 @@ def _run(client: "MlflowClient", experiment: str) -> str:
 
 
 def _end(client: "MlflowClient", run_id: str) -> None:
-    client.set_terminated(run_id)
+    client.update_run(run_id, "FINISHED")
     client.delete_run(run_id)
 
 
@@ -182,9 +185,10 @@ def _object() -> str:
 
 def _removed(what: str, remove: Callable[[], object]) -> str:
     """Remove what a question has written; return in words what stays, else ""."""
+    expected: tuple[type[Exception], ...] = (StatedError, *mlflow_errors())
     try:
         remove()
-    except (StatedError, *mlflow_errors()) as error:
+    except expected as error:
         return f" ({what} stays: {reason(error)})"
     return ""
 
