@@ -239,12 +239,12 @@ def _without_login(given: Settings) -> Settings:
 def _on_one_server(given: Settings) -> Settings:
     """Refuse another server for models: a version is read with the run that it is of."""
     registry, runs = (urlsplit(uri or "") for uri in (given.mlflow_registry_uri, given.mlflow_tracking_uri))
-    host = registry.netloc.rpartition("@")[2]
-    same = (registry.scheme, host, registry.path.rstrip("/")) == (*runs[:2], runs.path.rstrip("/"))
+    named = registry.netloc.rpartition("@")[2]
+    same = (registry.scheme, named, registry.path.rstrip("/")) == (*runs[:2], runs.path.rstrip("/"))
     if given.mlflow_registry_uri and not same:
         raise PipelineError(
             "MLFLOW_REGISTRY_URI must be the server of MLFLOW_TRACKING_URI, which keeps runs and models, but is "
-            f"another{f', {host}' if host else ''}: unset it."
+            f"another{f', {named}' if named else ''}: unset it."
         )
     return given
 
