@@ -26,8 +26,8 @@ from components.common.tracking.tree import ensured_experiment
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# The versions of MLflow with logged models, which a registered version is made of, and up to the one tried here.
-LEAST_MAJOR, LAST_TRIED = 3, "3.17"
+# The first version of MLflow with logged models, which a registered version is made of.
+LEAST_MAJOR = 3
 # Seconds. S3 refuses what was signed further away.
 MOST_SKEW = 900
 BYTES = 1 << 16
@@ -113,6 +113,7 @@ def stated_version(content: bytes) -> str:
 def _server() -> str:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
+    from mlflow.version import VERSION
 
     uri = str(settings().mlflow_tracking_uri)
     with mlflow_must_answer("a run"):
@@ -123,7 +124,7 @@ def _server() -> str:
     told = "of a version that it does not state"
     if answer.ok and (version := stated_version(answer.content)):
         require_supported(version, uri)
-        told = f"{version}, tried are versions up to {LAST_TRIED}"
+        told = f"{version}, and the client {VERSION}"
     return f"{shown(uri)} is {told}; {_skew(answer.headers.get('Date'), where)}"
 
 
