@@ -12,11 +12,12 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError, StatedError, UnavailableError, is_outage_status
 from components.common.narration import say
 from components.common.patience import patiently
-from components.common.settings import settings
+from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 from components.common.tracking.client import mlflow_must_answer, tracking_client
@@ -146,27 +147,37 @@ def _end(client: "MlflowClient", run_id: str) -> None:
 def _file(client: "MlflowClient", run_id: str) -> str:
     """Send a file through the server, or to the store that it names, and fetch it."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
+    uri = str(settings().mlflow_tracking_uri)
     sent, name = secrets.token_bytes(BYTES), f"{NAME}-{secrets.token_hex(4)}.bin"
     with tempfile.TemporaryDirectory() as scratch, mlflow_must_answer("a file of a run", LOG):
         path = Path(scratch, name)
         path.write_bytes(sent)
         files = get_artifact_repository(client.get_run(run_id).info.artifact_uri)
+        if isinstance(files, LocalArtifactRepository) and urlsplit(uri).hostname not in LOOPBACK:
+            raise PipelineError(
+                f"MLflow at {shown(uri)} must keep files itself or in a store but names {files.artifact_uri}, "
+                "a directory of each machine: start it with --serve-artifacts and --artifacts-destination."
+            )
         try:
             client.log_artifact(run_id, str(path))
             path.unlink()
             found = Path(client.download_artifacts(run_id, name, scratch)).read_bytes()
         finally:
             left = _removed(f"the file {name}", partial(files.delete_artifacts, name))
-    _require_same(sent, found, f"MLflow at {settings().mlflow_tracking_uri}")
+    _require_same(sent, found, f"MLflow at {shown(uri)}")
     return f"a file came back as it was sent{left}"
 
 
 def _new_model(client: "MlflowClient") -> str:
     name = f"{NAME}-{secrets.token_hex(4)}"
     with mlflow_must_answer("a registered model", "let this user create registered models"):
-        client.create_registered_model(name)
-    return f"one was registered{_removed(f'the model {name}', partial(client.delete_registered_model, name))}"
+        try:
+            client.create_registered_model(name)
+        finally:  # the answer alone may have been lost
+            left = _removed(f"the model {name}", partial(client.delete_registered_model, name))
+    return f"one was registered{left}"
 
 
 def _object() -> str:

@@ -1,5 +1,6 @@
 """Questions to MLflow's server with logins and workspaces, by each way that its client knows, and to a store."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,18 @@ def test_what_may_not_be_removed_is_told_and_stops_nothing(mlflow_with_logins: s
     assert "a file came back as it was sent (the file preflight-" in found["MLflow's runs"]
     assert "(its run " in found["MLflow's runs"]
     assert "(the model preflight-" in found["MLflow's models"]
+
+
+def test_a_server_that_names_a_directory_of_each_machine_is_refused() -> None:
+    run = {"info": {"run_id": "3f2a", "artifact_uri": "/mlflow/1/3f2a/artifacts"}, "data": {}}
+    with gateway(lambda _: (200, json.dumps({"run": run}).encode())) as proxy:
+        export({"HTTP_PROXY": proxy.address, "MLFLOW_TRACKING_URI": "http://mlflow.company.example"})
+        (_, (_, question), _) = server_questions(EXPERIMENT, "3f2a")
+        with pytest.raises(
+            PipelineError, match=r"keep files itself .* names .*/mlflow/1/.*: start it with --se"
+        ):
+            question()
+        assert len(proxy.asked) == 1
 
 
 def test_an_outage_is_waited_for_and_each_answer_is_said(
