@@ -4,6 +4,7 @@ What they write they remove again. A removal that is refused or finds no answer 
 nothing; the answer says what stays.
 """
 
+import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
+from components.common.storage.object_store import content_key
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 from components.common.tracking.client import mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
@@ -181,7 +183,9 @@ def _new_model(client: "MlflowClient") -> str:
 
 
 def _object() -> str:
-    given, key, sent = settings(), f"{NAME}/{secrets.token_hex(16)}", secrets.token_bytes(BYTES)
+    given, sent = settings(), secrets.token_bytes(BYTES)
+    # Who may write the objects of a run may not write elsewhere.
+    key = content_key(hashlib.sha256(sent).hexdigest())
     bucket, where = given.s3_bucket or DEFAULT_BUCKET, given.s3_endpoint_url or "AWS S3"
     with store_must_answer(bucket, where):
         client = s3_client(given.s3_endpoint_url)
