@@ -22,7 +22,7 @@ from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
 from components.common.storage.object_store import content_key
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
-from components.common.tracking.client import mlflow_must_answer, tracking_client
+from components.common.tracking.client import find_registered_model, mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
 from components.common.tracking.tree import ensured_experiment
 
@@ -89,7 +89,7 @@ def require_changeable(model_name: str) -> None:
         return
     mark = f"{NAME}.{secrets.token_hex(4)}"
     with mlflow_must_answer(f"registered model {model_name!r}", "let this user change it"):
-        if client.search_registered_models(f"name = '{model_name}'"):
+        if find_registered_model(client, model_name):
             client.set_registered_model_tag(model_name, mark, "may change")
             client.delete_registered_model_tag(model_name, mark)
 
