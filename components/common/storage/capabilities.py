@@ -1,11 +1,11 @@
 """What the pipeline and MLflow ask of an S3-compatible store, tried on small objects."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from components.common.errors import PipelineError
+from components.common.storage.s3 import is_store_outage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 PREFIX = "trial-of-the-store/"
 # All bytes, and ends of lines: what a server or a proxy between rewrites comes back as something else.
 CONTENT = bytes(range(256)) + b"\r\n0;chunk-signature=0\r\n\r\n"
-# MLflow reads and writes files of more than 8 MiB by parts; its client is boto3's own.
-PARTS = "store files in parts and read parts of them, as MLflow does with more than 8 MiB"
+STORES = "stores, replaces and lists objects"
+# MLflow reads and writes files of more than 8 MiB by parts.
+PARTS = "stores objects in parts, and reads parts of them"
 
 
 def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
@@ -28,37 +29,30 @@ def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
         bucket: A bucket that is there.
 
     Returns:
-        What the store can do, in words.
+        What the store does, and that it refuses to delete, which a run can do without.
 
     Raises:
-        botocore.exceptions.ClientError: The store refuses one of the requests.
+        botocore.exceptions.ClientError: The store refuses one of the other requests.
         botocore.exceptions.BotoCoreError: It does not answer.
         PipelineError: It answers with something else than what it was given.
     """
     key = f"{PREFIX}{uuid4().hex}"
-    with _removed(client, bucket, key):
+    try:
         for content in (CONTENT[::-1], CONTENT):
             client.put_object(Bucket=bucket, Key=key, Body=content)
         _require(_read(client, bucket, key), CONTENT, "give back what was stored last")
         _require(_listed(client, bucket, key), [key], "list an object as soon as it is stored")
-    _require(_listed(client, bucket, key), [], "list no object that is deleted")
-    with _removed(client, bucket, key):
         _store_in_parts(client, bucket, key)
-        _require(_read(client, bucket, key), CONTENT, PARTS)
-        _require(_read(client, bucket, key, Range="bytes=7-261"), CONTENT[7:262], PARTS)
-    return ("store, replace, list and delete objects", PARTS)
-
-
-@contextmanager
-def _removed(client: "S3Client", bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
+        _require(_read(client, bucket, key), CONTENT, "give back what was stored in parts")
+        _require(
+            _read(client, bucket, key, Range="bytes=7-261"), CONTENT[7:262], "give back a part of an object"
+        )
     except BaseException:
-        # The first error tells more than that of the clean-up.
+        # The first error tells more than one of the clean-up.
         with suppress(Exception):
             client.delete_object(Bucket=bucket, Key=key)
         raise
-    client.delete_object(Bucket=bucket, Key=key)
+    return STORES, PARTS, _deleted(client, bucket, key)
 
 
 def _read(client: "S3Client", bucket: str, key: str, **part: Any) -> bytes:
@@ -73,16 +67,30 @@ def _listed(client: "S3Client", bucket: str, prefix: str) -> list[str]:
 
 def _store_in_parts(client: "S3Client", bucket: str, key: str) -> None:
     upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    names: Any = {"Bucket": bucket, "Key": key, "UploadId": upload}
     try:
-        part = client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=CONTENT)
-        parts = [{"ETag": part["ETag"], "PartNumber": 1}]
-        client.complete_multipart_upload(
-            Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
-        )
+        part = client.upload_part(**names, PartNumber=1, Body=CONTENT)
+        parts: Any = [{"ETag": part["ETag"], "PartNumber": 1}]
+        client.complete_multipart_upload(**names, MultipartUpload={"Parts": parts})
     except BaseException:
         with suppress(Exception):
-            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+            client.abort_multipart_upload(**names)
         raise
+
+
+def _deleted(client: "S3Client", bucket: str, key: str) -> str:
+    from botocore.exceptions import ClientError
+
+    try:
+        client.delete_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if is_store_outage(error):
+            raise
+        return (
+            f"deletes nothing ({error.response['Error']['Code']}), so {key} and what runs no longer need stay"
+        )
+    _require(_listed(client, bucket, key), [], "list no object that is deleted")
+    return "deletes objects"
 
 
 def _require(found: object, expected: object, ability: str) -> None:

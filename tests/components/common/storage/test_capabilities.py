@@ -2,11 +2,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from components.common.errors import PipelineError
-from components.common.storage.capabilities import PREFIX, try_store
+from components.common.storage.capabilities import PARTS, PREFIX, STORES, try_store
 from components.common.storage.object_store import ObjectStore
-from tests.gateways import Request, gateway
+from tests.gateways import Rule, gateway
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -15,7 +16,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def test_a_sound_store_can_do_it_all_and_keeps_nothing_of_it(store: ObjectStore) -> None:
-    assert len(store.try_out()) == 2
+    assert store.try_out() == (STORES, PARTS, "deletes objects")
     assert store.keys(PREFIX) == []
 
 
@@ -25,8 +26,8 @@ def test_a_sound_store_can_do_it_all_and_keeps_nothing_of_it(store: ObjectStore)
         ("PutObject", lambda given: given.update(Body=given["Body"] + b"\r\n"), "stored last but answers"),
         ("ListObjectsV2", lambda given: given.update(Prefix="other"), "as soon as it is stored"),
         ("DeleteObject", lambda given: given.update(Key="other"), "no object that is deleted"),
-        ("UploadPart", lambda given: given.update(Body=b""), "in parts"),
-        ("GetObject", lambda given: given.pop("Range", None), "read parts of them"),
+        ("UploadPart", lambda given: given.update(Body=b""), "what was stored in parts"),
+        ("GetObject", lambda given: given.pop("Range", None), "a part of an object"),
     ],
 )
 def test_a_store_that_does_something_else_is_told(
@@ -45,19 +46,35 @@ def test_a_store_that_does_something_else_is_told(
         s3_client.meta.events.unregister(event, changed)
 
 
+def refusing(method: str, query: str, status: int, code: str) -> Rule:
+    answer = status, f"<Error><Code>{code}</Code></Error>".encode()
+    return lambda request: answer if request.method == method and query in request.path else None
+
+
 @pytest.mark.parametrize(
-    ("method", "query", "answer", "message"),
+    ("refusal", "message"),
     [
-        ("PUT", "", (403, b"<Error><Code>AccessDenied</Code></Error>"), "PutObject.* what they may do"),
-        ("DELETE", "", (403, b"<Error><Code>AccessDenied</Code></Error>"), "DeleteObject.* what they may do"),
-        ("POST", "uploads", (501, b"<Error><Code>NotImplemented</Code></Error>"), "CreateMultipartUpload"),
+        (refusing("PUT", "", 403, "AccessDenied"), "PutObject.* what they may do"),
+        (refusing("POST", "uploads", 501, "NotImplemented"), "CreateMultipartUpload"),
     ],
 )
-def test_what_a_store_refuses_is_named(
-    store: ObjectStore, method: str, query: str, answer: tuple[int, bytes], message: str
-) -> None:
-    def rule(request: Request) -> tuple[int, bytes] | None:
-        return answer if request.method == method and query in request.path else None
-
-    with gateway(rule, store.endpoint) as partial, pytest.raises(PipelineError, match=message):
+def test_what_a_store_refuses_is_named(store: ObjectStore, refusal: Rule, message: str) -> None:
+    with gateway(refusal, store.endpoint) as partial, pytest.raises(PipelineError, match=message):
         ObjectStore(store.bucket, partial.address).try_out()
+
+
+def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3Client") -> None:
+    event = "before-parameter-build.s3.DeleteObject"
+
+    def refused(**_: Any) -> None:
+        raise ClientError(
+            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, ""
+        )
+
+    s3_client.meta.events.register_first(event, refused)
+    try:
+        *_, told = try_store(s3_client, store.bucket)
+    finally:
+        s3_client.meta.events.unregister(event, refused)
+    (kept,) = store.keys(PREFIX)
+    assert told == f"deletes nothing (AccessDenied), so {kept} and what runs no longer need stay"
