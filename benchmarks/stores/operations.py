@@ -6,11 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any
 
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
 from benchmarks.reliability.command import must_say, quick_run
-from components.common.errors import StatedError, first_line
-from components.common.settings import environment, exported
+from components.common.errors import StatedError
+from components.common.settings import environment, export, settings
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.common.storage.s3 import ensure_bucket, s3_client
@@ -26,41 +32,44 @@ MODEL_BYTES = 64 << 20
 MANY = 1001
 WRITERS = 8
 RUN_SECONDS = 1500
+FAILURES = (
+    StatedError, Boto3Error, BotoCoreError, ClientError, SubprocessError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 def tried(operation: Callable[[], str]) -> str:
     """Return what an operation tells, or its error in one line."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         return operation()
-    except (StatedError, Boto3Error, BotoCoreError, ClientError, RuntimeError, ValueError) as error:
-        return f"**{first_line(error)[:300]}**"
+    except FAILURES as error:
+        return told(error)
 
 
-def operations(variables: dict[str, str], bucket: str) -> dict[str, str]:
-    """Do each operation in a bucket of its own, and return what came of it.
+def told(error: BaseException) -> str:
+    """Return an error as a cell of the table; its end says most where it holds the output of a command."""
+    return f"**{' '.join(str(error).split())[-300:]}**"
+
+
+def operations(bucket: str) -> dict[str, str]:
+    """Do each operation on the store that the settings name, and return what came of it.
 
     Args:
-        variables: Those that name the store, as a user sets them.
-        bucket: Name for the bucket, which does not exist yet.
+        bucket: Name for a bucket, which does not exist yet.
     """
-    endpoint = variables["S3_ENDPOINT_URL"]
-    with exported({**variables, "S3_BUCKET": bucket}):
-        client = s3_client(endpoint)
-        store = ObjectStore(bucket, endpoint)
-        told = {"bucket is made": tried(lambda: _made(client, bucket))}
-        told |= {
-            "what runs ask": tried(lambda: _asked(store)),
-            "model of 64 MiB": tried(lambda: _model(client, bucket)),
-            f"list of {MANY}": tried(lambda: _many(store, client)),
-            "bucket of eu-central-1": tried(lambda: _regional(variables, bucket)),
-            "wrong secret key": tried(lambda: _wrong_key(variables, bucket)),
-            "conditional put": tried(lambda: _conditional(client, bucket)),
-            "boto3's own checksums": tried(lambda: _checksums(client, endpoint, bucket)),
-        }
-    return told
+    endpoint = str(settings().s3_endpoint_url)
+    client = s3_client(endpoint)
+    store = ObjectStore(bucket, endpoint)
+    tries: dict[str, Callable[[], str]] = {
+        "bucket is made": lambda: _made(client, bucket),
+        "what runs ask": lambda: _asked(store),
+        "model of 64 MiB": lambda: _model(client, bucket),
+        f"list of {MANY}": lambda: _many(store, client),
+        "bucket of eu-central-1": lambda: _regional(endpoint, bucket),
+        "wrong secret key": lambda: _wrong_key(endpoint, bucket),
+        "conditional put": lambda: _conditional(client, bucket),
+        "boto3's own checksums": lambda: _checksums(client, endpoint, bucket),
+    }
+    return {name: tried(operation) for name, operation in tries.items()}
 
 
 def _made(client: "S3Client", bucket: str) -> str:
@@ -106,16 +115,17 @@ def _many(store: ObjectStore, client: "S3Client") -> str:
     return "yes"
 
 
-def _regional(variables: dict[str, str], bucket: str) -> str:
-    client = s3_client(variables["S3_ENDPOINT_URL"], {**variables, "AWS_DEFAULT_REGION": "eu-central-1"})
-    ensure_bucket(client, f"{bucket}-eu")
-    return "yes"
+def _regional(endpoint: str, bucket: str) -> str:
+    client = s3_client(endpoint, environment({"AWS_DEFAULT_REGION": "eu-central-1"}))
+    try:
+        ensure_bucket(client, f"{bucket}-eu")
+    except ClientError as error:
+        return f"refused: {error.response['Error']['Code']}"
+    return "made"
 
 
-def _wrong_key(variables: dict[str, str], bucket: str) -> str:
-    from botocore.exceptions import ClientError
-
-    client = s3_client(variables["S3_ENDPOINT_URL"], {**variables, "AWS_SECRET_ACCESS_KEY": "wrong"})
+def _wrong_key(endpoint: str, bucket: str) -> str:
+    client = s3_client(endpoint, environment({"AWS_SECRET_ACCESS_KEY": "wrong"}))
     try:
         client.list_objects_v2(Bucket=bucket)
     except ClientError as error:
@@ -132,15 +142,17 @@ def _conditional(client: "S3Client", bucket: str) -> str:
     if kept != b"1":
         return "ignored: the second replaces the first"
     with ThreadPoolExecutor(WRITERS) as pool:
-        answers = list(pool.map(partial(_put_new, client, bucket, "race"), [b"%d" % n for n in range(WRITERS)]))
+        answers = list(
+            pool.map(partial(_put_new, client, bucket, "race"), [b"%d" % n for n in range(WRITERS)])
+        )
     others = "/".join(sorted({second, *answers} - {"stored"}))
     won = answers.count("stored")
-    return f"kept: {others}" + ("" if won == 1 else f"; of {WRITERS} at once {won} are told that they were first")
+    return f"kept: {others}" + (
+        "" if won == 1 else f"; of {WRITERS} at once {won} are told that they were first"
+    )
 
 
 def _put_new(client: "S3Client", bucket: str, key: str, content: bytes) -> str:
-    from botocore.exceptions import ClientError
-
     try:
         client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
     except ClientError as error:
@@ -151,10 +163,6 @@ def _put_new(client: "S3Client", bucket: str, key: str, content: bytes) -> str:
 
 def _checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
     """Tell what a client without this project's settings meets."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import ClientError
-
     config: Any = Config(
         s3=client.meta.config.s3,
         proxies=client.meta.config.proxies,
@@ -171,10 +179,19 @@ def _checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
         return "taken" if body.read() == content else "**stored as a part of the object**"
 
 
-def artifacts(variables: dict[str, str], directory: Path) -> str:
-    """Send a model through the MLflow server that a command starts on the store, and fetch it."""
+def artifacts(directory: str) -> str:
+    """Send a model through the MLflow server that a command starts on the store, and fetch it.
+
+    Args:
+        directory: The home of that server, new and empty.
+    """
+    return tried(lambda: _artifacts(Path(directory)))
+
+
+def _artifacts(directory: Path) -> str:
     home = Home(directory)
-    with exported(variables), embedded_platform(home) as platform, exported(platform.environment):
+    with embedded_platform(home) as platform:
+        export(platform.environment)
         from mlflow import MlflowClient
 
         client = MlflowClient(platform.tracking_uri)
@@ -182,7 +199,7 @@ def artifacts(variables: dict[str, str], directory: Path) -> str:
         sent = directory / "model.bin"
         sent.write_bytes(os.urandom(MODEL_BYTES))
         client.log_artifact(run, str(sent))
-        back = Path(client.download_artifacts(run, sent.name, str(directory / "kfp")))
+        back = Path(client.download_artifacts(run, sent.name, str(home.kfp)))
         same = sha256_file(sent) == sha256_file(back)
     end_servers(home)
     if not same:
@@ -191,12 +208,15 @@ def artifacts(variables: dict[str, str], directory: Path) -> str:
 
 
 def whole_pipeline(variables: dict[str, str], home: Path) -> str:
-    """Run the whole pipeline on the digits and verify what it registered."""
-    given = {name: value for name, value in environment().items() if name.endswith("_PROXY")}
-    changes = {**given, **variables}
+    """Run the whole pipeline on the digits and verify what it registered.
+
+    Args:
+        variables: Those that name the store, as a user sets them.
+        home: New and empty.
+    """
     try:
-        must_say(home, *quick_run("stores"), seconds=RUN_SECONDS, changes=changes)
-        must_say(home, "models", "verify", "champion", "--name", "stores", changes=changes)
+        must_say(home, *quick_run("stores"), seconds=RUN_SECONDS, changes=variables)
+        must_say(home, "models", "verify", "champion", "--model", "stores", changes=variables)
     finally:
         end_servers(Home(home))
     return "yes"

@@ -96,8 +96,9 @@ class Program:
             yield KEY, SECRET
 
     def told(self) -> str:
-        """Return the command as a person writes it, without its directory."""
-        return " ".join([*(f"{name}={value}" for name, value in self.variables.items()), *self.command])
+        """Return the command as a person writes it."""
+        words = [*(f"{name}={value}" for name, value in self.variables.items()), *self.command]
+        return " ".join(words).format(directory="DIRECTORY", port="PORT")
 
 
 @contextmanager
@@ -276,7 +277,6 @@ def store_servers() -> list[StoreServer]:
     versions = {name.partition("[")[0]: number for name, number in pins.items()}
     s3rver = json.loads((HERE / "package.json").read_text())["dependencies"]["s3rver"]
     return [
-        StoreServer(f"Swift {version('swift')}", "PyPI", swift, "the embedded store"),
         StoreServer(
             f"Ceph RGW {_ceph_version()}".rstrip(),
             "Debian",
@@ -297,6 +297,7 @@ def store_servers() -> list[StoreServer]:
             ("http", "https", "host"),
             "" if (NODE / "s3rver").exists() else "s3rver: npm",
         ),
+        StoreServer(f"Swift {version('swift')}", "PyPI", swift, "the embedded store"),
     ]
 
 

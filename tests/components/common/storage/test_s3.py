@@ -23,8 +23,19 @@ def test_given_credentials_replace_those_of_the_environment(monkeypatch: pytest.
     assert client.meta.region_name == "eu-west-1"
 
 
-@pytest.mark.parametrize(("address", "proxies"), [("http://127.0.0.1:9", {}), ("http://store:9", None)])
-def test_no_proxy_stands_before_the_loopback_interface(address: str, proxies: dict[str, str] | None) -> None:
+@pytest.mark.parametrize(
+    ("address", "proxies"),
+    [
+        ("http://127.0.0.1:9", {}),
+        ("https://localhost:9", {}),
+        ("http://[::1]:9", {}),
+        ("http://store:9", None),
+        (None, None),
+    ],
+)
+def test_no_proxy_stands_before_the_loopback_interface(
+    address: str | None, proxies: dict[str, str] | None
+) -> None:
     config: Any = s3_client(address, CREDENTIALS).meta.config
     assert config.proxies == proxies
 
