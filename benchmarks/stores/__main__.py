@@ -68,7 +68,7 @@ def tried_out(server: StoreServer, mode: str, *, runs: bool) -> dict[str, str]:
             found = partial(call, environment=environment(variables), limit=CALL_SECONDS)
             row |= found("benchmarks.stores.operations:operations", variables["S3_BUCKET"]).value
             row["MLflow's artifacts"] = found(
-                "benchmarks.stores.operations:artifacts", str(scratch / "artifacts")
+                "benchmarks.stores.operations:mlflow_artifacts", str(scratch / "artifacts")
             ).value
         except FAILURES as error:
             return dict.fromkeys(NEEDED, told(error)) | row

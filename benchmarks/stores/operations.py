@@ -66,8 +66,8 @@ def operations(bucket: str) -> dict[str, str]:
         f"list of {MANY}": lambda: _many(store, client),
         "bucket of eu-central-1": lambda: _regional(endpoint, bucket),
         "wrong secret key": lambda: _wrong_key(endpoint, bucket),
-        "conditional put": lambda: _conditional(client, bucket),
-        "boto3's own checksums": lambda: _checksums(client, endpoint, bucket),
+        "conditional put": lambda: conditional_put(client, bucket),
+        "boto3's own checksums": lambda: default_checksums(client, endpoint, bucket),
     }
     return {name: tried(operation) for name, operation in tries.items()}
 
@@ -133,12 +133,13 @@ def _wrong_key(endpoint: str, bucket: str) -> str:
     return "taken"
 
 
-def _conditional(client: "S3Client", bucket: str) -> str:
+def conditional_put(client: "S3Client", bucket: str) -> str:
     """Tell what comes of writes that ask for a key that is not there: one after the other, then at once."""
-    first, second = (_put_new(client, bucket, "once", content) for content in (b"1", b"2"))
-    kept = client.get_object(Bucket=bucket, Key="once")["Body"].read()
+    first = _put_new(client, bucket, "once", b"1")
     if first != "stored":
         return f"refused: {first}"
+    second = _put_new(client, bucket, "once", b"2")
+    kept = client.get_object(Bucket=bucket, Key="once")["Body"].read()
     if kept != b"1":
         return "ignored: the second replaces the first"
     with ThreadPoolExecutor(WRITERS) as pool:
@@ -161,7 +162,7 @@ def _put_new(client: "S3Client", bucket: str, key: str, content: bytes) -> str:
     return "stored"
 
 
-def _checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
+def default_checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
     """Tell what a client without this project's settings meets."""
     config: Any = Config(
         s3=client.meta.config.s3,
@@ -179,7 +180,7 @@ def _checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
         return "taken" if body.read() == content else "**stored as a part of the object**"
 
 
-def artifacts(directory: str) -> str:
+def mlflow_artifacts(directory: str) -> str:
     """Send a model through the MLflow server that a command starts on the store, and fetch it.
 
     Args:

@@ -1,6 +1,7 @@
 """What the pipeline and MLflow ask of an S3-compatible store, tried on small objects."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,7 +19,20 @@ STORES = "stores, replaces and lists objects"
 PARTS = "stores objects in parts, and reads parts of them"
 
 
-def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class StoreTrial:
+    """What came of a trial.
+
+    Attributes:
+        abilities: What the store does, and that it refuses to delete, which a run can do without.
+        date: Its clock, as HTTP states it; "" where it states none.
+    """
+
+    abilities: tuple[str, ...]
+    date: str
+
+
+def try_store(client: "S3Client", bucket: str) -> StoreTrial:
     """Do once what runs do with a store, and remove what was written.
 
     Conditional writes are not tried. Nothing asks for them: what must happen once is decided by MLflow, by
@@ -28,9 +42,6 @@ def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
         client: Client of the store, as `s3_client` makes it.
         bucket: A bucket that is there.
 
-    Returns:
-        What the store does, and that it refuses to delete, which a run can do without.
-
     Raises:
         botocore.exceptions.ClientError: The store refuses one of the other requests.
         botocore.exceptions.BotoCoreError: It does not answer.
@@ -39,7 +50,7 @@ def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
     key = f"{PREFIX}{uuid4().hex}"
     try:
         for content in (CONTENT[::-1], CONTENT):
-            client.put_object(Bucket=bucket, Key=key, Body=content)
+            stored = client.put_object(Bucket=bucket, Key=key, Body=content)
         _require(_read(client, bucket, key), CONTENT, "give back what was stored last")
         _require(_listed(client, bucket, key), [key], "list an object as soon as it is stored")
         _store_in_parts(client, bucket, key)
@@ -52,7 +63,8 @@ def try_store(client: "S3Client", bucket: str) -> tuple[str, ...]:
         with suppress(Exception):
             client.delete_object(Bucket=bucket, Key=key)
         raise
-    return STORES, PARTS, _deleted(client, bucket, key)
+    date = stored["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    return StoreTrial((STORES, PARTS, _deleted(client, bucket, key)), date)
 
 
 def _read(client: "S3Client", bucket: str, key: str, **part: Any) -> bytes:

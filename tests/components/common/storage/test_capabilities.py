@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,9 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def test_a_sound_store_can_do_it_all_and_keeps_nothing_of_it(store: ObjectStore) -> None:
-    assert store.try_out() == (STORES, PARTS, "deletes objects")
+    trial = store.try_out()
+    assert trial.abilities == (STORES, PARTS, "deletes objects")
+    assert parsedate_to_datetime(trial.date)
     assert store.keys(PREFIX) == []
 
 
@@ -73,7 +76,7 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
 
     s3_client.meta.events.register_first(event, refused)
     try:
-        *_, told = try_store(s3_client, store.bucket)
+        *_, told = try_store(s3_client, store.bucket).abilities
     finally:
         s3_client.meta.events.unregister(event, refused)
     (kept,) = store.keys(PREFIX)
