@@ -30,8 +30,9 @@ the certificate, and for the bucket in the host's name `S3_ADDRESSING_STYLE=virt
 """
 REST = """## What the pipeline does not ask of a store
 
-A **conditional put** asks the store to keep what is there (`If-None-Match: *`). Stores that ignore it are the reason
-why nothing here depends on it: what must happen once is decided by MLflow, by PostgreSQL or by locked files.
+A **conditional put** asks the store to keep what is there (`If-None-Match: *`). Some stores ignore that, and one that
+knows it may tell several writers at once that each was first. So nothing here depends on it: what must happen once is
+decided by MLflow, by PostgreSQL or by locked files.
 
 **boto3's own checksums** are what a client sends that is not told otherwise. The project's clients and the MLflow
 server that a command starts are told. A server of your own needs `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` and
