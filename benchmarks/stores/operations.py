@@ -1,4 +1,4 @@
-"""What a store does with the requests of the pipeline and of MLflow, and with some that they do not make."""
+"""Operations on a store: those of the pipeline and of MLflow, and some that neither makes."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What the pipeline and MLflow ask of an S3-compatible store, tried on small objects."""
+"""Trial of an S3-compatible store: what the pipeline and MLflow ask of it, on small objects."""
 
 from contextlib import suppress
 from dataclasses import dataclass
