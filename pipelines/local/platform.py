@@ -22,6 +22,13 @@ from pipelines.local.process import ServerPlan
 from pipelines.local.store import Store, embedded_store, ensure_named_store, external_store, swift_plan
 from pipelines.local.upgrade import upgrade_database
 
+# The embedded server has no workspaces, and refuses requests that name one; it asks for no login either.
+OF_NAMED_SERVERS = {
+    "MLFLOW_WORKSPACE": "",
+    "MLFLOW_TRACKING_AUTH": "",
+    "MLFLOW_TRACKING_AWS_SIGV4": "false",
+}
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -123,15 +130,15 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
         "CHECKPOINT_DIR": str(home.checkpoints),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    present = environment()
+    present, named = environment(), settings()
     return {
         **store.environment,
         **signing_variables(home),
         **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
-        # The embedded server has none, and refuses requests that name one.
-        **({} if settings().mlflow_tracking_uri else {"MLFLOW_WORKSPACE": ""}),
+        **({} if named.mlflow_tracking_uri else OF_NAMED_SERVERS),
+        "EMBEDDED_SERVERS": str(not (named.mlflow_tracking_uri or named.s3_endpoint_url)),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **{name: present.get(name, value) for name, value in defaults.items()},
     }

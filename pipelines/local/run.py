@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.common.errors import StatedError, UnavailableError
-from components.common.settings import environment, export, settings
+from components.common.settings import environment, export, leave_other_runs, settings
 from components.common.storage.address import shown
 from components.common.storage.files import delete_path
 from pipelines.local.clients import Client, registered_client
@@ -50,6 +50,10 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     """
     plan = request.resolved().plan.data
     refuse_missing(plan)
+    if left := leave_other_runs():
+        show(
+            f"{', '.join(left)} is not used: this run gets its own, in the experiment of registry.experiment"
+        )
     if image:
         check_engine(image)
     check_room(home.path, show)

@@ -67,8 +67,14 @@ def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator
 
 
 @contextmanager
-def mlflow_must_answer() -> Iterator[None]:
+def mlflow_must_answer(
+    subject: str = "this", way_out: str = "start that server, or correct what it refuses"
+) -> Iterator[None]:
     """Turn an error of MLflow's client into one line, where the work needs the answer.
+
+    Args:
+        subject: What needs it.
+        way_out: Advice.
 
     Raises:
         UnavailableError: The server is away, busy or broken.
@@ -79,6 +85,5 @@ def mlflow_must_answer() -> Iterator[None]:
     except mlflow_errors() as error:
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
-            f"this needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
-            "start that server, or correct what it refuses."
+            f"{subject} needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: {way_out}."
         ) from error
