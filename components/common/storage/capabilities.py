@@ -11,12 +11,12 @@ from components.common.storage.s3 import is_store_outage
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PREFIX = "trial-of-the-store/"
+PREFIX = "preflight/"
 # All bytes, and ends of lines: what a server or a proxy between rewrites comes back as something else.
 CONTENT = bytes(range(256)) + b"\r\n0;chunk-signature=0\r\n\r\n"
 STORES = "stores, replaces and lists objects"
 # MLflow reads and writes files of more than 8 MiB by parts.
-PARTS = "stores objects in parts, and reads parts of them"
+PARTS = "stores and reads them by parts"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _deleted(client: "S3Client", bucket: str, key: str) -> str:
             f"deletes nothing ({error.response['Error']['Code']}), so {key} and what runs no longer need stay"
         )
     _require(_listed(client, bucket, key), [], "list no object that is deleted")
-    return "deletes objects"
+    return "deletes them"
 
 
 def _require(found: object, expected: object, ability: str) -> None:

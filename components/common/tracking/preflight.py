@@ -18,7 +18,7 @@ from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import settings
 from components.common.storage.address import shown
-from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
+from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
 from components.common.tracking.tree import ensured_experiment
@@ -70,8 +70,8 @@ def server_questions(experiment: str, run_id: str = "") -> Iterator[tuple[str, Q
         else:
             yield "MLflow's runs", partial(_run, client, experiment)
         yield "MLflow's models", partial(_new_model, client)
-    if settings().s3_endpoint_url or settings().s3_bucket:
-        yield "store's objects", _object
+    if store := ObjectStore.from_environment():
+        yield "store's objects", partial(_objects, store)
 
 
 def require_changeable(model_name: str) -> None:
@@ -168,19 +168,9 @@ def _new_model(client: "MlflowClient") -> str:
     return f"one was registered{_removed(f'the model {name}', partial(client.delete_registered_model, name))}"
 
 
-def _object() -> str:
-    given, key, sent = settings(), f"{NAME}/{secrets.token_hex(16)}", secrets.token_bytes(BYTES)
-    bucket, where = given.s3_bucket or DEFAULT_BUCKET, given.s3_endpoint_url or "AWS S3"
-    with store_must_answer(bucket, where):
-        client = s3_client(given.s3_endpoint_url)
-        try:
-            answer = client.put_object(Bucket=bucket, Key=key, Body=sent)
-            found = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        finally:
-            left = _removed(f"the object {key}", partial(client.delete_object, Bucket=bucket, Key=key))
-    _require_same(sent, found, f"bucket {bucket} of the object store at {shown(where)}")
-    skew = _skew(answer["ResponseMetadata"]["HTTPHeaders"].get("date"), f"the store at {shown(where)}")
-    return f"an object came back as it was sent to bucket {bucket} at {shown(where)}{left}; {skew}"
+def _objects(store: ObjectStore) -> str:
+    trial, where = store.try_out(), f"the object store at {shown(store.endpoint)}"
+    return f"bucket {store.bucket} of {where} {', '.join(trial.abilities)}; {_skew(trial.date, where)}"
 
 
 def _removed(what: str, remove: Callable[[], object]) -> str:

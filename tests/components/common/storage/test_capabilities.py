@@ -18,7 +18,7 @@ Change = Callable[[dict[str, Any]], None]
 
 def test_a_sound_store_can_do_it_all_and_keeps_nothing_of_it(store: ObjectStore) -> None:
     trial = store.try_out()
-    assert trial.abilities == (STORES, PARTS, "deletes objects")
+    assert trial.abilities == (STORES, PARTS, "deletes them")
     assert parsedate_to_datetime(trial.date)
     assert store.keys(PREFIX) == []
 
@@ -80,4 +80,4 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
     finally:
         s3_client.meta.events.unregister(event, refused)
     (kept,) = store.keys(PREFIX)
-    assert told == f"deletes nothing (AccessDenied), so {kept} and what runs no longer need stay"
+    assert told == f"deletes none (AccessDenied), so {kept} and what runs no longer need stay"
