@@ -4,7 +4,6 @@ What they write they remove again. A removal that is refused or finds no answer 
 nothing; the answer says what stays.
 """
 
-import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,8 +19,7 @@ from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
-from components.common.storage.object_store import content_key
-from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
+from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import find_registered_model, mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
 from components.common.tracking.tree import ensured_experiment
@@ -73,8 +71,8 @@ def server_questions(experiment: str, run_id: str = "") -> Iterator[tuple[str, Q
         else:
             yield "MLflow's runs", partial(_run, client, experiment)
         yield "MLflow's models", partial(_new_model, client)
-    if settings().s3_endpoint_url or settings().s3_bucket:
-        yield "store's objects", _object
+    if store := ObjectStore.from_environment():
+        yield "store's objects", partial(_objects, store)
 
 
 def require_changeable(model_name: str) -> None:
@@ -182,21 +180,9 @@ def _new_model(client: "MlflowClient") -> str:
     return f"one was registered{left}"
 
 
-def _object() -> str:
-    given, sent = settings(), secrets.token_bytes(BYTES)
-    # Who may write the objects of a run may not write elsewhere.
-    key = content_key(hashlib.sha256(sent).hexdigest())
-    bucket, where = given.s3_bucket or DEFAULT_BUCKET, given.s3_endpoint_url or "AWS S3"
-    with store_must_answer(bucket, where):
-        client = s3_client(given.s3_endpoint_url)
-        try:
-            answer = client.put_object(Bucket=bucket, Key=key, Body=sent)
-            found = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        finally:
-            left = _removed(f"the object {key}", partial(client.delete_object, Bucket=bucket, Key=key))
-    _require_same(sent, found, f"bucket {bucket} of the object store at {shown(where)}")
-    skew = _skew(answer["ResponseMetadata"]["HTTPHeaders"].get("date"), f"the store at {shown(where)}")
-    return f"an object came back as it was sent to bucket {bucket} at {shown(where)}{left}; {skew}"
+def _objects(store: ObjectStore) -> str:
+    trial, where = store.try_out(), f"the object store at {shown(store.endpoint)}"
+    return f"bucket {store.bucket} of {where} {', '.join(trial.abilities)}; {_skew(trial.date, where)}"
 
 
 def _removed(what: str, remove: Callable[[], object]) -> str:
