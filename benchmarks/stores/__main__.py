@@ -18,6 +18,7 @@ from benchmarks.stores.operations import FAILURES, told, tried, whole_pipeline
 from benchmarks.stores.page import BAD, PIPELINE, RECORD, write_stores_page
 from benchmarks.stores.proxy import host_proxy
 from benchmarks.stores.servers import DOMAIN, Place, StoreServer, install, store_servers
+from components.common.provenance import git_sha
 from components.common.settings import environment
 from pipelines.local.process import free_port
 
@@ -60,7 +61,13 @@ def main(arguments: list[str]) -> int:
 
 def tried_out(server: StoreServer, mode: str, *, runs: bool) -> dict[str, str]:
     """Start a server, and return what came of all that was tried on it."""
-    row = {"store": server.name, "mode": mode, "source": server.source, "set up": server.set_up}
+    row = {
+        "store": server.name,
+        "mode": mode,
+        "source": server.source,
+        "set up": server.set_up,
+        "commit": git_sha(),
+    }
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         scratch = Path(directory)
         try:

