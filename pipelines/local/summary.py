@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.common.plan.training import TUTORIAL_ACCURACY
 from components.common.storage.address import shown
 from components.common.tracking import tags as names
-from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.mlflow_api import call_mlflow, find_parent, mlflow_pages
 from pipelines.local.progress import Progress, Step
 

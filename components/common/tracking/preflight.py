@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError, StatedError, UnavailableError, is_outage_status
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import LOOPBACK, settings
@@ -76,7 +77,7 @@ def server_questions(experiment: str, run_id: str = "") -> Iterator[tuple[str, Q
 
 
 def require_changeable(model_name: str) -> None:
-    """Make sure that this user may add to a registered model, where there is one of that name.
+    """Make sure that this user may add to a registered model and to its history, where there are such.
 
     Raises:
         UnavailableError: MLflow does not answer.
@@ -86,10 +87,11 @@ def require_changeable(model_name: str) -> None:
     if client is None:
         return
     mark = f"{NAME}.{secrets.token_hex(4)}"
-    with mlflow_must_answer(f"registered model {model_name!r}", "let this user change it"):
-        if find_registered_model(client, model_name):
-            client.set_registered_model_tag(model_name, mark, "may change")
-            client.delete_registered_model_tag(model_name, mark)
+    for name in (model_name, model_name + HISTORY_SUFFIX):
+        with mlflow_must_answer(f"registered model {name!r}", "let this user change it"):
+            if find_registered_model(client, name):
+                client.set_registered_model_tag(name, mark, "may change")
+                client.delete_registered_model_tag(name, mark)
 
 
 def require_supported(version: str, tracking_uri: str) -> None:
