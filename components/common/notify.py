@@ -68,6 +68,11 @@ def notify(event: Notice) -> None:
             say(STEP, f"{receiver} told nobody {event.subject!r}: {failure}")
 
 
+def has_receivers() -> bool:
+    """Return whether the settings name a receiver."""
+    return bool(_receivers(settings()))
+
+
 def deliver(event: Notice) -> dict[str, str]:
     """Send a notice as `notify` does, and return why it failed by the variable that names the receiver; "" if not."""
     try:
@@ -205,7 +210,7 @@ def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     answer.close()
     if not 200 <= answer.status_code < 300:
         kind = UnavailableError if answer.status_code in NOT_TAKEN else PipelineError
-        raise kind(f"it answered with status {answer.status_code}")
+        raise kind(f"it answered with status {answer.status_code}.")
 
 
 def _to_mail(given: Settings, told: Notice) -> None:
@@ -224,7 +229,7 @@ def _to_mail(given: Settings, told: Notice) -> None:
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
     if refused:
-        raise PipelineError(f"it refused {len(refused)} of the addresses of NOTIFY_MAIL_TO")
+        raise PipelineError(f"it refused {len(refused)} of the addresses of NOTIFY_MAIL_TO.")
 
 
 def _mail(given: Settings, told: Notice) -> EmailMessage:

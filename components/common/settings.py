@@ -34,6 +34,10 @@ class Settings(BaseSettings):
         description="Address of the MLflow server, which may hold user and password; without it steps track nothing, "
         "and the command line starts one.",
     )
+    mlflow_ui_url: str | None = Field(
+        default=None,
+        description="Address at which people reach the MLflow server, for links; MLFLOW_TRACKING_URI without it.",
+    )
     mlflow_run_id: str | None = Field(
         default=None, description="MLflow run of this task, set by Kubeflow's integration."
     )

@@ -5,18 +5,17 @@ import hmac
 import json
 import socketserver
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from components.common.notify import Notice, deliver, notify
+from tests.receivers import Webhook, serving
 
 NOTICE = Notice(
     "champion", "digits-cnn version 3 is the new champion", ("was 2 <b>", "a\x1b[2J"), "http://m/#/3"
@@ -30,44 +29,6 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.common.notify.PAUSE", 0.0)
     for name in ("SLACK_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "SMTP_URL", "MAIL_TO", "MAIL_FROM", "KINDS"):
         monkeypatch.delenv(f"NOTIFY_{name}", raising=False)
-
-
-class Webhook(BaseHTTPRequestHandler):
-    """Answers with the statuses that are left, then with 200."""
-
-    statuses: ClassVar[list[int]] = []
-    bodies: ClassVar[list[tuple[dict[str, str], bytes]]] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.bodies.append(({key.lower(): value for key, value in self.headers.items()}, body))
-        status = self.statuses.pop(0) if self.statuses else 200
-        if not status:
-            return  # the connection breaks
-        self.send_response(status)
-        self.send_header("Location", "/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def webhook() -> Iterator[str]:
-    Webhook.statuses.clear()
-    Webhook.bodies.clear()
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Webhook)) as port:
-        yield f"http://127.0.0.1:{port}/services/{SECRET}"
-
-
-@contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
-    with server:
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
 
 
 class Mail(socketserver.StreamRequestHandler):
@@ -126,7 +87,7 @@ def mail_server(certificate: Path | None = None) -> Iterator[int]:
         kept.clear()
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mail)
     server.certificate = certificate  # type: ignore[attr-defined]
-    with _serving(server) as port:
+    with serving(server) as port:
         yield port
 
 
@@ -139,7 +100,7 @@ def test_slack_is_told_without_what_it_would_take_for_a_mention(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SLACK_URL", webhook)
     assert deliver(NOTICE) == {"NOTIFY_SLACK_URL": ""}
-    ((headers, body),) = Webhook.bodies
+    ((headers, body),) = Webhook.received
     assert headers["content-type"] == "application/json"
     assert json.loads(body) == {
         "text": "*digits-cnn version 3 is the new champion*\nwas 2 &lt;b&gt;\na\\x1b[2J\n<http://m/#/3|open>"
@@ -155,7 +116,7 @@ def test_a_webhook_is_signed_and_a_second_copy_has_the_same_id(
 
     assert deliver(NOTICE) == {"NOTIFY_WEBHOOK_URL": ""}
 
-    (first, _), (headers, body) = Webhook.bodies
+    (first, _), (headers, body) = Webhook.received
     assert first["webhook-id"] == headers["webhook-id"]
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
@@ -168,7 +129,7 @@ def test_a_webhook_is_signed_and_a_second_copy_has_the_same_id(
 @pytest.mark.parametrize(
     ("statuses", "requests", "failure"),
     [
-        ([503, 429], 2, "it answered with status 429"),
+        ([503, 429], 2, "it answered with status 429."),
         # These may have been taken, or will never be.
         ([500], 1, "it answered with status 500"),
         ([404], 1, "it answered with status 404"),
@@ -182,7 +143,7 @@ def test_only_what_was_not_taken_is_sent_again(
     monkeypatch.setenv("NOTIFY_SLACK_URL", webhook)
     Webhook.statuses.extend(statuses)
     assert deliver(NOTICE)["NOTIFY_SLACK_URL"].startswith(failure)
-    assert len(Webhook.bodies) == requests
+    assert len(Webhook.received) == requests
 
 
 def test_mail_goes_by_tls_to_who_logs_in(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +168,7 @@ def test_a_login_is_not_sent_without_tls_and_mail_without_login_is(monkeypatch: 
         assert not Mail.logins
         monkeypatch.setenv("NOTIFY_SMTP_URL", f"smtp://127.0.0.1:{port}")
         Mail.refusals.append(("RCPT TO", "550 nobody"))
-        assert deliver(NOTICE) == {"NOTIFY_SMTP_URL": "it refused 1 of the addresses of NOTIFY_MAIL_TO"}
+        assert deliver(NOTICE) == {"NOTIFY_SMTP_URL": "it refused 1 of the addresses of NOTIFY_MAIL_TO."}
     assert len(Mail.received) == 1
 
 
