@@ -36,7 +36,7 @@ def register_run(home: Path, named: str) -> str:
                 "pipeline again."
             )
         made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
-    return f"{made.name} version {made.version} is the new champion"
+    return made.outcome
 
 
 def _ended_run(reader: Reader, named: str) -> StoredRun:
