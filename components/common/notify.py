@@ -63,7 +63,11 @@ def notify(event: Notice) -> None:
 
     It never raises, and takes half a minute at most. Nothing is sent twice to a receiver that may have taken it.
     """
-    for receiver, failure in deliver(event).items():
+    try:
+        outcome = deliver(event) if event.kind in _wanted(settings()) else {}
+    except StatedError as error:
+        outcome = {"NOTIFY_KINDS": str(error)}
+    for receiver, failure in outcome.items():
         if failure:
             say(STEP, f"{receiver} told nobody {event.subject!r}: {failure}")
 
@@ -74,12 +78,13 @@ def has_receivers() -> bool:
 
 
 def deliver(event: Notice) -> dict[str, str]:
-    """Send a notice as `notify` does, and return why it failed by the variable that names the receiver; "" if not."""
-    try:
-        given = settings()
-        receivers = _receivers(given) if event.kind in _wanted(given) else {}
-    except StatedError as error:
-        return {"NOTIFY_KINDS": str(error)}
+    """Send a notice of any kind, and return why it failed by the variable that names the receiver; "" where it did not.
+
+    Raises:
+        PipelineError: A setting breaks its rule.
+    """
+    given = settings()
+    receivers = _receivers(given)
     told = Notice(
         event.kind,
         printable(event.subject)[:LONGEST_LINE],
