@@ -9,6 +9,13 @@ from components.common.storage.address import shown
 TRAINING = "workflowType=machine_learning"
 
 
+def runs_page(tracking_uri: str, experiment_id: str, view: str = "") -> str:
+    """Return the address of the charts of an experiment's runs, in a view that the experiment keeps."""
+    shared = f"&viewStateShareKey={view}" if view else ""
+    runs = f"{_server(tracking_uri)}/#/experiments/{experiment_id}/runs"
+    return f"{runs}?{TRAINING}&compareRunsMode=CHART{shared}"
+
+
 def run_page(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     """Return the address of a run's page; MLFLOW_UI_URL comes first where people reach the server by it."""
     return f"{_server(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING}"
