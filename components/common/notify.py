@@ -115,7 +115,7 @@ def _wanted(given: Settings) -> set[str]:
 
 
 def _receivers(given: Settings) -> dict[str, Callable[[Settings, Notice], None]]:
-    known = {
+    known: dict[str, tuple[str | None, Callable[[Settings, Notice], None]]] = {
         "NOTIFY_SLACK_URL": (given.notify_slack_url, _to_slack),
         # By the id a receiver knows a second copy.
         "NOTIFY_WEBHOOK_URL": (given.notify_webhook_url, partial(_to_webhook, f"msg_{uuid.uuid4().hex}")),

@@ -237,9 +237,9 @@ def show_history(
         print_line(
             f"version {number} waits for approval: mnist-pipeline models approve {number} --why REASON"
         )
-    for split, number in decisions.items():
+    for split, count in decisions.items():
         print_line(
-            f"test split {split} has decided {number} times: each decision makes the next promotion harder"
+            f"test split {split} has decided {count} times: each decision makes the next promotion harder"
         )
     for move in moves:
         if move.problem:

@@ -70,7 +70,7 @@ class Mail(socketserver.StreamRequestHandler):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(getattr(self.server, "certificate", ""))
         self.connection = context.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)  # type: ignore[assignment]
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
 
     def _receive(self) -> None:
         lines = iter(self.rfile.readline, b".\r\n")

@@ -29,10 +29,10 @@ def test_the_links_open_the_views_with_their_runs_columns_and_charts(
     mlflow_client: "MlflowClient", platform: Platform
 ) -> None:
     experiment = mlflow_client.create_experiment("looked at")
-    above = None
+    above = ""
     for step, name in (("pipeline", "whole run"), ("tune", "whole search"), ("trial", "one trial")):
-        parent = {"mlflow.parentRunId": above} if above else {}
-        above = mlflow_client.create_run(experiment, tags={"step": step, **parent}, run_name=name).info.run_id
+        tags = {"step": step} | ({"mlflow.parentRunId": above} if above else {})
+        above = mlflow_client.create_run(experiment, tags=tags, run_name=name).info.run_id
         for metric in METRICS:
             mlflow_client.log_metric(above, metric, 0.5)
         for option in ("recipe", "learning_rate", "batch_size", "epochs", "seed"):
