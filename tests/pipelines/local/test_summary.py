@@ -184,6 +184,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
             "candidate": "tuned",
             "kept": False,
             "reasons": ["good enough", "first champion"],
+            "waits": False,
         },
         model={
             "name": f"model-of-{name}",
