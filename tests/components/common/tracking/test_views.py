@@ -45,14 +45,15 @@ def test_the_links_open_the_views_with_their_runs_columns_and_charts(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        for view, charts, shown, hidden in (
-            (RUNS_VIEW, ["The pipeline's runs (4)", "Options and accuracy (1)"], "whole run", "one trial"),
-            (TRIALS_VIEW, ["The trials of the searches (1)"], "one trial", "whole search"),
+        for view, section, chart, shown, hidden in (
+            (RUNS_VIEW, "The pipeline's runs", "cost/flops vs. test_accuracy", "whole run", "one trial"),
+            (TRIALS_VIEW, "The trials of the searches", "Parallel Coordinates", "one trial", "whole search"),
         ):
             page.goto(runs_page(platform.tracking_uri, experiment, view))
-            for title in charts:
-                expect(page.get_by_text(title)).to_be_visible(timeout=60_000)
+            expect(page.get_by_text(section).first).to_be_visible(timeout=60_000)
+            expect(page.get_by_role("heading", name=chart)).to_be_visible(timeout=60_000)
             expect(page.get_by_role("link", name=shown)).to_be_visible()
             expect(page.get_by_role("link", name=hidden)).to_be_hidden()
-            expect(page.get_by_role("radio", name="Model training")).to_be_checked()
+            # The pages for language models have none.
+            expect(page.get_by_role("link", name="Models", exact=True)).to_be_visible()
         browser.close()
