@@ -42,7 +42,7 @@ CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
     "notices": (
-        f"{NAME}-environment",
+        f"{NAME}-notices",
         (
             "NOTIFY_SLACK_URL",
             "NOTIFY_WEBHOOK_URL",

@@ -25,7 +25,7 @@ INJECTED = {
 }
 STORE = {(NAME, name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
 DATABASE = {(NAME, "OPTUNA_STORAGE")}
-NOTICES = {("mnist-pipeline-environment", key) for key in CREDENTIALS["notices"][1]}
+NOTICES = {("mnist-pipeline-notices", key) for key in CREDENTIALS["notices"][1]}
 # Secret and variable.
 CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "ingest": STORE | {("mnist-pipeline-data", "DATA_URI")},
