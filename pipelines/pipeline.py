@@ -122,7 +122,7 @@ def mnist_pipeline(
         node_selector: Labels of the nodes for training and search, as JSON.
         tolerations: Tolerations for training and search, as a JSON list.
     """
-    close = durable(close_run(run_id=RUN_ID), "Close run")
+    close = durable(close_run(run_id=RUN_ID), "Close run", "notices")
     with dsl.ExitHandler(close, name="pipeline"):
         ingested = ingest(
             run_id=RUN_ID,

@@ -16,6 +16,7 @@ from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
+from pipelines.cli.notices import app as notice_command
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
@@ -39,6 +40,7 @@ app.add_typer(run_commands, name="runs")
 app.add_typer(cli_use.app)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
+app.add_typer(notice_command)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
 app.add_typer(prune_command)
