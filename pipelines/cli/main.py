@@ -23,6 +23,7 @@ from pipelines.cli.platform import app as platform_commands
 from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
+from pipelines.cli.serve import app as serve_command
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -37,6 +38,7 @@ app.add_typer(schedule_commands, name="schedule")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(run_commands, name="runs")
 app.add_typer(cli_use.app)
+app.add_typer(serve_command)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
 app.add_typer(plan_commands)
