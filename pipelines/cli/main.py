@@ -16,6 +16,7 @@ from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
+from pipelines.cli.kserve import app as kserve_commands
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(cluster_commands)
 app.add_typer(data_commands, name="data")
+app.add_typer(kserve_commands, name="kserve")
 app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
