@@ -244,14 +244,14 @@ class Kubeflow:
         cron = body["trigger"]["cron_schedule"]["cron"]
         if len(cron.split()) != 6:
             raise RefusedError(400, f"Schedule cron is not a supported format. Error: {cron}")
-        if body.get("mode") != "ENABLE":
+        if body.get("mode") not in {"ENABLE", "DISABLE"}:
             raise RefusedError(400, "mode")
         _check_parameters(body, self._latest_spec(body)["pipeline_spec"])
         # Numbers come back as doubles.
         recurring: Document = json.loads(json.dumps(body), parse_int=float) | {
             "max_concurrency": str(body["max_concurrency"]),
             "recurring_run_id": self._id(),
-            "status": "ENABLED",
+            "status": f"{body['mode']}D",
             "created_at": self._now(),
         }
         self.recurring_runs.append(recurring)

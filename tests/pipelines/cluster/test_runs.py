@@ -36,7 +36,7 @@ def test_list_and_show(kubeflow: Kubeflow, two_runs: list[Document], mnist_pipel
 
 
 def test_a_run_that_goes_on_is_stopped_and_then_retried(
-    kubeflow: Kubeflow, two_runs: list[Document], mnist_pipeline: CommandLine
+    two_runs: list[Document], mnist_pipeline: CommandLine
 ) -> None:
     run = two_runs[0]
     done = mnist_pipeline("runs", "stop", run["display_name"], "--cluster")
@@ -59,7 +59,6 @@ def test_a_run_that_goes_on_is_stopped_and_then_retried(
     ],
 )
 def test_a_run_in_the_wrong_state_is_told(
-    kubeflow: Kubeflow,
     two_runs: list[Document],
     mnist_pipeline: CommandLine,
     command: str,

@@ -16,7 +16,7 @@ def workflow(*nodes: dict[str, Any]) -> dict[str, Any]:
 def node(
     path: str, number: int, phase: str, second: int, template: str = "system-container-impl", **more: Any
 ) -> dict[str, Any]:
-    """Return a node below the root; `number` is the hash in its id, `second` when it ended, a second after its start."""
+    """Return a node below the root; `number` is the hash in its id, and `second` that of its end."""
     return {
         "id": f"{NAME}-{number}",
         "name": f"{NAME}.root.{path}",
