@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.answers import print_json, print_line, print_table
+from pipelines.cli.answers import print_json, print_line, print_summary, print_table
 from pipelines.cli.cluster import HostOption, NamespaceOption, TokenOption
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 
@@ -165,11 +165,12 @@ def retry_run(
             retry_cluster_run(server, found)
             print_line(f"retried  {found.display_name}  {server.link(f'runs/details/{found.run_id}')}")
         return
-    from pipelines.cli.answers import print_summary
     from pipelines.local.home import Home
     from pipelines.local.run import retry_pipeline
 
-    if not print_summary(retry_pipeline(Home(home), run, print_line)):
+    summary = retry_pipeline(Home(home), run, print_line)
+    print_summary(summary)
+    if summary.error:
         raise typer.Exit(1)
 
 
