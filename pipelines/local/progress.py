@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 COLOUR = re.compile(r"\x1b\[\d+m")
 TASK_STARTED = re.compile(r"Executing task '([\w-]+)'")
 TASK_ENDED = re.compile(r"Task '([\w-]+)' finished with status (SUCCESS|FAILURE)")
-TASK_KEPT = re.compile(r"Task ([\w-]+) cache hit")
 STEP_LINE = re.compile(r"\s*\[([a-z-]+)\] (.*)")
 
 
@@ -43,8 +42,6 @@ class Progress:
                 self.steps.append(Step(started[1]))
             elif (ended := TASK_ENDED.search(line)) and (step := self._running(ended[1])):
                 yield self._end(step, succeeded=ended[2] == "SUCCESS")
-            elif kept := TASK_KEPT.search(line):
-                yield f"{'kept':9}  {kept[1]}  of the attempt before"
             elif narrated := STEP_LINE.match(line):
                 self._last_line = narrated[2].removeprefix("error: ")
                 yield f"[{narrated[1]}] {narrated[2]}"

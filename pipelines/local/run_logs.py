@@ -11,6 +11,7 @@ from pipelines.local.progress import COLOUR, TASK_ENDED, TASK_STARTED
 
 LOG_SUFFIX = ".log"
 SERVER_LOGS = {"store.log", "mlflow.log", "keeper.log"}
+UNFINISHED = "unfinished"
 # Runs that are looked through for an id.
 MOST = 1000
 LIST = "mnist-pipeline runs list"
@@ -26,12 +27,12 @@ class Part:
     Attributes:
         step: The task's name.
         lines: The lines, without those of kfp.local around them.
-        state: "unfinished" where the log does not say that it ended.
+        state: `UNFINISHED` where the log does not say that it ended.
     """
 
     step: str
     lines: list[str] = field(default_factory=list)
-    state: str = "unfinished"
+    state: str = UNFINISHED
 
 
 def local_run_name(home: Home, named: str) -> str:
@@ -68,7 +69,7 @@ def run_log_lines(home: Home, named: str, step: str | None, tail: int) -> Iterat
     Args:
         home: Where the run was.
         named: Name or id of the run, or how it alone begins.
-        step: The task's name, such as "train"; a loop's second is "search-2".
+        step: The task's name, such as "train".
         tail: How many lines at most.
 
     Raises:
@@ -102,28 +103,24 @@ def parts_of(lines: Iterable[str]) -> list[Part]:
         elif started := TASK_STARTED.search(line):
             parts.append(Part(started[1]))
         elif ended := TASK_ENDED.search(line):
-            for part in parts:
-                if (part.step, part.state) == (ended[1], "unfinished"):
-                    part.state = "succeeded" if ended[2] == "SUCCESS" else "failed"
+            # A loop's steps share a name.
+            open_parts = [part for part in parts if (part.step, part.state) == (ended[1], UNFINISHED)]
+            for part in open_parts[:1]:
+                part.state = "succeeded" if ended[2] == "SUCCESS" else "failed"
         elif line and not FRAME.search(line):
             for part in parts:
-                if part.state == "unfinished":
+                if part.state == UNFINISHED:
                     part.lines.append(line)
     return parts
 
 
 def _chosen_part(parts: list[Part], step: str | None, name: str) -> Part:
-    if step is not None:
-        found = [part for part in parts if part.step == step]
-        if not found:
-            names = ", ".join(dict.fromkeys(part.step for part in parts)) or "none"
-            raise PipelineError(
-                f"--step must be a step of run {name} but {step!r} is none (there is: {names}): choose one of them."
-            )
-        return found[-1]
-    if not parts:
+    found = [part for part in parts if step in {None, part.step}]
+    if found:
+        return next((part for part in found if part.state == "failed"), found[-1])
+    if parts:
+        names = ", ".join(dict.fromkeys(part.step for part in parts))
         raise PipelineError(
-            f"a step of run {name} must have started but none has: see `mnist-pipeline status`."
+            f"--step must be a step of run {name} but {step!r} is none (there is: {names}): choose one of them."
         )
-    failed = [part for part in parts if part.state == "failed"]
-    return failed[0] if failed else parts[-1]
+    raise PipelineError(f"a step of run {name} must have started but none has: see `mnist-pipeline status`.")

@@ -18,10 +18,10 @@ LOG = """\
 16:41:05.709 - INFO - Task \x1b[96m'ingest'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
 --------------------------------------------------------------------------------
 16:41:22.776 - INFO - Executing task \x1b[96m'search'\x1b[0m
-16:41:22.776 - INFO - Executing task \x1b[96m'search-2'\x1b[0m
+16:41:22.776 - INFO - Executing task \x1b[96m'search'\x1b[0m
     [tune] trial 1
     [tune] error: no room
-16:41:22.902 - ERROR - Task \x1b[96m'search-2'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+16:41:22.902 - ERROR - Task \x1b[96m'search'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
     [tune] trial 2
 16:41:23.902 - INFO - Task \x1b[96m'search'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
 16:41:24.000 - INFO - Executing task \x1b[96m'close-run'\x1b[0m
@@ -39,13 +39,12 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_each_step_has_its_part_and_steps_at_once_share_their_lines() -> None:
-    parts = {part.step: (part.state, part.lines) for part in parts_of(LOG.splitlines())}
-    assert parts == {
-        "ingest": ("succeeded", ["    [ingest] 1797 images"]),
-        "search": ("succeeded", ["    [tune] trial 1", "    [tune] error: no room", "    [tune] trial 2"]),
-        "search-2": ("failed", ["    [tune] trial 1", "    [tune] error: no room"]),
-        "close-run": ("unfinished", ["    closing"]),
-    }
+    assert [(part.step, part.state, part.lines) for part in parts_of(LOG.splitlines())] == [
+        ("ingest", "succeeded", ["    [ingest] 1797 images"]),
+        ("search", "failed", ["    [tune] trial 1", "    [tune] error: no room"]),
+        ("search", "succeeded", ["    [tune] trial 1", "    [tune] error: no room", "    [tune] trial 2"]),
+        ("close-run", "unfinished", ["    closing"]),
+    ]
 
 
 def test_the_parts_are_those_of_the_last_attempt() -> None:
@@ -56,12 +55,12 @@ def test_the_parts_are_those_of_the_last_attempt() -> None:
 def test_the_failed_step_is_shown_unless_another_is_named(home: Home) -> None:
     log = home.logs / f"{RUN}.log"
     assert list(run_log_lines(home, "digits", None, 1)) == [
-        f"search-2  failed  {log}",
+        f"search  failed  {log}",
         "    [tune] error: no room",
     ]
     assert list(run_log_lines(home, RUN, "ingest", 9))[1:] == ["    [ingest] 1797 images"]
     with pytest.raises(
-        PipelineError, match=r"'tune' is none \(there is: ingest, search, search-2, close-run\)"
+        PipelineError, match=r"'tune' is none \(there is: ingest, search, close-run\)"
     ):
         list(run_log_lines(home, RUN, "tune", 9))
 
