@@ -59,9 +59,7 @@ def test_the_failed_step_is_shown_unless_another_is_named(home: Home) -> None:
         "    [tune] error: no room",
     ]
     assert list(run_log_lines(home, RUN, "ingest", 9))[1:] == ["    [ingest] 1797 images"]
-    with pytest.raises(
-        PipelineError, match=r"'tune' is none \(there is: ingest, search, close-run\)"
-    ):
+    with pytest.raises(PipelineError, match=r"'tune' is none \(there is: ingest, search, close-run\)"):
         list(run_log_lines(home, RUN, "tune", 9))
 
 
