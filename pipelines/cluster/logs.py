@@ -9,7 +9,7 @@ from components.common.errors import PipelineError
 from pipelines.cluster.connection import READ_SECONDS, Cluster
 from pipelines.cluster.errors import explained
 from pipelines.cluster.workflow import Pod, first_failed, is_driver, pods_of
-from pipelines.compat.kfp_client import streamed_text
+from pipelines.compat.kfp_client import api_client_of, streamed_text
 
 # The API server of Kubeflow answers a log that it cannot read with status 200 and this.
 ERROR_OF_SERVER = '{"error_message"'
@@ -94,13 +94,14 @@ def pod_log(cluster: Cluster, run_id: str, pod: Pod, tail: int) -> Sequence[str]
     of_ui = {"podname": pod.name, "runid": run_id}
     if cluster.namespace:
         of_ui["podnamespace"] = cluster.namespace
+    api = api_client_of(cluster.client).configuration.host
     pages: list[tuple[str, dict[str, str]]] = [
-        ("/k8s/pod/logs", of_ui),
-        (f"/apis/v1alpha1/runs/{run_id}/nodes/{pod.name}/log", {}),
+        (f"{cluster.host}/k8s/pod/logs", of_ui),
+        (f"{api}/apis/v1alpha1/runs/{run_id}/nodes/{pod.name}/log", {}),
     ]
     reasons = []
-    for path, query in pages:
-        with streamed_text(cluster.client, path, query, READ_SECONDS) as response:
+    for url, query in pages:
+        with streamed_text(cluster.client, url, query, READ_SECONDS) as response:
             text = io.TextIOWrapper(response, encoding="utf-8", errors="replace")
             if response.status != 200 or "html" in response.headers.get("Content-Type", ""):
                 reasons.append(f"HTTP {response.status}: {text.read(MOST_SAID).strip()}")

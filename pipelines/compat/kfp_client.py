@@ -19,13 +19,13 @@ def api_client_of(client: "kfp.Client") -> "ApiClient":
 
 @contextmanager
 def streamed_text(
-    client: "kfp.Client", path: str, query: Mapping[str, str], seconds: float
+    client: "kfp.Client", url: str, query: Mapping[str, str], seconds: float
 ) -> "Iterator[HTTPResponse]":
     """Ask for a page of plain text with the client's login, and yield the answer before it is read.
 
     Args:
         client: The client.
-        path: Path of the page, below the address of the server.
+        url: Address of the page, of the server's UI or of its API.
         query: Its query.
         seconds: Longest wait for the connection, and for each part of the answer.
     """
@@ -37,7 +37,7 @@ def streamed_text(
     api.update_params_for_auth(headers, [], ["Bearer"])
     response = api.rest_client.pool_manager.request(
         "GET",
-        f"{api.configuration.host}{path}",
+        url,
         fields=dict(query),
         headers=headers,
         timeout=seconds,

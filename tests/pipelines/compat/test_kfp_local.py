@@ -8,9 +8,15 @@ import docker
 import pytest
 from kfp import local
 from kfp.dsl import component_factory
-from kfp.local import docker_task_handler, status, subprocess_task_handler
+from kfp.local import docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
+from kfp.local.orchestrator import enhanced_dag_orchestrator
 
-from pipelines.compat.kfp_local import containers_must_write_outputs, processes_run_by, with_outputs
+from pipelines.compat.kfp_local import (
+    containers_must_write_outputs,
+    identified_as,
+    processes_run_by,
+    with_outputs,
+)
 
 
 def command(outputs: Path) -> list[str]:
@@ -96,3 +102,18 @@ def test_tasks_are_run_by_the_given_function() -> None:
         assert task.run() == status.Status.FAILURE
     assert commands == [([module], {"A": "1"})]
     assert subprocess_task_handler.run_local_subprocess is original
+
+
+def test_plain_kfp_has_no_parameter_for_the_id_of_a_pipeline() -> None:
+    for function in (local.init, pipeline_orchestrator.run_local_pipeline):
+        assert not [name for name in inspect.signature(function).parameters if "id" in name.split("_")]
+
+
+def test_a_pipeline_has_the_given_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**given: object) -> object:
+        return given["unique_pipeline_id"]
+
+    monkeypatch.setattr(enhanced_dag_orchestrator, "run_enhanced_dag", run)
+    with identified_as("42"):
+        assert enhanced_dag_orchestrator.run_enhanced_dag(unique_pipeline_id="random") == "42"  # type: ignore[call-arg]
+    assert enhanced_dag_orchestrator.run_enhanced_dag is run
