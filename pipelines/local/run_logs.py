@@ -11,6 +11,8 @@ from pipelines.local.progress import COLOUR, TASK_ENDED, TASK_STARTED
 
 LOG_SUFFIX = ".log"
 SERVER_LOGS = {"store.log", "mlflow.log", "keeper.log"}
+# Before each line of a task.
+INDENT = "    "
 UNFINISHED = "unfinished"
 # Runs that are looked through for an id.
 MOST = 1000
@@ -21,7 +23,7 @@ FRAME = re.compile(r"Streamed logs:$|^-{20,}$")
 
 
 @dataclass
-class Part:
+class StepLog:
     """What one step printed; steps that run at once share their lines.
 
     Attributes:
@@ -90,18 +92,18 @@ def run_log_lines(home: Home, named: str, step: str | None, tail: int) -> Iterat
     yield from part.lines[-tail:]
 
 
-def parts_of(lines: Iterable[str]) -> list[Part]:
+def parts_of(lines: Iterable[str]) -> list[StepLog]:
     """Return the parts of a log in the order of their starts; of several attempts at a run, those of the last one.
 
     A line belongs to every step that runs when it is written.
     """
-    parts: list[Part] = []
+    parts: list[StepLog] = []
     for raw in lines:
         line = COLOUR.sub("", raw.rstrip())
         if STARTED.search(line):
             parts = []
         elif started := TASK_STARTED.search(line):
-            parts.append(Part(started[1]))
+            parts.append(StepLog(started[1]))
         elif ended := TASK_ENDED.search(line):
             # A loop's steps share a name.
             open_parts = [part for part in parts if (part.step, part.state) == (ended[1], UNFINISHED)]
@@ -110,11 +112,11 @@ def parts_of(lines: Iterable[str]) -> list[Part]:
         elif line and not FRAME.search(line):
             for part in parts:
                 if part.state == UNFINISHED:
-                    part.lines.append(line)
+                    part.lines.append(line.removeprefix(INDENT))
     return parts
 
 
-def _chosen_part(parts: list[Part], step: str | None, name: str) -> Part:
+def _chosen_part(parts: list[StepLog], step: str | None, name: str) -> StepLog:
     found = [part for part in parts if step in {None, part.step}]
     if found:
         return next((part for part in found if part.state == "failed"), found[-1])

@@ -40,10 +40,10 @@ def home(tmp_path: Path) -> Home:
 
 def test_each_step_has_its_part_and_steps_at_once_share_their_lines() -> None:
     assert [(part.step, part.state, part.lines) for part in parts_of(LOG.splitlines())] == [
-        ("ingest", "succeeded", ["    [ingest] 1797 images"]),
-        ("search", "failed", ["    [tune] trial 1", "    [tune] error: no room"]),
-        ("search", "succeeded", ["    [tune] trial 1", "    [tune] error: no room", "    [tune] trial 2"]),
-        ("close-run", "unfinished", ["    closing"]),
+        ("ingest", "succeeded", ["[ingest] 1797 images"]),
+        ("search", "failed", ["[tune] trial 1", "[tune] error: no room"]),
+        ("search", "succeeded", ["[tune] trial 1", "[tune] error: no room", "[tune] trial 2"]),
+        ("close-run", "unfinished", ["closing"]),
     ]
 
 
@@ -56,9 +56,9 @@ def test_the_failed_step_is_shown_unless_another_is_named(home: Home) -> None:
     log = home.logs / f"{RUN}.log"
     assert list(run_log_lines(home, "digits", None, 1)) == [
         f"search  failed  {log}",
-        "    [tune] error: no room",
+        "[tune] error: no room",
     ]
-    assert list(run_log_lines(home, RUN, "ingest", 9))[1:] == ["    [ingest] 1797 images"]
+    assert list(run_log_lines(home, RUN, "ingest", 9))[1:] == ["[ingest] 1797 images"]
     with pytest.raises(PipelineError, match=r"'tune' is none \(there is: ingest, search, close-run\)"):
         list(run_log_lines(home, RUN, "tune", 9))
 
