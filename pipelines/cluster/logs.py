@@ -103,8 +103,10 @@ def pod_log(cluster: Cluster, run_id: str, pod: Pod, tail: int) -> Sequence[str]
     for url, query in pages:
         with streamed_text(cluster.client, url, query, READ_SECONDS) as response:
             text = io.TextIOWrapper(response, encoding="utf-8", errors="replace")
-            if response.status != 200 or "html" in response.headers.get("Content-Type", ""):
-                reasons.append(f"HTTP {response.status}: {text.read(MOST_SAID).strip()}")
+            page = "html" in response.headers.get("Content-Type", "")
+            if response.status != 200 or page:
+                said = "a page that is no log" if page else text.read(MOST_SAID).strip()
+                reasons.append(f"HTTP {response.status}: {said}")
                 continue
             lines = deque((line.rstrip("\r\n") for line in text), maxlen=tail)
         if not lines or not lines[-1].startswith(ERROR_OF_SERVER):
