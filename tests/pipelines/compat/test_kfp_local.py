@@ -6,13 +6,14 @@ from typing import Any
 
 import docker
 import pytest
-from kfp import local
+from kfp import dsl, local
 from kfp.dsl import component_factory
-from kfp.local import docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
+from kfp.local import cache, docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
 from pipelines.compat.kfp_local import (
     containers_must_write_outputs,
+    finished_without_files,
     identified_as,
     processes_run_by,
     with_outputs,
@@ -117,3 +118,17 @@ def test_a_pipeline_has_the_given_id(monkeypatch: pytest.MonkeyPatch) -> None:
     with identified_as("42"):
         assert enhanced_dag_orchestrator.run_enhanced_dag(unique_pipeline_id="random") == "42"  # type: ignore[call-arg]
     assert enhanced_dag_orchestrator.run_enhanced_dag is run
+
+
+def test_plain_kfp_forgets_a_task_with_metrics(tmp_path: Path) -> None:
+    outputs = {"metrics": dsl.Metrics(uri=str(tmp_path / "train" / "metrics"), metadata={"accuracy": 0.5})}
+    store = cache.LocalCache(str(tmp_path / "finished"))
+    store.put("key", outputs)
+    assert store.get("key") is None
+    original = cache.LocalCache.put
+    with finished_without_files():
+        store.put("key", outputs)
+    found = store.get("key")
+    assert found
+    assert found["metrics"].metadata == {"accuracy": 0.5}
+    assert cache.LocalCache.put is original
