@@ -92,18 +92,19 @@ def _values(field: str, _name: str, smallest: int, largest: int, names: tuple[st
     """Return what a field that `six_fields` has checked stands for."""
     found: set[int] = set()
     for part in field.split(","):
-        texts, every = _parts(part)
-        first, last = (
-            names.index(text.upper()) + smallest if text and text.upper() in names else text for text in texts
-        )
+        (first, last), every = _parts(part)
         if first in EVERY:
             begin, end = smallest, largest
         else:
-            begin = int(first)
+            begin = _number(first, smallest, names)
             # As in Kubeflow, 5/10 goes on to the largest value.
-            end = int(last) if last else largest if every else begin
+            end = _number(last, smallest, names) if last else largest if every else begin
         found |= set(range(begin, end + 1, int(every or 1)))
     return found
+
+
+def _number(text: str, smallest: int, names: tuple[str, ...]) -> int:
+    return names.index(text.upper()) + smallest if text.upper() in names else int(text)
 
 
 def _parts(part: str) -> tuple[tuple[str, str | None], str | None]:

@@ -4,6 +4,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import IO, cast
 
 from components.common.errors import PipelineError
 from pipelines.cluster.connection import READ_SECONDS, Cluster
@@ -102,7 +103,7 @@ def pod_log(cluster: Cluster, run_id: str, pod: Pod, tail: int) -> Sequence[str]
     reasons = []
     for url, query in pages:
         with streamed_text(cluster.client, url, query, READ_SECONDS) as response:
-            text = io.TextIOWrapper(response, encoding="utf-8", errors="replace")
+            text = io.TextIOWrapper(cast("IO[bytes]", response), encoding="utf-8", errors="replace")
             page = "html" in response.headers.get("Content-Type", "")
             if response.status != 200 or page:
                 said = "a page that is no log" if page else text.read(MOST_SAID).strip()

@@ -436,7 +436,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.kubeflow.token and self.headers.get("Authorization") != f"Bearer {self.kubeflow.token}":
             raise RefusedError(401, "Unauthenticated: the token has expired\nat server.go:1")
 
-    def inputs(self, act: Callable[..., Document], query: dict[str, str], content: bytes) -> Document:
+    def inputs(self, act: Callable[..., Document | str], query: dict[str, str], content: bytes) -> Document:
         """Return the query, the body or the file, whichever the method takes; no other must be there."""
         given: Document = {"query": query} if query else {}
         if self.headers.get_content_type() == "multipart/form-data":

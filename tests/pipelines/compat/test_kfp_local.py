@@ -116,7 +116,7 @@ def test_a_pipeline_has_the_given_id(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(enhanced_dag_orchestrator, "run_enhanced_dag", run)
     with identified_as("42"):
-        assert enhanced_dag_orchestrator.run_enhanced_dag(unique_pipeline_id="random") == "42"  # type: ignore[call-arg]
+        assert enhanced_dag_orchestrator.run_enhanced_dag(unique_pipeline_id="random") == "42"
     assert enhanced_dag_orchestrator.run_enhanced_dag is run
 
 
