@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from components.common.errors import PipelineError
 from pipelines.cli.answers import print_json, print_line, print_summary, print_table
-from pipelines.cli.cluster import HostOption, NamespaceOption, TokenOption
 from pipelines.cli.options import DEFAULT_HOME, HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -19,9 +20,40 @@ app = typer.Typer(
     help="List, show, stop and retry the pipeline's runs, and print their logs.", no_args_is_help=True
 )
 
+
+def _with_cluster(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """Refuse an option for Kubeflow where this machine is meant; a variable may be set for other commands."""
+    given = context.get_parameter_source(str(parameter.name))
+    if given and given.name == "COMMANDLINE" and not context.params.get("cluster"):
+        raise PipelineError(
+            f"{parameter.opts[0]} needs --cluster but got {value!r} without it: add --cluster, or leave it out."
+        )
+    return value
+
+
 RunArgument = Annotated[str, typer.Argument(help="Name or id of a run, or how it alone begins.")]
 ClusterOption = Annotated[
-    bool, typer.Option("--cluster", help="Of Kubeflow, which --host and its like name; else of this machine.")
+    bool, typer.Option("--cluster", is_eager=True, help="On Kubeflow; else on this machine.")
+]
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="KF_PIPELINES_ENDPOINT",
+        callback=_with_cluster,
+        help="With --cluster: address of Kubeflow Pipelines; without it kubectl forwards a port.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=_with_cluster, help="With --cluster: your profile, where Kubeflow serves several users."
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="KFP_TOKEN_FILE", callback=_with_cluster, help="With --cluster: file with a bearer token."
+    ),
 ]
 
 
@@ -35,7 +67,8 @@ def list_runs(
     namespace: NamespaceOption = None,
     token_file: TokenOption = None,
     experiment: Annotated[
-        str | None, typer.Option(help="With --cluster: runs of this experiment alone.")
+        str | None,
+        typer.Option(callback=_with_cluster, help="With --cluster: runs of this experiment alone."),
     ] = None,
 ) -> None:
     """List the runs, newest first."""

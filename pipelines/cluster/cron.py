@@ -1,6 +1,7 @@
 """Cron expressions as Kubeflow reads them: six fields, seconds first."""
 
 import re
+from functools import cache
 
 from components.common.errors import PipelineError
 
@@ -59,6 +60,7 @@ def _check(part: str, name: str, smallest: int, largest: int, names: tuple[str, 
         raise PipelineError(f"the {name} in --cron must not count backwards but is {part!r}.")
 
 
+@cache
 def shifted(expression: str, minutes: int) -> str:
     """Return six fields for a clock that is behind by so many minutes.
 

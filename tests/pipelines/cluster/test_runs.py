@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,15 @@ def test_an_unclear_name_is_told_with_the_candidates(
     (refused,) = mnist_pipeline("runs", "stop", "none", "--cluster").err
     assert "'none' is none: choose one of `mnist-pipeline runs list --cluster`." in refused
     assert two_runs[0]["state"] == "RUNNING"
+
+
+@pytest.mark.parametrize("option", ["--host", "--namespace", "--token-file"])
+def test_an_option_for_kubeflow_without_it_is_refused(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, option: str
+) -> None:
+    """A variable, such as the tests' KF_PIPELINES_ENDPOINT, may be there for other commands."""
+    (refused,) = mnist_pipeline("runs", "stop", "x", option, "y").err
+    assert refused.startswith(f"error: {option} needs --cluster but got ")
+    assert refused.endswith(" without it: add --cluster, or leave it out.")
+    assert "'x' is none" in mnist_pipeline("runs", "stop", "x", "--home", str(tmp_path)).err[0]
+    assert kubeflow.requests == []
