@@ -38,6 +38,8 @@ AccountOption = Annotated[
 ]
 PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubeflow.")]
 PIPELINE = "mnist-pipeline"
+# Of a failed step.
+LAST_LINES = 20
 # infra/base/steps declares it, with the rights that the steps need.
 ACCOUNT = "mnist-pipeline"
 
@@ -73,6 +75,7 @@ def submit(
     """Run the pipeline on a Kubeflow cluster."""
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.follow import follow
+    from pipelines.cluster.logs import show_failure
     from pipelines.cluster.package import compiled
     from pipelines.cluster.submit import start_run
     from pipelines.compile import default_image
@@ -98,6 +101,8 @@ def submit(
         except KeyboardInterrupt:
             print_line("no longer following; the run goes on.")
             raise
+        if state == "FAILED":
+            show_failure(cluster, run_id, package.steps, LAST_LINES, print_line)
     if state != "SUCCEEDED":
         raise typer.Exit(1)
 

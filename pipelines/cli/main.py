@@ -12,7 +12,7 @@ import typer
 from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
-from pipelines.cli.answers import print_line
+from pipelines.cli.answers import print_line, print_summary
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
@@ -79,7 +79,6 @@ def run(
     """Run the whole pipeline on this machine, on an embedded object store and MLflow server."""
     from pipelines.local.home import Home
     from pipelines.local.run import run_pipeline
-    from pipelines.local.summary import render
     from pipelines.parameters import request
 
     flags = {"data.source": data, "recipe": recipe, "search.trials": trials}
@@ -89,8 +88,7 @@ def run(
         lambda line: print_line(line, err=as_json),
         _image_of_steps(runner, image),
     )
-    for line in render(summary):
-        print_line(line, err=as_json)
+    print_summary(summary, err=as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))
     if summary.error:

@@ -3,11 +3,14 @@
 import time
 from typing import Any
 
-from components.common.errors import PipelineError
 from components.common.tracking import tags as names
 from components.common.tracking.pages import run_page
+from pipelines.candidates import chosen
 from pipelines.models.reader import Reader, StoredRun
 from pipelines.models.tables import utc_time
+
+# Runs that are looked through for how one begins.
+MOST = 1000
 
 
 def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
@@ -17,17 +20,20 @@ def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
 
 
 def describe_run(reader: Reader, named: str) -> dict[str, Any]:
-    """Return the description of the latest run with this name or id, with its parameters and metrics.
+    """Return the description of a run, with its parameters and metrics.
+
+    Args:
+        reader: Where the run is.
+        named: Its name or id, of which the latest run counts; or how one of the latest thousand alone begins.
 
     Raises:
-        PipelineError: There is no such run.
+        PipelineError: There is no such run, or several begin so.
     """
     found = reader.pipeline_runs(1, named)
     if not found:
-        raise PipelineError(
-            f"a run must have the name or id of a run of the pipeline but {named!r} is none: "
-            "choose one of `mnist-pipeline runs list`."
-        )
+        runs = {run.run_id: run for run in reader.pipeline_runs(MOST)}
+        names = {identity: run.name for identity, run in runs.items()}
+        found = [runs[chosen(named, names, "mnist-pipeline runs list")]]
     (run,) = found
     return {**_describe_run(run, reader.tracking_uri), **dict(sorted({**run.params, **run.metrics}.items()))}
 

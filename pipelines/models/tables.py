@@ -35,6 +35,7 @@ RUN_HEAD = [
     "registered",
     "link",
 ]
+CLUSTER_RUN_HEAD = ["run", "started (UTC)", "seconds", "state", "id", "link"]
 MOVE_HEAD = ["move", "when (UTC)", "action", "from", "to", "who", "why"]
 # Differ between any two versions.
 IDENTITY = {"version", "aliases"}
@@ -86,6 +87,22 @@ def _run_row(run: Description) -> list[str]:
         "" if accuracy is None else f"{accuracy:.4f}",
         *(run[key] or "" for key in ("decision", "registered", "link")),
     ]
+
+
+def cluster_run_rows(found: Iterable[Description]) -> list[list[str]]:
+    """Return a head and a row a run, from the descriptions of Kubeflow's runs."""
+    rows = (
+        [
+            run["run"],
+            run["started"] or "",
+            "" if run["seconds"] is None else f"{run['seconds']:.0f}",
+            (run["state"] or "").lower(),
+            run["id"],
+            run["link"],
+        ]
+        for run in found
+    )
+    return [CLUSTER_RUN_HEAD, *rows]
 
 
 def detail_rows(description: Description) -> list[list[str]]:
