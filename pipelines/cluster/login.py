@@ -33,7 +33,6 @@ def session_cookie(
         PipelineError: No Dex asks for a login there, or it refuses this one.
     """
     import requests
-    from requests.cookies import get_cookie_header
 
     with requests.Session() as session:
         # Else requests would prefer its own variables to what the other requests to Kubeflow use.
@@ -54,7 +53,7 @@ def session_cookie(
             raise PipelineError(
                 f"Kubeflow at {shown(host)} refuses the login of {user!r}: correct KFP_USERNAME and KFP_PASSWORD."
             )
-        return get_cookie_header(session.cookies, requests.Request("GET", host).prepare()) or ""
+        return session.prepare_request(requests.Request("GET", host)).headers.get("Cookie", "")
 
 
 def _path(page: "requests.Response") -> str:

@@ -68,7 +68,7 @@ def _pods(directory: Path, *settings: str) -> Pods:
 
 def _admitted(container: Resources, limit: Resource) -> Resources:
     """Fill in what is missing as Kubernetes does: a request from the stated limit, the rest from the LimitRange."""
-    filled = copy.deepcopy({"requests": {}, "limits": {}} | container)
+    filled: Resources = copy.deepcopy({"requests": {}, "limits": {}, **container})
     for kind in KINDS:
         if kind in filled["limits"]:
             filled["requests"].setdefault(kind, filled["limits"][kind])
