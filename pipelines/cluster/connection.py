@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
-from components.common.settings import LOOPBACK, direct, settings
+from components.common.settings import LOOPBACK, direct, environment, settings
 from components.common.storage.address import shown
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.login import session_cookie
@@ -55,8 +55,8 @@ class Cluster:
 def connected(address: Address) -> Iterator[Cluster]:
     """Connect to the server at `address.host`; without one, to that of the own cluster, or of kubectl's.
 
-    In a pod the server is that of its cluster, and token and namespace are the pod's. Elsewhere kubectl forwards a
-    port.
+    In a pod without a kubeconfig the server is that of its cluster, and token and namespace are the pod's. Elsewhere
+    kubectl forwards a port.
 
     Raises:
         PipelineError: No such server, one that refuses the login, or one that answers with an error in the block.
@@ -65,12 +65,17 @@ def connected(address: Address) -> Iterator[Cluster]:
         host = address.host if "://" in address.host else f"https://{address.host}"
         with explained(host):
             yield _connect(host.rstrip("/"), address, _cookie(host.rstrip("/"), address))
-    elif settings().kubernetes_service_host:
+    elif settings().kubernetes_service_host and not _has_kubeconfig():
         with explained(IN_CLUSTER):
-            yield _connect(IN_CLUSTER, _of_this_pod(address), settings().kfp_cookie)
+            yield _connect(IN_CLUSTER, _of_this_pod(address))
     else:
         with forwarded() as tunnel, explained(tunnel.host):
-            yield _connect(tunnel.host, address, settings().kfp_cookie, tunnel.reopen)
+            yield _connect(tunnel.host, address, reconnect=tunnel.reopen)
+
+
+def _has_kubeconfig() -> bool:
+    """Whether kubectl is told of a cluster, such as in the pod of a CI system that deploys to another one."""
+    return bool(environment().get("KUBECONFIG")) or Path("~/.kube/config").expanduser().exists()
 
 
 def _of_this_pod(address: Address) -> Address:
@@ -101,7 +106,7 @@ def _cookie(host: str, address: Address) -> str | None:
 
 
 def _connect(
-    host: str, address: Address, cookie: str | None, reconnect: Callable[[], None] = lambda: None
+    host: str, address: Address, cookie: str | None = None, reconnect: Callable[[], None] = lambda: None
 ) -> Cluster:
     import kfp
     from urllib3 import Retry

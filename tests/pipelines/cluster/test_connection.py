@@ -192,6 +192,8 @@ def test_a_pod_asks_the_kubeflow_of_its_cluster_with_its_own_token_and_namespace
     monkeypatch.setattr(connection, "NAMESPACE_FILE", namespace)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.org/pipeline/")
     done = mnist_pipeline("submit")
     assert (done.status, done.err) == (0, [])
@@ -202,6 +204,10 @@ def test_a_pod_asks_the_kubeflow_of_its_cluster_with_its_own_token_and_namespace
     assert "refuses the login" in _one_line(mnist_pipeline, *LIST)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
     assert mnist_pipeline(*LIST).status == 0
+    # Who has told kubectl of a cluster means that one.
+    monkeypatch.setenv("KUBECONFIG", "another")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "kubectl must be installed" in _one_line(mnist_pipeline, *LIST)
 
 
 def test_where_kubeflow_serves_several_users_a_profile_is_named(
