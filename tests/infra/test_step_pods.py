@@ -10,7 +10,7 @@ from pipelines.environment import MOUNTED
 from pipelines.parameters import pod_settings, request
 from pipelines.pipeline import mnist_pipeline
 from pipelines.pods import PLAIN, use_pods
-from tests.infra.manifests import Resource
+from tests.infra.manifests import Resource, of_kind, overlay
 from tests.infra.step_pods import PROXIES, step_pods
 from tests.pipelines.conftest import IMAGE
 
@@ -69,3 +69,10 @@ def test_a_pod_starts_where_nothing_optional_exists(pods: dict[str, Resource]) -
         ]
         assert len(sources) >= len(MOUNTED) + 1
         assert all(source["optional"] for source in sources)
+
+
+def test_the_patience_of_a_step_ends_before_its_pod_is_stopped(pods: dict[str, Resource]) -> None:
+    """Kubeflow's attempts are for pods that are lost; an outage is waited for within one."""
+    (settings,) = [c["data"] for c in of_kind(overlay("kind"), "ConfigMap") if "OUTAGE_SECONDS" in c["data"]]
+    shortest = min(pod["spec"]["activeDeadlineSeconds"] for pod in pods.values())
+    assert 300 < int(settings["OUTAGE_SECONDS"]) < shortest / 2
