@@ -13,7 +13,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak fuzz load test lint types format unit image \
+.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak fuzz load stores test lint types format unit image \
 	pins sbom audit lock clean $(CLUSTER)
 
 help: ## List the targets.
@@ -62,6 +62,9 @@ fuzz: env ## Let every parser read a million inputs that are nearly right; ARGS=
 
 load: env ## Ask, log, search, register and list in large numbers; ARGS="--only serve".
 	$(RELIABILITY).load $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
+
+stores: env ## Install S3 servers and run the pipeline on each; writes docs/stores.md; ARGS="--only ceph --modes https --resume".
+	$(BIN)/python -m benchmarks.stores $(ARGS)
 
 .venv-gpu/.installed: requirements/gpu.lock | $(UV)
 	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv-gpu

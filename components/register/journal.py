@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
-from components.common.model.aliases import CHAMPION
+from components.common.model.aliases import CHAMPION, HISTORY_SUFFIX
 from components.common.model.signing import SignatureError, TrustedKeys, signing_key, trusted_keys
 from components.common.tracking.client import all_pages
 from components.common.tracking.tags import APPROVAL, APPROVED, SIGNING_KEY, WAITING
@@ -27,7 +27,6 @@ from components.common.tracking.tags import APPROVAL, APPROVED, SIGNING_KEY, WAI
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HISTORY_SUFFIX = ".history"
 ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
 # Digest of the last move before that counts; "" for none.

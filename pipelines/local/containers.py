@@ -23,6 +23,7 @@ PASSED = (
     "ALL_PROXY",
     "AWS_",
     "CURL_CA_BUNDLE",
+    "EMBEDDED_SERVERS",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "MLFLOW_",

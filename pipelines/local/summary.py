@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from components.common.model.aliases import CHAMPION
+from components.common.model.aliases import CHAMPION, HISTORY_SUFFIX
 from components.common.plan.training import TUTORIAL_ACCURACY
 from components.common.storage.address import shown
 from components.common.tracking import tags as names
 from components.common.tracking.pages import model_page, run_page, runs_page, version_page
 from components.common.tracking.views import RUNS_VIEW, TRIALS_VIEW, VIEW_TAG
-from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.mlflow_api import call_mlflow, find_parent, mlflow_pages
 from pipelines.local.progress import Progress, Step
 

@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.aliases import CHAMPION, DECISIONS
+from components.common.model.aliases import CHAMPION, DECISIONS, HISTORY_SUFFIX
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import LINEAGE, judgement_tags
 from components.common.model.signing import trusted_keys
 from components.common.model.version_tags import version_tags
 from components.common.tracking import tags as names
 from components.register.choose import choose_model, choose_version
-from components.register.journal import HISTORY_SUFFIX, Move, moves_of
+from components.register.journal import Move, moves_of
 from pipelines.models.reader import Reader, StoredVersion
 from pipelines.models.tables import utc_time
 
