@@ -30,6 +30,8 @@ STORE_RESERVE = 128 * 2**20
 # The body of one request to `mnist-pipeline serve`, and the bodies of all requests that it works on.
 LARGEST_REQUEST = 16 * 2**20
 LARGEST_REQUESTS = 4 * LARGEST_REQUEST
+# One file of logged requests, packed and unpacked.
+LARGEST_REQUEST_LOG = 64 * 2**20
 
 
 def require_within(found: int, most: int, what: str, way_out: str) -> None:

@@ -165,6 +165,32 @@ class Settings(BaseSettings):
     ssl_cert_file: Path | None = Field(
         default=None, description="File of certificates to trust for Kubeflow Pipelines."
     )
+    notify_slack_url: str | None = Field(
+        default=None,
+        description="Incoming webhook of Slack, or of what speaks like it, that is told of runs.",
+    )
+    notify_webhook_url: str | None = Field(
+        default=None, description="Address that is told of runs in JSON, as Standard Webhooks describes it."
+    )
+    notify_webhook_secret: str | None = Field(
+        default=None, description="Secret that signs what is sent to NOTIFY_WEBHOOK_URL."
+    )
+    notify_smtp_url: str | None = Field(
+        default=None,
+        description="Mail server, `smtp://USER:PASSWORD@HOST:587` or `smtps://...`, by which runs are told of.",
+    )
+    notify_mail_to: str | None = Field(
+        default=None, description="Addresses that NOTIFY_SMTP_URL writes to, with commas between."
+    )
+    notify_mail_from: str | None = Field(
+        default=None,
+        description="Address that NOTIFY_SMTP_URL writes from; the first of NOTIFY_MAIL_TO without it.",
+    )
+    notify_kinds: str | None = Field(
+        default=None,
+        description="What receivers are told, with commas between: `failed`, `champion`, `refused`, `drift`, "
+        "`waiting`; all without it.",
+    )
     docker_host: str = Field(default="the default socket", description="Address of the container engine.")
 
     @field_validator("omp_num_threads", mode="before")

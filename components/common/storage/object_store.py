@@ -45,9 +45,13 @@ class ObjectStore:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that start with `prefix`, sorted."""
+        return sorted(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of the objects whose keys start with `prefix`, by key."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+            return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
 
     def download(self, key: str, target: Path) -> bool:
         """Copy an object to `target`; return False, and write no file, where there is no such object."""
