@@ -103,7 +103,8 @@ class Reference:
 
     def values_of(self, images: Images) -> dict[str, Values]:
         """Measure each of N images as `image_values` does, with the distance from the usual shapes as "shape"."""
-        return _values(images, self.shapes)
+        parts = [_values(part, self.shapes) for part in _chunks(images, np.arange(len(images)))]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.values}
 
     def unlikeness(self, values: dict[str, Values]) -> Values:
         """Return how unlike the reference each of N images is, N.

@@ -1,0 +1,207 @@
+"""Judgement on a window of requests: do images and answers still look as they did at registration?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.request_log import Requests
+from components.common.errors import PipelineError
+from components.common.model.reference import Reference, confidences
+from components.monitor.significance import adjusted, distribution_test, growth_tests
+
+# A window of fewer requests is not judged: it shows only what nobody needs a test for.
+LEAST_REQUESTS = 100
+FALSE_ALARMS = 0.05
+TOLERATED = 0.02
+
+Verdict = Literal["drift", "none", "too-few"]
+TITLES = {
+    "brightness": "brightness",
+    "contrast": "contrast",
+    "sharpness": "sharpness",
+    "horizontal": "place from left to right",
+    "vertical": "place from top to bottom",
+    "colour": "colourfulness",
+    "shape": "distance from the usual shapes",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as drift.
+
+    Attributes:
+        false_alarms: Share of windows without drift in which drift is found nevertheless, at most.
+        tolerated: Share of the requests that may be otherwise.
+        margin: Growth of the share of mistakes that is tolerated.
+    """
+
+    false_alarms: float = FALSE_ALARMS
+    tolerated: float = TOLERATED
+    margin: float = 0.002
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one test.
+
+    Attributes:
+        name: Of the test.
+        title: What it looks at, in words.
+        reference: The share or the median in the reference.
+        found: The same of the requests.
+        distance: How far they are apart, 0 to 1: between the distribution functions, or of the shares.
+        p_value: Chance of such a distance without drift, adjusted for all tests of the window.
+        drifted: Whether it is below the rate of false alarms.
+    """
+
+    name: str
+    title: str
+    reference: float
+    found: float
+    distance: float
+    p_value: float
+    drifted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class WindowValues:
+    """What is measured of N requests.
+
+    Attributes:
+        values: As `Reference.values_of` gives them.
+        confidence: Top probabilities.
+        unlikeness: As `Reference.unlikeness` gives it.
+        answered: Number of requests that each class is the answer to.
+        rejected: Number of rejected answers.
+        labelled: Number of requests whose label is known.
+        wrong: Number of wrong answers among them.
+    """
+
+    values: dict[str, NDArray[np.float32]]
+    confidence: NDArray[np.float32]
+    unlikeness: NDArray[np.float32]
+    answered: NDArray[np.int64]
+    rejected: int
+    labelled: int
+    wrong: int
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+def measure(requests: Requests, labels: NDArray[np.int64], reference: Reference) -> WindowValues:
+    """Measure requests as the reference was.
+
+    Args:
+        requests: Of one version, N.
+        labels: Place of the true class, N; -1 where it is not known.
+        reference: That version's.
+
+    Raises:
+        PipelineError: Images or classes are not those of the reference.
+    """
+    classes = len(reference.answered)
+    if requests.images.shape[1:] != reference.shape or requests.probabilities.shape[1] != classes:
+        raise PipelineError(
+            f"the requests must be images {reference.shape} in {classes} classes but are images "
+            f"{requests.images.shape[1:]} in {requests.probabilities.shape[1]}: name the model that answered them."
+        )
+    values = reference.values_of(requests.images)
+    answers = requests.probabilities.argmax(axis=1)
+    return WindowValues(
+        values=values,
+        confidence=confidences(requests.probabilities),
+        unlikeness=reference.unlikeness(values),
+        answered=np.bincount(answers, minlength=classes),
+        rejected=int(requests.rejected.sum()),
+        labelled=int((labels >= 0).sum()),
+        wrong=int(((labels >= 0) & (labels != answers)).sum()),
+    )
+
+
+def judge_window(reference: Reference, window: WindowValues, rules: Rules) -> tuple[Verdict, list[Finding]]:
+    """Test a window, and return whether it has drifted, with the findings, the clearest first.
+
+    All tests together find drift in at most `rules.false_alarms` of windows that have none.
+    """
+    if len(window) < LEAST_REQUESTS:
+        return "too-few", []
+    tests = [*_distributions(reference, window, rules), *_shares(reference, window, rules)]
+    findings = [
+        Finding(
+            test.name,
+            test.title,
+            test.reference,
+            test.found,
+            test.distance,
+            float(p),
+            bool(p < rules.false_alarms),
+        )
+        for test, p in zip(tests, adjusted(np.array([test.p_value for test in tests])), strict=True)
+    ]
+    findings.sort(key=lambda finding: (finding.p_value, -finding.distance))
+    return ("drift" if any(finding.drifted for finding in findings) else "none"), findings
+
+
+def _distributions(reference: Reference, window: WindowValues, rules: Rules) -> Iterator[Finding]:
+    """Test the distribution of each value of the images, and of the confidence."""
+    pairs = {name: (column, window.values[name]) for name, column in reference.values.items()}
+    pairs["confidence"] = reference.confidence, window.confidence
+    for name, (before, now) in pairs.items():
+        distance, p_value = distribution_test(now, before, rules.tolerated)
+        medians = float(np.median(before)), float(np.median(now))
+        yield Finding(name, TITLES.get(name, name), *medians, distance, p_value, drifted=False)
+
+
+def _shares(reference: Reference, window: WindowValues, rules: Rules) -> Iterator[Finding]:
+    """Test the shares of unlike images, rejected answers, each class as the answer, and mistakes."""
+    limit = reference.unlikeness_limit()
+    unlike = int((reference.unlikeness(reference.values) > limit).sum())
+    found = {
+        "unlike": ("images unlike the reference", unlike, int((window.unlikeness > limit).sum())),
+        "rejected": ("rejected answers", reference.rejected, window.rejected),
+    }
+    for name, (title, before, now) in found.items():
+        yield _share(name, title, before, now, reference.examples, len(window), rules.tolerated)
+    yield _classes(reference, window, rules)
+    if window.labelled:
+        mistakes = reference.examples - reference.right
+        yield _share(
+            "mistakes",
+            f"mistakes in {window.labelled:,} labelled requests",
+            mistakes,
+            window.wrong,
+            reference.examples,
+            window.labelled,
+            rules.margin,
+        )
+
+
+def _share(
+    name: str, title: str, before: int, now: int, reference_of: int, of: int, tolerated: float
+) -> Finding:
+    (p_value,) = growth_tests(np.array([now]), of, np.array([before]), reference_of, tolerated)
+    shares = before / reference_of, now / of
+    return Finding(name, title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False)
+
+
+def _classes(reference: Reference, window: WindowValues, rules: Rules) -> Finding:
+    """Test whether any class is the answer more often, or less often; each counts as a test of its own."""
+    before = np.concatenate([reference.answered, reference.examples - reference.answered])
+    now = np.concatenate([window.answered, len(window) - window.answered])
+    p_values = growth_tests(now, len(window), before, reference.examples, rules.tolerated)
+    shares = reference.answered / reference.examples, window.answered / len(window)
+    number = int(np.argmax(np.abs(shares[1] - shares[0])))
+    return Finding(
+        "classes",
+        f"answers, most of all class {number}",
+        float(shares[0][number]),
+        float(shares[1][number]),
+        float(abs(shares[1][number] - shares[0][number])),
+        min(1.0, float(p_values.min()) * len(p_values)),
+        drifted=False,
+    )
