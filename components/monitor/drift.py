@@ -1,7 +1,7 @@
 """Judgement on a window of requests: do images and answers still look as they did at registration?"""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ TITLES = {
     "vertical": "place from top to bottom",
     "colour": "colourfulness",
     "shape": "distance from the usual shapes",
+    "confidence": "confidence of the answers",
 }
 
 
@@ -50,6 +51,7 @@ class Finding:
 
     Attributes:
         name: Of the test.
+        kind: Whether it compares distributions or shares.
         title: What it looks at, in words.
         reference: The share or the median in the reference.
         found: The same of the requests.
@@ -59,6 +61,7 @@ class Finding:
     """
 
     name: str
+    kind: Literal["distribution", "share"]
     title: str
     reference: float
     found: float
@@ -123,24 +126,24 @@ def measure(requests: Requests, labels: NDArray[np.int64], reference: Reference)
     )
 
 
-def judge_window(reference: Reference, window: WindowValues, rules: Rules) -> tuple[Verdict, list[Finding]]:
+def judge_window(
+    reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]
+) -> tuple[Verdict, list[Finding]]:
     """Test a window, and return whether it has drifted, with the findings, the clearest first.
 
     All tests together find drift in at most `rules.false_alarms` of windows that have none.
+
+    Args:
+        reference: Of the version that answered.
+        window: What was measured of its requests.
+        rules: What counts as drift.
+        classes: Names of the classes.
     """
     if len(window) < LEAST_REQUESTS:
         return "too-few", []
-    tests = [*_distributions(reference, window, rules), *_shares(reference, window, rules)]
+    tests = [*_distributions(reference, window, rules), *_shares(reference, window, rules, classes)]
     findings = [
-        Finding(
-            test.name,
-            test.title,
-            test.reference,
-            test.found,
-            test.distance,
-            float(p),
-            bool(p < rules.false_alarms),
-        )
+        replace(test, p_value=float(p), drifted=bool(p < rules.false_alarms))
         for test, p in zip(tests, adjusted(np.array([test.p_value for test in tests])), strict=True)
     ]
     findings.sort(key=lambda finding: (finding.p_value, -finding.distance))
@@ -154,10 +157,12 @@ def _distributions(reference: Reference, window: WindowValues, rules: Rules) -> 
     for name, (before, now) in pairs.items():
         distance, p_value = distribution_test(now, before, rules.tolerated)
         medians = float(np.median(before)), float(np.median(now))
-        yield Finding(name, TITLES.get(name, name), *medians, distance, p_value, drifted=False)
+        yield Finding(name, "distribution", TITLES[name], *medians, distance, p_value, drifted=False)
 
 
-def _shares(reference: Reference, window: WindowValues, rules: Rules) -> Iterator[Finding]:
+def _shares(
+    reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]
+) -> Iterator[Finding]:
     """Test the shares of unlike images, rejected answers, each class as the answer, and mistakes."""
     limit = reference.unlikeness_limit()
     unlike = int((reference.unlikeness(reference.values) > limit).sum())
@@ -167,12 +172,12 @@ def _shares(reference: Reference, window: WindowValues, rules: Rules) -> Iterato
     }
     for name, (title, before, now) in found.items():
         yield _share(name, title, before, now, reference.examples, len(window), rules.tolerated)
-    yield _classes(reference, window, rules)
+    yield _classes(reference, window, rules, classes)
     if window.labelled:
         mistakes = reference.examples - reference.right
         yield _share(
             "mistakes",
-            f"mistakes in {window.labelled:,} labelled requests",
+            "mistakes among labelled requests",
             mistakes,
             window.wrong,
             reference.examples,
@@ -186,10 +191,10 @@ def _share(
 ) -> Finding:
     (p_value,) = growth_tests(np.array([now]), of, np.array([before]), reference_of, tolerated)
     shares = before / reference_of, now / of
-    return Finding(name, title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False)
+    return Finding(name, "share", title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False)
 
 
-def _classes(reference: Reference, window: WindowValues, rules: Rules) -> Finding:
+def _classes(reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]) -> Finding:
     """Test whether any class is the answer more often, or less often; each counts as a test of its own."""
     before = np.concatenate([reference.answered, reference.examples - reference.answered])
     now = np.concatenate([window.answered, len(window) - window.answered])
@@ -198,7 +203,8 @@ def _classes(reference: Reference, window: WindowValues, rules: Rules) -> Findin
     number = int(np.argmax(np.abs(shares[1] - shares[0])))
     return Finding(
         "classes",
-        f"answers, most of all class {number}",
+        "share",
+        f"answers, most changed of all {classes[number]}",
         float(shares[0][number]),
         float(shares[1][number]),
         float(abs(shares[1][number] - shares[0][number])),

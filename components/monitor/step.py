@@ -1,0 +1,222 @@
+"""The step `monitor`: a window of requests compared with the reference of the version that answered them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.data.request_log import FORMS, Requests, read_requests
+from components.common.errors import PipelineError
+from components.common.model.aliases import CHAMPION
+from components.common.model.lineage import LINEAGE, Lineage
+from components.common.model.reference import Reference
+from components.common.model.stored_version import fetch_version
+from components.common.narration import exit_on_stated_error, say
+from components.common.notify import Notice, notify
+from components.common.patience import patiently
+from components.common.storage.object_store import ObjectStore
+from components.common.tracking.client import mlflow_must_answer, tracking_client
+from components.monitor.drift import FALSE_ALARMS, TOLERATED, Finding, Rules, Verdict, judge_window, measure
+from components.monitor.figures import WindowData
+from components.monitor.labels import read_labels
+from components.monitor.report import certainty, finding_rows, headline, write_monitoring
+from components.monitor.result import Monitoring
+from components.monitor.retraining import add_labelled, claim_retraining
+from components.monitor.track import track
+
+STEP = "monitor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What to look at.
+
+    Attributes:
+        model: The registered model.
+        version: A number or an alias.
+        requests: Prefix of the request log in the settings' store, or `s3://bucket/prefix`.
+        since: Start of the window, seconds since 1970 in UTC.
+        until: Its end, which is not part of it.
+        false_alarms: Share of windows without drift in which drift may be found.
+        tolerated: Share of the requests that may be otherwise.
+        retrain_for: Who starts a retraining where there is drift; "" for nobody.
+        allow_unsigned: Whether the version may be without a signature by a trusted key.
+    """
+
+    model: str
+    version: str = CHAMPION
+    requests: str
+    since: float
+    until: float
+    false_alarms: float = FALSE_ALARMS
+    tolerated: float = TOLERATED
+    retrain_for: str = ""
+    allow_unsigned: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a look.
+
+    Attributes:
+        found: What was found.
+        lineage: Records of the version.
+        link: Address of the look in MLflow.
+        retrain: Whether a retraining is to be started now, by whoever looked.
+    """
+
+    found: Monitoring
+    lineage: Lineage
+    link: str
+    retrain: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Version:
+    number: str
+    reference: Reference
+    lineage: Lineage
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A window that was judged, with the requests of the version and their labels."""
+
+    found: Monitoring
+    requests: Requests | None
+    labels: NDArray[np.int64]
+    data: WindowData | None
+
+
+def monitor_step(watch: Watch, target: Path) -> Outcome:
+    """Look as `monitor_requests` does; a stated error ends the process in one line."""
+    with exit_on_stated_error(STEP):
+        return monitor_requests(watch, target)
+
+
+def monitor_requests(watch: Watch, target: Path) -> Outcome:
+    """Judge a window, write the report, record both in MLflow, and tell of drift.
+
+    Args:
+        watch: What to look at.
+        target: New or empty directory for the report and the result.
+
+    Raises:
+        PipelineError: There is no such version, it has no reference, its requests are of other images, no store is
+            named, or MLflow or the store refuses.
+        UnavailableError: MLflow or the store does not answer for OUTAGE_SECONDS.
+    """
+    store, prefix = request_log_place(watch.requests)
+    version = patiently(STEP, lambda: _fetched(watch))
+    logged = patiently(STEP, lambda: read_requests(store, prefix, watch.since, watch.until))
+    look = _judged(watch, version, store, prefix, logged)
+    target.mkdir(parents=True, exist_ok=True)
+    write_monitoring(target, look.found, look.data)
+
+    def tracked() -> str:
+        with mlflow_must_answer():
+            return track(look.found, target, version.lineage.plan.registry.experiment)
+
+    link = patiently(STEP, tracked)
+    say(STEP, headline(look.found))
+    lines = [
+        f"{finding.title}: {' -> '.join(cells[:2])}"
+        for finding, cells in finding_rows(look.found)
+        if finding.drifted
+    ]
+    for line in lines:
+        say(STEP, line)
+    retrain = False
+    if look.found.verdict == "drift":
+        notify(Notice("drift", headline(look.found), (*lines, certainty(look.found)), link))
+        retrain = bool(watch.retrain_for) and patiently(STEP, lambda: _claimed(look, watch.retrain_for))
+    return Outcome(look.found, version.lineage, link, retrain)
+
+
+def request_log_place(requests: str) -> tuple[ObjectStore, str]:
+    """Return the store and the prefix of a request log.
+
+    Raises:
+        PipelineError: No store is named.
+    """
+    if requests.startswith("s3://"):
+        store, prefix = ObjectStore.for_uri(requests)
+        return store, prefix.strip("/")
+    if named := ObjectStore.from_environment():
+        return named, requests.strip("/")
+    raise PipelineError(
+        "the store of the requests must be named but is not: set S3_ENDPOINT_URL or S3_BUCKET, or give "
+        "--requests s3://BUCKET/PREFIX."
+    )
+
+
+def _fetched(watch: Watch) -> _Version:
+    client = tracking_client()
+    if client is None:
+        raise PipelineError(
+            "the version's reference must come from MLflow but MLFLOW_TRACKING_URI is not set: name a server."
+        )
+    with mlflow_must_answer(), TemporaryDirectory() as scratch:
+        number = watch.version.removeprefix("v")
+        if not number.isdecimal():
+            number = str(client.get_model_version_by_alias(watch.model, watch.version).version)
+        directory = Path(scratch, "model")
+        fetched = fetch_version(client, watch.model, number, directory, allow_unsigned=watch.allow_unsigned)
+        if fetched.problems:
+            raise PipelineError(
+                f"{watch.model} version {number} must be what was registered but {'; '.join(fetched.problems)}: "
+                "choose another version."
+            )
+        return _Version(number, Reference.load(directory), Lineage.load(directory / LINEAGE))
+
+
+def _judged(
+    watch: Watch, version: _Version, store: ObjectStore, prefix: str, logged: Requests | None
+) -> _Look:
+    plan, dataset = version.lineage.plan, version.lineage.training.dataset
+    classes, reference = dataset.spec.classes, version.reference
+    rules = Rules(watch.false_alarms, watch.tolerated, plan.gate.margin)
+    own = _of_version(logged, version.number) if logged else None
+    labels, data = np.empty(0, np.int64), None
+    verdict: Verdict = "too-few"
+    findings: list[Finding] = []
+    if own is not None:
+        labels = patiently(STEP, lambda: read_labels(store, prefix, own.ids, classes))
+        window = measure(own, labels, reference)
+        verdict, findings = judge_window(reference, window, rules, classes)
+    found = Monitoring(
+        model=watch.model,
+        version=version.number,
+        dataset=dataset.name,
+        since=watch.since,
+        until=watch.until,
+        requests=len(labels),
+        others=(len(logged) if logged else 0) - len(labels),
+        labelled=int((labels >= 0).sum()),
+        examples=reference.examples,
+        rules=rules,
+        verdict=verdict,
+        findings=findings,
+    )
+    if own is not None and findings:
+        data = WindowData(found, dataset.spec, reference, window, own.images)
+    return _Look(found, own, labels, data)
+
+
+def _of_version(logged: Requests, number: str) -> Requests | None:
+    """Return the requests that a version answered; None where there are none."""
+    rows = np.flatnonzero(logged.versions == number)
+    return Requests(*(getattr(logged, name)[rows] for name in FORMS)) if len(rows) else None
+
+
+def _claimed(look: _Look, owner: str) -> bool:
+    """Claim the retraining, and give it the labelled requests."""
+    if not claim_retraining(look.found, owner):
+        return False
+    if look.requests is not None and (added := add_labelled(look.found, look.requests, look.labels)):
+        say(STEP, f"{added:,} labelled requests are added to the training images of {look.found.dataset}")
+    else:
+        say(STEP, "no request has a label: the retraining has no new images")
+    return True

@@ -1,0 +1,53 @@
+"""A look at a window as a run in MLflow, in an experiment of its own."""
+
+from pathlib import Path
+
+from components.common.settings import settings
+from components.common.storage.address import shown
+from components.common.tracking import tags
+from components.monitor.result import Monitoring
+
+STEP = "monitor"
+SUFFIX = "-monitoring"
+WINDOW = "window"
+
+
+def track(found: Monitoring, directory: Path, experiment_name: str) -> str:
+    """Record a look, in the run of an earlier look at the same window where there is one, and return its address.
+
+    Args:
+        found: What was found.
+        directory: Holds the files to keep.
+        experiment_name: The experiment of the model's runs; this one is called like it with `SUFFIX`.
+
+    Raises:
+        MlflowException: MLflow refuses or does not answer.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, RunTag
+    from mlflow.utils.time import get_current_time_millis
+
+    client, named = MlflowClient(), experiment_name + SUFFIX
+    experiment = client.get_experiment_by_name(named)
+    identity = experiment.experiment_id if experiment else client.create_experiment(named)
+    window = f"{found.model} v{found.version} {found.window}"
+    earlier = client.search_runs([identity], f"tags.{WINDOW} = '{window}'", max_results=1)
+    run = earlier[0] if earlier else client.create_run(identity, run_name=window)
+    now = get_current_time_millis()
+    marks = {
+        tags.STEP: STEP,
+        WINDOW: window,
+        tags.MODEL_NAME: found.model,
+        tags.MODEL_VERSION: found.version,
+        "verdict": found.verdict,
+        "drifted": ", ".join(finding.name for finding in found.drifted),
+    }
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(name, float(value), now, 0) for name, value in found.metrics().items()],
+        tags=[RunTag(key, value) for key, value in marks.items()],
+    )
+    for file in sorted(directory.iterdir()):
+        client.log_artifact(run.info.run_id, str(file))
+    client.set_terminated(run.info.run_id)
+    return f"{shown(settings().mlflow_tracking_uri or '')}/#/experiments/{identity}/runs/{run.info.run_id}"
