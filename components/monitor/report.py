@@ -53,7 +53,8 @@ def headline(found: Monitoring) -> str:
         return f"No drift in {found.requests:,} requests of {found.model} v{found.version}"
     titles = [finding.title for finding in found.drifted]
     more = f" and {len(titles) - MOST_NAMED} more" if len(titles) > MOST_NAMED else ""
-    return f"Drift in {found.requests:,} requests of {found.model} v{found.version}: {', '.join(titles[:MOST_NAMED])}{more}"
+    listed = ", ".join(titles[:MOST_NAMED]) + more
+    return f"Drift in {found.requests:,} requests of {found.model} v{found.version}: {listed}"
 
 
 def certainty(found: Monitoring) -> str:
@@ -62,8 +63,8 @@ def certainty(found: Monitoring) -> str:
         return f"A window is judged from {LEAST_REQUESTS} requests of the version on."
     rules = found.rules
     return (
-        f"All tests together find drift in at most {rules.false_alarms:.0%} of windows that have none. A change of up to "
-        f"{rules.tolerated:.0%} of the images counts as none."
+        f"All tests together find drift in at most {rules.false_alarms:.0%} of windows that have none. "
+        f"A change of up to {rules.tolerated:.0%} of the images counts as none."
     )
 
 
