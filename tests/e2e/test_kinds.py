@@ -297,7 +297,7 @@ def test_report_and_figures_call_the_classes_by_their_names(ran: Ran) -> None:
     # Of more classes, those that are told apart worst are listed.
     assert len(named) >= min(26, len(ran.kind.classes))
     assert not re.search(r"\b(nan|None|Traceback)\b", report)
-    figures = {path.stem for path in (ran.home / "evaluation" / "figures").glob("*.png")}
+    figures = {path.stem for path in (ran.home / "evaluation" / "figures").glob("*.svg")}
     assert {"confusion_matrix", "explanations"} <= figures
 
 

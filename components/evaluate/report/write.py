@@ -33,7 +33,7 @@ def write_evaluation(target: Path, data: ReportData, candidate_files: dict[str, 
     (target / REPORT_FILE).write_text(render_report(data, drawn))
     (target / "figures").mkdir()
     for panel, rendered in drawn:
-        (target / "figures" / f"{panel.name}.png").write_bytes(rendered.png)
+        (target / "figures" / f"{panel.name}.svg").write_bytes(rendered.light)
     (target / "tables").mkdir()
     for name, columns in candidate_tables(evaluation).items():
         rows = [list(row) for row in zip(*columns.values(), strict=True)]
