@@ -16,6 +16,7 @@ from pipelines.cli.answers import print_line
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
+from pipelines.cli.kserve import app as kserve_commands
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
@@ -23,6 +24,7 @@ from pipelines.cli.platform import app as platform_commands
 from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
+from pipelines.cli.serve import app as serve_command
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -32,11 +34,13 @@ app = typer.Typer(
 )
 app.add_typer(cluster_commands)
 app.add_typer(data_commands, name="data")
+app.add_typer(kserve_commands, name="kserve")
 app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
 app.add_typer(run_commands, name="runs")
 app.add_typer(cli_use.app)
+app.add_typer(serve_command)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
 app.add_typer(plan_commands)

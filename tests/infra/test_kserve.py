@@ -8,8 +8,9 @@ import pytest
 from typer.main import get_command
 
 from components.common.data.spec import MNIST_SPEC
-from pipelines.cli.predict import app
-from pipelines.models.serve import application
+from pipelines.cli.serve import app
+from pipelines.models.serve import ModelServer
+from pipelines.models.served import Served
 from tests.infra.manifests import INFRA, Resource, kustomize, of_kind
 
 
@@ -36,13 +37,13 @@ def test_the_runtime_calls_the_command_as_it_is(runtime: Resource) -> None:
     (container,) = runtime["spec"]["containers"]
     assert container["name"] == "kserve-container"
     assert container["command"] == ["python3", "-m", "pipelines.cli.main", "serve"]
-    serve = get_command(app).get_command(None, "serve")  # type: ignore[attr-defined]
-    given = serve.make_context("serve", list(container["args"])).params
+    given = get_command(app).make_context("serve", list(container["args"])).params
     (port,) = container["ports"]
     assert (given["port"], given["host"]) == (port["containerPort"], "0.0.0.0")  # noqa: S104
     assert str(given["directory"]) == "/mnt/models"
     model: Any = SimpleNamespace(spec=MNIST_SPEC)
-    paths = {route.path for route in application(model, 0.5, "model").routes}  # type: ignore[attr-defined]
+    server = ModelServer(Served(model, 0.5, "model", "7")).application()
+    paths = {route.path for route in server.routes}  # type: ignore[attr-defined]
     for probe in ("readinessProbe", "livenessProbe"):
         request = container[probe]["httpGet"]
         assert request["path"] in paths

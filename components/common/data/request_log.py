@@ -2,7 +2,7 @@
 
 import secrets
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,8 +116,13 @@ def read_requests(store: "ObjectStore", prefix: str, since: float, until: float)
             found.append(part)
     if not found:
         return None
-    joined = Requests(*(np.concatenate([getattr(part, name) for part in found]) for name in FORMS))
+    joined = joined_requests(found)
     return _chosen(joined, np.argsort(joined.times, kind="stable"))
+
+
+def joined_requests(parts: Sequence[Requests]) -> Requests:
+    """Return at least one batch as one; all have one shape of images and one number of classes."""
+    return Requests(*(np.concatenate([getattr(part, name) for part in parts]) for name in FORMS))
 
 
 def _files(store: "ObjectStore", prefix: str, since: float, until: float) -> Iterator[tuple[str, int]]:
