@@ -36,7 +36,7 @@ class Watch:
     Attributes:
         model: The registered model.
         version: A number or an alias.
-        requests: Prefix of the request log in the settings' store, or `s3://bucket/prefix`.
+        requests: Where `serve --log-requests` keeps them, `s3://bucket/prefix`.
         since: Start of the window, seconds since 1970 in UTC.
         until: Its end, which is not part of it.
         false_alarms: Share of windows without drift in which drift may be found.
@@ -104,11 +104,11 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
         target: New or empty directory for the report and the result.
 
     Raises:
-        PipelineError: There is no such version, it has no reference, its requests are of other images, no store is
-            named, or MLflow or the store refuses.
+        PipelineError: There is no such version, it has no reference, its requests are of other images, or MLflow or the
+            store refuses.
         UnavailableError: MLflow or the store does not answer for OUTAGE_SECONDS.
     """
-    store, prefix = request_log_place(watch.requests)
+    store, prefix = ObjectStore.for_uri(watch.requests.rstrip("/"))
     version = patiently(STEP, lambda: _fetched(watch))
     logged = patiently(STEP, lambda: read_requests(store, prefix, watch.since, watch.until))
     look = _judged(watch, version, store, prefix, logged)
@@ -133,23 +133,6 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
         notify(Notice("drift", headline(look.found), (*lines, certainty(look.found)), link))
         retrain = bool(watch.retrain_for) and patiently(STEP, lambda: _claimed(look, watch.retrain_for))
     return Outcome(look.found, version.lineage, link, retrain)
-
-
-def request_log_place(requests: str) -> tuple[ObjectStore, str]:
-    """Return the store and the prefix of a request log.
-
-    Raises:
-        PipelineError: No store is named.
-    """
-    if requests.startswith("s3://"):
-        store, prefix = ObjectStore.for_uri(requests)
-        return store, prefix.strip("/")
-    if named := ObjectStore.from_environment():
-        return named, requests.strip("/")
-    raise PipelineError(
-        "the store of the requests must be named but is not: set S3_ENDPOINT_URL or S3_BUCKET, or give "
-        "--requests s3://BUCKET/PREFIX."
-    )
 
 
 def _fetched(watch: Watch) -> _Version:

@@ -17,6 +17,7 @@ from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
 from pipelines.cli.kserve import app as kserve_commands
+from pipelines.cli.monitor import app as monitor_command
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
@@ -43,6 +44,7 @@ app.add_typer(cli_use.app)
 app.add_typer(serve_command)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
+app.add_typer(monitor_command)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
 app.add_typer(prune_command)

@@ -1,0 +1,108 @@
+"""`mnist-pipeline monitor`: a window of requests compared with what the version was registered with."""
+
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.common.model.aliases import CHAMPION
+from pipelines.cli.answers import print_line
+from pipelines.cli.options import (
+    DEFAULT_HOME,
+    AllowUnsignedOption,
+    HomeOption,
+    ModelOption,
+    VersionOption,
+)
+from pipelines.cli.plan import SetFlag
+
+app = typer.Typer()
+
+# Of drift, and of a window of too few requests: neither is a mistake (1), and neither is to be taken for none (0).
+DRIFT, TOO_FEW = 3, 4
+
+
+@app.command()
+def monitor(
+    requests: Annotated[
+        str, typer.Option(metavar="s3://BUCKET/PREFIX", help="Where `serve --log-requests` keeps them.")
+    ],
+    hours: Annotated[
+        int, typer.Option(min=1, help="Look at the last whole window of this length; 24 is yesterday in UTC.")
+    ] = 24,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Start of another window, such as 2026-11-28T06:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Its end; without it, now.")] = None,
+    model: ModelOption = "",
+    version: VersionOption = CHAMPION,
+    false_alarms: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="Share of windows without drift that may be alarms.")
+    ] = 0.05,
+    tolerated: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the requests that may be otherwise.")
+    ] = 0.02,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Start a run where there is drift, once for each window.")
+    ] = False,
+    settings: SetFlag = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory for the report and the numbers.")
+    ] = Path("monitoring"),
+    home: HomeOption = DEFAULT_HOME,
+    allow_unsigned: AllowUnsignedOption = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")
+    ] = False,
+) -> None:
+    """Look for drift in the requests of a window; ends with 3 where there is some, 4 where there are too few.
+
+    --retrain adds the requests whose labels came in to the training images, and starts a run with the version's plan;
+    --set changes it.
+    """
+    from components.monitor.report import REPORT_FILE
+    from components.monitor.step import Watch, monitor_requests
+    from pipelines.local.retraining import retrain_version
+    from pipelines.models.versions import all_servers, open_model, operator
+
+    window = _window(hours, since, until)
+    with all_servers(home), open_model(home, model) as (_, name):
+        watch = Watch(
+            model=name,
+            version=version,
+            requests=requests,
+            since=window[0],
+            until=window[1],
+            false_alarms=false_alarms,
+            tolerated=tolerated,
+            retrain_for=f"{operator()} ({secrets.token_hex(3)})" if retrain else "",
+            allow_unsigned=allow_unsigned,
+        )
+        outcome = monitor_requests(watch, output)
+    print_line(f"report {output / REPORT_FILE}", err=as_json)
+    print_line(f"MLflow {outcome.link}", err=as_json)
+    retraining = None
+    if outcome.retrain:
+        retraining = retrain_version(
+            home, outcome, settings or [], lambda line: print_line(line, err=as_json)
+        )
+    if as_json:
+        started = retraining.as_json() if retraining else None
+        typer.echo(json.dumps({**outcome.found.model_dump(), "retraining": started}))
+    if status := {"drift": DRIFT, "too-few": TOO_FEW}.get(outcome.found.verdict):
+        raise typer.Exit(status)
+
+
+def _window(hours: int, since: str | None, until: str | None) -> tuple[float, float]:
+    import time
+
+    from components.common.errors import PipelineError
+    from components.monitor.window import last_window, parse_time
+
+    if not since:
+        if until:
+            raise PipelineError(f"--until must stand beside --since but {until!r} stands alone: give both.")
+        return last_window(hours)
+    return parse_time(since), parse_time(until) if until else time.time()
