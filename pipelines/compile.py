@@ -9,6 +9,7 @@ from components.common.plan.training import RECIPES
 from components.common.provenance import git_sha
 from components.common.settings import variables_of
 from pipelines.pipeline import mnist_pipeline
+from pipelines.pods import PLAIN, Pods, use_pods
 
 (IMAGE_VARIABLE,) = variables_of("step_image")
 # A digest, or a tag that is a commit's hash: references that always mean the same image.
@@ -45,18 +46,21 @@ def use_image(image: str) -> None:
         ]
 
 
-def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:
+def compile_pipeline(
+    target: Path, image: str, *, pods: Pods = PLAIN, kubernetes_manifests: bool = False
+) -> None:
     """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
 
-    The same code and image give the same bytes.
+    The same code, image and settings of pods give the same bytes.
 
     Args:
         target: File to write; it is replaced as a whole.
         image: Immutable reference of the image that every step runs in.
+        pods: What every step's pod is given.
         kubernetes_manifests: Write resources for a cluster whose Kubeflow keeps pipelines in Kubernetes.
 
     Raises:
-        PipelineError: The image is not immutable, or the file cannot be written.
+        PipelineError: The image is not immutable, a limit is too small, or the file cannot be written.
     """
     from kfp.compiler import Compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
@@ -64,13 +68,14 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
     check_image(image)
     spec = mnist_pipeline.pipeline_spec
     use_image(image)
+    use_pods(pods, mnist_pipeline)
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:
         recipe.literals.add(string_value=name)
     options = KubernetesManifestOptions(
         pipeline_name=spec.pipeline_info.name,
-        pipeline_version_name=f"{spec.pipeline_info.name}-{image_version(image)}",
+        pipeline_version_name=f"{spec.pipeline_info.name}-{image_version(image)}{pods.suffix()}",
         include_pipeline_manifest=True,
     )
     try:

@@ -56,7 +56,7 @@ def durable(task: dsl.PipelineTask, name: str, *needs: Need, **requests: str) ->
 
 
 def on_accelerator(
-    task: dsl.PipelineTask, count: Any, resource: Any, node_selector: Any, tolerations: Any
+    task: dsl.PipelineTask, count: Any, resource: Any, nodes: tuple[Any, Any, Any]
 ) -> dsl.PipelineTask:
     """Let the run's parameters place the task in a GPU node pool; with a count of 0 it runs anywhere.
 
@@ -64,7 +64,9 @@ def on_accelerator(
     it is written to, and counts towards the pod's memory. Kubeflow cannot make a volume depend on a parameter.
     """
     task.set_accelerator_type(resource).set_accelerator_limit(count)
-    kubernetes.add_node_selector_json(task, node_selector)
+    selector, affinity, tolerations = nodes
+    kubernetes.add_node_selector_json(task, selector)
+    kubernetes.add_node_affinity_json(task, affinity)
     kubernetes.add_toleration_json(task, tolerations)
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory")  # noqa: S108
     return task
@@ -78,6 +80,7 @@ def tune(
     gpu_count: str,
     gpu_resource: str,
     node_selector: dict,
+    node_affinity: dict,
     tolerations: list,
 ) -> None:
     """Search from the baseline with workers that share one study."""
@@ -94,7 +97,7 @@ def tune(
         )
         on_accelerator(
             durable(searched, "Search", "store", "database", **SEARCHING),
-            gpu_count, gpu_resource, node_selector, tolerations,
+            gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
         )  # fmt: skip
 
 
@@ -107,6 +110,7 @@ def mnist_pipeline(
     gpu_count: str = "0",  # as a number Kubeflow would ask for none
     gpu_resource: str = "nvidia.com/gpu",
     node_selector: dict = {},  # noqa: B006
+    node_affinity: dict = {},  # noqa: B006
     tolerations: list = [],  # noqa: B006
 ) -> None:
     """Train and tune an image classifier; register it when it is good enough and not worse than the champion.
@@ -120,6 +124,7 @@ def mnist_pipeline(
         gpu_count: GPUs for each training and search task; 0 trains on the processor.
         gpu_resource: Kubernetes resource name of the GPUs.
         node_selector: Labels of the nodes for training and search, as JSON.
+        node_affinity: Kubernetes' nodeAffinity for training and search, as JSON.
         tolerations: Tolerations for training and search, as a JSON list.
     """
     close = durable(close_run(run_id=RUN_ID), "Close run")
@@ -142,7 +147,7 @@ def mnist_pipeline(
             baseline = train(plan=plan, development=development)
             on_accelerator(
                 durable(baseline, "Train baseline", "store", **COMPUTING),
-                gpu_count, gpu_resource, node_selector, tolerations,
+                gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
             )  # fmt: skip
             searched = tune(
                 plan=plan,
@@ -151,6 +156,7 @@ def mnist_pipeline(
                 gpu_count=gpu_count,
                 gpu_resource=gpu_resource,
                 node_selector=node_selector,
+                node_affinity=node_affinity,
                 tolerations=tolerations,
             )
             searched.set_display_name("Tune")
@@ -158,7 +164,7 @@ def mnist_pipeline(
             chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
             on_accelerator(
                 durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
-                gpu_count, gpu_resource, node_selector, tolerations,
+                gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
             )  # fmt: skip
             judged = evaluate(
                 plan=plan,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.answers import print_line
-from pipelines.cli.plan import PlanFlag, SetFlag
+from pipelines.cli.plan import PlanFlag, PodsFlag, SetFlag
 
 if TYPE_CHECKING:
     from pipelines.parameters import Request
@@ -42,15 +42,20 @@ PIPELINE = "mnist-pipeline"
 ACCOUNT = "mnist-pipeline"
 
 
-def checked_request(settings: list[str] | None, plan: Path | None) -> "Request":
+def checked_request(settings: list[str] | None, plan: Path | None, *, compiles: bool = False) -> "Request":
     """Return what the run is asked to be, checked by the rules of all steps.
+
+    Args:
+        settings: "name=value" of any option or parameter.
+        plan: File of options.
+        compiles: The command compiles the pipeline, so that it can fix what pods are given.
 
     Raises:
         PipelineError: No such option, or a value that breaks its rule.
     """
     from pipelines.parameters import request
 
-    asked = request(settings or [], plan_file=plan)
+    asked = request(settings or [], plan_file=plan, compiles=compiles)
     asked.resolved()
     return asked
 
@@ -77,9 +82,9 @@ def submit(
     from pipelines.cluster.submit import start_run
     from pipelines.compile import default_image
 
-    request = checked_request(settings, plan)
+    request = checked_request(settings, plan, compiles=True)
     with (
-        compiled(image or default_image()) as package,
+        compiled(image or default_image(), request.pods) as package,
         connected(Address(host, namespace, token_file)) as cluster,
     ):
         run_id = start_run(
@@ -109,15 +114,17 @@ def upload(
     token_file: TokenOption = None,
     pipeline: PipelineOption = PIPELINE,
     image: ImageOption = None,
+    settings: PodsFlag = None,
 ) -> None:
     """Add this code as the newest version of the pipeline on a Kubeflow cluster."""
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.package import compiled
     from pipelines.cluster.upload import upload_version
     from pipelines.compile import default_image
+    from pipelines.parameters import pod_settings
 
     with (
-        compiled(image or default_image()) as package,
+        compiled(image or default_image(), pod_settings(settings or [])) as package,
         connected(Address(host, namespace, token_file)) as cluster,
     ):
         uploaded = upload_version(cluster, package, pipeline)

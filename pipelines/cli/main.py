@@ -19,7 +19,7 @@ from pipelines.cli.export import app as export_commands
 from pipelines.cli.kserve import app as kserve_commands
 from pipelines.cli.monitor import app as monitor_command
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
-from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
+from pipelines.cli.plan import DataFlag, PlanFlag, PodsFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.platform import app as platform_commands
 from pipelines.cli.prune import app as prune_command
@@ -116,14 +116,17 @@ def compile_command(
         str | None,
         typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),
     ] = None,
+    settings: PodsFlag = None,
     kubernetes_manifests: Annotated[
         bool, typer.Option("--kubernetes-manifests", help="Write Pipeline and PipelineVersion resources.")
     ] = False,
 ) -> None:
     """Compile the pipeline for Kubeflow."""
     from pipelines.compile import compile_pipeline, default_image
+    from pipelines.parameters import pod_settings
 
-    compile_pipeline(output, image or default_image(), kubernetes_manifests=kubernetes_manifests)
+    pods = pod_settings(settings or [])
+    compile_pipeline(output, image or default_image(), pods=pods, kubernetes_manifests=kubernetes_manifests)
     print_line(f"wrote {output}")
 
 

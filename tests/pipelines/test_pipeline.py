@@ -200,7 +200,7 @@ def test_every_parameter_reaches_a_step(spec: Spec, node_pools: Spec) -> None:
         for value in _inputs(task, "parameters").values()
         if "taskFinalStatus" not in value
     }
-    pool = {"node_selector", "tolerations"} if node_pools else set()
+    pool = {"node_selector", "node_affinity", "tolerations"} if node_pools else set()
     assert spec["root"]["inputDefinitions"]["parameters"].keys() <= origins | pool
 
 
@@ -217,8 +217,9 @@ def _pool_inputs(spec: Spec, node_pools: Spec, task: Spec) -> list[Spec]:
     if executor not in node_pools:
         return []
     pool = node_pools[executor]
+    affinities = [term["nodeAffinityJson"] for term in pool["nodeAffinity"]]
     tolerations = [toleration["tolerationJson"] for toleration in pool["tolerations"]]
-    return [pool["nodeSelector"]["nodeSelectorJson"], *tolerations]
+    return [pool["nodeSelector"]["nodeSelectorJson"], *affinities, *tolerations]
 
 
 def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spec, node_pools: Spec) -> None:
@@ -231,7 +232,7 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
             placed[task["componentRef"]["name"]] = [_origin(spec, dag, value) for value in values]
     assert placed.keys() == TRAINING
     for origins in placed.values():
-        assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
+        assert origins == ["gpu_count", "gpu_resource", "node_selector", "node_affinity", "tolerations"]
     assert node_pools.keys() == {"exec-train", "exec-search", "exec-choose"}
 
 
