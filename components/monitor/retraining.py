@@ -6,46 +6,74 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.data.request_log import Requests
 from components.common.data.source import LABELLED
 from components.common.errors import PipelineError
 from components.common.narration import say
+from components.common.patience import patiently
 from components.common.storage.object_store import ObjectStore
 from components.monitor.result import Monitoring
 
 STEP = "monitor"
 PREFIX = "monitor"
+LABELLED_FILE = "labelled.npz"
 LONGEST_OWNER = 200
 
 
-def claim_retraining(found: Monitoring, owner: str) -> bool:
+def keep_labelled(target: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    """Write the requests whose labels came in into a directory, as batches of labelled images are; none is no file.
+
+    Args:
+        target: The directory.
+        images: uint8, N x height x width x channels.
+        labels: Place of the true class, N; -1 where it is not known.
+    """
+    known = labels >= 0
+    (target / LABELLED_FILE).unlink(missing_ok=True)
+    if known.any():
+        np.savez_compressed(target / LABELLED_FILE, images=images[known], labels=labels[known])
+
+
+def claim_retraining(found: Monitoring, window: Path, owner: str) -> bool:
     """Claim the retraining for a window that has drifted; return whether it is this owner's to start.
 
-    A claim is an object that is created only where there is none. The store is asked afterwards whose it has kept.
+    A claim is an object that is created only where there is none. The store is asked afterwards whose it has kept. With
+    the claim the labelled requests are added to the images that every run on the data set trains on.
 
     Args:
         found: What was found in the window.
+        window: Directory that `keep_labelled` wrote to.
         owner: Who would start it; the same in a second attempt.
 
     Raises:
         PipelineError: No store is named, or it refuses.
-        UnavailableError: It does not answer.
+        UnavailableError: It does not answer for OUTAGE_SECONDS.
     """
-    store, key = _store(), _key(found)
+    store = _store()
+    holder = patiently(STEP, lambda: _holder(store, _key(found), owner))
+    if holder != owner:
+        say(
+            STEP,
+            f"no retraining is started: {holder} has started one for this window; "
+            f"delete {store.uri(_key(found))} for another",
+        )
+        return False
+    if not (window / LABELLED_FILE).exists():
+        say(STEP, "no request has a label: the retraining has no new images")
+        return True
+    key = f"{LABELLED}/{found.dataset}/requests-v{found.version}-{found.window}.npz"
+    patiently(STEP, lambda: store.upload(window / LABELLED_FILE, key))
+    say(STEP, f"{found.labelled:,} labelled requests are added to the training images of {found.dataset}")
+    return True
+
+
+def _holder(store: ObjectStore, key: str, owner: str) -> str:
     with TemporaryDirectory() as scratch:
         path = Path(scratch, "claim")
         path.write_text(owner)
         store.create(path, key)
         if not store.download(key, path):
             raise PipelineError(f"{store.uri(key)} must be kept by the store but is gone: start this again.")
-        holder = path.read_text(errors="replace")[:LONGEST_OWNER]
-    if holder == owner:
-        return True
-    say(
-        STEP,
-        f"no retraining is started: {holder} has started one for this window; delete {store.uri(key)} for another",
-    )
-    return False
+        return path.read_text(errors="replace")[:LONGEST_OWNER]
 
 
 def release_retraining(found: Monitoring) -> None:
@@ -53,31 +81,9 @@ def release_retraining(found: Monitoring) -> None:
 
     Raises:
         PipelineError: No store is named, or it refuses.
-        UnavailableError: It does not answer.
+        UnavailableError: It does not answer for OUTAGE_SECONDS.
     """
-    _store().delete(_key(found))
-
-
-def add_labelled(found: Monitoring, requests: Requests, labels: NDArray[np.int64]) -> int:
-    """Add the labelled requests to those images that every run on the data set trains on, and return their number.
-
-    Args:
-        found: What was found in the window.
-        requests: Of the version, N.
-        labels: Place of the true class, N; -1 where it is not known.
-
-    Raises:
-        PipelineError: No store is named, or it refuses.
-        UnavailableError: It does not answer.
-    """
-    known = labels >= 0
-    if known.any():
-        store, name = _store(), f"requests-v{found.version}-{found.window}.npz"
-        with TemporaryDirectory() as scratch:
-            path = Path(scratch, name)
-            np.savez_compressed(path, images=requests.images[known], labels=labels[known])
-            store.upload(path, f"{LABELLED}/{found.dataset}/{name}")
-    return int(known.sum())
+    patiently(STEP, lambda: _store().delete(_key(found)))
 
 
 def _key(found: Monitoring) -> str:

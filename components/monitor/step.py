@@ -23,7 +23,7 @@ from components.monitor.figures import WindowData
 from components.monitor.labels import read_labels
 from components.monitor.report import certainty, finding_rows, headline, write_monitoring
 from components.monitor.result import Monitoring
-from components.monitor.retraining import add_labelled, claim_retraining
+from components.monitor.retraining import claim_retraining, keep_labelled
 from components.monitor.track import track
 
 STEP = "monitor"
@@ -41,7 +41,6 @@ class Watch:
         until: Its end, which is not part of it.
         false_alarms: Share of windows without drift in which drift may be found.
         tolerated: Share of the requests that may be otherwise.
-        retrain_for: Who starts a retraining where there is drift; "" for nobody.
         allow_unsigned: Whether the version may be without a signature by a trusted key.
     """
 
@@ -52,7 +51,6 @@ class Watch:
     until: float
     false_alarms: float = FALSE_ALARMS
     tolerated: float = TOLERATED
-    retrain_for: str = ""
     allow_unsigned: bool = False
 
 
@@ -64,13 +62,11 @@ class Outcome:
         found: What was found.
         lineage: Records of the version.
         link: Address of the look in MLflow.
-        retrain: Whether a retraining is to be started now, by whoever looked.
     """
 
     found: Monitoring
     lineage: Lineage
     link: str
-    retrain: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +97,7 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
 
     Args:
         watch: What to look at.
-        target: New or empty directory for the report and the result.
+        target: Directory for the report, the result, and the requests whose labels came in.
 
     Raises:
         PipelineError: There is no such version, it has no reference, its requests are of other images, or MLflow or the
@@ -114,6 +110,8 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
     look = _judged(watch, version, store, prefix, logged)
     target.mkdir(parents=True, exist_ok=True)
     write_monitoring(target, look.found, look.data)
+    if look.requests is not None:
+        keep_labelled(target, look.requests.images, look.labels)
 
     def tracked() -> str:
         with mlflow_must_answer():
@@ -128,11 +126,17 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
     ]
     for line in lines:
         say(STEP, line)
-    retrain = False
     if look.found.verdict == "drift":
         notify(Notice("drift", headline(look.found), (*lines, certainty(look.found)), link))
-        retrain = bool(watch.retrain_for) and patiently(STEP, lambda: _claimed(look, watch.retrain_for))
-    return Outcome(look.found, version.lineage, link, retrain)
+    return Outcome(look.found, version.lineage, link)
+
+
+def claim_step(window: Path, owner: str, *, retrain: bool) -> str:
+    """Return "retrain" where a window has drifted and its retraining is this owner's to start, else "keep"."""
+    with exit_on_stated_error(STEP):
+        found = Monitoring.load(window)
+        wanted = retrain and found.verdict == "drift"
+        return "retrain" if wanted and claim_retraining(found, window, owner) else "keep"
 
 
 def _fetched(watch: Watch) -> _Version:
@@ -192,14 +196,3 @@ def _of_version(logged: Requests, number: str) -> Requests | None:
     """Return the requests that a version answered; None where there are none."""
     rows = np.flatnonzero(logged.versions == number)
     return Requests(*(getattr(logged, name)[rows] for name in FORMS)) if len(rows) else None
-
-
-def _claimed(look: _Look, owner: str) -> bool:
-    """Claim the retraining, and give it the labelled requests."""
-    if not claim_retraining(look.found, owner):
-        return False
-    if look.requests is not None and (added := add_labelled(look.found, look.requests, look.labels)):
-        say(STEP, f"{added:,} labelled requests are added to the training images of {look.found.dataset}")
-    else:
-        say(STEP, "no request has a label: the retraining has no new images")
-    return True

@@ -5,6 +5,7 @@ from pathlib import Path
 from components.common.settings import settings
 from components.common.storage.address import shown
 from components.common.tracking import tags
+from components.monitor.report import REPORT_FILE
 from components.monitor.result import Monitoring
 
 STEP = "monitor"
@@ -47,7 +48,7 @@ def track(found: Monitoring, directory: Path, experiment_name: str) -> str:
         metrics=[Metric(name, float(value), now, 0) for name, value in found.metrics().items()],
         tags=[RunTag(key, value) for key, value in marks.items()],
     )
-    for file in sorted(directory.iterdir()):
-        client.log_artifact(run.info.run_id, str(file))
+    for name in (Monitoring.FILE, REPORT_FILE):
+        client.log_artifact(run.info.run_id, str(directory / name))
     client.set_terminated(run.info.run_id)
     return f"{shown(settings().mlflow_tracking_uri or '')}/#/experiments/{identity}/runs/{run.info.run_id}"

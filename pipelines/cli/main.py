@@ -13,6 +13,7 @@ from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.answers import print_line
+from pipelines.cli.cluster import MonitoringFlag
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
@@ -120,13 +121,21 @@ def compile_command(
     kubernetes_manifests: Annotated[
         bool, typer.Option("--kubernetes-manifests", help="Write Pipeline and PipelineVersion resources.")
     ] = False,
+    monitoring: MonitoringFlag = False,
 ) -> None:
     """Compile the pipeline for Kubeflow."""
+    from pipelines.cluster.package import chosen_pipeline
     from pipelines.compile import compile_pipeline, default_image
     from pipelines.parameters import pod_settings
 
     pods = pod_settings(settings or [])
-    compile_pipeline(output, image or default_image(), pods=pods, kubernetes_manifests=kubernetes_manifests)
+    compile_pipeline(
+        output,
+        image or default_image(),
+        pipeline=chosen_pipeline(monitoring),
+        pods=pods,
+        kubernetes_manifests=kubernetes_manifests,
+    )
     print_line(f"wrote {output}")
 
 

@@ -63,6 +63,7 @@ def monitor(
     --set changes it.
     """
     from components.monitor.report import REPORT_FILE
+    from components.monitor.retraining import claim_retraining
     from components.monitor.step import Watch, monitor_requests
     from pipelines.local.retraining import retrain_version
     from pipelines.models.versions import all_servers, open_model, operator
@@ -77,14 +78,17 @@ def monitor(
             until=window[1],
             false_alarms=false_alarms,
             tolerated=tolerated,
-            retrain_for=f"{operator()} ({secrets.token_hex(3)})" if retrain else "",
             allow_unsigned=allow_unsigned,
         )
         outcome = monitor_requests(watch, output)
+        owner = f"{operator()} ({secrets.token_hex(3)})"
+        claimed = (
+            retrain and outcome.found.verdict == "drift" and claim_retraining(outcome.found, output, owner)
+        )
     print_line(f"report {output / REPORT_FILE}", err=as_json)
     print_line(f"MLflow {outcome.link}", err=as_json)
     retraining = None
-    if outcome.retrain:
+    if claimed:
         retraining = retrain_version(
             home, outcome, settings or [], lambda line: print_line(line, err=as_json)
         )
