@@ -60,7 +60,8 @@ def growth_tests(found: Counts, of: int, reference: Counts, reference_of: int, t
         1.0,
     )
     chances: Values = binom.sf(found - 1, of, np.minimum(1.0, upper + tolerated))
-    return np.minimum(1.0, chances + miss)
+    p_values: Values = np.minimum(1.0, chances + miss)
+    return p_values
 
 
 def adjusted(p_values: Values) -> Values:

@@ -112,13 +112,14 @@ class Reference:
         It is the largest distance of any value from the reference's median, where 1 is the distance of the reference's
         1% and 99% quantile.
         """
-        distances = []
+        distances: list[Values] = []
         for name, column in self.values.items():
             low, median, high = np.quantile(column, (0.01, 0.5, 0.99))
             away = values[name] - median
             side = np.where(away < 0, median - low, high - median)
             distances.append(np.abs(away) / np.maximum(side, LEAST))
-        return np.max(distances, axis=0)
+        largest: Values = np.max(distances, axis=0)
+        return largest
 
     def unlikeness_limit(self) -> float:
         """Return the unlikeness that `UNLIKE` of the reference's own images exceed."""
@@ -126,16 +127,16 @@ class Reference:
 
     def save(self, directory: Path) -> None:
         """Write the file into an existing directory."""
-        parts = {
+        arrays: dict[str, Any] = {
             "confidence": self.confidence,
             "answered": self.answered,
             "counts": np.array([self.rejected, self.right], np.int64),
             "shape": np.array(self.shape, np.int64),
             "pictures": self.pictures,
         }
-        values = {f"values.{name}": column for name, column in self.values.items()}
-        shapes = {f"shapes.{name}": np.float32(value) for name, value in vars(self.shapes).items()}
-        np.savez_compressed(directory / REFERENCE_FILE, **parts, **values, **shapes)
+        arrays |= {f"values.{name}": column for name, column in self.values.items()}
+        arrays |= {f"shapes.{name}": np.float32(value) for name, value in vars(self.shapes).items()}
+        np.savez_compressed(directory / REFERENCE_FILE, **arrays)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -196,8 +197,10 @@ def make_reference(
         answers: Gives the class probabilities, float32 N x classes.
         reject_below: Top probability below which an answer is rejected.
     """
-    shapes = Shapes.of(np.concatenate([sketches(part) for part in _chunks(training, _spread(len(training)))]))
-    rows = _spread(len(validation.images))
+    shapes = Shapes.of(
+        np.concatenate([sketches(part) for part in _chunks(training, _spread(len(training), MOST_EXAMPLES))])
+    )
+    rows = _spread(len(validation.images), MOST_EXAMPLES)
     chunks = list(map(np.array, _chunks(validation.images, rows)))
     measured = [_values(part, shapes) for part in chunks]
     probabilities = np.concatenate([answers(part) for part in chunks])
@@ -216,7 +219,7 @@ def make_reference(
     )
 
 
-def _spread(count: int, most: int = MOST_EXAMPLES) -> NDArray[np.intp]:
+def _spread(count: int, most: int) -> NDArray[np.intp]:
     """Return at most `most` rows of `count`, spread evenly."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.intp))
 

@@ -25,9 +25,7 @@ def test_the_first_upload_makes_the_pipeline_and_its_version(
     assert version["description"] == f"package sha256:{digest}"
 
 
-def test_what_pods_are_given_makes_another_version(
-    kubeflow: Kubeflow, mnist_pipeline: CommandLine
-) -> None:
+def test_what_pods_are_given_makes_another_version(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
     assert mnist_pipeline("upload").status == 0
     assert mnist_pipeline("upload", "--set", "queue=team-a").status == 0
     plain, given = (version["name"] for version in kubeflow.versions)
