@@ -4,16 +4,27 @@ Windows are drawn at random from the test split, which neither the model nor its
 the command judges them.
 """
 
-from dataclasses import dataclass
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.page import table_lines
 from benchmarks.prepare import prepare
 from benchmarks.process import call
+from benchmarks.setting import Floor
+
+if TYPE_CHECKING:
+    from components.common.model.reference import Reference
+    from components.monitor.drift import WindowValues
 
 WINDOWS, SIZE = 200, 500
 SIZES = (100, 250, 500, 1_000, 2_000)
@@ -53,23 +64,8 @@ def evaluated(development: str, test: str, model: str, target: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """All test images, once as they are and once with each damage, measured as requests are.
-
-    Attributes:
-        whole: `WindowValues` of all images, and rejections and mistakes of each.
-        damaged: The same by damage and severity.
-    """
-
-    reference: Any
-    whole: "Pool"
-    damaged: dict[tuple[str, int], "Pool"]
-    names: dict[tuple[str, int], str]
-
-
-@dataclass(frozen=True, eq=False)
 class Pool:
-    """Values of N images, of which windows are drawn."""
+    """Images that windows are drawn from, measured as requests are; N of each."""
 
     values: dict[str, NDArray[np.float32]]
     confidence: NDArray[np.float32]
@@ -78,12 +74,56 @@ class Pool:
     rejected: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
 
+    def rows(self, rows: NDArray[np.intp]) -> "Pool":
+        """Return some of the images."""
+        values = {name: column[rows] for name, column in self.values.items()}
+        others = (getattr(self, field.name)[rows] for field in fields(self)[1:])
+        return Pool(values, *others)
+
+    def window(self, classes: int) -> "WindowValues":
+        """Return all images as a window, every label of which is known."""
+        from components.monitor.drift import WindowValues
+
+        return WindowValues(
+            values=self.values,
+            confidence=self.confidence,
+            unlikeness=self.unlikeness,
+            answered=np.bincount(self.answers, minlength=classes),
+            rejected=int(self.rejected.sum()),
+            labelled=len(self.answers),
+            wrong=int(self.wrong.sum()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A model's reference, and test images as they are and with each damage.
+
+    Attributes:
+        classes: Names of the classes.
+        reference: The model's.
+        whole: The images as they are.
+        damaged: The same by damage and number of the severity.
+        names: Damage and severity in words.
+    """
+
+    classes: tuple[str, ...]
+    reference: "Reference"
+    whole: Pool
+    damaged: dict[tuple[str, int], Pool]
+    names: dict[tuple[str, int], str]
+
 
 def measured(directory: Path, test: Path) -> Measured:
-    """Measure a test split and its damaged copies."""
+    """Measure a test split and its damaged copies.
+
+    Args:
+        directory: Of the candidate, with its judgement above it.
+        test: Prepared data with the test split.
+    """
     from components.common.data.dataset import open_split
     from components.common.model.judgement import Judgement
-    from components.common.model.reference import Reference, confidences
+    from components.common.model.reference import Reference
     from components.common.model.runtime import RuntimeClassifier
     from components.evaluate.robustness import corruptions
 
@@ -93,62 +133,200 @@ def measured(directory: Path, test: Path) -> Measured:
     images = np.array(split.images)
 
     def pool(given: NDArray[np.uint8]) -> Pool:
-        probabilities, values = model.probabilities(given), reference.values_of(given)
-        answers = probabilities.argmax(axis=1)
-        return Pool(
-            values,
-            confidences(probabilities),
-            reference.unlikeness(values),
-            answers,
-            probabilities.max(axis=1) < reject_below,
-            answers != split.labels,
-        )
+        return _pool(reference, given, model.probabilities(given), split.labels, reject_below)
 
     damaged, names = {}, {}
     for name, (unit, _, severities, damage) in corruptions(split.spec).items():
         for number, severity in enumerate(severities):
             damaged[name, number] = pool(damage(images, severity))
             names[name, number] = f"{name}, {severity:g} {unit}"
-    return Measured(reference, pool(images), damaged, names)
+    return Measured(split.spec.classes, reference, pool(images), damaged, names)
+
+
+def _pool(
+    reference: "Reference",
+    images: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    reject_below: float,
+) -> Pool:
+    from components.common.model.reference import confidences
+
+    values, answers = reference.values_of(images), probabilities.argmax(axis=1)
+    rejected = probabilities.max(axis=1) < reject_below
+    unlike = reference.unlikeness(values)
+    return Pool(values, confidences(probabilities), unlike, answers, rejected, answers != labels)
 
 
 def alarms(
     found: Measured,
     size: int,
     damage: tuple[str, int] | None = None,
-    share: float = 0.0,
+    share: float = 1.0,
     windows: int = WINDOWS,
 ) -> float:
-    """Return in which part of windows drift is found, where a share of each window's images is damaged."""
+    """Return in which part of windows drift is found.
+
+    Args:
+        found: What was measured.
+        size: Requests of a window, drawn without replacement.
+        damage: What befalls a share of the images of each window; None for nothing.
+        share: That share.
+        windows: How many are drawn, always the same for a size.
+    """
     from components.monitor.drift import Rules, judge_window
 
     generator, alarmed = np.random.default_rng(size), 0
-    changed = round(share * size)
     for _ in range(windows):
         rows = generator.choice(len(found.whole.answers), size, replace=False)
-        parts = [(found.whole, rows[changed:])]
+        pool = found.whole.rows(rows)
         if damage:
-            parts.append((found.damaged[damage], rows[:changed]))
-        alarmed += judge_window(found.reference, _window(found, parts), Rules())[0] == "drift"
+            changed = round(share * size)
+            pool = _joined(found.damaged[damage].rows(rows[:changed]), found.whole.rows(rows[changed:]))
+        window = pool.window(len(found.classes))
+        alarmed += judge_window(found.reference, window, Rules(), found.classes)[0] == "drift"
     return alarmed / windows
 
 
-def _window(found: Measured, parts: list[tuple[Pool, NDArray[np.intp]]]) -> Any:
-    from components.monitor.drift import WindowValues
+def _joined(first: Pool, second: Pool) -> Pool:
+    values = {name: np.concatenate([column, second.values[name]]) for name, column in first.values.items()}
+    names = [field.name for field in fields(Pool)[1:]]
+    return Pool(values, *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
 
-    def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(pool, name)[rows] for pool, rows in parts])
 
-    size = sum(len(rows) for _, rows in parts)
-    return WindowValues(
-        values={
-            name: np.concatenate([pool.values[name][rows] for pool, rows in parts])
-            for name in found.reference.values
-        },
-        confidence=joined("confidence"),
-        unlikeness=joined("unlikeness"),
-        answered=np.bincount(joined("answers"), minlength=len(found.reference.answered)),
-        rejected=int(joined("rejected").sum()),
-        labelled=size,
-        wrong=int(joined("wrong").sum()),
+def halved(found: Measured) -> Measured:
+    """Make the reference of one half of the test images, and leave the other half for windows."""
+    rows = np.random.default_rng(0).permutation(len(found.whole.answers))
+    half, rest = np.sort(rows[: len(rows) // 2]), np.sort(rows[len(rows) // 2 :])
+    kept = found.whole.rows(half)
+    reference = replace(
+        found.reference,
+        values=kept.values,
+        confidence=kept.confidence,
+        answered=np.bincount(kept.answers, minlength=len(found.classes)),
+        rejected=int(kept.rejected.sum()),
+        right=int((~kept.wrong).sum()),
     )
+
+    def again(pool: Pool) -> Pool:
+        left = pool.rows(rest)
+        return replace(left, unlikeness=reference.unlikeness(left.values))
+
+    damaged = {key: again(pool) for key, pool in found.damaged.items()}
+    return Measured(found.classes, reference, again(found.whole), damaged, found.names)
+
+
+def false_part(title: str, found: Measured, sizes: Sequence[int]) -> tuple[str, dict[int, float]]:
+    """Return a table of false alarms by size of the window, and the rates."""
+    fitting = [size for size in sizes if size <= len(found.whole.answers)]
+    rates = {size: alarms(found, size) for size in fitting}
+    rows = [[f"{size:,}", f"{rate:.1%}"] for size, rate in rates.items()]
+    return f"{title}\n\n" + _table(["requests", "windows with drift"], rows), rates
+
+
+def damage_part(found: Measured, size: int, windows: int) -> tuple[str, float]:
+    """Return a table of detections by damage and share, and the least for the third severity of all images."""
+    rates = {
+        (key, share): alarms(found, size, key, share, windows) for key in found.damaged for share in SHARES
+    }
+    rows = [[found.names[key], *(f"{rates[key, share]:.0%}" for share in SHARES)] for key in found.damaged]
+    least = min(rates[key, 1.0] for key in found.damaged if key[1] == THIRD)
+    return _table(["damage", *(f"{share:.0%} of the images" for share in SHARES)], rows), least
+
+
+def page(mnist: Measured, digits: Measured, seconds: str, windows: int = WINDOWS) -> tuple[str, list[Floor]]:
+    """Return the page of figures, and the floors that they decide."""
+    false_mnist, rates = false_part("On MNIST:", mnist, SIZES)
+    halves, _ = false_part(
+        "On scikit-learn's digits, where the reference is made of one half of the test split, in windows of the other "
+        "half:",
+        halved(digits),
+        (100, 150),
+    )
+    writers, _ = false_part(
+        "On the same digits with the model's own reference. Their test split was written by other people than the "
+        "rest, so this is drift, which is found more surely in larger windows:",
+        digits,
+        (100, 250, 350),
+    )
+    damages, least = damage_part(mnist, SIZE, windows)
+    floors = [
+        Floor(f"false alarms in {WINDOWS} windows of {SIZE}", rates[SIZE], MOST_FALSE, at_least=False),
+        Floor("least detection of a damage of severity 3", least, LEAST_FOUND),
+    ]
+    judged = [
+        [
+            floor.name,
+            f"{floor.measured:.1%}",
+            f"{'at least' if floor.at_least else 'at most'} {floor.limit:.0%}",
+            "met" if floor.met else "**missed**",
+        ]
+        for floor in floors
+    ]
+    parts = [
+        "# Monitoring: false alarms and detection",
+        "Written by `make monitor-figures`; do not edit. How to watch a model is in "
+        "[operations.md](operations.md#drift).",
+        "Windows are drawn at random, without replacement, from the test split, which neither the model (recipe "
+        "`fast`) nor its reference has seen. Each is judged as `mnist-pipeline monitor` judges it, with all labels "
+        f"known. {seconds}",
+        "## Floors",
+        _table(["what", "found", "floor", ""], judged),
+        "## Windows without drift",
+        f"In which part of {WINDOWS} windows drift is found; at most {MOST_FALSE:.0%} are promised.",
+        false_mnist,
+        halves,
+        writers,
+        "## Damages",
+        f"In which part of {windows} windows of {SIZE} MNIST images drift is found, by the damages of the report's "
+        "robustness curves and the share of images that have them. Up to 2% of a window is tolerated.",
+        damages,
+    ]
+    return "\n\n".join(parts) + "\n", floors
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(table_lines(columns, rows))
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/monitoring.md"))
+    parser.add_argument("--work", type=Path, help="directory that keeps data and models for another time")
+    parser.add_argument("--windows", type=int, default=100, help="windows for each damage")
+    options = parser.parse_args(arguments)
+    with TemporaryDirectory() as scratch:
+        work = options.work or Path(scratch)
+        mnist, digits = (measured(*candidate(data, work)) for data in ("mnist", "digits"))
+        text, floors = page(mnist, digits, cost(*candidate("mnist", work)), options.windows)
+    options.output.write_text(text)
+    print(f"wrote {options.output}")
+    missed = [floor.name for floor in floors if not floor.met]
+    if missed:
+        print(f"missed floors: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+def cost(directory: Path, test: Path) -> str:
+    """Return in words what a reference costs: time at registration, and bytes."""
+    from components.common.data.dataset import open_split
+    from components.common.model.judgement import Judgement
+    from components.common.model.reference import REFERENCE_FILE, make_reference
+    from components.common.model.runtime import RuntimeClassifier
+    from components.common.provenance import processor_name
+
+    development = test.with_name("development")
+    training, validation = (open_split(development, name) for name in ("train", "validation"))
+    model, limit = RuntimeClassifier(directory), Judgement.load(directory.parent).reject_below
+    started = time.perf_counter()
+    make_reference(training.images, validation, model.probabilities, limit)
+    seconds = time.perf_counter() - started
+    size = (directory / REFERENCE_FILE).stat().st_size
+    return (
+        f"The reference of MNIST has {size / 1000:.0f} kB. Making it took {seconds:.1f} s of an evaluation on "
+        f"{processor_name()}, {os.cpu_count()} logical cores."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

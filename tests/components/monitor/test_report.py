@@ -44,9 +44,7 @@ def test_the_report_is_one_page_that_needs_no_other(data: WindowData, tmp_path: 
     assert page.count("data:image/svg+xml;base64,") == 8
     assert not re.findall(r"https?://|<script|url\((?!data:)", page)
     assert page.count('class="differs"') == len(data.found.drifted) > 3
-    assert {anchor for anchor in re.findall(r'href="#([^"]+)"', page)} <= set(
-        re.findall(r'id="([^"]+)"', page)
-    )
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
     assert Monitoring.load(tmp_path) == data.found
 
 
