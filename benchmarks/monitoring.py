@@ -174,7 +174,8 @@ def alarms(
         share: That share.
         windows: How many are drawn, always the same for a size.
     """
-    from components.monitor.drift import Rules, judge_window
+    from components.monitor.drift import judge_window
+    from components.monitor.rules import Rules
 
     generator, alarmed = np.random.default_rng(size), 0
     for _ in range(windows):

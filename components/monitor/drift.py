@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from components.common.data.request_log import Requests
 from components.common.errors import PipelineError
 from components.common.model.reference import Reference, confidences
+from components.monitor.rules import Rules
 from components.monitor.significance import adjusted, distribution_test, growth_tests
 
 # A window of fewer requests is not judged: it shows only what nobody needs a test for.
 LEAST_REQUESTS = 100
-FALSE_ALARMS = 0.05
-TOLERATED = 0.02
 
 Verdict = Literal["drift", "none", "too-few"]
 TITLES = {
@@ -28,21 +27,6 @@ TITLES = {
     "shape": "distance from the usual shapes",
     "confidence": "confidence of the answers",
 }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What counts as drift.
-
-    Attributes:
-        false_alarms: Share of windows without drift in which drift is found nevertheless, at most.
-        tolerated: Share of the requests that may be otherwise.
-        margin: Growth of the share of mistakes that is tolerated.
-    """
-
-    false_alarms: float = FALSE_ALARMS
-    tolerated: float = TOLERATED
-    margin: float = 0.002
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from components.common.record import Record
-from components.monitor.drift import Finding, Rules, Verdict
+from components.monitor.drift import Finding, Verdict
+from components.monitor.rules import Rules
 
 
 class Monitoring(Record):

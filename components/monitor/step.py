@@ -18,12 +18,13 @@ from components.common.notify import Notice, notify
 from components.common.patience import patiently
 from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import mlflow_must_answer, tracking_client
-from components.monitor.drift import FALSE_ALARMS, TOLERATED, Finding, Rules, Verdict, judge_window, measure
+from components.monitor.drift import Finding, Verdict, judge_window, measure
 from components.monitor.figures import WindowData
 from components.monitor.labels import read_labels
 from components.monitor.report import certainty, finding_rows, headline, write_monitoring
 from components.monitor.result import Monitoring
 from components.monitor.retraining import claim_retraining, keep_labelled
+from components.monitor.rules import FALSE_ALARMS, TOLERATED, Rules
 from components.monitor.track import track
 
 STEP = "monitor"

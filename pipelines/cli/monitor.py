@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from components.common.model.aliases import CHAMPION
+from components.monitor.rules import FALSE_ALARMS, TOLERATED
 from pipelines.cli.answers import print_line
 from pipelines.cli.options import (
     DEFAULT_HOME,
@@ -40,10 +41,10 @@ def monitor(
     version: VersionOption = CHAMPION,
     false_alarms: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Share of windows without drift that may be alarms.")
-    ] = 0.05,
+    ] = FALSE_ALARMS,
     tolerated: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the requests that may be otherwise.")
-    ] = 0.02,
+    ] = TOLERATED,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Start a run where there is drift, once for each window.")
     ] = False,

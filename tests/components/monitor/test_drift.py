@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from components.common.data.spec import DIGITS, MNIST_SPEC
 from components.common.errors import PipelineError
 from components.evaluate.robustness import corruptions
-from components.monitor.drift import LEAST_REQUESTS, Finding, Rules, Verdict, judge_window, measure
+from components.monitor.drift import LEAST_REQUESTS, Finding, Verdict, judge_window, measure
+from components.monitor.rules import Rules
 from tests.components.monitor.conftest import Watched
 
 DAMAGES = corruptions(MNIST_SPEC)

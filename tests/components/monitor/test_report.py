@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from components.common.data.spec import DIGITS, MNIST_SPEC
-from components.monitor.drift import Rules, judge_window, measure
+from components.monitor.drift import judge_window, measure
 from components.monitor.figures import WindowData, window_panels
 from components.monitor.report import REPORT_FILE, headline, write_monitoring
 from components.monitor.result import Monitoring
+from components.monitor.rules import Rules
 from tests.components.monitor.conftest import Watched
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
-from components.monitor.drift import Rules
 from components.monitor.result import Monitoring
 from components.monitor.retraining import LABELLED_FILE, claim_retraining, keep_labelled, release_retraining
+from components.monitor.rules import Rules
 from components.monitor.window import parse_time
 
 

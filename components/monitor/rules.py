@@ -1,0 +1,21 @@
+"""What counts as drift."""
+
+from dataclasses import dataclass
+
+FALSE_ALARMS = 0.05
+TOLERATED = 0.02
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as drift.
+
+    Attributes:
+        false_alarms: Share of windows without drift in which drift is found nevertheless, at most.
+        tolerated: Share of the requests that may be otherwise.
+        margin: Growth of the share of mistakes that is tolerated.
+    """
+
+    false_alarms: float = FALSE_ALARMS
+    tolerated: float = TOLERATED
+    margin: float = 0.002
