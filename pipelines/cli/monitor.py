@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +72,9 @@ def monitor(
     from pipelines.models.versions import all_servers, open_model, operator
 
     window = _window(hours, since, until)
-    with all_servers(home), open_model(home, model) as (_, name):
+    # The lines of the step are for people.
+    lines = redirect_stdout(sys.stderr if as_json else sys.stdout)
+    with lines, all_servers(home), open_model(home, model) as (_, name):
         watch = Watch(
             model=name,
             version=version,
