@@ -65,6 +65,7 @@ def monitor(
     --retrain adds the requests whose labels came in to the training images, and starts a run with the version's plan;
     --set changes it.
     """
+    from components.common.settings import kept_environment
     from components.monitor.report import REPORT_FILE
     from components.monitor.retraining import claim_retraining
     from components.monitor.step import Watch, monitor_requests
@@ -74,7 +75,8 @@ def monitor(
     window = _window(hours, since, until)
     # The lines of the step are for people.
     lines = redirect_stdout(sys.stderr if as_json else sys.stdout)
-    with lines, all_servers(home), open_model(home, model) as (_, name):
+    # A run finds the embedded servers itself: it must not take them for named ones.
+    with lines, kept_environment(), all_servers(home), open_model(home, model) as (_, name):
         watch = Watch(
             model=name,
             version=version,

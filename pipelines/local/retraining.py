@@ -5,6 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from components.common.plan.run import RunPlan
+from components.common.settings import kept_environment
 from components.monitor.retraining import release_retraining
 from pipelines.local.home import Home
 from pipelines.local.run import Show, run_pipeline
@@ -33,12 +35,9 @@ def retrain_version(home: Path, outcome: "Outcome", settings: Sequence[str], sho
     done = False
     try:
         with TemporaryDirectory() as scratch:
-            outcome.lineage.plan.save(Path(scratch))
-            asked = request(
-                ["gate.skip_if_unchanged=true", *settings],
-                plan_file=Path(scratch, outcome.lineage.plan.FILE),
-                local=True,
-            )
+            file, plan = Path(scratch, RunPlan.FILE), outcome.lineage.plan
+            file.write_text(plan.model_dump_json(exclude_defaults=True))
+            asked = request(["gate.skip_if_unchanged=true", *settings], plan_file=file, local=True)
         summary = run_pipeline(Home(home), asked, show)
         for line in render(summary):
             show(line)
@@ -46,5 +45,5 @@ def retrain_version(home: Path, outcome: "Outcome", settings: Sequence[str], sho
         return summary
     finally:
         if not done:
-            with all_servers(home):
+            with kept_environment(), all_servers(home):
                 release_retraining(outcome.found)
