@@ -149,32 +149,25 @@ def _shares(
 ) -> Iterator[Finding]:
     """Test the shares of unlike images, rejected answers, each class as the answer, and mistakes."""
     limit = reference.unlikeness_limit()
-    unlike = int((reference.unlikeness(reference.values) > limit).sum())
-    found = {
-        "unlike": ("images unlike the reference", unlike, int((window.unlikeness > limit).sum())),
-        "rejected": ("rejected answers", reference.rejected, window.rejected),
-    }
-    for name, (title, before, now) in found.items():
-        yield _share(name, title, before, now, reference.examples, len(window), rules.tolerated)
+    before = int((reference.unlikeness(reference.values) > limit).sum()), reference.examples
+    now = int((window.unlikeness > limit).sum()), len(window)
+    yield _share("unlike", "images unlike the reference", before, now, rules.tolerated, rules)
+    before, now = (reference.rejected, reference.examples), (window.rejected, len(window))
+    yield _share("rejected", "rejected answers", before, now, rules.tolerated, rules)
     yield _classes(reference, window, rules, classes)
     if window.labelled:
-        mistakes = reference.examples - reference.right
-        yield _share(
-            "mistakes",
-            "mistakes among labelled requests",
-            mistakes,
-            window.wrong,
-            reference.examples,
-            window.labelled,
-            rules.margin,
-        )
+        before = reference.examples - reference.right, reference.examples
+        now = window.wrong, window.labelled
+        yield _share("mistakes", "mistakes among labelled requests", before, now, rules.margin, rules)
 
 
 def _share(
-    name: str, title: str, before: int, now: int, reference_of: int, of: int, tolerated: float
+    name: str, title: str, before: tuple[int, int], now: tuple[int, int], tolerated: float, rules: Rules
 ) -> Finding:
-    (p_value,) = growth_tests(np.array([now]), of, np.array([before]), reference_of, tolerated)
-    shares = before / reference_of, now / of
+    """Test whether a share has grown, given as number and total."""
+    counts = np.array(now[:1]), now[1], np.array(before[:1]), before[1]
+    (p_value,) = growth_tests(*counts, tolerated, rules.unknown)
+    shares = before[0] / before[1], now[0] / now[1]
     return Finding(name, "share", title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False)
 
 
@@ -182,13 +175,13 @@ def _classes(reference: Reference, window: WindowValues, rules: Rules, classes: 
     """Test whether any class is the answer more often, or less often; each counts as a test of its own."""
     before = np.concatenate([reference.answered, reference.examples - reference.answered])
     now = np.concatenate([window.answered, len(window) - window.answered])
-    p_values = growth_tests(now, len(window), before, reference.examples, rules.tolerated)
+    p_values = growth_tests(now, len(window), before, reference.examples, rules.tolerated, rules.unknown)
     shares = reference.answered / reference.examples, window.answered / len(window)
     number = int(np.argmax(np.abs(shares[1] - shares[0])))
     return Finding(
         "classes",
         "share",
-        f"answers, most changed of all {classes[number]}",
+        f"answers, above all {classes[number]}",
         float(shares[0][number]),
         float(shares[1][number]),
         float(abs(shares[1][number] - shares[0][number])),

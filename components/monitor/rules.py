@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 FALSE_ALARMS = 0.05
 TOLERATED = 0.02
+UNKNOWN = 1 / 500
 
 
 @dataclass(frozen=True)
@@ -19,3 +20,8 @@ class Rules:
     false_alarms: float = FALSE_ALARMS
     tolerated: float = TOLERATED
     margin: float = 0.002
+
+    @property
+    def unknown(self) -> float:
+        """Part of the rate that each test of shares spends on not knowing the reference's share exactly."""
+        return self.false_alarms * UNKNOWN

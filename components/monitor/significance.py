@@ -7,9 +7,6 @@ distributions are scipy's. Its ready tests ask whether there is any difference a
 import numpy as np
 from numpy.typing import NDArray
 
-# Chance that is given away for not knowing the reference's own share exactly.
-UNKNOWN = 1e-4
-
 Values = NDArray[np.floating]
 Counts = NDArray[np.integer]
 
@@ -35,11 +32,13 @@ def distribution_test(found: Values, reference: Values, tolerated: float) -> tup
     return distance, float(kstwo.sf(max(0.0, distance - tolerated), max(1, size)))
 
 
-def growth_tests(found: Counts, of: int, reference: Counts, reference_of: int, tolerated: float) -> Values:
+def growth_tests(
+    found: Counts, of: int, reference: Counts, reference_of: int, tolerated: float, unknown: float
+) -> Values:
     """Ask of each of K counts whether its share has grown by more than is tolerated; exact binomial tests.
 
     The reference's share is not known exactly. It is taken as the upper end of an interval that misses it with the
-    chance `UNKNOWN` over all tests, which is added to the p values (Berger and Boos 1994).
+    chance `unknown` over all tests, which is added to the p values (Berger and Boos 1994).
 
     Args:
         found: Among the requests, K.
@@ -47,13 +46,14 @@ def growth_tests(found: Counts, of: int, reference: Counts, reference_of: int, t
         reference: In the reference, K.
         reference_of: Number of images of the reference.
         tolerated: Growth of the share that is none.
+        unknown: Chance that is given away for not knowing the reference's shares exactly.
 
     Returns:
         P values, K.
     """
     from scipy.stats import beta, binom
 
-    miss = UNKNOWN / len(found)
+    miss = unknown / len(found)
     upper = np.where(
         reference < reference_of,
         beta.ppf(1 - miss, reference + 1, np.maximum(reference_of - reference, 1)),

@@ -55,7 +55,7 @@ def test_a_few_blank_images_are_found_and_one_is_tolerated(watched: Watched) -> 
 def test_other_answers_and_mistakes_are_found_by_name(watched: Watched) -> None:
     ones = watched.labels == 1
     images = np.concatenate([watched.images[ones], watched.images[:100]])
-    assert judged(watched, images)[1]["classes"].title == "answers, most changed of all 1"
+    assert judged(watched, images)[1]["classes"].title == "answers, above all 1"
     assert judged(watched, images)[1]["classes"].drifted
     labels = watched.labels.copy()
     assert not judged(watched, watched.images, labels)[1]["mistakes"].drifted

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ks_2samp
 
-from components.monitor.significance import UNKNOWN, adjusted, distribution_test, growth_tests
+from components.monitor.significance import adjusted, distribution_test, growth_tests
+
+UNKNOWN = 1e-4
 
 
 def test_without_tolerance_the_distance_has_the_chance_of_scipys_test() -> None:
@@ -29,12 +31,12 @@ def test_a_tolerated_share_of_other_values_is_hardly_ever_an_alarm() -> None:
 
 def test_growth_of_a_share_is_the_exact_binomial_chance_beyond_what_the_reference_allows() -> None:
     large = 10**9
-    (p_value,) = growth_tests(np.array([30]), 500, np.array([large // 50]), large, 0.01)
+    (p_value,) = growth_tests(np.array([30]), 500, np.array([large // 50]), large, 0.01, UNKNOWN)
     assert p_value == pytest.approx(binom.sf(29, 500, 0.03) + UNKNOWN, rel=0.01)
     # A small reference knows its share badly.
-    (unsure,) = growth_tests(np.array([30]), 500, np.array([2]), 100, 0.01)
+    (unsure,) = growth_tests(np.array([30]), 500, np.array([2]), 100, 0.01, UNKNOWN)
     assert unsure > 0.5
-    assert growth_tests(np.array([0, 100]), 100, np.array([0, 100]), 100, 0.0).tolist() == [1, 1]
+    assert growth_tests(np.array([0, 100]), 100, np.array([0, 100]), 100, 0.0, UNKNOWN).tolist() == [1, 1]
 
 
 def test_growth_tests_keep_their_rate_where_reference_and_requests_are_alike() -> None:
@@ -42,7 +44,7 @@ def test_growth_tests_keep_their_rate_where_reference_and_requests_are_alike() -
     alarms = 0
     for _ in range(300):
         reference, found = rng.binomial(300, 0.02), rng.binomial(500, 0.02)
-        alarms += growth_tests(np.array([found]), 500, np.array([reference]), 300, 0.0)[0] < 0.05
+        alarms += growth_tests(np.array([found]), 500, np.array([reference]), 300, 0.0, UNKNOWN)[0] < 0.05
     assert alarms <= 15
 
 
