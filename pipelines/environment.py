@@ -1,13 +1,16 @@
 """Settings, credentials and keys of a step on a cluster, and only those that it needs.
 
 They are in ConfigMaps and Secrets of its namespace. infra/base/steps declares the ConfigMap `mnist-pipeline`;
-infra/scripts/secrets.sh makes the Secrets and the ConfigMap of public keys.
+infra/scripts/secrets.sh makes the Secrets and the ConfigMap of public keys. infra/components/steps-environment has
+further variables, which every step is given.
 """
 
 from collections.abc import Collection
 from typing import Any, Literal
 
 from kfp import dsl, kubernetes
+
+from components.common.settings import variables_of
 
 NAME = "mnist-pipeline"
 # Policies of the network select pods by it.
@@ -42,6 +45,14 @@ CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
 }
+# Directories of any further variables, by the ConfigMap and the Secret that are mounted there. As references they would
+# need a list of their names, and a proxy that Kubeflow gives a pod too would be there twice. Kubeflow names a volume
+# after its source, so the two have different names.
+MOUNTED = {
+    f"{NAME}-environment": "/etc/mnist-pipeline/environment",
+    f"{NAME}-secret-environment": "/etc/mnist-pipeline/secret-environment",
+}
+(STEP_ENVIRONMENT,) = variables_of("step_environment")
 PUBLIC_KEYS = (f"{NAME}-public-keys", ("MODEL_PUBLIC_KEYS",))
 
 
@@ -66,6 +77,10 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
         if need in CREDENTIALS:
             secret, keys = CREDENTIALS[need]
             kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=True)
+    (config_map, directory), (secret, secret_directory) = MOUNTED.items()
+    kubernetes.use_config_map_as_volume(task, config_map, directory, optional=True)
+    kubernetes.use_secret_as_volume(task, secret, secret_directory, optional=True)
+    task.set_env_variable(STEP_ENVIRONMENT, ":".join(MOUNTED.values()))
     kubernetes.add_pod_label(task, STEP_LABEL, step)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     return task

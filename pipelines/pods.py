@@ -1,4 +1,4 @@
-"""What a cluster is told of every step's pod when the pipeline is compiled: limits, queue, labels, pull secrets.
+"""Settings of every step's pod that are fixed when the pipeline is compiled: limits, queue, labels, pull secrets.
 
 Kubeflow takes none of these from a run's parameters: a limit cannot be left out at run time, and labels are fixed.
 """

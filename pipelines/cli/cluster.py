@@ -17,7 +17,8 @@ HostOption = Annotated[
     str | None,
     typer.Option(
         envvar="KF_PIPELINES_ENDPOINT",
-        help="Address of Kubeflow Pipelines; without it kubectl forwards a port. KFP_TOKEN may hold a token.",
+        help="Address of Kubeflow Pipelines; without it kubectl forwards a port, and a pod asks its own cluster. "
+        "KFP_TOKEN, KFP_COOKIE, or KFP_USERNAME and KFP_PASSWORD log in.",
     ),
 ]
 NamespaceOption = Annotated[
@@ -25,13 +26,19 @@ NamespaceOption = Annotated[
 ]
 TokenOption = Annotated[
     Path | None,
-    typer.Option(envvar="KFP_TOKEN_FILE", help="File with a bearer token, read anew for every request."),
+    typer.Option(
+        envvar=["KFP_TOKEN_FILE", "KF_PIPELINES_SA_TOKEN_PATH"],
+        help="File with a bearer token, read anew for every request.",
+    ),
 ]
 ImageOption = Annotated[
     str | None,
     typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),
 ]
-ExperimentOption = Annotated[str, typer.Option(help="Experiment in Kubeflow to run in.")]
+ExperimentOption = Annotated[
+    str,
+    typer.Option(envvar="KF_PIPELINES_DEFAULT_EXPERIMENT_NAME", help="Experiment in Kubeflow to run in."),
+]
 CreateOption = Annotated[bool, typer.Option("--create-experiment", help="Create it when it is missing.")]
 AccountOption = Annotated[
     str, typer.Option(help="Kubernetes service account of the run; '' is the server's choice.")

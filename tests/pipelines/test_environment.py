@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 import components
-from pipelines.environment import CREDENTIALS, LOGIN, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
+from pipelines.environment import CREDENTIALS, LOGIN, MOUNTED, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
 
 # What Kubeflow's native MLflow integration sets in a step. Kubernetes refuses a pod that has a value and a reference
@@ -77,6 +77,26 @@ def test_every_step_is_given_the_settings_and_only_the_credentials_that_it_needs
         secret = {(name, key): key for name, key in CREDENTIALS_OF[step]}
         login = {(NAME, key): variable for key, variable in LOGIN.items()}
         assert given(executor["secretAsEnv"], "secret") == secret | login, step
+
+
+def test_every_step_may_have_further_variables_as_files(executors: Executors) -> None:
+    containers = MessageToDict(mnist_pipeline.pipeline_spec)["deploymentSpec"]["executors"]
+    for step, executor in executors.items():
+        mounted = {
+            source[f"{kind}Name"]: source["mountPath"]
+            for kind in ("configMap", "secret")
+            for source in executor[f"{kind}AsVolume"]
+            if source["optional"]
+        }
+        # Kubeflow names each volume after its source; two of one name would be one volume.
+        assert mounted == MOUNTED, step
+        assert len(set(mounted) | {mount["volumeName"] for mount in executor.get("emptyDirMounts", [])}) == (
+            len(mounted) + len(executor.get("emptyDirMounts", []))
+        )
+        variables = {
+            entry["name"]: entry["value"] for entry in containers[f"exec-{step}"]["container"]["env"]
+        }
+        assert variables["STEP_ENVIRONMENT"].split(":") == list(MOUNTED.values())
 
 
 def test_the_containers_are_never_roots(executors: Executors) -> None:

@@ -175,6 +175,20 @@ def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cach
     assert steps == dict.fromkeys(steps, (6, {}))
 
 
+def test_a_worker_is_tried_again_by_itself_and_its_loop_is_not(spec: Spec) -> None:
+    """Kubeflow makes attempts of the policy of the task within the loop; around it they would multiply."""
+    policies = {(dag, name): task["retryPolicy"] for dag, name, task in _tasks(spec) if "retryPolicy" in task}
+    assert policies["comp-for-loop-1", "search"] == {
+        "maxRetryCount": 6,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": f"{7 * 24 * 3600}s",
+    }
+    around = {name for _, name, task in _tasks(spec) if "executorLabel" not in _component(spec, task)}
+    assert around == {"exit-handler-1", "condition-2", "tune", "for-loop-1", "condition-3"}
+    assert not around & {name for _, name in policies}
+
+
 def test_every_task_has_a_name_for_people(spec: Spec) -> None:
     names = [task["taskInfo"]["name"] for _, _, task in _tasks(spec)]
     assert len(set(names)) == len(names)
