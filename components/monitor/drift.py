@@ -1,4 +1,4 @@
-"""Judgement on a window of requests: do images and answers still look as they did at registration?"""
+"""Judgement on a window of requests, by tests that find drift."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

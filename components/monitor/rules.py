@@ -1,4 +1,4 @@
-"""What counts as drift."""
+"""Rules for what counts as drift."""
 
 from dataclasses import dataclass
 
