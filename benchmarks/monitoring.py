@@ -133,7 +133,7 @@ def measured(directory: Path, test: Path) -> Measured:
     images = np.array(split.images)
 
     def pool(given: NDArray[np.uint8]) -> Pool:
-        return _pool(reference, given, model.probabilities(given), split.labels, reject_below)
+        return image_pool(reference, given, model.probabilities(given), split.labels, reject_below)
 
     damaged, names = {}, {}
     for name, (unit, _, severities, damage) in corruptions(split.spec).items():
@@ -143,13 +143,14 @@ def measured(directory: Path, test: Path) -> Measured:
     return Measured(split.spec.classes, reference, pool(images), damaged, names)
 
 
-def _pool(
+def image_pool(
     reference: "Reference",
     images: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
     labels: NDArray[np.integer],
     reject_below: float,
 ) -> Pool:
+    """Measure N images, given the probabilities that the model answers, N x classes, and their labels, N."""
     from components.common.model.reference import confidences
 
     values, answers = reference.values_of(images), probabilities.argmax(axis=1)
@@ -163,7 +164,7 @@ def alarms(
     size: int,
     damage: tuple[str, int] | None = None,
     share: float = 1.0,
-    windows: int = WINDOWS,
+    windows: int | None = None,
 ) -> float:
     """Return in which part of windows drift is found.
 
@@ -172,13 +173,14 @@ def alarms(
         size: Requests of a window, drawn without replacement.
         damage: What befalls a share of the images of each window; None for nothing.
         share: That share.
-        windows: How many are drawn, always the same for a size.
+        windows: How many are drawn, always the same for a size; `WINDOWS` where it is not given.
     """
     from components.monitor.drift import judge_window
     from components.monitor.rules import Rules
 
     generator, alarmed = np.random.default_rng(size), 0
-    for _ in range(windows):
+    count = windows or WINDOWS
+    for _ in range(count):
         rows = generator.choice(len(found.whole.answers), size, replace=False)
         pool = found.whole.rows(rows)
         if damage:
@@ -186,7 +188,7 @@ def alarms(
             pool = _joined(found.damaged[damage].rows(rows[:changed]), found.whole.rows(rows[changed:]))
         window = pool.window(len(found.classes))
         alarmed += judge_window(found.reference, window, Rules(), found.classes)[0] == "drift"
-    return alarmed / windows
+    return alarmed / count
 
 
 def _joined(first: Pool, second: Pool) -> Pool:
@@ -235,7 +237,7 @@ def damage_part(found: Measured, size: int, windows: int) -> tuple[str, float]:
     return _table(["damage", *(f"{share:.0%} of the images" for share in SHARES)], rows), least
 
 
-def page(mnist: Measured, digits: Measured, seconds: str, windows: int = WINDOWS) -> tuple[str, list[Floor]]:
+def page(mnist: Measured, digits: Measured, seconds: str, windows: int) -> tuple[str, list[Floor]]:
     """Return the page of figures, and the floors that they decide."""
     false_mnist, rates = false_part("On MNIST:", mnist, SIZES)
     halves, _ = false_part(
