@@ -53,9 +53,9 @@ def monitoring_pipeline(
             hours=monitor_hours,
             allow_unsigned=monitor_allow_unsigned,
         )
-        durable(watched, "Monitor", "store", "verification")
+        durable(watched, "Monitor", "monitoring", "verification")
         claimed = claim(run_id=RUN_ID, window=watched.outputs["window"], retrain=monitor_retrain)
-        durable(claimed, "Claim retraining", "store")
+        durable(claimed, "Claim", "monitoring")
         with dsl.If(claimed.output == "retrain", name="retrain"):
             nodes = (node_selector, node_affinity, tolerations)
             train_and_register(data, recipe, trials, options, gpu_count, gpu_resource, nodes)

@@ -55,6 +55,15 @@ def test_every_step_runs_in_the_image_and_can_be_tried_again(monitoring: tuple[S
     assert all(tasks[name]["retryPolicy"]["maxRetryCount"] == 6 for name in ("monitor", "claim"))
     given = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-monitor"]
     assert given["podMetadata"]["labels"]["mnist-pipeline/step"] == "monitor"
+    keys = {
+        entry["secretName"]
+        for name in ("monitor", "claim")
+        for entry in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][f"exec-{name}"][
+            "secretAsEnv"
+        ]
+        if any(pair["envVar"] == "AWS_ACCESS_KEY_ID" for pair in entry["keyToEnv"])
+    }
+    assert keys == {"mnist-pipeline-monitoring"}
 
 
 def test_both_pipelines_have_names_of_their_own() -> None:
