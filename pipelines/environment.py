@@ -69,7 +69,8 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
     Args:
         task: The task.
         step: Name of the step; it labels the pod.
-        needs: "store": the object store's key. "monitoring": that of the tasks that look for drift. "data": the address of data that a signature or a password opens.
+        needs: "store": the object store's key. "monitoring": that of the tasks that look for drift.
+            "data": the address of data that a signature or a password opens.
             "database": the address of the study, with its password.
             "signing": the private key that signs models. "verification": the public keys that models are held to.
     """
