@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import UnavailableError
-from components.common.storage.object_store import ObjectStore
 from components.monitor.result import Monitoring
-from components.monitor.retraining import claim_retraining
 from components.monitor.rules import Rules
 from components.monitor.step import Outcome
 from pipelines.local import retraining
@@ -51,27 +49,25 @@ Run = Callable[[Home, Request, Any], Summary]
 
 
 @pytest.fixture
-def retrain(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Run], list[str]]:
-    """Retrain with a stand-in for the run, and return the claims that are left."""
-    monkeypatch.setenv("S3_BUCKET", store.bucket)
+def retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], list[Monitoring]]:
+    """Retrain with a stand-in for the run, and return the windows whose claim was taken back."""
+    released: list[Monitoring] = []
+    monkeypatch.setattr(retraining, "release_retraining", released.append)
     monkeypatch.setattr(retraining, "all_servers", lambda _: nullcontext())
     monkeypatch.setattr(retraining, "render", lambda _: [])
     outcome = Outcome(FOUND, lineage("digits-cnn", "first", epochs=3, data="digits"), "")
 
-    def call(run: Run) -> list[str]:
-        assert claim_retraining(FOUND, tmp_path, "me")
+    def call(run: Run) -> list[Monitoring]:
         monkeypatch.setattr(retraining, "run_pipeline", run)
         with suppress(UnavailableError, KeyboardInterrupt):
             retraining.retrain_version(tmp_path / "home", outcome, ["trials=1"], lambda _: None)
-        return store.keys("monitor/")
+        return released
 
     return call
 
 
 def test_it_runs_the_versions_plan_and_ends_early_where_nothing_changed(
-    retrain: Callable[[Run], list[str]],
+    retrain: Callable[[Run], list[Monitoring]],
 ) -> None:
     asked: list[Request] = []
 
@@ -79,7 +75,7 @@ def test_it_runs_the_versions_plan_and_ends_early_where_nothing_changed(
         asked.append(request)
         return ENDED
 
-    assert len(retrain(run)) == 1
+    assert retrain(run) == []
     plan = asked[0].resolved().plan
     assert (plan.training.epochs, plan.search.trials, plan.data.source) == (3, 1, "digits")
     assert plan.gate.skip_if_unchanged
@@ -88,11 +84,11 @@ def test_it_runs_the_versions_plan_and_ends_early_where_nothing_changed(
 
 @pytest.mark.parametrize("failure", [UnavailableError("away"), KeyboardInterrupt(), None])
 def test_where_the_run_fails_the_window_can_be_retrained_again(
-    retrain: Callable[[Run], list[str]], failure: BaseException | None
+    retrain: Callable[[Run], list[Monitoring]], failure: BaseException | None
 ) -> None:
     def run(*_: object) -> Summary:
         if failure:
             raise failure
         return Summary(**{**vars(ENDED), "error": "train: no memory"})
 
-    assert retrain(run) == []
+    assert retrain(run) == [FOUND]
