@@ -4,8 +4,9 @@ import json
 import secrets
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,9 @@ from pipelines.cli.options import (
     VersionOption,
 )
 from pipelines.cli.plan import SetFlag
+
+if TYPE_CHECKING:
+    from components.monitor.step import Outcome, Watch
 
 app = typer.Typer()
 
@@ -65,45 +69,53 @@ def monitor(
     --retrain adds the requests whose labels came in to the training images, and starts a run with the version's plan;
     --set changes it.
     """
-    from components.common.settings import kept_environment
     from components.monitor.report import REPORT_FILE
+    from components.monitor.step import Watch
+
+    start, end = _window(hours, since, until)
+    watch = Watch(
+        model=model,
+        version=version,
+        requests=requests,
+        since=start,
+        until=end,
+        false_alarms=false_alarms,
+        tolerated=tolerated,
+        allow_unsigned=allow_unsigned,
+    )
+    outcome, claimed = _looked(home, watch, output, retrain, as_json)
+    print_line(f"report {output / REPORT_FILE}", err=as_json)
+    print_line(f"MLflow {outcome.link}", err=as_json)
+    retraining = _retrained(home, outcome, settings or [], as_json) if claimed else None
+    if as_json:
+        typer.echo(json.dumps({**outcome.found.model_dump(), "retraining": retraining}))
+    if status := {"drift": DRIFT, "too-few": TOO_FEW}.get(outcome.found.verdict):
+        raise typer.Exit(status)
+
+
+def _looked(home: Path, watch: "Watch", output: Path, retrain: bool, as_json: bool) -> "tuple[Outcome, bool]":
+    """Look at the window, and return whether a retraining was claimed."""
+    from components.common.settings import kept_environment
     from components.monitor.retraining import claim_retraining
-    from components.monitor.step import Watch, monitor_requests
-    from pipelines.local.retraining import retrain_version
+    from components.monitor.step import monitor_requests
     from pipelines.models.versions import all_servers, open_model, operator
 
-    window = _window(hours, since, until)
     # The lines of the step are for people.
     lines = redirect_stdout(sys.stderr if as_json else sys.stdout)
     # A run finds the embedded servers itself: it must not take them for named ones.
-    with lines, kept_environment(), all_servers(home), open_model(home, model) as (_, name):
-        watch = Watch(
-            model=name,
-            version=version,
-            requests=requests,
-            since=window[0],
-            until=window[1],
-            false_alarms=false_alarms,
-            tolerated=tolerated,
-            allow_unsigned=allow_unsigned,
-        )
-        outcome = monitor_requests(watch, output)
+    with lines, kept_environment(), all_servers(home), open_model(home, watch.model) as (_, name):
+        outcome = monitor_requests(replace(watch, model=name), output)
+        if not retrain or outcome.found.verdict != "drift":
+            return outcome, False
         owner = f"{operator()} ({secrets.token_hex(3)})"
-        claimed = (
-            retrain and outcome.found.verdict == "drift" and claim_retraining(outcome.found, output, owner)
-        )
-    print_line(f"report {output / REPORT_FILE}", err=as_json)
-    print_line(f"MLflow {outcome.link}", err=as_json)
-    retraining = None
-    if claimed:
-        retraining = retrain_version(
-            home, outcome, settings or [], lambda line: print_line(line, err=as_json)
-        )
-    if as_json:
-        started = retraining.as_json() if retraining else None
-        typer.echo(json.dumps({**outcome.found.model_dump(), "retraining": started}))
-    if status := {"drift": DRIFT, "too-few": TOO_FEW}.get(outcome.found.verdict):
-        raise typer.Exit(status)
+        return outcome, claim_retraining(outcome.found, output, owner)
+
+
+def _retrained(home: Path, outcome: "Outcome", settings: list[str], as_json: bool) -> dict[str, Any]:
+    from pipelines.local.retraining import retrain_version
+
+    summary = retrain_version(home, outcome, settings, lambda line: print_line(line, err=as_json))
+    return summary.as_json()
 
 
 def _window(hours: int, since: str | None, until: str | None) -> tuple[float, float]:
