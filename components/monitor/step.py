@@ -25,7 +25,7 @@ from components.monitor.report import certainty, finding_rows, headline, write_m
 from components.monitor.result import Monitoring
 from components.monitor.retraining import claim_retraining, keep_labelled
 from components.monitor.rules import FALSE_ALARMS, TOLERATED, Rules
-from components.monitor.track import track
+from components.monitor.track import TrackedLook, mark_told, track
 
 STEP = "monitor"
 
@@ -114,22 +114,33 @@ def monitor_requests(watch: Watch, target: Path) -> Outcome:
     if look.requests is not None:
         keep_labelled(target, look.requests.images, look.labels)
 
-    def tracked() -> str:
+    def tracked() -> TrackedLook:
         with mlflow_must_answer():
             return track(look.found, target, version.lineage.plan.registry.experiment)
 
-    link = patiently(STEP, tracked)
-    say(STEP, headline(look.found))
+    kept = patiently(STEP, tracked)
+    _tell(look.found, kept)
+    return Outcome(look.found, version.lineage, kept.link)
+
+
+def _tell(found: Monitoring, kept: TrackedLook) -> None:
+    """Say what was found, and tell of drift once for each window."""
     lines = [
         f"{finding.title}: {' -> '.join(cells[:2])}"
-        for finding, cells in finding_rows(look.found)
+        for finding, cells in finding_rows(found)
         if finding.drifted
     ]
-    for line in lines:
+    for line in (headline(found), *lines):
         say(STEP, line)
-    if look.found.verdict == "drift":
-        notify(Notice("drift", headline(look.found), (*lines, certainty(look.found)), link))
-    return Outcome(look.found, version.lineage, link)
+    if found.verdict != "drift" or kept.told:
+        return
+    notify(Notice("drift", headline(found), (*lines, certainty(found)), kept.link))
+
+    def marked() -> None:
+        with mlflow_must_answer():
+            mark_told(kept)
+
+    patiently(STEP, marked)
 
 
 def claim_step(window: Path, owner: str, *, retrain: bool) -> str:

@@ -1,5 +1,6 @@
 """A look at a window as a run in MLflow, in an experiment of its own."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.settings import settings
@@ -11,10 +12,27 @@ from components.monitor.result import Monitoring
 STEP = "monitor"
 SUFFIX = "-monitoring"
 WINDOW = "window"
+# On a run: its drift was told to the receivers of notices.
+TOLD = "told"
 
 
-def track(found: Monitoring, directory: Path, experiment_name: str) -> str:
-    """Record a look, in the run of an earlier look at the same window where there is one, and return its address.
+@dataclass(frozen=True)
+class TrackedLook:
+    """The run of a look.
+
+    Attributes:
+        run_id: MLflow's id.
+        link: Address of its page.
+        told: Whether drift in this window was told before.
+    """
+
+    run_id: str
+    link: str
+    told: bool
+
+
+def track(found: Monitoring, directory: Path, experiment_name: str) -> TrackedLook:
+    """Record a look, in the run of an earlier look at the same window where there is one.
 
     Args:
         found: What was found.
@@ -51,4 +69,16 @@ def track(found: Monitoring, directory: Path, experiment_name: str) -> str:
     for name in (Monitoring.FILE, REPORT_FILE):
         client.log_artifact(run.info.run_id, str(directory / name))
     client.set_terminated(run.info.run_id)
-    return f"{shown(settings().mlflow_tracking_uri or '')}/#/experiments/{identity}/runs/{run.info.run_id}"
+    link = f"{shown(settings().mlflow_tracking_uri or '')}/#/experiments/{identity}/runs/{run.info.run_id}"
+    return TrackedLook(run.info.run_id, link, TOLD in run.data.tags)
+
+
+def mark_told(look: TrackedLook) -> None:
+    """Record that the drift was told.
+
+    Raises:
+        MlflowException: MLflow refuses or does not answer.
+    """
+    from mlflow import MlflowClient
+
+    MlflowClient().set_tag(look.run_id, TOLD, "true")

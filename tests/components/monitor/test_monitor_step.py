@@ -100,6 +100,7 @@ def test_a_window_is_judged_reported_tracked_and_told(
     again = monitor_requests(watch, target)
     assert again.found.verdict == "drift"
     assert again.link == outcome.link
+    assert monitor_requests(watch, target).found == again.found
     (notice,) = told
     assert notice["data"]["kind"] == "drift"
     assert notice["data"]["subject"].startswith(f"Drift in 700 requests of {watch.model} v1: ")
