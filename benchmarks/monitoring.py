@@ -6,6 +6,7 @@ the command judges them.
 
 import argparse
 import os
+import shutil
 import sys
 import timeit
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def evaluated(development: str, test: str, model: str, target: str) -> None:
             gate=GatePlan(),
             lineage={},
         )
-        Path(scratch, "evaluation", "judgement.json").rename(Path(target).with_name("judgement.json"))
+        shutil.move(Path(scratch, "evaluation", "judgement.json"), Path(target).with_name("judgement.json"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,15 +259,6 @@ def page(mnist: Measured, digits: Measured, seconds: str, windows: int) -> tuple
         Floor(f"false alarms in {WINDOWS} windows of {SIZE}", rates[SIZE], MOST_FALSE, at_least=False),
         Floor("least detection of a damage of severity 3", least, LEAST_FOUND),
     ]
-    judged = [
-        [
-            floor.name,
-            f"{floor.measured:.1%}",
-            f"{'at least' if floor.at_least else 'at most'} {floor.limit:.0%}",
-            "met" if floor.met else "**missed**",
-        ]
-        for floor in floors
-    ]
     parts = [
         "# Monitoring: false alarms and detection",
         "Written by `make monitor-figures`; do not edit. How to watch a model is in "
@@ -275,7 +267,7 @@ def page(mnist: Measured, digits: Measured, seconds: str, windows: int) -> tuple
         "`fast`) nor its reference has seen. Each is judged as `mnist-pipeline monitor` judges it, with all labels "
         f"known. {seconds}",
         "## Floors",
-        _table(["what", "found", "floor", ""], judged),
+        _table(["what", "found", "floor", ""], [_judged(floor) for floor in floors]),
         "## Windows without drift",
         f"In which part of {WINDOWS} windows drift is found; at most {MOST_FALSE:.0%} are promised.",
         false_mnist,
@@ -287,6 +279,11 @@ def page(mnist: Measured, digits: Measured, seconds: str, windows: int) -> tuple
         damages,
     ]
     return "\n\n".join(parts) + "\n", floors
+
+
+def _judged(floor: Floor) -> list[str]:
+    limit = f"{'at least' if floor.at_least else 'at most'} {floor.limit:.0%}"
+    return [floor.name, f"{floor.measured:.1%}", limit, "met" if floor.met else "**missed**"]
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
@@ -331,8 +328,8 @@ def cost(directory: Path, test: Path) -> str:
     )
     size = (directory / REFERENCE_FILE).stat().st_size
     return (
-        f"The reference of MNIST has {size / 1000:.0f} kB. Making it took {seconds:.1f} s of an evaluation, the least of {REPEATS}, on "
-        f"{processor_name()}, {os.cpu_count()} logical cores."
+        f"The reference of MNIST has {size / 1000:.0f} kB. Making it took {seconds:.1f} s of an evaluation, the least of "
+        f"{REPEATS} times, on {processor_name()}, {os.cpu_count()} logical cores."
     )
 
 
