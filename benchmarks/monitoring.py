@@ -328,8 +328,8 @@ def cost(directory: Path, test: Path) -> str:
     )
     size = (directory / REFERENCE_FILE).stat().st_size
     return (
-        f"The reference of MNIST has {size / 1000:.0f} kB. Making it took {seconds:.1f} s of an evaluation, the least of "
-        f"{REPEATS} times, on {processor_name()}, {os.cpu_count()} logical cores."
+        f"The reference of MNIST has {size / 1000:.0f} kB. Making it took {seconds:.1f} s of an evaluation, the least "
+        f"of {REPEATS} times, on {processor_name()}, {os.cpu_count()} logical cores."
     )
 
 
