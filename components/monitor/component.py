@@ -29,6 +29,7 @@ def monitor(
     import shutil
     from pathlib import Path
 
+    from components.common.model.aliases import CHAMPION
     from components.monitor.report import REPORT_FILE
     from components.monitor.step import Watch, monitor_step
     from components.monitor.window import last_window
@@ -36,6 +37,7 @@ def monitor(
     since, until = last_window(hours)
     watch = Watch(
         model=model,
+        version=CHAMPION,
         requests=requests,
         since=since,
         until=until,

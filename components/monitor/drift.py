@@ -30,7 +30,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """The outcome of one test.
 
     Attributes:
@@ -80,7 +80,7 @@ class WindowValues:
         return len(self.confidence)
 
 
-def measure(requests: Requests, labels: NDArray[np.int64], reference: Reference) -> WindowValues:
+def measure_window(requests: Requests, labels: NDArray[np.int64], reference: Reference) -> WindowValues:
     """Measure requests as the reference was.
 
     Args:
@@ -112,7 +112,7 @@ def measure(requests: Requests, labels: NDArray[np.int64], reference: Reference)
 
 def judge_window(
     reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]
-) -> tuple[Verdict, list[Finding]]:
+) -> tuple[Verdict, list[DriftFinding]]:
     """Test a window, and return whether it has drifted, with the findings, the clearest first.
 
     All tests together find drift in at most `rules.false_alarms` of windows that have none.
@@ -134,19 +134,19 @@ def judge_window(
     return ("drift" if any(finding.drifted for finding in findings) else "none"), findings
 
 
-def _distributions(reference: Reference, window: WindowValues, rules: Rules) -> Iterator[Finding]:
+def _distributions(reference: Reference, window: WindowValues, rules: Rules) -> Iterator[DriftFinding]:
     """Test the distribution of each value of the images, and of the confidence."""
     pairs = {name: (column, window.values[name]) for name, column in reference.values.items()}
     pairs["confidence"] = reference.confidence, window.confidence
     for name, (before, now) in pairs.items():
         distance, p_value = distribution_test(now, before, rules.tolerated)
         medians = float(np.median(before)), float(np.median(now))
-        yield Finding(name, "distribution", TITLES[name], *medians, distance, p_value, drifted=False)
+        yield DriftFinding(name, "distribution", TITLES[name], *medians, distance, p_value, drifted=False)
 
 
 def _shares(
     reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]
-) -> Iterator[Finding]:
+) -> Iterator[DriftFinding]:
     """Test the shares of unlike images, rejected answers, each class as the answer, and mistakes."""
     limit = reference.unlikeness_limit()
     before = int((reference.unlikeness(reference.values) > limit).sum()), reference.examples
@@ -163,22 +163,26 @@ def _shares(
 
 def _share(
     name: str, title: str, before: tuple[int, int], now: tuple[int, int], tolerated: float, rules: Rules
-) -> Finding:
+) -> DriftFinding:
     """Test whether a share has grown, given as number and total."""
     counts = np.array(now[:1]), now[1], np.array(before[:1]), before[1]
     (p_value,) = growth_tests(*counts, tolerated, rules.unknown)
     shares = before[0] / before[1], now[0] / now[1]
-    return Finding(name, "share", title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False)
+    return DriftFinding(
+        name, "share", title, *shares, abs(shares[1] - shares[0]), float(p_value), drifted=False
+    )
 
 
-def _classes(reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]) -> Finding:
+def _classes(
+    reference: Reference, window: WindowValues, rules: Rules, classes: Sequence[str]
+) -> DriftFinding:
     """Test whether any class is the answer more often, or less often; each counts as a test of its own."""
     before = np.concatenate([reference.answered, reference.examples - reference.answered])
     now = np.concatenate([window.answered, len(window) - window.answered])
     p_values = growth_tests(now, len(window), before, reference.examples, rules.tolerated, rules.unknown)
     shares = reference.answered / reference.examples, window.answered / len(window)
     number = int(np.argmax(np.abs(shares[1] - shares[0])))
-    return Finding(
+    return DriftFinding(
         "classes",
         "share",
         f"answers, above all {classes[number]}",

@@ -47,7 +47,7 @@ class WindowData:
 def window_panels(data: WindowData) -> list[Panel]:
     """Return the panels of a window that was judged, the overview first."""
     classes = [answers(data)] if len(data.spec.classes) <= MOST_CLASSES else []
-    return [distances(data), *classes, distributions(data), most_unlike(data)]
+    return [distances(data), *classes, value_distributions(data), most_unlike(data)]
 
 
 def distances(data: WindowData) -> Panel:
@@ -117,7 +117,7 @@ def answers(data: WindowData) -> Panel:
     )
 
 
-def distributions(data: WindowData) -> Panel:
+def value_distributions(data: WindowData) -> Panel:
     """Show the distribution of each value of the images, and of the confidence."""
     from matplotlib.figure import Figure
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.common.report.page import inlined, page_templates
 from components.common.report.theme import render_figure
-from components.monitor.drift import LEAST_REQUESTS, Finding
+from components.monitor.drift import LEAST_REQUESTS, DriftFinding
 from components.monitor.figures import WindowData, window_panels
 from components.monitor.result import Monitoring
 
@@ -36,8 +36,8 @@ def write_monitoring(target: Path, found: Monitoring, data: WindowData | None) -
     templates = page_templates(Path(__file__).with_name("templates"))
     page = templates.get_template(REPORT_FILE).render(
         found=found,
-        headline=headline(found),
-        certainty=certainty(found),
+        headline=verdict_headline(found),
+        certainty=verdict_certainty(found),
         numbers=first_numbers(found),
         rows=finding_rows(found),
         figures=inlined(drawn),
@@ -45,7 +45,7 @@ def write_monitoring(target: Path, found: Monitoring, data: WindowData | None) -
     (target / REPORT_FILE).write_text(page + "\n")
 
 
-def headline(found: Monitoring) -> str:
+def verdict_headline(found: Monitoring) -> str:
     """Return the verdict in one line."""
     if found.verdict == "too-few":
         return f"Not judged: {found.requests} requests of {found.model} v{found.version} are too few"
@@ -57,7 +57,7 @@ def headline(found: Monitoring) -> str:
     return f"Drift in {found.requests:,} requests of {found.model} v{found.version}: {listed}"
 
 
-def certainty(found: Monitoring) -> str:
+def verdict_certainty(found: Monitoring) -> str:
     """Return what the verdict is worth."""
     if found.verdict == "too-few":
         return f"A window is judged from {LEAST_REQUESTS} requests of the version on."
@@ -95,12 +95,12 @@ def first_numbers(found: Monitoring) -> list[Number]:
     return numbers
 
 
-def finding_rows(found: Monitoring) -> list[tuple[Finding, list[str]]]:
+def finding_rows(found: Monitoring) -> list[tuple[DriftFinding, list[str]]]:
     """Return each finding with the cells of its row: reference, requests, distance, p value."""
     return [(finding, _cells(finding)) for finding in found.findings]
 
 
-def _cells(finding: Finding) -> list[str]:
+def _cells(finding: DriftFinding) -> list[str]:
     share = finding.kind == "share"
     shown = [f"{value:.1%}" if share else f"{value:.3g}" for value in (finding.reference, finding.found)]
     p_value = f"{finding.p_value:.2g}" if finding.p_value >= 1e-4 else "below 0.0001"

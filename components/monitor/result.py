@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from components.common.record import Record
-from components.monitor.drift import Finding, Verdict
+from components.monitor.drift import DriftFinding, Verdict
 from components.monitor.rules import Rules
 
 
@@ -37,7 +37,7 @@ class Monitoring(Record):
     examples: int
     rules: Rules
     verdict: Verdict
-    findings: list[Finding]
+    findings: list[DriftFinding]
 
     @property
     def window(self) -> str:
@@ -55,7 +55,7 @@ class Monitoring(Record):
         return f"{since} to {until} UTC"
 
     @property
-    def drifted(self) -> list[Finding]:
+    def drifted(self) -> list[DriftFinding]:
         """The findings that count as drift."""
         return [finding for finding in self.findings if finding.drifted]
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from components.common.data.request_log import FORMS, Requests, read_requests
 from components.common.errors import PipelineError
-from components.common.model.aliases import CHAMPION
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.model.reference import Reference
 from components.common.model.stored_version import fetch_version
@@ -18,10 +17,10 @@ from components.common.notify import Notice, notify
 from components.common.patience import patiently
 from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import mlflow_must_answer, tracking_client
-from components.monitor.drift import Finding, Verdict, judge_window, measure
+from components.monitor.drift import DriftFinding, Verdict, judge_window, measure_window
 from components.monitor.figures import WindowData
 from components.monitor.labels import read_labels
-from components.monitor.report import certainty, finding_rows, headline, write_monitoring
+from components.monitor.report import finding_rows, verdict_certainty, verdict_headline, write_monitoring
 from components.monitor.result import Monitoring
 from components.monitor.retraining import claim_retraining, keep_labelled
 from components.monitor.rules import FALSE_ALARMS, TOLERATED, Rules
@@ -30,7 +29,7 @@ from components.monitor.track import TrackedLook, mark_told, track
 STEP = "monitor"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Watch:
     """What to look at.
 
@@ -46,7 +45,7 @@ class Watch:
     """
 
     model: str
-    version: str = CHAMPION
+    version: str
     requests: str
     since: float
     until: float
@@ -130,11 +129,11 @@ def _tell(found: Monitoring, kept: TrackedLook) -> None:
         for finding, cells in finding_rows(found)
         if finding.drifted
     ]
-    for line in (headline(found), *lines):
+    for line in (verdict_headline(found), *lines):
         say(STEP, line)
     if found.verdict != "drift" or kept.told:
         return
-    notify(Notice("drift", headline(found), (*lines, certainty(found)), kept.link))
+    notify(Notice("drift", verdict_headline(found), (*lines, verdict_certainty(found)), kept.link))
 
     def marked() -> None:
         with mlflow_must_answer():
@@ -180,10 +179,10 @@ def _judged(
     own = _of_version(logged, version.number) if logged else None
     labels, data = np.empty(0, np.int64), None
     verdict: Verdict = "too-few"
-    findings: list[Finding] = []
+    findings: list[DriftFinding] = []
     if own is not None:
         labels = patiently(STEP, lambda: read_labels(store, prefix, own.ids, classes))
-        window = measure(own, labels, reference)
+        window = measure_window(own, labels, reference)
         verdict, findings = judge_window(reference, window, rules, classes)
     found = Monitoring(
         model=watch.model,

@@ -31,8 +31,8 @@ app = typer.Typer()
 DRIFT, TOO_FEW = 3, 4
 
 
-@app.command()
-def monitor(
+@app.command(name="monitor")
+def look_for_drift(
     requests: Annotated[
         str, typer.Option(metavar="s3://BUCKET/PREFIX", help="Where `serve --log-requests` keeps them.")
     ],
@@ -74,14 +74,7 @@ def monitor(
 
     start, end = _window(hours, since, until)
     watch = Watch(
-        model=model,
-        version=version,
-        requests=requests,
-        since=start,
-        until=end,
-        false_alarms=false_alarms,
-        tolerated=tolerated,
-        allow_unsigned=allow_unsigned,
+        model, version, requests, start, end, false_alarms, tolerated, allow_unsigned=allow_unsigned
     )
     outcome, claimed = _looked(home, watch, output, retrain, as_json)
     print_line(f"report {output / REPORT_FILE}", err=as_json)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from components.common.data.spec import DIGITS, MNIST_SPEC
 from components.common.errors import PipelineError
 from components.evaluate.robustness import corruptions
-from components.monitor.drift import LEAST_REQUESTS, Finding, Verdict, judge_window, measure
+from components.monitor.drift import LEAST_REQUESTS, DriftFinding, Verdict, judge_window, measure_window
 from components.monitor.rules import Rules
 from tests.components.monitor.conftest import Watched
 
@@ -14,9 +14,9 @@ DAMAGES = corruptions(MNIST_SPEC)
 
 def judged(
     watched: Watched, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, **rules: float
-) -> tuple[Verdict, dict[str, Finding]]:
+) -> tuple[Verdict, dict[str, DriftFinding]]:
     known = np.full(len(images), -1) if labels is None else labels
-    window = measure(watched.requests(images), known, watched.reference)
+    window = measure_window(watched.requests(images), known, watched.reference)
     verdict, findings = judge_window(watched.reference, window, Rules(**rules), DIGITS)
     return verdict, {finding.name: finding for finding in findings}
 
@@ -77,4 +77,4 @@ def test_few_requests_are_not_judged_and_other_images_are_refused(watched: Watch
     requests = watched.requests(watched.images[:5])
     smaller = type(requests)(**{**vars(requests), "images": requests.images[:, ::2, ::2]})
     with pytest.raises(PipelineError, match="name the model that answered them"):
-        measure(smaller, np.full(5, -1), watched.reference)
+        measure_window(smaller, np.full(5, -1), watched.reference)

@@ -11,6 +11,7 @@ import pytest
 from components.common.data.request_log import write_requests
 from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
+from components.common.model.aliases import CHAMPION
 from components.common.storage.object_store import ObjectStore
 from components.monitor.drift import LEAST_REQUESTS
 from components.monitor.report import REPORT_FILE
@@ -65,7 +66,7 @@ def watch(
     name = f"watched-{uuid.uuid4().hex}"
     run_id = mlflow_client.create_run("0").info.run_id
     publish(candidate, lineage(name, "first", experiment_name=name), run_id=run_id)
-    return Watch(model=name, requests=f"s3://{store.bucket}/log", since=SINCE, until=UNTIL)
+    return Watch(name, CHAMPION, f"s3://{store.bucket}/log", SINCE, UNTIL)
 
 
 def test_a_window_is_judged_reported_tracked_and_told(
@@ -146,7 +147,7 @@ def test_a_version_without_a_reference_is_one_line(
     name = f"unwatched-{uuid.uuid4().hex}"
     run_id = mlflow_client.create_run("0").info.run_id
     publish(tmp_path, lineage(name, "first"), run_id=run_id)
-    watch = Watch(model=name, requests=f"s3://{store.bucket}/log", since=SINCE, until=UNTIL)
+    watch = Watch(name, CHAMPION, f"s3://{store.bucket}/log", SINCE, UNTIL)
     with pytest.raises(SystemExit) as ended:
         monitor_step(watch, tmp_path / "monitoring")
     assert ended.value.code == 1

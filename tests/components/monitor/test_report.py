@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from components.common.data.spec import DIGITS, MNIST_SPEC
-from components.monitor.drift import judge_window, measure
+from components.monitor.drift import judge_window, measure_window
 from components.monitor.figures import WindowData, window_panels
-from components.monitor.report import REPORT_FILE, headline, write_monitoring
+from components.monitor.report import REPORT_FILE, verdict_headline, write_monitoring
 from components.monitor.result import Monitoring
 from components.monitor.rules import Rules
 from tests.components.monitor.conftest import Watched
@@ -18,7 +18,7 @@ def data(watched: Watched) -> WindowData:
     """A window of 300 dark digits, half of which have labels."""
     images, labels = watched.images[:300] // 3, watched.labels[:300].copy()
     labels[::2] = -1
-    window = measure(watched.requests(images), labels, watched.reference)
+    window = measure_window(watched.requests(images), labels, watched.reference)
     verdict, findings = judge_window(watched.reference, window, Rules(), DIGITS)
     found = Monitoring(
         model="<b>digits</b>",
@@ -67,5 +67,5 @@ def test_what_was_not_judged_says_so(data: WindowData, tmp_path: Path) -> None:
     assert "too few" in page
     assert "<img" not in page
     calm = data.found.model_copy(update={"verdict": "none"})
-    assert headline(calm).startswith("No drift in 300 requests")
+    assert verdict_headline(calm).startswith("No drift in 300 requests")
     assert np.isfinite(list(data.found.metrics().values())).all()
