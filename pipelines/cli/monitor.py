@@ -91,13 +91,15 @@ def _looked(home: Path, watch: "Watch", output: Path, retrain: bool, as_json: bo
     from components.common.settings import kept_environment
     from components.monitor.retraining import claim_retraining
     from components.monitor.step import monitor_requests
+    from components.register.steer import find_version
     from pipelines.models.versions import all_servers, open_model, operator
 
     # The lines of the step are for people.
     lines = redirect_stdout(sys.stderr if as_json else sys.stdout)
     # A run finds the embedded servers itself: it must not take them for named ones.
-    with lines, kept_environment(), all_servers(home), open_model(home, watch.model) as (_, name):
-        outcome = monitor_requests(replace(watch, model=name), output)
+    with lines, kept_environment(), all_servers(home), open_model(home, watch.model) as (client, name):
+        number = find_version(client, name, watch.version)
+        outcome = monitor_requests(replace(watch, model=name, version=number), output)
         if not retrain or outcome.found.verdict != "drift":
             return outcome, False
         owner = f"{operator()} ({secrets.token_hex(3)})"

@@ -30,6 +30,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
     monkeypatch.setattr("components.monitor.step.monitor_requests", look)
     monkeypatch.setattr("pipelines.models.versions.all_servers", lambda _: nullcontext())
     monkeypatch.setattr("pipelines.models.versions.open_model", lambda *_: nullcontext((None, "digits-cnn")))
+    monkeypatch.setattr("components.register.steer.find_version", lambda _, __, given: given)
     return asked
 
 
