@@ -173,14 +173,15 @@ def most_unlike(data: WindowData) -> Panel:
         for column, picture in enumerate(pictures):
             grid.show(0, column, picture)
         for column, row in enumerate(rows):
-            grid.show(1, column, data.images[row], f"{data.window.unlikeness[row]:.2g}")
+            grid.show(1, column, data.images[row], f"{data.window.unlikeness[row]:.1f}")
         return grid.figure
 
     return Panel(
         name="unlike",
         title="Images unlike the reference",
         caption="Above, images of the reference. Below, the requests that are most unlike it, with their unlikeness: "
-        f"the largest distance of one of their values from its median. Above {limit:.2g} a request counts as unlike.",
+        f"the largest distance of one of their values from its median, in which that of the 1% and the 99% quantile is 1. "
+        f"Above {limit:.1f} a request counts as unlike.",
         alt=f"Images of the reference, and the {len(rows)} requests most unlike it; {unlike} requests count as unlike.",
         draw=draw,
     )
