@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from components.common.errors import PipelineError
 from components.common.plan.training import RECIPES
@@ -34,9 +35,9 @@ def check_image(image: str) -> None:
         )
 
 
-def use_image(image: str) -> None:
+def use_image(image: str, pipeline: Any = mnist_pipeline) -> None:
     """Run every step in this image, and give its name to the step, which cannot find it out otherwise."""
-    for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
+    for executor in pipeline.pipeline_spec.deployment_spec["executors"].values():
         container = executor["container"]
         container["image"] = image
         others = [dict(given) for given in container["env"]] if "env" in container else []
@@ -47,7 +48,12 @@ def use_image(image: str) -> None:
 
 
 def compile_pipeline(
-    target: Path, image: str, *, pods: Pods = PLAIN, kubernetes_manifests: bool = False
+    target: Path,
+    image: str,
+    *,
+    pipeline: Any = mnist_pipeline,
+    pods: Pods = PLAIN,
+    kubernetes_manifests: bool = False,
 ) -> None:
     """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
 
@@ -56,6 +62,7 @@ def compile_pipeline(
     Args:
         target: File to write; it is replaced as a whole.
         image: Immutable reference of the image that every step runs in.
+        pipeline: The pipeline of trainings, or another.
         pods: What every step's pod is given.
         kubernetes_manifests: Write resources for a cluster whose Kubeflow keeps pipelines in Kubernetes.
 
@@ -66,9 +73,9 @@ def compile_pipeline(
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
     check_image(image)
-    spec = mnist_pipeline.pipeline_spec
-    use_image(image)
-    use_pods(pods, mnist_pipeline)
+    spec = pipeline.pipeline_spec
+    use_image(image, pipeline)
+    use_pods(pods, pipeline)
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:
@@ -83,7 +90,7 @@ def compile_pipeline(
         with TemporaryDirectory(dir=target.parent) as scratch:
             whole = Path(scratch, "pipeline.yaml")
             Compiler().compile(
-                mnist_pipeline,
+                pipeline,
                 str(whole),
                 kubernetes_manifest_format=kubernetes_manifests,
                 kubernetes_manifest_options=options,

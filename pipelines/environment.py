@@ -18,7 +18,7 @@ STEP_LABEL = f"{NAME}/step"
 # The user of the images. Kubernetes refuses to start a pod of root.
 USER = 65532
 
-Need = Literal["store", "data", "database", "signing", "verification", "notices"]
+Need = Literal["store", "monitoring", "data", "database", "signing", "verification", "notices"]
 # From key to variable. Kubeflow's native MLflow integration sets address, login and workspace itself, and Kubernetes
 # refuses a pod in which a variable has both a value and a reference: those from here come under other names.
 SETTINGS = {
@@ -42,6 +42,11 @@ LOGIN = {
 CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
     "data": (f"{NAME}-data", ("DATA_URI",)),
     "store": (NAME, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")),
+    # Of an identity of its own, which may read requests and add labelled batches.
+    "monitoring": (
+        f"{NAME}-monitoring",
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    ),
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
     "notices": (
@@ -77,7 +82,8 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
     Args:
         task: The task.
         step: Name of the step; it labels the pod.
-        needs: "store": the object store's key. "data": the address of data that a signature or a password opens.
+        needs: "store": the object store's key. "monitoring": that of the tasks that look for drift.
+            "data": the address of data that a signature or a password opens.
             "database": the address of the study, with its password.
             "signing": the private key that signs models. "verification": the public keys that models are held to.
             "notices": the receivers of notices, whose addresses are secrets.

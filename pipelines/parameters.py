@@ -28,6 +28,14 @@ PLACEMENT: dict[str, tuple[type, str]] = {
     "node_selector": (dict, 'a JSON object like {"key": "value"}'),
     "tolerations": (list, "a JSON list"),
 }
+# Parameters of the pipeline that looks for drift, beside all others.
+MONITORING: dict[str, tuple[type, str]] = {
+    "monitor_allow_unsigned": (bool, "true or false"),
+    "monitor_hours": (int, "a whole number"),
+    "monitor_model": (str, "text"),
+    "monitor_requests": (str, "text"),
+    "monitor_retrain": (bool, "true or false"),
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ def request(
     placement: dict[str, Any] = {}
     pods: dict[str, str] = {}
     for name, text in _named_texts(settings):
-        if name in PLACEMENT:
+        if name in PLACEMENT or name in MONITORING:
             placement[name] = _placement(name, text)
         elif name in Pods.model_fields and not compiles:
             raise PipelineError(
@@ -191,7 +199,7 @@ def read_plan_file(path: Path) -> dict[str, Any]:
 
 
 def _placement(name: str, text: str) -> Any:
-    kind, rule = PLACEMENT[name]
+    kind, rule = (PLACEMENT | MONITORING)[name]
     if kind is str:
         return text
     try:

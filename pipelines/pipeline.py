@@ -101,6 +101,74 @@ def tune(
         )  # fmt: skip
 
 
+def train_and_register(
+    data: Any,
+    recipe: Any,
+    trials: Any,
+    options: Any,
+    gpu_count: Any,
+    gpu_resource: Any,
+    nodes: tuple[Any, Any, Any],
+) -> None:
+    """Add the tasks from the data to the registered model to the pipeline that is being built."""
+    ingested = ingest(
+        run_id=RUN_ID,
+        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        data=data,
+        recipe=recipe,
+        trials=trials,
+        options=options,
+        gpu_count=gpu_count,
+    )
+    durable(ingested, "Ingest", "store", "data")
+    plan = ingested.outputs["plan"]
+    prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
+    development = prepared.outputs["development"]
+    changes = durable(check_changes(plan=plan, development=development), "Check changes", "verification")
+    with dsl.If(changes.output == "train", name="there is something to do"):
+        _train_and_judge(plan, development, prepared.outputs["test"], gpu_count, gpu_resource, nodes)
+
+
+def _train_and_judge(
+    plan: Any, development: Any, test: Any, gpu_count: Any, gpu_resource: Any, nodes: tuple[Any, Any, Any]
+) -> None:
+    baseline = train(plan=plan, development=development)
+    on_accelerator(
+        durable(baseline, "Train baseline", "store", **COMPUTING),
+        gpu_count, gpu_resource, nodes,
+    )  # fmt: skip
+    searched = tune(
+        plan=plan,
+        development=development,
+        baseline=baseline.outputs["model"],
+        gpu_count=gpu_count,
+        gpu_resource=gpu_resource,
+        node_selector=nodes[0],
+        node_affinity=nodes[1],
+        tolerations=nodes[2],
+    )
+    searched.set_display_name("Tune")
+    # It trains where further seeds are wanted, or where the search left no state of the best training.
+    chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
+    on_accelerator(
+        durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
+        gpu_count, gpu_resource, nodes,
+    )  # fmt: skip
+    judged = evaluate(
+        plan=plan,
+        test=test,
+        development=development,
+        baseline=baseline.outputs["model"],
+        tuned=chosen.outputs["model"],
+    )
+    durable(judged, "Evaluate", "store", "verification", **COMPUTING)
+    evaluation = judged.outputs["evaluation"]
+    decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
+    with dsl.If(decision.output == "register", name="passed the gate"):
+        registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
+        durable(registered, "Register", "store", "signing", "verification")
+
+
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
 def mnist_pipeline(
     data: str = DEFAULTS.data.source,
@@ -129,53 +197,12 @@ def mnist_pipeline(
     """
     close = durable(close_run(run_id=RUN_ID), "Close run", "notices")
     with dsl.ExitHandler(close, name="pipeline"):
-        ingested = ingest(
-            run_id=RUN_ID,
-            run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-            data=data,
-            recipe=recipe,
-            trials=trials,
-            options=options,
-            gpu_count=gpu_count,
+        train_and_register(
+            data,
+            recipe,
+            trials,
+            options,
+            gpu_count,
+            gpu_resource,
+            (node_selector, node_affinity, tolerations),
         )
-        durable(ingested, "Ingest", "store", "data")
-        plan = ingested.outputs["plan"]
-        prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
-        development = prepared.outputs["development"]
-        changes = durable(check_changes(plan=plan, development=development), "Check changes", "verification")
-        with dsl.If(changes.output == "train", name="there is something to do"):
-            baseline = train(plan=plan, development=development)
-            on_accelerator(
-                durable(baseline, "Train baseline", "store", **COMPUTING),
-                gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
-            )  # fmt: skip
-            searched = tune(
-                plan=plan,
-                development=development,
-                baseline=baseline.outputs["model"],
-                gpu_count=gpu_count,
-                gpu_resource=gpu_resource,
-                node_selector=node_selector,
-                node_affinity=node_affinity,
-                tolerations=tolerations,
-            )
-            searched.set_display_name("Tune")
-            # It trains where further seeds are wanted, or where the search left no state of the best training.
-            chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
-            on_accelerator(
-                durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
-                gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
-            )  # fmt: skip
-            judged = evaluate(
-                plan=plan,
-                test=prepared.outputs["test"],
-                development=development,
-                baseline=baseline.outputs["model"],
-                tuned=chosen.outputs["model"],
-            )
-            durable(judged, "Evaluate", "store", "verification", **COMPUTING)
-            evaluation = judged.outputs["evaluation"]
-            decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
-            with dsl.If(decision.output == "register", name="passed the gate"):
-                registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
-                durable(registered, "Register", "store", "signing", "verification")

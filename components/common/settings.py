@@ -370,6 +370,17 @@ def exported(variables: Mapping[str, str]) -> Iterator[None]:
             withdraw(name)
 
 
+@contextmanager
+def kept_environment() -> Iterator[None]:
+    """Give this process its variables of before back at the end of the context."""
+    before = environment()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        export(before)
+
+
 def withdraw(name: str) -> None:
     """Unset a variable of this process."""
     os.environ.pop(name, None)

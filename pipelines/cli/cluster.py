@@ -44,6 +44,10 @@ AccountOption = Annotated[
     str, typer.Option(help="Kubernetes service account of the run; '' is the server's choice.")
 ]
 PipelineOption = Annotated[str, typer.Option(help="Name of the pipeline in Kubeflow.")]
+MonitoringFlag = Annotated[
+    bool,
+    typer.Option("--monitoring", help="The pipeline that looks for drift in requests, mnist-monitoring."),
+]
 PIPELINE = "mnist-pipeline"
 # Of a failed step.
 LAST_LINES = 20
@@ -124,9 +128,10 @@ def upload(
     host: HostOption = None,
     namespace: NamespaceOption = None,
     token_file: TokenOption = None,
-    pipeline: PipelineOption = PIPELINE,
+    pipeline: PipelineOption = "",
     image: ImageOption = None,
     settings: PodsFlag = None,
+    monitoring: MonitoringFlag = False,
 ) -> None:
     """Add this code as the newest version of the pipeline on a Kubeflow cluster."""
     from pipelines.cluster.connection import Address, connected
@@ -136,8 +141,8 @@ def upload(
     from pipelines.parameters import pod_settings
 
     with (
-        compiled(image or default_image(), pod_settings(settings or [])) as package,
+        compiled(image or default_image(), pod_settings(settings or []), monitoring=monitoring) as package,
         connected(Address(host, namespace, token_file)) as cluster,
     ):
-        uploaded = upload_version(cluster, package, pipeline)
+        uploaded = upload_version(cluster, package, pipeline or package.name)
         print_line(f"version {uploaded.version}  {uploaded.link}")

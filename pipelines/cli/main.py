@@ -13,10 +13,12 @@ from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.answers import print_line, print_summary
+from pipelines.cli.cluster import MonitoringFlag
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
 from pipelines.cli.kserve import app as kserve_commands
+from pipelines.cli.monitor import app as monitor_command
 from pipelines.cli.notices import app as notice_command
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
 from pipelines.cli.plan import DataFlag, PlanFlag, PodsFlag, RecipeFlag, SetFlag, TrialsFlag
@@ -44,6 +46,7 @@ app.add_typer(cli_use.app)
 app.add_typer(serve_command)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
+app.add_typer(monitor_command)
 app.add_typer(notice_command)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
@@ -118,13 +121,21 @@ def compile_command(
     kubernetes_manifests: Annotated[
         bool, typer.Option("--kubernetes-manifests", help="Write Pipeline and PipelineVersion resources.")
     ] = False,
+    monitoring: MonitoringFlag = False,
 ) -> None:
     """Compile the pipeline for Kubeflow."""
+    from pipelines.cluster.package import chosen_pipeline
     from pipelines.compile import compile_pipeline, default_image
     from pipelines.parameters import pod_settings
 
     pods = pod_settings(settings or [])
-    compile_pipeline(output, image or default_image(), pods=pods, kubernetes_manifests=kubernetes_manifests)
+    compile_pipeline(
+        output,
+        image or default_image(),
+        pipeline=chosen_pipeline(monitoring),
+        pods=pods,
+        kubernetes_manifests=kubernetes_manifests,
+    )
     print_line(f"wrote {output}")
 
 

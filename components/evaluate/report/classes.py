@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from components.common.figures import drawn_names
+from components.common.report.panel import Panel
 from components.evaluate.metrics import Metrics, RocCurve
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.common.plan.training import TUTORIAL_ACCURACY
-from components.evaluate.report.panel import Panel, ReportData
-from components.evaluate.report.theme import MODEL_COLOURS
+from components.common.report.panel import Panel
+from components.common.report.theme import MODEL_COLOURS
+from components.evaluate.report.panel import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

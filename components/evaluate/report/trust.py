@@ -3,9 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from components.common.report.panel import Panel
+from components.common.report.theme import MODEL_COLOURS
 from components.evaluate.metrics import wilson_interval
-from components.evaluate.report.panel import Panel, ReportData
-from components.evaluate.report.theme import MODEL_COLOURS
+from components.evaluate.report.panel import ReportData
 from components.evaluate.robustness import mean_robustness
 
 

@@ -12,6 +12,7 @@ from components.common.settings import (
     environment,
     export,
     export_defaults,
+    kept_environment,
     leave_other_runs,
     setting_rows,
     settings,
@@ -129,6 +130,17 @@ def test_a_childs_environment_is_a_copy() -> None:
     given = environment({"S3_BUCKET": "of the child"})
     assert (given["S3_BUCKET"], given["PATH"]) == ("of the child", os.environ["PATH"])
     assert "S3_BUCKET" not in os.environ
+
+
+def test_variables_are_as_before_after_whatever_was_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "mine")
+    monkeypatch.delenv("S3_ENDPOINT_URL", raising=False)
+    before = environment()
+    with kept_environment():
+        export({"S3_BUCKET": "other", "S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+        assert settings().s3_bucket == "other"
+    assert environment() == before
+    assert settings().s3_bucket == "mine"
 
 
 def test_variables_are_exported_defaulted_and_withdrawn() -> None:
