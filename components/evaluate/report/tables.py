@@ -191,8 +191,8 @@ def _class_row(evaluation: Evaluation, label: int) -> dict[str, Any]:
         "auc": (roc.auc, roc.auc_interval) if roc else UNKNOWN,
     }
     row: dict[str, Any] = {"class": evaluation.spec.classes[label], "label": label}
-    for name, (value, interval) in figures.items():
-        low, high = interval or UNKNOWN
+    for name, (value, bounds) in figures.items():
+        low, high = bounds or UNKNOWN
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return row | {"average_precision": pr.average_precision if pr else None, "images": entry.support}
 
