@@ -6,11 +6,12 @@ from numpy.typing import NDArray
 CONFIDENCE = 0.95
 
 Interval = tuple[float, float]
+Numbers = NDArray[np.integer] | NDArray[np.floating]
 # Numbers of images by kind, which need not be whole, and the weight of an image of each kind.
-Weighted = tuple[NDArray[np.floating], NDArray[np.floating]]
+Weighted = tuple[Numbers, NDArray[np.floating]]
 
 
-def share_intervals(hits: NDArray[np.floating], totals: NDArray[np.integer]) -> NDArray[np.float64]:
+def share_intervals(hits: Numbers, totals: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the exact intervals (Clopper and Pearson) of shares, N x 2.
 
     Unlike other intervals they hold at least 95% of the time for few images, and for shares near 0 and 1.
@@ -49,7 +50,7 @@ def mean_interval(right: Weighted, wrong: Weighted) -> Interval:
     return 1 - high, 1 - low
 
 
-def _sum_interval(counts: NDArray[np.floating], weights: NDArray[np.floating]) -> Interval:
+def _sum_interval(counts: Numbers, weights: NDArray[np.floating]) -> Interval:
     from scipy.stats import gamma
 
     tail = (1 - CONFIDENCE) / 2

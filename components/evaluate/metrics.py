@@ -236,7 +236,9 @@ class _Counts:
         ]
         figures = zip(_shares(hits, answered), _shares(hits, support), f1s, support.tolist(), strict=True)
         return [
-            ClassMetrics(label, *(*precision, *recall, *f1) if count else UNKNOWN * 3, count)
+            ClassMetrics(label, *precision, *recall, *f1, count)
+            if count
+            else ClassMetrics(label, *UNKNOWN, *UNKNOWN, *UNKNOWN, 0)
             for label, (precision, recall, f1, count) in enumerate(figures)
         ]
 

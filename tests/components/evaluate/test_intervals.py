@@ -30,12 +30,10 @@ def test_a_mean_without_a_mistake_allows_for_the_heaviest_one() -> None:
     weights = np.array([0.01, 0.1])
     low, high = mean_interval((np.array([50, 5]), weights), (np.zeros(2), weights))
     # None of a kind of mistake is seen by chance in 2.5% of cases where 3.689 are expected.
-    assert (low, high) == (pytest.approx(1 - 0.3689, abs=1e-4), 1)
+    assert (low, high) == pytest.approx((1 - 0.3689, 1), abs=1e-4)
 
 
 def test_a_mean_near_0_counts_the_right_answers() -> None:
     weights = np.full(1, 0.01)
-    assert mean_interval((np.array([0]), weights), (np.array([100]), weights)) == (
-        0,
-        pytest.approx(0.03689, abs=1e-5),
-    )
+    bounds = mean_interval((np.array([0]), weights), (np.array([100]), weights))
+    assert bounds == pytest.approx((0, 0.03689), abs=1e-5)
