@@ -42,6 +42,14 @@ def can(actions: list[str], action: str, bucket: str, key: str = "") -> bool:
         ("steps", "List", BUCKET, "mlflow/", False),
         ("steps", "Write", "mlpipeline", "v2/artifacts/x", False),
         ("steps", "Admin", BUCKET, "", False),
+        ("monitor", "List", BUCKET, "requests/2026-11-28/", True),
+        ("monitor", "Read", BUCKET, "requests/labels/1.csv", True),
+        ("monitor", "Write", BUCKET, "requests/2026-11-28/1.npz", False),
+        ("monitor", "Read", BUCKET, "monitor/mnist-cnn/v1/w", True),
+        ("monitor", "Write", BUCKET, "monitor/mnist-cnn/v1/w", True),
+        ("monitor", "Write", BUCKET, "labelled/mnist/1.npz", True),
+        ("monitor", "Write", BUCKET, "objects/sha256/ab/abcd", False),
+        ("monitor", "Read", BUCKET, MODEL, False),
         ("mlflow", "Write", BUCKET, MODEL, True),
         ("mlflow", "List", BUCKET, "mlflow/1/", True),
         ("mlflow", "Read", BUCKET, "objects/sha256/ab/abcd", False),
@@ -64,6 +72,6 @@ def test_steps_may_try_the_store_out(action: str) -> None:
 
 
 def test_no_identity_is_the_administrator_or_anonymous() -> None:
-    assert set(identities()) == {"bucket", "mlflow", "steps", "artifacts"}
+    assert set(identities()) == {"bucket", "mlflow", "steps", "monitor", "artifacts"}
     for actions in identities().values():
         assert all(":" in action for action in actions)
