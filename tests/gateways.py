@@ -79,7 +79,7 @@ class _Relay(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         return answer.status, answer.read()
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass

@@ -33,6 +33,7 @@ LEAST_MAJOR = 3
 # Seconds. S3 refuses what was signed further away.
 MOST_SKEW = 900
 BYTES = 1 << 16
+LOGGED_MODELS, NO_METHOD = "/api/2.0/mlflow/logged-models", {405, 501}
 NAME = "preflight"
 LOG = "read the log of that server; its own store may be away, or refuse it"
 
@@ -119,11 +120,19 @@ def _server() -> str:
     from mlflow.version import VERSION
 
     uri = str(settings().mlflow_tracking_uri)
+    server = get_default_host_creds(uri)
     with mlflow_must_answer("a run"):
-        answer = http_request(get_default_host_creds(uri), "/version", "GET", raise_on_status=False)
+        answer = http_request(server, "/version", "GET", raise_on_status=False)
+        # There is no such model, which MLflow says; what stands before it may say that there is no such method.
+        patched = http_request(server, f"{LOGGED_MODELS}/{NAME}", "PATCH", json={}, raise_on_status=False)
     where = f"the MLflow server at {shown(uri)}"
     if is_outage_status(answer.status_code):
         raise UnavailableError(f"{where} must answer but cannot now (HTTP {answer.status_code}): {LOG}.")
+    if patched.status_code in NO_METHOD:
+        raise PipelineError(
+            f"{where} must be reached by PATCH too, by which a model is finished, but that is answered with HTTP "
+            f"{patched.status_code}: let what stands before it hand on GET, POST, PUT, PATCH and DELETE."
+        )
     told = "of a version that it does not state"
     if answer.ok and (version := stated_version(answer.content)):
         require_supported(version, uri)

@@ -106,6 +106,12 @@ def test_what_the_user_may_not_do_is_told_with_the_way_out(mlflow_with_logins: s
     assert found["MLflow's models"].endswith("let this user create registered models.")
 
 
+def test_a_method_that_does_not_reach_the_server_is_told(mlflow_with_logins: str) -> None:
+    found = _answers(mlflow_with_logins, lambda asked: (501, b"") if asked.method == "PATCH" else None)
+    assert found["MLflow"].startswith("PipelineError: the MLflow server at http://127.0.0.1:")
+    assert "must be reached by PATCH too, by which a model is finished, but" in found["MLflow"]
+
+
 def test_a_file_that_comes_back_changed_is_an_error(mlflow_with_logins: str) -> None:
     def framed(asked: Request) -> tuple[int, bytes] | None:
         fetched = asked.method == "GET" and asked.path.endswith(".bin") and "?" not in asked.path
