@@ -18,7 +18,7 @@ STEP_LABEL = f"{NAME}/step"
 # The user of the images. Kubernetes refuses to start a pod of root.
 USER = 65532
 
-Need = Literal["store", "monitoring", "data", "database", "signing", "verification"]
+Need = Literal["store", "monitoring", "data", "database", "signing", "verification", "notices"]
 # From key to variable. Kubeflow's native MLflow integration sets address, login and workspace itself, and Kubernetes
 # refuses a pod in which a variable has both a value and a reference: those from here come under other names.
 SETTINGS = {
@@ -49,6 +49,19 @@ CREDENTIALS: dict[Need, tuple[str, tuple[str, ...]]] = {
     ),
     "database": (NAME, ("OPTUNA_STORAGE",)),
     "signing": (f"{NAME}-signing", ("MODEL_SIGNING_KEY",)),
+    "notices": (
+        f"{NAME}-notices",
+        (
+            "NOTIFY_SLACK_URL",
+            "NOTIFY_WEBHOOK_URL",
+            "NOTIFY_WEBHOOK_SECRET",
+            "NOTIFY_SMTP_URL",
+            "NOTIFY_MAIL_TO",
+            "NOTIFY_MAIL_FROM",
+            "NOTIFY_KINDS",
+            "MLFLOW_UI_URL",
+        ),
+    ),
 }
 # Directories of any further variables, by the ConfigMap and the Secret that are mounted there. As references they would
 # need a list of their names, and a proxy that Kubeflow gives a pod too would be there twice. Kubeflow names a volume
@@ -73,6 +86,7 @@ def with_environment(task: dsl.PipelineTask, step: str, needs: Collection[Need] 
             "data": the address of data that a signature or a password opens.
             "database": the address of the study, with its password.
             "signing": the private key that signs models. "verification": the public keys that models are held to.
+            "notices": the receivers of notices, whose addresses are secrets.
     """
     kubernetes.use_config_map_as_env(task, NAME, SETTINGS, optional=True)
     kubernetes.use_secret_as_env(task, NAME, LOGIN, optional=True)

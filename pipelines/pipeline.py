@@ -195,7 +195,7 @@ def mnist_pipeline(
         node_affinity: Kubernetes' nodeAffinity for training and search, as JSON.
         tolerations: Tolerations for training and search, as a JSON list.
     """
-    close = durable(close_run(run_id=RUN_ID), "Close run")
+    close = durable(close_run(run_id=RUN_ID), "Close run", "notices")
     with dsl.ExitHandler(close, name="pipeline"):
         train_and_register(
             data,

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from components.common.errors import PipelineError
-from components.common.plan.section import broken_rule
+from components.common.plan.section import Section, broken_rule
 
 # Kueue reads them on pods.
 QUEUE_LABEL, PRIORITY_LABEL = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
@@ -77,10 +77,8 @@ def _names(names: list[str]) -> list[str]:
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 
 
-class Pods(BaseModel):
+class Pods(Section):
     """What every step's pod is given, beside what its task needs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     cpu_limit: Annotated[str, AfterValidator(_quantity)] | None = Field(
         default=None, description="Processors that a step may use at most."

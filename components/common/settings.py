@@ -34,6 +34,13 @@ class Settings(BaseSettings):
         description="Address of the MLflow server, which may hold user and password; without it steps track nothing, "
         "and the command line starts one.",
     )
+    mlflow_ui_url: str | None = Field(
+        default=None,
+        description="Address at which people reach the MLflow server, for links; MLFLOW_TRACKING_URI without it.",
+    )
+    mlflow_registry_uri: str | None = Field(
+        default=None, description="Only the address of the same server: it keeps the models too."
+    )
     mlflow_run_id: str | None = Field(
         default=None, description="MLflow run of this task, set by Kubeflow's integration."
     )
@@ -99,6 +106,10 @@ class Settings(BaseSettings):
     )
     aws_access_key_id: str | None = Field(default=None, description="Access key of the store.")
     aws_secret_access_key: str | None = Field(default=None, description="Secret key of the store.")
+    embedded_servers: bool = Field(
+        default=False,
+        description="Whether the command has started both servers itself; a run examines those of others first.",
+    )
     no_proxy: str | None = Field(
         default=None, description="Hosts reached without a proxy; the embedded servers are added."
     )
@@ -250,7 +261,7 @@ VARIABLES = ("no_proxy", *(name for field in Settings.model_fields for name in v
 def _parsed(values: tuple[str | None, ...]) -> Settings:
     del values  # the key of the cache
     try:
-        return _without_login(Settings())
+        return _on_one_server(_without_login(Settings()))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
@@ -270,6 +281,28 @@ def _without_login(given: Settings) -> Settings:
         "mlflow_tracking_password": unquote(address.password or ""),
     }
     return given.model_copy(update=login)
+
+
+def _on_one_server(given: Settings) -> Settings:
+    """Refuse another server for models: a version is read with the run that it is of."""
+    registry, runs = (urlsplit(uri or "") for uri in (given.mlflow_registry_uri, given.mlflow_tracking_uri))
+    named = registry.netloc.rpartition("@")[2]
+    same = (registry.scheme, named, registry.path.rstrip("/")) == (*runs[:2], runs.path.rstrip("/"))
+    if given.mlflow_registry_uri and not same:
+        raise PipelineError(
+            "MLFLOW_REGISTRY_URI must be the server of MLFLOW_TRACKING_URI, which keeps runs and models, but is "
+            f"another{f', {named}' if named else ''}: unset it."
+        )
+    return given
+
+
+# What MLflow gives to the processes of a run of another program.
+OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_RUN_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+
+
+def leave_other_runs() -> list[str]:
+    """Unset the variables that name a run or an experiment, and return the names of those that were set."""
+    return [name for name in OF_ANOTHER_RUN if os.environ.pop(name, None)]
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

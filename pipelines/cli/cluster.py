@@ -49,6 +49,8 @@ MonitoringFlag = Annotated[
     typer.Option("--monitoring", help="The pipeline that looks for drift in requests, mnist-monitoring."),
 ]
 PIPELINE = "mnist-pipeline"
+# Of a failed step.
+LAST_LINES = 20
 # infra/base/steps declares it, with the rights that the steps need.
 ACCOUNT = "mnist-pipeline"
 
@@ -89,6 +91,7 @@ def submit(
     """Run the pipeline on a Kubeflow cluster."""
     from pipelines.cluster.connection import Address, connected
     from pipelines.cluster.follow import follow
+    from pipelines.cluster.logs import show_failure
     from pipelines.cluster.package import compiled
     from pipelines.cluster.submit import start_run
     from pipelines.compile import default_image
@@ -114,6 +117,8 @@ def submit(
         except KeyboardInterrupt:
             print_line("no longer following; the run goes on.")
             raise
+        if state == "FAILED":
+            show_failure(cluster, run_id, package.steps, LAST_LINES, print_line)
     if state != "SUCCEEDED":
         raise typer.Exit(1)
 

@@ -12,13 +12,12 @@ from pipelines.compile import compile_pipeline
 from pipelines.parameters import pod_settings
 from pipelines.pipeline import mnist_pipeline
 from pipelines.pods import PLAIN, quantity, use_pods
-from tests.infra.manifests import INFRA, Resource, kustomize, of_kind
+from tests.infra.manifests import INFRA, Resource, containers_of, kustomize, of_kind
+from tests.infra.step_pods import pod_of_driver, step_pods
 from tests.pipelines.conftest import IMAGE
 
-# Of the containers that Kubeflow adds, by the source of 2.17.0 (backend/src/v2/compiler/argocompiler/argo.go).
-LAUNCHER = {"limits": {"memory": "256Mi", "cpu": "0.5"}, "requests": {"cpu": "0.1"}}
-DRIVER = {"limits": {"memory": "0.5Gi", "cpu": "0.5"}, "requests": {"memory": "64Mi", "cpu": "0.1"}}
 EXECUTORS = 11
+NOWHERE: Resource = {"node_selector": {}, "node_affinity": {}, "tolerations": []}
 KINDS = ("cpu", "memory")
 
 Resources = dict[str, dict[str, str]]
@@ -45,25 +44,12 @@ def bounds(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Re
 
 def _pods(directory: Path, *settings: str) -> Pods:
     """The containers of each pod of a run, with those that Kubeflow and Argo add."""
-    target = directory / "pipeline.yaml"
-    compile_pipeline(target, IMAGE, pods=pod_settings(settings))
+    package = directory / "pipeline.yaml"
+    compile_pipeline(package, IMAGE, pods=pod_settings(settings))
     use_pods(PLAIN, mnist_pipeline)
-    controller = next(
-        yaml.safe_load_all((INFRA / "kubeflow/standalone/workflow-controller.yaml").read_text())
-    )
-    argo = yaml.safe_load(controller["data"]["executor"])["resources"]
-    executors = next(yaml.safe_load_all(target.read_text()))["deploymentSpec"]["executors"]
-    pods: Pods = {"driver": [argo, argo, DRIVER]}
-    for name, executor in executors.items():
-        stated = executor["container"]["resources"]
-        main: Resources = {"requests": {}, "limits": {}}
-        for kind in KINDS:
-            main["requests"][kind] = stated[f"resource{kind.title()}Request"]
-            if limit := stated.get(f"resource{kind.title()}Limit"):
-                main["limits"][kind] = limit
-        pods[name] = [argo, LAUNCHER, main, argo]
+    pods = {"driver": pod_of_driver(), **step_pods(package, NOWHERE)}
     assert len(pods) == EXECUTORS + 1
-    return pods
+    return {name: [c["resources"] for c in containers_of(pod["spec"])] for name, pod in pods.items()}
 
 
 def _admitted(container: Resources, limit: Resource) -> Resources:

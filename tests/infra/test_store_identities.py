@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from components.common.storage.capabilities import PREFIX
 from tests.infra.manifests import INFRA
 
 BUCKET, MODEL = "mnist-pipeline", "mlflow/1/models/m-1/artifacts/model.keras"
@@ -63,6 +64,11 @@ def can(actions: list[str], action: str, bucket: str, key: str = "") -> bool:
 )
 def test_what_an_identity_may_do(name: str, action: str, bucket: str, key: str, expected: bool) -> None:
     assert can(identities()[name], action, bucket, key) is expected
+
+
+@pytest.mark.parametrize("action", ["List", "Read", "Write"])
+def test_steps_may_try_the_store_out(action: str) -> None:
+    assert can(identities()["steps"], action, BUCKET, f"{PREFIX}3f2a")
 
 
 def test_no_identity_is_the_administrator_or_anonymous() -> None:

@@ -25,6 +25,7 @@ INJECTED = {
 }
 STORE = {(NAME, name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
 DATABASE = {(NAME, "OPTUNA_STORAGE")}
+NOTICES = {("mnist-pipeline-notices", key) for key in CREDENTIALS["notices"][1]}
 # Secret and variable.
 CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "ingest": STORE | {("mnist-pipeline-data", "DATA_URI")},
@@ -37,7 +38,7 @@ CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "evaluate": STORE,
     "gate": set(),
     "register": STORE | {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
-    "close-run": set(),
+    "close-run": NOTICES,
 }
 VERIFYING = {"check-changes", "evaluate", "register"}
 PACKAGE_OF = {"check-changes": "register", "open-study": "tune", "search": "tune", "choose": "tune"}

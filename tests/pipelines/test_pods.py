@@ -68,6 +68,19 @@ def test_nothing_of_it_stays_in_the_next_package(package: Path, tmp_path: Path) 
     assert (tmp_path / "plain.yaml").read_bytes() == package.read_bytes()
 
 
+def test_in_kubernetes_each_choice_is_a_version_of_its_own(tmp_path: Path) -> None:
+    """A PipelineVersion cannot be changed, and is named after the image."""
+    names = []
+    for number, settings in enumerate(([], ["queue=team-a"], ["queue=team-b"])):
+        target = tmp_path / f"{number}.yaml"
+        compile_pipeline(target, IMAGE, pods=pod_settings(settings), kubernetes_manifests=True)
+        _, version = yaml.safe_load_all(target.read_text())
+        names.append(version["metadata"]["name"])
+    use_pods(PLAIN, mnist_pipeline)
+    assert len(set(names)) == 3
+    assert all(name.startswith(f"{names[0]}-") for name in names[1:])
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [("2", 2), ("0.5", 0.5), ("1500m", 1.5), ("4Gi", 4 * 2**30), ("1k", 1000), ("1.5G", 1.5e9)],

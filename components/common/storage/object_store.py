@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
+from components.common.storage.capabilities import StoreTrial, try_store
 from components.common.storage.files import sha256_file, written_file
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 
@@ -89,6 +90,15 @@ class ObjectStore:
         """Remove an object, where there is one."""
         with self._explained():
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def try_out(self) -> StoreTrial:
+        """Do once what runs do with the store, and return what came of it.
+
+        Raises:
+            PipelineError: It cannot do something; also where it has no such bucket.
+        """
+        with self._explained():
+            return try_store(self._client, self.bucket)
 
     def has_content(self, digest: str) -> bool:
         """Return whether there is an object with this SHA-256."""

@@ -57,7 +57,7 @@ def accuracy(data: ReportData) -> Panel:
     return Panel(
         name="accuracy",
         title="Accuracy",
-        caption="Test accuracy and its 95% Wilson interval. Intervals that overlap do not settle which model is "
+        caption="Test accuracy and its exact 95% interval. Intervals that overlap do not settle which model is "
         "better; the paired comparison below does.",
         alt=f"Test accuracies with 95% intervals: {'; '.join(values)}; minimum {evaluation.min_accuracy:.4g}.",
         draw=draw,

@@ -13,6 +13,7 @@ from components.common.settings import (
     export,
     export_defaults,
     kept_environment,
+    leave_other_runs,
     setting_rows,
     settings,
     settings_page,
@@ -54,6 +55,34 @@ def test_user_and_password_leave_the_address_of_mlflow(monkeypatch: pytest.Monke
     found = settings()
     assert found.mlflow_tracking_uri == "https://[::1]:5000/ml"
     assert (found.mlflow_tracking_username, found.mlflow_tracking_password) == ("alice", "s@cret")
+
+
+@pytest.mark.parametrize(
+    ("tracking", "registry", "told"),
+    [
+        ("https://u:p@mlflow.example/ml", "https://mlflow.example/ml/", ""),
+        ("https://mlflow.example", "https://u:p@other.example", "is another, other.example: unset it"),
+        (None, "databricks-uc", "is another: unset it"),
+    ],
+)
+def test_models_are_kept_by_the_server_of_the_runs(
+    tracking: str | None, registry: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking or "")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry)
+    if not told:
+        settings()
+        return
+    with pytest.raises(PipelineError, match=told):
+        settings()
+
+
+def test_runs_of_other_programs_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "3f2a")
+    assert leave_other_runs() == ["MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"]
+    assert leave_other_runs() == []
+    assert settings().mlflow_run_id is None
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

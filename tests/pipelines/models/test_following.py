@@ -49,7 +49,7 @@ def name(mlflow_client: "MlflowClient", tmp_path: Path) -> str:
         directory = tmp_path / str(version)
         directory.mkdir()
         save_candidate(directory, MNIST_SPEC, steepness=version)
-        publish(directory, lineage(name, "run"), run_id=mlflow_client.create_run("0").info.run_id)
+        publish(directory, lineage(name, f"run-{version}"), run_id=mlflow_client.create_run("0").info.run_id)
     return name
 
 
