@@ -20,6 +20,8 @@ MOST_CLASSES = 10_000
 LARGEST_SIGNATURE = 4 * 2**20
 LARGEST_LAYERS = 16 * 2**20
 LARGEST_MODEL = 8 * 2**30
+# A registered version's reference for `mnist-pipeline monitor`, as a file; it has some hundred kB.
+LARGEST_REFERENCE = 16 * 2**20
 # Bytes of room on the disk: without so many a run does not start, and with less than so many it warns.
 LEAST_FREE = 2**30
 LITTLE_FREE = 5 * 2**30

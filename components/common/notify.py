@@ -63,18 +63,28 @@ def notify(event: Notice) -> None:
 
     It never raises, and takes half a minute at most. Nothing is sent twice to a receiver that may have taken it.
     """
-    for receiver, failure in deliver(event).items():
+    try:
+        outcome = deliver(event) if event.kind in _wanted(settings()) else {}
+    except StatedError as error:
+        outcome = {"NOTIFY_KINDS": str(error)}
+    for receiver, failure in outcome.items():
         if failure:
             say(STEP, f"{receiver} told nobody {event.subject!r}: {failure}")
 
 
+def has_receivers() -> bool:
+    """Return whether the settings name a receiver."""
+    return bool(_receivers(settings()))
+
+
 def deliver(event: Notice) -> dict[str, str]:
-    """Send a notice as `notify` does, and return why it failed by the variable that names the receiver; "" if not."""
-    try:
-        given = settings()
-        receivers = _receivers(given) if event.kind in _wanted(given) else {}
-    except StatedError as error:
-        return {"NOTIFY_KINDS": str(error)}
+    """Send a notice of any kind, and return why it failed by the variable that names the receiver; "" where it did not.
+
+    Raises:
+        PipelineError: A setting breaks its rule.
+    """
+    given = settings()
+    receivers = _receivers(given)
     told = Notice(
         event.kind,
         printable(event.subject)[:LONGEST_LINE],
@@ -105,7 +115,7 @@ def _wanted(given: Settings) -> set[str]:
 
 
 def _receivers(given: Settings) -> dict[str, Callable[[Settings, Notice], None]]:
-    known = {
+    known: dict[str, tuple[str | None, Callable[[Settings, Notice], None]]] = {
         "NOTIFY_SLACK_URL": (given.notify_slack_url, _to_slack),
         # By the id a receiver knows a second copy.
         "NOTIFY_WEBHOOK_URL": (given.notify_webhook_url, partial(_to_webhook, f"msg_{uuid.uuid4().hex}")),
@@ -205,7 +215,7 @@ def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     answer.close()
     if not 200 <= answer.status_code < 300:
         kind = UnavailableError if answer.status_code in NOT_TAKEN else PipelineError
-        raise kind(f"it answered with status {answer.status_code}")
+        raise kind(f"it answered with status {answer.status_code}.")
 
 
 def _to_mail(given: Settings, told: Notice) -> None:
@@ -224,7 +234,7 @@ def _to_mail(given: Settings, told: Notice) -> None:
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
     if refused:
-        raise PipelineError(f"it refused {len(refused)} of the addresses of NOTIFY_MAIL_TO")
+        raise PipelineError(f"it refused {len(refused)} of the addresses of NOTIFY_MAIL_TO.")
 
 
 def _mail(given: Settings, told: Notice) -> EmailMessage:

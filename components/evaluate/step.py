@@ -119,9 +119,9 @@ def gate_step(plan: RunPlan, evaluation: Path) -> str:
         for tracked in (run, run.parent):
             tracked.set_tags(
                 {
-                    "verdict": judgement.verdict,
+                    tags.VERDICT: judgement.verdict,
                     tags.DECISION: judgement.action,
-                    "decision_reasons": "\n".join(judgement.reasons),
+                    tags.DECISION_REASONS: "\n".join(judgement.reasons),
                 }
             )
         for reason in judgement.reasons:

@@ -30,8 +30,7 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     context = _context()
     results: SimpleQueue[Result] = context.SimpleQueue()
     processes = [
-        context.Process(target=_put_result, args=(results, work, number, *given))
-        for number in range(count)
+        context.Process(target=_put_result, args=(results, work, number, *given)) for number in range(count)
     ]
     for process in processes:
         process.start()

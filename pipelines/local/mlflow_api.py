@@ -5,7 +5,6 @@ time (MLflow 3.17.2 on two cores).
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,11 +13,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.storage.address import shown
-from components.common.tracking.tags import IS_PIPELINE, below
+from components.common.tracking.preflight import require_supported, stated_version
+from components.common.tracking.tags import IS_PIPELINE, PIPELINE_RUN, below
 from pipelines.local.mlflow_request import request_mlflow
 
-# The first version of MLflow with logged models, which a registered version is made of.
-LEAST_VERSION = 3
 CHECK_SECONDS = 10
 
 PAGE = 1000
@@ -68,24 +66,20 @@ def check_tracking_server(tracking_uri: str) -> None:
             "correct it, or unset it to use the embedded server."
         )
     call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=CHECK_SECONDS)
-    if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
-        raise PipelineError(
-            f"the MLflow server at {shown(tracking_uri)} must be of version {LEAST_VERSION} or later but is {version}: "
-            "update it or name another with MLFLOW_TRACKING_URI."
-        )
-
-
-def _version(tracking_uri: str) -> str:
-    """Return the server's version, "" where what stands before it hands the API alone on."""
     try:
-        found = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS).decode(errors="replace")
-    except PipelineError:
-        return ""
-    return found if re.fullmatch(r"\d+\..*", found) else ""
+        answer = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS)
+    except PipelineError:  # what stands before the server hands the API alone on
+        return
+    if version := stated_version(answer):
+        require_supported(version, tracking_uri)
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
     """Return the pipeline's run of that name as MLflow's API describes it."""
+    return _pipeline_run(tracking_uri, f"attributes.run_name = '{run_name}'")
+
+
+def _pipeline_run(tracking_uri: str, condition: str) -> dict[str, Any] | None:
     ids = [
         experiment["experiment_id"]
         for experiment in mlflow_pages(
@@ -93,7 +87,7 @@ def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
         )
     ]
     for part in batched(ids, MOST_EXPERIMENTS):
-        search = {"experiment_ids": part, "filter": f"attributes.run_name = '{run_name}' and {IS_PIPELINE}"}
+        search = {"experiment_ids": part, "filter": f"{condition} and {IS_PIPELINE}"}
         if runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
             found: dict[str, Any] = runs[0]
             return found
@@ -128,9 +122,21 @@ def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def close_run_named(tracking_uri: str, run_name: str) -> None:
     """Mark the pipeline's run of that name, where it is RUNNING, and the RUNNING runs below it as KILLED."""
-    parent = find_parent(tracking_uri, run_name)
-    if parent and parent["info"]["status"] == "RUNNING":
-        close_run_tree(tracking_uri, parent["info"]["run_id"])
+    _close_running(tracking_uri, find_parent(tracking_uri, run_name))
+
+
+def close_run_of(tracking_uri: str, pipeline_run_id: str) -> bool:
+    """Do the same by Kubeflow's id of the pipeline run; return whether there was one to close."""
+    return _close_running(
+        tracking_uri, _pipeline_run(tracking_uri, f"tags.{PIPELINE_RUN} = '{pipeline_run_id}'")
+    )
+
+
+def _close_running(tracking_uri: str, parent: dict[str, Any] | None) -> bool:
+    if parent is None or parent["info"]["status"] != "RUNNING":
+        return False
+    close_run_tree(tracking_uri, parent["info"]["run_id"])
+    return True
 
 
 def close_run_tree(tracking_uri: str, run_id: str) -> None:

@@ -69,14 +69,26 @@ def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, 
         return
     if find_pipeline_run(client, pipeline_run_id) is not None:
         return
-    experiment = client.get_experiment_by_name(experiment_name)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
+    client.create_run(
+        ensured_experiment(client, experiment_name), run_name=settings().mlflow_run_name or name, tags=marks
+    )
+
+
+def ensured_experiment(client: "MlflowClient", name: str) -> str:
+    """Return the id of the experiment of that name, which is created where it is missing.
+
+    Raises:
+        PipelineError: It is deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return str(client.create_experiment(name))
+    if experiment.lifecycle_stage == "deleted":
         raise PipelineError(
-            f"experiment_name must name an active MLflow experiment but {experiment_name!r} is deleted: "
+            f"experiment_name must name an active MLflow experiment but {name!r} is deleted: "
             "restore it in MLflow or choose another name."
         )
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
-    client.create_run(experiment_id, run_name=settings().mlflow_run_name or name, tags=marks)
+    return str(experiment.experiment_id)
 
 
 def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:
@@ -85,7 +97,8 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
     A step that ends the run's work has closed it before: then the run has succeeded, whatever `succeeded` is. Kubeflow
     2.17 reports RUNNING where a condition left steps out, and FAILED where a step failed once and then succeeded.
 
-    A child that is still RUNNING belongs to a pod that was killed, and gets the same status.
+    A child that is still RUNNING belongs to a pod that was killed, and gets the same status. The error of an attempt
+    that failed is not that of a run that has succeeded in the end, and is removed.
 
     Args:
         pipeline_run_id: Kubeflow's id of the pipeline run.
@@ -116,7 +129,10 @@ def _close_pipeline_run(client: "MlflowClient", pipeline_run_id: str, succeeded:
         ended = parent.info.status == "FINISHED"
         for run in lost if ended else (*lost, parent):
             client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
-        if message and not ended and tags.ERROR not in parent.data.tags:
+        if tags.ERROR in parent.data.tags:
+            if succeeded or ended:  # of an earlier attempt
+                client.delete_tag(parent.info.run_id, tags.ERROR)
+        elif message and not ended:
             client.set_tag(parent.info.run_id, tags.ERROR, message)
 
 
@@ -183,6 +199,8 @@ def _own_run(client: "MlflowClient", pipeline_run_id: str, step: str) -> "tuple[
     name = f"{step} | {parent.info.run_name}"
     run = siblings[0] if siblings else client.create_run(experiment_id, run_name=name, tags=marks)
     client.update_run(run.info.run_id, status="RUNNING")
+    if parent.info.status in {"FAILED", "KILLED"}:  # a run that ended so goes on
+        client.update_run(parent_id, status="RUNNING")
     return run, parent_id
 
 

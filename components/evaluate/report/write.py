@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from components.common.model.judgement import Judgement
+from components.common.report.theme import render_figure
 from components.evaluate.report.contents import report_panels
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.render import render_model_card, render_report, render_summary
 from components.evaluate.report.tables import candidate_tables
-from components.evaluate.report.theme import render_figure
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.md"

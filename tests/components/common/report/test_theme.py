@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from components.evaluate.report.theme import render_figure
+from components.common.report.theme import render_figure
 
 
 def _draw() -> Figure:
