@@ -49,7 +49,9 @@ def name(mlflow_client: "MlflowClient", tmp_path: Path) -> str:
         directory = tmp_path / str(version)
         directory.mkdir()
         save_candidate(directory, MNIST_SPEC, steepness=version)
-        publish(directory, lineage(name, f"run-{version}"), run_id=mlflow_client.create_run("0").info.run_id)
+        before = str(version - 1) if version > 1 else None
+        records = lineage(name, f"run-{version}", champion_version=before)
+        publish(directory, records, run_id=mlflow_client.create_run("0").info.run_id)
     return name
 
 
