@@ -15,7 +15,8 @@ PREFIX = "preflight/"
 # All bytes, and ends of lines: what a server or a proxy between rewrites comes back as something else.
 CONTENT = bytes(range(256)) + b"\r\n0;chunk-signature=0\r\n\r\n"
 STORES = "stores, replaces and lists objects"
-# MLflow reads and writes files of more than 8 MiB by parts.
+# boto3 fetches every file by parts, and asks for 8 MiB of the smallest too.
+FIRST_PART = f"bytes=1-{2**23 - 1}"
 PARTS = "stores and reads them by parts"
 
 
@@ -52,6 +53,7 @@ def try_store(client: "S3Client", bucket: str) -> StoreTrial:
         for content in (CONTENT[::-1], CONTENT):
             stored = client.put_object(Bucket=bucket, Key=key, Body=content)
         _require(_read(client, bucket, key), CONTENT, "give back what was stored last")
+        _require(_read(client, bucket, key, Range=FIRST_PART), CONTENT[1:], "give back a part of an object")
         _require(_listed(client, bucket, key), [key], "list an object as soon as it is stored")
         _store_in_parts(client, bucket, key)
         _require(_read(client, bucket, key), CONTENT, "give back what was stored in parts")
