@@ -15,7 +15,7 @@ PREFIX = "preflight/"
 # All bytes, and ends of lines: what a server or a proxy between rewrites comes back as something else.
 CONTENT = bytes(range(256)) + b"\r\n0;chunk-signature=0\r\n\r\n"
 STORES = "stores, replaces and lists objects"
-# boto3 fetches every file by parts, and asks for 8 MiB of the smallest too.
+# With response checksums `when_required`, boto3 begins to fetch any file, small ones too, by a range of 8 MiB.
 FIRST_PART = f"bytes=1-{2**23 - 1}"
 PARTS = "stores and reads them by parts"
 
