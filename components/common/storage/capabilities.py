@@ -100,9 +100,7 @@ def _deleted(client: "S3Client", bucket: str, key: str) -> str:
     except ClientError as error:
         if is_store_outage(error):
             raise
-        return (
-            f"deletes nothing ({error.response['Error']['Code']}), so {key} and what runs no longer need stay"
-        )
+        return f"deletes none ({error.response['Error']['Code']}), so {key} and what runs no longer need stay"
     _require(_listed(client, bucket, key), [], "list no object that is deleted")
     return "deletes them"
 
