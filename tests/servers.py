@@ -4,28 +4,24 @@ Store and MLflow are those of `mnist-pipeline run`. The tests of `components` im
 so that this module alone knows that the servers come from `pipelines`.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from benchmarks.reliability.certificate import make_certificate
 from benchmarks.reliability.postgres import NOT_INSTALLED, postgres_programs, postgres_server
-from components.common.settings import environment
-from pipelines.compat.mlflow_server import server_environment
 from pipelines.local.home import Home
 from pipelines.local.keeper_control import end_servers
 from pipelines.local.mlflow_api import call_mlflow
-from pipelines.local.mlflow_server import SQLITE, mlflow_plan
+from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.platform import Platform, embedded_platform
-from pipelines.local.process import Probe, ServerPlan, listening_socket
+from pipelines.local.process import Probe, listening_socket
 from pipelines.local.store import external_store
+from tests.mlflow_with_logins import served_with_logins
 
 __all__ = ["Platform", "close_runs"]
 
@@ -86,71 +82,11 @@ def postgres_platform(
             yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)
 
 
-# With it MLflow hashes no password again for each request.
-LOGINS = """[mlflow]
-default_permission = READ
-database_uri = sqlite:///logins.db
-admin_username = admin
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
-grant_default_workspace_access = true
-auth_cache_ttl_seconds = 600
-"""
-
-
 @pytest.fixture(scope="session")
 def mlflow_with_logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an MLflow server with basic-auth and workspaces.
-
-    Each user has the password `NAME-password`. `reader` may read in the workspace `default`, `writer` may do all in
-    `team-a`, `admin` all anywhere.
-    """
-    directory = tmp_path_factory.mktemp("logins")
-    (directory / "auth.ini").write_text(LOGINS)
-    given = {
-        "MLFLOW_AUTH_CONFIG_PATH": str(directory / "auth.ini"),
-        "MLFLOW_AUTH_ADMIN_PASSWORD": "admin-password",
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "for sessions of browsers",
-        "MLFLOW_ENABLE_WORKSPACES": "true",
-        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
-        "_MLFLOW_SGI_NAME": "uvicorn",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    with listening_socket() as listener:
-        port, descriptor = listener.getsockname()[1], listener.fileno()
-        files = str(directory / "files")
-        variables = server_environment(environment(), database=SQLITE, artifacts=files, port=port) | given
-        plan = ServerPlan(
-            "MLflow with logins",
-            [sys.executable, "-W", "ignore", "-m", "tests.mlflow_with_logins", str(descriptor)],
-            environment=variables,
-            directory=str(directory),
-            log=str(directory / "log"),
-            listener=descriptor,
-            port=port,
-            probe="/health",
-        )
-        with plan.start() as server:
-            server.wait_until_ready(Probe(plan).is_answered)
-            _create_users(plan.address)
-            yield plan.address
-
-
-def _create_users(address: str) -> None:
-    def post(method: str, **payload: object) -> dict[str, Any]:
-        answer = requests.post(
-            f"{address}/api/{method}", json=payload, auth=("admin", "admin-password"), timeout=60
-        )
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
-
-    for name in ("reader", "writer"):
-        post("2.0/mlflow/users/create", username=name, password=f"{name}-password")
-    post("3.0/mlflow/workspaces", name="team-a")
-    role = post("3.0/mlflow/roles/create", name="writers", workspace="team-a")["role"]["id"]
-    everything = {"resource_type": "workspace", "resource_pattern": "*", "permission": "MANAGE"}
-    post("3.0/mlflow/roles/permissions/add", role_id=role, **everything)
-    post("3.0/mlflow/roles/assign", role_id=role, username="writer")
+    """Address of an MLflow server with basic-auth and workspaces; its users are those of `served_with_logins`."""
+    with served_with_logins(tmp_path_factory.mktemp("logins")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def ingest_step(
         open_pipeline_run(run_id, run_name, plan.registry.experiment)
     with step_run(run_id, STEP) as run:
         examine_servers(STEP, run.run_id, plan.registry.experiment)
+        run.parent.keep_views(plan.search.space)
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
         info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineVersion
 
 MOST = 200
-OPERATIONS = {"is": 1, "is not": 2}
+OPERATIONS = {"is": 1, "is not": 2, "contains": 9}
 
 
 def predicates(*conditions: tuple[str, str, str]) -> str:
-    """Return the API's filter for what meets all conditions: a key, "is" or "is not", and a value."""
+    """Return the API's filter for what meets all conditions: a key, one of `OPERATIONS`, and a value."""
     found = [
         {"operation": OPERATIONS[operation], "key": key, "stringValue": value}
         for key, operation, value in conditions

@@ -28,6 +28,7 @@ PASSED = (
     "HTTP_PROXY",
     "MLFLOW_",
     "MODEL_",
+    "NOTIFY_",
     "NO_PROXY",
     "OMP_",
     "OPENBLAS_",

@@ -1,18 +1,23 @@
 """The pipeline run by kfp.local in this process, which `mnist-pipeline run` starts as a child."""
 
+import hashlib
 import json
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.provenance import code_digest, lock_digest
 from components.common.settings import environment, export
-from pipelines.compat.kfp_local import processes_run_by
+from pipelines.compat.kfp_local import finished_without_files, identified_as, processes_run_by
 from pipelines.local.attempts import tried_again
 from pipelines.local.step_process import run_step, start_importing
 
 if TYPE_CHECKING:
     from kfp import local
+
+# Directory of a run with what kfp.local notes of finished tasks, and digits of the digests in its name.
+FINISHED, DIGITS = "finished", 12
 
 
 def main(request: str, image: str) -> int:
@@ -32,6 +37,8 @@ def main(request: str, image: str) -> int:
 
 def execute_pipeline(arguments: dict[str, Any], pipeline_root: str, image: str = "") -> int:
     """Run the pipeline to its end, and return 0 when every task succeeded, else 1.
+
+    Tasks that have succeeded there before, with the same arguments and the same code, are not run again.
 
     Args:
         arguments: The pipeline's arguments.
@@ -63,6 +70,8 @@ def _prepare(image: str) -> None:
     for component in mnist_pipeline.pipeline_spec.components.values():
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
+            # The exit handler, which is in no component, always runs.
+            task.caching_options.enable_cache = True
 
 
 def _run(
@@ -72,9 +81,14 @@ def _run(
 
     from pipelines.pipeline import mnist_pipeline
 
-    local.init(runner, pipeline_root=pipeline_root)
+    # kfp's key of a finished task does not know the code that the task imported.
+    finished = Path(pipeline_root, FINISHED, f"{code_digest()[:DIGITS]}-{lock_digest()[:DIGITS]}")
+    local.init(runner, pipeline_root=pipeline_root, enable_caching=True, cache_root=str(finished))
+    # A run that goes on must have its id again, which is that of its run in MLflow; kfp's has so many digits too.
+    identity = int(hashlib.sha256(Path(pipeline_root).name.encode()).hexdigest(), 16) % 10**8
     try:
-        mnist_pipeline(**arguments)
+        with identified_as(str(identity)), finished_without_files():
+            mnist_pipeline(**arguments)
     except RuntimeError as error:
         print(error)
         return 1

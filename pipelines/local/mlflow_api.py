@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from components.common.errors import PipelineError
 from components.common.storage.address import shown
 from components.common.tracking.preflight import require_supported, stated_version
-from components.common.tracking.tags import IS_PIPELINE, below
+from components.common.tracking.tags import IS_PIPELINE, PIPELINE_RUN, below
 from pipelines.local.mlflow_request import request_mlflow
 
 CHECK_SECONDS = 10
@@ -76,6 +76,10 @@ def check_tracking_server(tracking_uri: str) -> None:
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
     """Return the pipeline's run of that name as MLflow's API describes it."""
+    return _pipeline_run(tracking_uri, f"attributes.run_name = '{run_name}'")
+
+
+def _pipeline_run(tracking_uri: str, condition: str) -> dict[str, Any] | None:
     ids = [
         experiment["experiment_id"]
         for experiment in mlflow_pages(
@@ -83,7 +87,7 @@ def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:
         )
     ]
     for part in batched(ids, MOST_EXPERIMENTS):
-        search = {"experiment_ids": part, "filter": f"attributes.run_name = '{run_name}' and {IS_PIPELINE}"}
+        search = {"experiment_ids": part, "filter": f"{condition} and {IS_PIPELINE}"}
         if runs := call_mlflow(tracking_uri, "runs/search", search).get("runs"):
             found: dict[str, Any] = runs[0]
             return found
@@ -118,9 +122,21 @@ def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def close_run_named(tracking_uri: str, run_name: str) -> None:
     """Mark the pipeline's run of that name, where it is RUNNING, and the RUNNING runs below it as KILLED."""
-    parent = find_parent(tracking_uri, run_name)
-    if parent and parent["info"]["status"] == "RUNNING":
-        close_run_tree(tracking_uri, parent["info"]["run_id"])
+    _close_running(tracking_uri, find_parent(tracking_uri, run_name))
+
+
+def close_run_of(tracking_uri: str, pipeline_run_id: str) -> bool:
+    """Do the same by Kubeflow's id of the pipeline run; return whether there was one to close."""
+    return _close_running(
+        tracking_uri, _pipeline_run(tracking_uri, f"tags.{PIPELINE_RUN} = '{pipeline_run_id}'")
+    )
+
+
+def _close_running(tracking_uri: str, parent: dict[str, Any] | None) -> bool:
+    if parent is None or parent["info"]["status"] != "RUNNING":
+        return False
+    close_run_tree(tracking_uri, parent["info"]["run_id"])
+    return True
 
 
 def close_run_tree(tracking_uri: str, run_id: str) -> None:

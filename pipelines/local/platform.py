@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from components.common.settings import environment, settings
 from components.common.tracking.login import login_variables
 from pipelines.local.clients import Client, registered_client
+from pipelines.local.containers import CERTIFICATES
 from pipelines.local.home import Home
 from pipelines.local.home_keys import signing_variables
 from pipelines.local.home_settings import HomeSettings
@@ -135,6 +137,8 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
         **store.environment,
         **signing_variables(home),
         **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
+        # Steps run in another directory.
+        **{name: str(Path(path).resolve()) for name in CERTIFICATES if (path := present.get(name))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
         **({} if named.mlflow_tracking_uri else OF_NAMED_SERVERS),

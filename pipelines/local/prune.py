@@ -27,6 +27,7 @@ from pipelines.local.home import Home
 from pipelines.local.mlflow_server import ARTIFACTS, DATABASE_FILE
 from pipelines.local.platform import embedded_platform
 from pipelines.local.run import JOURNAL_SUFFIX
+from pipelines.local.run_logs import LOG_SUFFIX, SERVER_LOGS
 from pipelines.local.store import external_store
 from pipelines.local.usage import bytes_below
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 DAY_SECONDS = 24 * 60 * 60
 # A killed training is expected to be started again within this time.
 CHECKPOINT_SECONDS = 7 * DAY_SECONDS
-SERVER_LOGS = {"store.log", "mlflow.log", "keeper.log"}
 DIGEST = re.compile("[0-9a-f]{64}")
 # S3 deletes so many objects in one request.
 MOST_KEYS = 1000
@@ -164,7 +164,7 @@ def _objects(store: "S3Client", bucket: str) -> Iterator[tuple[str, int, float]]
 def _old_paths(home: Home, names: set[str]) -> Iterator[Path]:
     """Yield the files and directories of runs with other names, and checkpoints that nobody has resumed for long."""
     journals = tuple(f"{name}{JOURNAL_SUFFIX}" for name in names)
-    logs = SERVER_LOGS | {f"{name}.log" for name in names}
+    logs = SERVER_LOGS | {f"{name}{LOG_SUFFIX}" for name in names}
     yield from (path for path in home.kfp.iterdir() if path.name not in names)
     yield from (path for path in home.logs.iterdir() if path.name not in logs)
     yield from (path for path in home.optuna.iterdir() if not path.name.startswith(journals))

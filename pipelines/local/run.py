@@ -2,20 +2,20 @@
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.common.errors import StatedError, UnavailableError
+from components.common.errors import PipelineError, StatedError, UnavailableError
 from components.common.settings import environment, export, leave_other_runs, settings
 from components.common.storage.address import shown
-from components.common.storage.files import delete_path
-from pipelines.local.clients import Client, registered_client
+from components.common.storage.files import delete_path, written_file
+from pipelines.local.clients import Client, registered_client, scan_clients
 from pipelines.local.containers import check_engine
 from pipelines.local.data import local_data, refuse_missing
 from pipelines.local.disk import check_room
@@ -24,16 +24,40 @@ from pipelines.local.mlflow_api import close_run_named
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import SupervisedProcess
 from pipelines.local.progress import Progress
+from pipelines.local.run_logs import LOG_SUFFIX, local_run_name
 from pipelines.local.summary import Summary, summarize
 from pipelines.parameters import Request
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT_RUNS = 3
 JOURNAL_SUFFIX = ".log"
+# File of what a run was started with, in its directory.
+WORK = "work.json"
 MLFLOW_SECONDS = 60
 Show = Callable[[str], None]
 # Variables to set, the pipeline's arguments, and the directory for artifacts.
 Start = Callable[[Mapping[str, str], dict[str, Any], Path], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run is started with.
+
+    Attributes:
+        name: The run's name.
+        arguments: The pipeline's arguments.
+        image: Runs the steps in containers of this image; "" for processes here.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    image: str
+
+    def save(self, root: Path) -> None:
+        """Keep it in the run's directory until the run has succeeded."""
+        root.mkdir(parents=True, exist_ok=True)
+        with written_file(root / WORK) as partial:
+            partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def run_pipeline(home: Home, request: Request, show: Show, image: str | None = None) -> Summary:
@@ -50,6 +74,46 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
     """
     plan = request.resolved().plan.data
     refuse_missing(plan)
+
+    def work() -> Work:
+        on_this_machine = request.on(*local_data(plan.source, show))
+        return Work(on_this_machine.run_name(), on_this_machine.arguments(), image or "")
+
+    return _run(home, image or "", work, show)
+
+
+def retry_pipeline(home: Home, named: str, show: Show) -> Summary:
+    """Go on with a run that failed or was stopped, as `run_pipeline` does; steps that succeeded are not run again.
+
+    Args:
+        home: Where the run was.
+        named: Name or id of the run, or how it alone begins.
+        show: Called with every line for the terminal.
+
+    Raises:
+        PipelineError: There is no such run, it goes on or has succeeded, or newer runs have taken its place.
+    """
+    name = local_run_name(home, named)
+    image = _unfinished(home, name).image
+    return _run(home, image, lambda: _unfinished(home, name), show)
+
+
+def _unfinished(home: Home, name: str) -> Work:
+    if home.clients.is_dir():
+        with home.mutex():
+            living, _ = scan_clients(home)
+        if name in [client.run for client in living]:
+            raise PipelineError(f"a run must have ended to be retried but {name} goes on: stop it first.")
+    try:
+        return Work(**json.loads((home.kfp / name / WORK).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        raise PipelineError(
+            f"a run must have failed or been stopped to be retried, and be one of the last {KEPT_RUNS}, but {name} is "
+            "not: start a new one, which resumes a training that was interrupted."
+        ) from None
+
+
+def _run(home: Home, image: str, work: Callable[[], Work], show: Show) -> Summary:
     if left := leave_other_runs():
         show(
             f"{', '.join(left)} is not used: this run gets its own, in the experiment of registry.experiment"
@@ -63,19 +127,21 @@ def run_pipeline(home: Home, request: Request, show: Show, image: str | None = N
         started = time.monotonic()
         with _waiting_dag(client, image) as (dag, start), embedded_platform(home, client) as platform:
             export(platform.environment)
-            request = request.on(*local_data(plan.source, show))
-            name = request.run_name()
-            client.announce(name)
-            log = home.logs / f"{name}.log"
-            show(f"run {name}")
+            given = work()
+            client.announce(given.name)
+            log = home.logs / f"{given.name}{LOG_SUFFIX}"
+            show(f"run {given.name}")
             store = shown(platform.s3_endpoint_url)
             show(f"MLflow {shown(platform.tracking_uri)}  |  object store {store}  |  log {log}")
-            root = _artifact_directory(home, name)
-            own = {"MLFLOW_RUN_NAME": name, "OPTUNA_STORAGE": _journal(home, name)}
-            start(platform.environment | own, request.arguments(), root)
+            root = _artifact_directory(home, given.name)
+            given.save(root)
+            own = {"MLFLOW_RUN_NAME": given.name, "OPTUNA_STORAGE": _journal(home, given.name)}
+            start(platform.environment | own, given.arguments, root)
             progress = _follow(dag, platform, client, root, log, show)
+            if progress.succeeded:
+                (root / WORK).unlink()
             seconds = time.monotonic() - started
-            return _summary(platform.tracking_uri, name, progress, seconds, _report(root), log)
+            return _summary(platform.tracking_uri, given.name, progress, seconds, _report(root), log)
 
 
 @contextmanager
@@ -108,7 +174,7 @@ def _follow(
 ) -> Progress:
     """Show the DAG's progress to its end."""
     progress, name = Progress(), str(client.registration.run)
-    with log.open("w", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8") as file:
         try:
             for line in progress.lines(_copied(dag, file)):
                 show(line)
@@ -153,18 +219,21 @@ def _copied(dag: SupervisedProcess, log: TextIO) -> Iterator[str]:
 def _delete_raw(root: Path) -> None:
     """Delete the raw data of a run, which only `preprocess` reads; the store has it too.
 
-    Linux does not write to the disk what is deleted within seconds.
+    Linux does not write to the disk what is deleted within seconds. The directory stays: where it is missing, kfp.local
+    takes the task for unfinished.
     """
-    for raw in root.glob("*/ingest/raw"):
-        shutil.rmtree(raw, ignore_errors=True)
+    for file in root.glob("*/ingest/raw/**/*"):
+        if file.is_file():
+            file.unlink()
 
 
 def _artifact_directory(home: Home, name: str) -> Path:
     """Return the run's directory for artifacts, and delete artifacts and journals of all but the latest runs."""
-    earlier = sorted(home.kfp.iterdir(), key=lambda path: path.stat().st_mtime)
+    others = (path for path in home.kfp.iterdir() if path.name != name)
+    earlier = sorted(others, key=lambda path: path.stat().st_mtime)
     dropped = max(0, len(earlier) - KEPT_RUNS + 1)
     # Beside a journal lie its lock, its claims and what was damaged in it.
-    kept = tuple(f"{path.name}{JOURNAL_SUFFIX}" for path in earlier[dropped:])
+    kept = (f"{name}{JOURNAL_SUFFIX}", *(f"{path.name}{JOURNAL_SUFFIX}" for path in earlier[dropped:]))
     journals = [path for path in home.optuna.iterdir() if not path.name.startswith(kept)]
     for path in (*earlier[:dropped], *journals):
         delete_path(path)
@@ -179,6 +248,6 @@ def _report(root: Path) -> Path | None:
     """Return the report of a run, None where the run did not get there.
 
     kfp.local returns no outputs of a pipeline's tasks, only of the pipeline. It stores an output directory as
-    ROOT/RUN/TASK/OUTPUT.
+    ROOT/RUN/TASK/OUTPUT, with a new RUN for each attempt.
     """
-    return next(root.glob("*/evaluate/evaluation/report.html"), None)
+    return max(root.glob("*/evaluate/evaluation/report.html"), key=lambda path: path.parents[3], default=None)

@@ -8,7 +8,7 @@ from components.common.model.kept_candidate import fetch_candidate
 from components.common.settings import leave_other_runs
 from components.common.tracking import tags
 from pipelines.models.reader import Reader, StoredRun, open_reader
-from pipelines.models.versions import all_servers
+from pipelines.models.versions import all_servers, operator, tell_champion
 
 
 def register_run(home: Path, named: str) -> str:
@@ -39,7 +39,9 @@ def register_run(home: Path, named: str) -> str:
                 "pipeline again."
             )
         made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
-    return f"{made.name} version {made.version} is the new champion"
+        if not made.waits:
+            tell_champion(made.name, made.version, operator(), f"registered from run {run.name}")
+    return made.outcome
 
 
 def _ended_run(reader: Reader, named: str) -> StoredRun:

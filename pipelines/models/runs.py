@@ -3,11 +3,14 @@
 import time
 from typing import Any
 
-from components.common.errors import PipelineError
-from components.common.storage.address import shown
 from components.common.tracking import tags as names
+from components.common.tracking.pages import run_page
+from pipelines.candidates import chosen
 from pipelines.models.reader import Reader, StoredRun
 from pipelines.models.tables import utc_time
+
+# Runs that are looked through for how one begins.
+MOST = 1000
 
 
 def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
@@ -17,17 +20,20 @@ def describe_runs(reader: Reader, limit: int) -> list[dict[str, Any]]:
 
 
 def describe_run(reader: Reader, named: str) -> dict[str, Any]:
-    """Return the description of the latest run with this name or id, with its parameters and metrics.
+    """Return the description of a run, with its parameters and metrics.
+
+    Args:
+        reader: Where the run is.
+        named: Its name or id, of which the latest run counts; or how one of the latest thousand alone begins.
 
     Raises:
-        PipelineError: There is no such run.
+        PipelineError: There is no such run, or several begin so.
     """
     found = reader.pipeline_runs(1, named)
     if not found:
-        raise PipelineError(
-            f"a run must have the name or id of a run of the pipeline but {named!r} is none: "
-            "choose one of `mnist-pipeline runs list`."
-        )
+        runs = {run.run_id: run for run in reader.pipeline_runs(MOST)}
+        names = {identity: run.name for identity, run in runs.items()}
+        found = [runs[chosen(named, names, "mnist-pipeline runs list")]]
     (run,) = found
     return {**_describe_run(run, reader.tracking_uri), **dict(sorted({**run.params, **run.metrics}.items()))}
 
@@ -35,7 +41,6 @@ def describe_run(reader: Reader, named: str) -> dict[str, Any]:
 def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
     end = time.time() * 1000 if run.status == "RUNNING" else run.end_time
     model, version = run.tags.get(names.MODEL_NAME), run.tags.get(names.MODEL_VERSION)
-    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
     return {
         "run": run.name,
         "id": run.run_id,
@@ -48,5 +53,5 @@ def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
         "decision": run.tags.get(names.DECISION),
         "registered": f"{model} version {version}" if version else None,
         "error": run.tags.get(names.ERROR),
-        "link": f"{shown(tracking_uri)}/{page}" if tracking_uri else None,
+        "link": run_page(tracking_uri, run.experiment_id, run.run_id) if tracking_uri else None,
     }

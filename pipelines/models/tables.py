@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from components.common.tracking.tags import APPROVAL, WAITING
+
 if TYPE_CHECKING:
     from components.register.journal import Move
 
@@ -33,6 +35,7 @@ RUN_HEAD = [
     "registered",
     "link",
 ]
+CLUSTER_RUN_HEAD = ["run", "started (UTC)", "seconds", "state", "id", "link"]
 MOVE_HEAD = ["move", "when (UTC)", "action", "from", "to", "who", "why"]
 # Differ between any two versions.
 IDENTITY = {"version", "aliases"}
@@ -58,7 +61,9 @@ def _version_row(version: Description) -> list[str]:
     accuracy = version.get("test_accuracy")
     return [
         version["version"],
-        ", ".join(version["aliases"]),
+        ", ".join(
+            [*version["aliases"], *(["waits for approval"] if version.get(APPROVAL) == WAITING else [])]
+        ),
         f"{accuracy:.4f}" if accuracy is not None else "",
         *(str(version.get(key, "")) for key in ("images", "class count", "recipe", "seed", "registered")),
         *(version.get(key, "")[:SHORT_DIGEST] for key in ("git_sha", "weights_digest")),
@@ -82,6 +87,22 @@ def _run_row(run: Description) -> list[str]:
         "" if accuracy is None else f"{accuracy:.4f}",
         *(run[key] or "" for key in ("decision", "registered", "link")),
     ]
+
+
+def cluster_run_rows(found: Iterable[Description]) -> list[list[str]]:
+    """Return a head and a row a run, from the descriptions of Kubeflow's runs."""
+    rows = (
+        [
+            run["run"],
+            run["started"] or "",
+            "" if run["seconds"] is None else f"{run['seconds']:.0f}",
+            (run["state"] or "").lower(),
+            run["id"],
+            run["link"],
+        ]
+        for run in found
+    )
+    return [CLUSTER_RUN_HEAD, *rows]
 
 
 def detail_rows(description: Description) -> list[list[str]]:

@@ -11,7 +11,8 @@ from components.common.storage.s3 import is_store_outage
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PREFIX = "preflight/"
+# On a cluster the steps may list, read and write here (infra/seaweedfs/identities.json).
+PREFIX = "candidates/preflight/"
 # All bytes, and ends of lines: what a server or a proxy between rewrites comes back as something else.
 CONTENT = bytes(range(256)) + b"\r\n0;chunk-signature=0\r\n\r\n"
 STORES = "stores, replaces and lists objects"

@@ -46,9 +46,13 @@ class ObjectStore:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that start with `prefix`, sorted."""
+        return sorted(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of the objects whose keys start with `prefix`, by key."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+            return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
 
     def download(self, key: str, target: Path) -> bool:
         """Copy an object to `target`; return False, and write no file, where there is no such object."""
@@ -59,6 +63,28 @@ class ObjectStore:
         """Store a file in place of the object with this key; no other client sees a part of it."""
         with self._explained(), path.open("rb") as content:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def create(self, path: Path, key: str) -> None:
+        """Store a file unless there is an object with this key.
+
+        A store that does not know this condition lets one of two writers at the same moment replace the other: read
+        the object afterwards where it matters.
+        """
+        from botocore.exceptions import ClientError
+
+        with self._explained(), path.open("rb") as content:
+            try:
+                self._client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "404":
+                    raise
+            else:
+                return
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in {409, 412}:
+                    raise
 
     def delete(self, key: str) -> None:
         """Remove an object, where there is one."""

@@ -12,6 +12,7 @@ from components.common.tracking.login import login_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 MLFLOW_DEFAULTS = {
     # MLflow's defaults keep a step waiting for minutes when the server is gone.
@@ -54,6 +55,15 @@ def tracking_client() -> "MlflowClient | None":
     from mlflow import MlflowClient
 
     return MlflowClient()
+
+
+def find_registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """Return a registered model, None where there is none or this user may not see it.
+
+    A server with workspaces and logins denies a request for a model that is missing, so it is searched for.
+    """
+    found = client.search_registered_models(f"name = '{name}'", max_results=1)
+    return found[0] if found else None
 
 
 def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator[Any]:

@@ -12,22 +12,24 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError, StatedError, UnavailableError, is_outage_status
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.common.narration import say
 from components.common.patience import patiently
-from components.common.settings import settings
+from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
 from components.common.storage.object_store import ObjectStore
-from components.common.tracking.client import mlflow_must_answer, tracking_client
+from components.common.tracking.client import find_registered_model, mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
 from components.common.tracking.tree import ensured_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# The versions of MLflow with logged models, which a registered version is made of, and up to the one tried here.
-LEAST_MAJOR, LAST_TRIED = 3, "3.17"
+# The first version of MLflow with logged models, which a registered version is made of.
+LEAST_MAJOR = 3
 # Seconds. S3 refuses what was signed further away.
 MOST_SKEW = 900
 BYTES = 1 << 16
@@ -75,7 +77,7 @@ def server_questions(experiment: str, run_id: str = "") -> Iterator[tuple[str, Q
 
 
 def require_changeable(model_name: str) -> None:
-    """Make sure that this user may add to a registered model, where there is one of that name.
+    """Make sure that this user may add to a registered model and to its history, where there are such.
 
     Raises:
         UnavailableError: MLflow does not answer.
@@ -85,10 +87,11 @@ def require_changeable(model_name: str) -> None:
     if client is None:
         return
     mark = f"{NAME}.{secrets.token_hex(4)}"
-    with mlflow_must_answer(f"registered model {model_name!r}", "let this user change it"):
-        if client.search_registered_models(f"name = '{model_name}'"):
-            client.set_registered_model_tag(model_name, mark, "may change")
-            client.delete_registered_model_tag(model_name, mark)
+    for name in (model_name, model_name + HISTORY_SUFFIX):
+        with mlflow_must_answer(f"registered model {name!r}", "let this user change it"):
+            if find_registered_model(client, name):
+                client.set_registered_model_tag(name, mark, "may change")
+                client.delete_registered_model_tag(name, mark)
 
 
 def require_supported(version: str, tracking_uri: str) -> None:
@@ -113,6 +116,7 @@ def stated_version(content: bytes) -> str:
 def _server() -> str:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
+    from mlflow.version import VERSION
 
     uri = str(settings().mlflow_tracking_uri)
     with mlflow_must_answer("a run"):
@@ -123,7 +127,7 @@ def _server() -> str:
     told = "of a version that it does not state"
     if answer.ok and (version := stated_version(answer.content)):
         require_supported(version, uri)
-        told = f"{version}, tried are versions up to {LAST_TRIED}"
+        told = f"{version}, and the client {VERSION}"
     return f"{shown(uri)} is {told}; {_skew(answer.headers.get('Date'), where)}"
 
 
@@ -145,27 +149,37 @@ def _end(client: "MlflowClient", run_id: str) -> None:
 def _file(client: "MlflowClient", run_id: str) -> str:
     """Send a file through the server, or to the store that it names, and fetch it."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
+    uri = str(settings().mlflow_tracking_uri)
     sent, name = secrets.token_bytes(BYTES), f"{NAME}-{secrets.token_hex(4)}.bin"
     with tempfile.TemporaryDirectory() as scratch, mlflow_must_answer("a file of a run", LOG):
         path = Path(scratch, name)
         path.write_bytes(sent)
         files = get_artifact_repository(client.get_run(run_id).info.artifact_uri)
+        if isinstance(files, LocalArtifactRepository) and urlsplit(uri).hostname not in LOOPBACK:
+            raise PipelineError(
+                f"MLflow at {shown(uri)} must keep files itself or in a store but names {files.artifact_uri}, "
+                "a directory of each machine: start it with --serve-artifacts and --artifacts-destination."
+            )
         try:
             client.log_artifact(run_id, str(path))
             path.unlink()
             found = Path(client.download_artifacts(run_id, name, scratch)).read_bytes()
         finally:
             left = _removed(f"the file {name}", partial(files.delete_artifacts, name))
-    _require_same(sent, found, f"MLflow at {settings().mlflow_tracking_uri}")
+    _require_same(sent, found, f"MLflow at {shown(uri)}")
     return f"a file came back as it was sent{left}"
 
 
 def _new_model(client: "MlflowClient") -> str:
     name = f"{NAME}-{secrets.token_hex(4)}"
     with mlflow_must_answer("a registered model", "let this user create registered models"):
-        client.create_registered_model(name)
-    return f"one was registered{_removed(f'the model {name}', partial(client.delete_registered_model, name))}"
+        try:
+            client.create_registered_model(name)
+        finally:  # the answer alone may have been lost
+            left = _removed(f"the model {name}", partial(client.delete_registered_model, name))
+    return f"one was registered{left}"
 
 
 def _objects(store: ObjectStore) -> str:

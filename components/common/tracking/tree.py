@@ -97,7 +97,8 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
     A step that ends the run's work has closed it before: then the run has succeeded, whatever `succeeded` is. Kubeflow
     2.17 reports RUNNING where a condition left steps out, and FAILED where a step failed once and then succeeded.
 
-    A child that is still RUNNING belongs to a pod that was killed, and gets the same status.
+    A child that is still RUNNING belongs to a pod that was killed, and gets the same status. The error of an attempt
+    that failed is not that of a run that has succeeded in the end, and is removed.
 
     Args:
         pipeline_run_id: Kubeflow's id of the pipeline run.
@@ -128,7 +129,10 @@ def _close_pipeline_run(client: "MlflowClient", pipeline_run_id: str, succeeded:
         ended = parent.info.status == "FINISHED"
         for run in lost if ended else (*lost, parent):
             client.set_terminated(run.info.run_id, "FINISHED" if succeeded or ended else "FAILED")
-        if message and not ended and tags.ERROR not in parent.data.tags:
+        if tags.ERROR in parent.data.tags:
+            if succeeded or ended:  # of an earlier attempt
+                client.delete_tag(parent.info.run_id, tags.ERROR)
+        elif message and not ended:
             client.set_tag(parent.info.run_id, tags.ERROR, message)
 
 
@@ -195,6 +199,8 @@ def _own_run(client: "MlflowClient", pipeline_run_id: str, step: str) -> "tuple[
     name = f"{step} | {parent.info.run_name}"
     run = siblings[0] if siblings else client.create_run(experiment_id, run_name=name, tags=marks)
     client.update_run(run.info.run_id, status="RUNNING")
+    if parent.info.status in {"FAILED", "KILLED"}:  # a run that ended so goes on
+        client.update_run(parent_id, status="RUNNING")
     return run, parent_id
 
 

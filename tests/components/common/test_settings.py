@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from components.common.settings import (
     environment,
     export,
     export_defaults,
+    kept_environment,
     leave_other_runs,
     setting_rows,
     settings,
@@ -129,6 +132,17 @@ def test_a_childs_environment_is_a_copy() -> None:
     assert "S3_BUCKET" not in os.environ
 
 
+def test_variables_are_as_before_after_whatever_was_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "mine")
+    monkeypatch.delenv("S3_ENDPOINT_URL", raising=False)
+    before = environment()
+    with kept_environment():
+        export({"S3_BUCKET": "other", "S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+        assert settings().s3_bucket == "other"
+    assert environment() == before
+    assert settings().s3_bucket == "mine"
+
+
 def test_variables_are_exported_defaulted_and_withdrawn() -> None:
     export({"S3_BUCKET": "one"})
     export_defaults({"S3_BUCKET": "two", "GIT_SHA": "3f2a"})
@@ -157,3 +171,54 @@ def test_no_other_module_reads_the_environment() -> None:
         if "os.environ" in path.read_text() or "getenv" in path.read_text()
     ]
     assert found == [str(Path(module.__file__).relative_to(ROOT))]
+
+
+def _mounted(directory: Path, **content: str | bytes) -> Path:
+    """Lay out files as Kubernetes does: links into a hidden directory of this version."""
+    version = directory / "..2026_11_28"
+    version.mkdir(parents=True)
+    (directory / "..data").symlink_to(version.name)
+    for name, text in content.items():
+        (version / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        (directory / name).symlink_to(f"..data/{name}")
+    return directory
+
+
+def _started(tmp_path: Path, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    script = f"import os, components.common.settings\n{code}"
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_files_of_a_step_are_variables_unless_they_are_set(tmp_path: Path) -> None:
+    public = _mounted(
+        tmp_path / "public",
+        HTTPS_PROXY="http://proxy:3128\n",
+        no_proxy=".svc",
+        AWS_REGION="eu-central-1",
+        **{"ca.crt": b"\xff"},
+    )
+    secret = _mounted(tmp_path / "secret", MLFLOW_TRACKING_TOKEN="one\ntwo\n")
+    code = "print([os.environ.get(n) for n in ('HTTPS_PROXY', 'no_proxy', 'AWS_REGION', 'MLFLOW_TRACKING_TOKEN')])"
+    places = f"{public}:{tmp_path / 'none'}:{secret}"
+    done = _started(tmp_path, code, STEP_ENVIRONMENT=places, AWS_REGION="us-west-1")
+    assert done.stdout == "['http://proxy:3128', '.svc', 'us-west-1', 'one\\ntwo']\n", done.stderr
+    code = "print(sorted(os.environ.keys() & {'ca.crt', '..data', 'HTTPS_PROXY'}))"
+    assert _started(tmp_path, code, STEP_ENVIRONMENT=places).stdout == "['HTTPS_PROXY']\n"
+    assert _started(tmp_path, code).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b"])
+def test_a_file_that_is_no_text_is_no_variable(tmp_path: Path, content: bytes) -> None:
+    directory = _mounted(tmp_path / "public", KEY=content)
+    done = _started(tmp_path, "", STEP_ENVIRONMENT=str(directory))
+    assert done.stderr.splitlines()[-1].endswith(
+        f"PipelineError: KEY must be text but {directory}/KEY is none: correct the key of that name."
+    )

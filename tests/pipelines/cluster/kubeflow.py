@@ -42,6 +42,13 @@ KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
+PREDICATES: dict[int, Callable[[str, str], bool]] = {
+    1: lambda value, wanted: value == wanted,
+    2: lambda value, wanted: value != wanted,
+    9: lambda value, wanted: wanted in value,
+}
+
+
 class RefusedError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -59,6 +66,10 @@ class Kubeflow:
         requests: Method and path of what was asked.
         failures: Statuses to answer the next requests with, whatever they ask; 0 hangs up without an answer.
         failures_after_start: The same, once a run has been started.
+        workflows: Argo's workflow of a run by the run's id, which the server keeps with it.
+        pod_logs: What the UI reads from pods, by their names.
+        archived_logs: What the API server reads from its archive, by the pods' names.
+        has_ui: Whether the UI's pages are there too, and not the API server alone.
         violations: What a real server would not have understood.
     """
 
@@ -75,6 +86,10 @@ class Kubeflow:
         self.requests: list[str] = []
         self.failures: list[int] = []
         self.failures_after_start: list[int] = []
+        self.workflows: dict[str, Document] = {}
+        self.pod_logs: dict[str, str] = {}
+        self.archived_logs: dict[str, str] = {}
+        self.has_ui = True
         self.violations: list[str] = []
         self._clock = datetime(2026, 11, 24, tzinfo=UTC)
         self.add_experiment("Default")
@@ -175,6 +190,48 @@ class Kubeflow:
         details: Document = {"run_details": {"task_details": tasks}} if tasks else {}
         return run | {key: value for key, value in seen.items() if key != "tasks"} | details
 
+    def get_run_v1(self, run_id: str) -> Document:
+        run = _one(self.runs, "run_id", run_id)
+        manifest = json.dumps(self.workflows[run_id]) if run_id in self.workflows else ""
+        return {
+            "run": {"id": run_id, "name": run["display_name"]},
+            "pipeline_runtime": {"workflow_manifest": manifest},
+        }
+
+    def terminate_run(self, run_id: str) -> Document:
+        run = _one(self.runs, "run_id", run_id)
+        if run["state"] not in {"PENDING", "RUNNING", "PAUSED"}:
+            raise RefusedError(400, f"Failed to terminate a run {run_id}. Row not found")
+        run["state"] = "CANCELED"
+        self.progress = [{"state": "CANCELING"}, {"state": "CANCELED"}]
+        return {}
+
+    def retry_run(self, run_id: str) -> Document:
+        run = _one(self.runs, "run_id", run_id)
+        if run["state"] not in {"FAILED", "CANCELED"}:
+            raise RefusedError(400, "Workflow must be Failed/Error to retry")
+        run["state"] = "RUNNING"
+        return {}
+
+    def get_pod_log(self, query: dict[str, str]) -> str:
+        """The UI's page, which is not of the API."""
+        if not self.has_ui:
+            raise RefusedError(404, "404 page not found")
+        if bool(query.get("podnamespace")) != self.multi_user:
+            raise RefusedError(422, "podnamespace argument is required")
+        if query["podname"] not in self.pod_logs:
+            raise RefusedError(500, "Could not get main container logs: Error: pod not found")
+        return self.pod_logs[query["podname"]]
+
+    def get_run_log(self, run_id: str, pod: str) -> str:
+        """The API server's own, which has sent status 200 before it looks for the log."""
+        _one(self.runs, "run_id", run_id)
+        error = {
+            "error_message": f"BadRequestError: Failed to read logs for run {run_id}",
+            "error_details": "at",
+        }
+        return self.archived_logs.get(pod) or json.dumps(error)
+
     def get_recurring_runs(self, query: dict[str, str]) -> Document:
         self._check_namespace(query.get("namespace"))
         return {"recurringRuns": _filtered(self.recurring_runs, query)}
@@ -187,14 +244,14 @@ class Kubeflow:
         cron = body["trigger"]["cron_schedule"]["cron"]
         if len(cron.split()) != 6:
             raise RefusedError(400, f"Schedule cron is not a supported format. Error: {cron}")
-        if body.get("mode") != "ENABLE":
+        if body.get("mode") not in {"ENABLE", "DISABLE"}:
             raise RefusedError(400, "mode")
         _check_parameters(body, self._latest_spec(body)["pipeline_spec"])
         # Numbers come back as doubles.
         recurring: Document = json.loads(json.dumps(body), parse_int=float) | {
             "max_concurrency": str(body["max_concurrency"]),
             "recurring_run_id": self._id(),
-            "status": "ENABLED",
+            "status": f"{body['mode']}D",
             "created_at": self._now(),
         }
         self.recurring_runs.append(recurring)
@@ -206,6 +263,14 @@ class Kubeflow:
             if run.get("recurring_run_id") == recurring_run_id and run["state"] == "RUNNING":
                 self.violations.append(f"a run of {recurring_run_id} was stopped")
         self.recurring_runs.remove(_one(self.recurring_runs, "recurring_run_id", recurring_run_id))
+        return {}
+
+    def enable_recurring_run(self, recurring_run_id: str) -> Document:
+        _one(self.recurring_runs, "recurring_run_id", recurring_run_id)["status"] = "ENABLED"
+        return {}
+
+    def disable_recurring_run(self, recurring_run_id: str) -> Document:
+        _one(self.recurring_runs, "recurring_run_id", recurring_run_id)["status"] = "DISABLED"
         return {}
 
     # The server's rules.
@@ -241,14 +306,13 @@ def _filtered(found: list[Document], query: dict[str, str]) -> list[Document]:
     if unknown := query.keys() - LISTING - {"namespace", "experiment_id"}:
         raise RefusedError(400, f"unknown query {unknown}")
     for predicate in json.loads(query["filter"])["predicates"] if query.get("filter") else ():
-        if predicate.keys() != {"operation", "key", "stringValue"} or predicate["operation"] not in {1, 2}:
+        if (
+            predicate.keys() != {"operation", "key", "stringValue"}
+            or predicate["operation"] not in PREDICATES
+        ):
             raise RefusedError(400, f"unknown predicate {predicate}")
-        wanted = predicate["operation"] == 1
-        found = [
-            entry
-            for entry in found
-            if (entry.get(predicate["key"], "") == predicate["stringValue"]) == wanted
-        ]
+        holds = PREDICATES[predicate["operation"]]
+        found = [entry for entry in found if holds(entry.get(predicate["key"], ""), predicate["stringValue"])]
     if query.get("sort_by") == "created_at desc":
         found = found[::-1]
     elif query.get("sort_by"):
@@ -299,7 +363,7 @@ def _check_parameters(body: Document, spec: Document) -> None:
             raise RefusedError(400, f"input parameter {name} is not one of {literals}")
 
 
-ROUTES: list[tuple[str, str, Callable[..., Document]]] = [
+ROUTES: list[tuple[str, str, Callable[..., Document | str]]] = [
     ("GET", r"healthz", Kubeflow.get_healthz),
     ("GET", r"experiments", Kubeflow.get_experiments),
     ("POST", r"experiments", Kubeflow.post_experiments),
@@ -310,9 +374,16 @@ ROUTES: list[tuple[str, str, Callable[..., Document]]] = [
     ("POST", r"runs", Kubeflow.post_runs),
     ("GET", r"runs", Kubeflow.get_runs),
     ("GET", r"runs/([^/:]+)", Kubeflow.get_run),
+    ("POST", r"runs/([^/:]+):terminate", Kubeflow.terminate_run),
+    ("POST", r"runs/([^/:]+):retry", Kubeflow.retry_run),
+    ("GET", r"/apis/v1beta1/runs/([^/:]+)", Kubeflow.get_run_v1),
+    ("GET", r"/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log", Kubeflow.get_run_log),
+    ("GET", r"/k8s/pod/logs", Kubeflow.get_pod_log),
     ("GET", r"recurringruns", Kubeflow.get_recurring_runs),
     ("POST", r"recurringruns", Kubeflow.post_recurring_runs),
     ("DELETE", r"recurringruns/([^/:]+)", Kubeflow.delete_recurring_run),
+    ("POST", r"recurringruns/([^/:]+):enable", Kubeflow.enable_recurring_run),
+    ("POST", r"recurringruns/([^/:]+):disable", Kubeflow.disable_recurring_run),
 ]
 
 
@@ -322,7 +393,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer: Document
+        answer: Document | str
         try:
             status, answer = 200, self.answer(content)
         except RefusedError as refused:
@@ -333,17 +404,20 @@ class Handler(BaseHTTPRequestHandler):
         except Exception as error:
             self.kubeflow.violations.append(f"{self.command} {self.path}: {error!r}")
             status, answer = 500, {"message": repr(error)}
-        # protojson leaves out what is empty.
-        encoded = json.dumps({key: value for key, value in answer.items() if value}).encode()
+        kind = "text/plain" if isinstance(answer, str) else "application/json"
+        if not isinstance(answer, str):
+            # protojson leaves out what is empty.
+            answer = json.dumps({key: value for key, value in answer.items() if value})
+        encoded = answer.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(encoded)))
         self.end_headers()
         self.wfile.write(encoded)
 
     do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = handle_any  # noqa: N815
 
-    def answer(self, content: bytes) -> Document:
+    def answer(self, content: bytes) -> Document | str:
         url = urlsplit(self.path)
         self.kubeflow.requests.append(f"{self.command} {url.path}")
         path, query = url.path.removeprefix("/apis/v2beta1/"), dict(parse_qsl(url.query))
@@ -362,7 +436,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.kubeflow.token and self.headers.get("Authorization") != f"Bearer {self.kubeflow.token}":
             raise RefusedError(401, "Unauthenticated: the token has expired\nat server.go:1")
 
-    def inputs(self, act: Callable[..., Document], query: dict[str, str], content: bytes) -> Document:
+    def inputs(self, act: Callable[..., Document | str], query: dict[str, str], content: bytes) -> Document:
         """Return the query, the body or the file, whichever the method takes; no other must be there."""
         given: Document = {"query": query} if query else {}
         if self.headers.get_content_type() == "multipart/form-data":
@@ -393,9 +467,11 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(kubeflow: Kubeflow, certificate: Path | None = None) -> Iterator[str]:
+def serving(
+    kubeflow: Kubeflow, certificate: Path | None = None, kind: type[Handler] = Handler
+) -> Iterator[str]:
     """Serve `kubeflow` on a free port of the loopback interface, with TLS if need be, and yield its address."""
-    handler = type("Handler", (Handler,), {"kubeflow": kubeflow})
+    handler = type("Handler", (kind,), {"kubeflow": kubeflow})
     server = QuietServer(("127.0.0.1", 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

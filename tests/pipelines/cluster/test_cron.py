@@ -1,7 +1,7 @@
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.cluster.cron import six_fields
+from pipelines.cluster.cron import shifted, six_fields
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,28 @@ def test_five_fields_get_their_seconds_and_six_are_kept(expression: str, fields:
 def test_an_expression_that_kubeflow_would_misread_is_an_error(expression: str, message: str) -> None:
     with pytest.raises(PipelineError, match=message):
         six_fields(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "minutes", "moved"),
+    [
+        ("0 0 3 * * *", 120, "0 0 1 * * *"),
+        ("0 0 3 * * *", -120, "0 0 5 * * *"),
+        ("0 0 1 * * *", 120, "0 0 23 * * *"),
+        ("0 0 1 * * MON,7-7", 120, None),
+        ("0 0 1 * * SUN-TUE", 120, "0 0 23 * * 0,1,6"),
+        ("0 0 23 * * ?", -330, "0 30 4 * * ?"),
+        ("5 10/20 */6 * * *", 60, "5 10/20 5,11,17,23 * * *"),
+        ("0 0 0-12/6 1 JAN *", 0, "0 0 0-12/6 1 JAN *"),
+        ("0 30 8 1 * *", 60, "0 30 7 1 * *"),
+        ("0 30 0 1 * *", 60, None),
+        ("0 0,45 1 * * *", 30, None),
+        ("0 0 0,12 * * MON", 60, None),
+    ],
+)
+def test_an_expression_on_another_clock(expression: str, minutes: int, moved: str | None) -> None:
+    if moved is None:
+        with pytest.raises(PipelineError, match=r"--cron must|day of week"):
+            shifted(six_fields(expression), minutes)
+    else:
+        assert shifted(six_fields(expression), minutes) == moved

@@ -51,14 +51,14 @@ def test_set_twice_is_one_schedule(kubeflow: Kubeflow, mnist_pipeline: CommandLi
         {"--set": "trials=3"},
         {"--set": "skip_if_unchanged=false"},
         {"--set": "data_version=2026-11"},
-        {"--experiment": "other"},
         {"--service-account": "trainer"},
+        {"--start": "2126-01-01"},
+        {"--end": "2126-01-01T18:00+01:00"},
     ],
 )
 def test_a_change_replaces_the_schedule(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine, changed: dict[str, str]
 ) -> None:
-    kubeflow.add_experiment("other")
     mnist_pipeline(*NIGHTLY)
     (first,) = kubeflow.recurring_runs
     done = mnist_pipeline(*NIGHTLY, *(text for option in changed.items() for text in option))
@@ -71,7 +71,6 @@ def test_a_change_replaces_the_schedule(
 @pytest.mark.parametrize(
     "by_hand",
     [
-        {"status": "DISABLED"},
         {"max_concurrency": "3"},
         {"no_catchup": False},
         {"pipeline_version_reference": {"pipeline_id": "p", "pipeline_version_id": "pinned"}},
@@ -156,13 +155,14 @@ def test_a_schedule_stays_while_a_run_of_it_is_in_progress(
 
 
 def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
-    assert mnist_pipeline("schedule", "list").out == []
+    assert mnist_pipeline("schedule", "list").out == ["no schedules yet"]
     mnist_pipeline(*NIGHTLY)
     mnist_pipeline("schedule", "set", "weekly", "--cron", "0 0 3 * * SUN")
     kubeflow.recurring_runs[1]["status"] = "DISABLED"
     assert mnist_pipeline("schedule", "list").out == [
-        "enabled   0 0 3 * * *          nightly",
-        "disabled  0 0 3 * * SUN        weekly",
+        "state    cron           schedule  experiment  pipeline",
+        "enabled  0 0 3 * * *    nightly   Default     mnist-pipeline",
+        "paused   0 0 3 * * SUN  weekly    Default     mnist-pipeline",
     ]
     shown = dict(line.strip().split(maxsplit=1) for line in mnist_pipeline("schedule", "show", "nightly").out)
     assert shown["cron"].startswith("0 0 3 * * * ")
@@ -180,11 +180,11 @@ def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -
     [
         (
             ("show", "none"),
-            "a schedule must exist but 'none' does not (there is: nightly): choose one of them.",
+            "a schedule of pipeline 'mnist-pipeline' must exist but 'none' does not (there is: nightly): choose one",
         ),
         (
             ("delete", "none"),
-            "a schedule must exist but 'none' does not (there is: nightly): choose one of them.",
+            "a schedule of pipeline 'mnist-pipeline' must exist but 'none' does not (there is: nightly): choose one",
         ),
         (("set", "x", "--cron", "0 3 * *"), "--cron takes six fields"),
         (
@@ -196,6 +196,11 @@ def test_list_show_and_delete(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -
             ("set", "x", "--cron", "0 0 3 * * *", "--pipeline", "other"),
             "--pipeline must be on the server but 'other'",
         ),
+        (
+            ("set", "x", "--cron", "0 0 3 * * *", "--time-zone", "Mars"),
+            "--time-zone must be a time zone's name",
+        ),
+        (("set", "x", "--cron", "0 0 3 * * *", "--end", "2020-01-01"), "--end must come after now but is"),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(
@@ -206,3 +211,80 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert done.status == 1
     assert done.err[-1].startswith(f"error: {message}")
     assert len(kubeflow.recurring_runs) == 1
+
+
+def _of_others(kubeflow: Kubeflow) -> list[Document]:
+    """Set two schedules called nightly: of this pipeline in another experiment, and of another pipeline."""
+    kubeflow.pipelines.append({"pipeline_id": "q", "display_name": "theirs", "name": "theirs"})
+    other = kubeflow.add_experiment("other")["experiment_id"]
+    default = kubeflow.experiments[0]["experiment_id"]
+    for number, (pipeline, experiment) in enumerate([("p", other), ("q", default)]):
+        kubeflow.recurring_runs.append(
+            {
+                "recurring_run_id": f"theirs-{number}",
+                "display_name": "nightly",
+                "experiment_id": experiment,
+                "pipeline_version_reference": {"pipeline_id": pipeline},
+                "trigger": {"cron_schedule": {"cron": "0 0 5 * * *"}},
+                "status": "ENABLED",
+            }
+        )
+    return list(kubeflow.recurring_runs)
+
+
+def test_schedules_of_the_same_name_elsewhere_are_left_alone(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    theirs = copy.deepcopy(_of_others(kubeflow))
+    assert mnist_pipeline(*NIGHTLY).out == [
+        "created  nightly  0 0 3 * * *",
+        "left alone: another 'nightly', of pipeline mnist-pipeline in experiment other",
+        "left alone: another 'nightly', of pipeline theirs in experiment Default",
+    ]
+    assert mnist_pipeline(*NIGHTLY, "--set", "trials=3").out[0].startswith("replaced")
+    (refused,) = mnist_pipeline("schedule", "delete", "nightly").err
+    assert "'nightly' is in several experiments (other, Default): name one with --experiment" in refused
+    assert mnist_pipeline("schedule", "delete", "nightly", "--experiment", "Default").status == 0
+    assert kubeflow.recurring_runs == theirs
+
+
+def test_a_paused_schedule_stays_paused_until_it_is_resumed(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    mnist_pipeline(*NIGHTLY)
+    assert mnist_pipeline("schedule", "pause", "nightly").out == ["paused  nightly"]
+    assert mnist_pipeline(*NIGHTLY).out == ["unchanged, paused  nightly  0 0 3 * * *"]
+    assert mnist_pipeline(*NIGHTLY, "--catch-up").out == ["replaced, paused  nightly  0 0 3 * * *"]
+    (recurring,) = kubeflow.recurring_runs
+    assert (recurring["status"], recurring.get("no_catchup", False)) == ("DISABLED", False)
+    assert mnist_pipeline("schedule", "resume", "nightly").out == ["resumed  nightly"]
+    assert recurring["status"] == "ENABLED"
+
+
+def test_a_run_at_once_is_as_the_schedules_own_and_alone(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    mnist_pipeline(*NIGHTLY, "--set", "trials=2")
+    (recurring,) = kubeflow.recurring_runs
+    assert mnist_pipeline("schedule", "run-now", "nightly").status == 0
+    (run,) = kubeflow.runs
+    assert run["runtime_config"]["parameters"] == recurring["runtime_config"]["parameters"]
+    assert run["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "newest"}
+    assert (run["experiment_id"], run["service_account"]) == (recurring["experiment_id"], "mnist-pipeline")
+    run |= {"recurring_run_id": recurring["recurring_run_id"], "state": "RUNNING"}
+    (refused,) = mnist_pipeline("schedule", "run-now", "nightly").err
+    assert refused.startswith("error: a schedule runs one at a time but a run of 'nightly' is in progress")
+
+
+def test_a_time_zone_is_put_into_the_schedulers(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    kolkata = ("--time-zone", "Asia/Kolkata")
+    done = mnist_pipeline("schedule", "set", "x", "--cron", "0 3 * * MON", *kolkata, "--end", "2126-01-01")
+    assert done.out == [
+        "Kubeflow's cron has six fields, seconds first: '0 3 * * MON' is set as '0 0 3 * * MON'.",
+        "Kubeflow's scheduler runs in UTC: '0 0 3 * * MON' in Asia/Kolkata is set as '0 30 21 * * 0'.",
+        "created  x  0 30 21 * * 0",
+    ]
+    (recurring,) = kubeflow.recurring_runs
+    assert recurring["trigger"]["cron_schedule"]["end_time"].startswith("2126-01-01T00:00:00")
+    shown = dict(line.split(maxsplit=1) for line in mnist_pipeline("schedule", "show", "x").out)
+    assert shown["end"] == "2125-12-31 18:30:00 UTC"

@@ -37,3 +37,7 @@ def test_one_transport_serves_all_of_the_client(client: kfp.Client) -> None:
     assert all(service.api_client is shared for service in services)
     assert client.pipelines.pipeline_service_create_pipeline.__self__.api_client is shared
     assert shared.configuration is client._existing_config
+
+
+def test_the_generated_client_has_no_method_for_logs() -> None:
+    assert [name for name in dir(kfp_server_api.RunServiceApi) if "log" in name] == []

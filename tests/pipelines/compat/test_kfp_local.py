@@ -6,11 +6,18 @@ from typing import Any
 
 import docker
 import pytest
-from kfp import local
+from kfp import dsl, local
 from kfp.dsl import component_factory
-from kfp.local import docker_task_handler, status, subprocess_task_handler
+from kfp.local import cache, docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
+from kfp.local.orchestrator import enhanced_dag_orchestrator
 
-from pipelines.compat.kfp_local import containers_must_write_outputs, processes_run_by, with_outputs
+from pipelines.compat.kfp_local import (
+    containers_must_write_outputs,
+    finished_without_files,
+    identified_as,
+    processes_run_by,
+    with_outputs,
+)
 
 
 def command(outputs: Path) -> list[str]:
@@ -96,3 +103,32 @@ def test_tasks_are_run_by_the_given_function() -> None:
         assert task.run() == status.Status.FAILURE
     assert commands == [([module], {"A": "1"})]
     assert subprocess_task_handler.run_local_subprocess is original
+
+
+def test_plain_kfp_has_no_parameter_for_the_id_of_a_pipeline() -> None:
+    for function in (local.init, pipeline_orchestrator.run_local_pipeline):
+        assert not [name for name in inspect.signature(function).parameters if "id" in name.split("_")]
+
+
+def test_a_pipeline_has_the_given_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**given: object) -> object:
+        return given["unique_pipeline_id"]
+
+    monkeypatch.setattr(enhanced_dag_orchestrator, "run_enhanced_dag", run)
+    with identified_as("42"):
+        assert enhanced_dag_orchestrator.run_enhanced_dag(unique_pipeline_id="random") == "42"
+    assert enhanced_dag_orchestrator.run_enhanced_dag is run
+
+
+def test_plain_kfp_forgets_a_task_with_metrics(tmp_path: Path) -> None:
+    outputs = {"metrics": dsl.Metrics(uri=str(tmp_path / "train" / "metrics"), metadata={"accuracy": 0.5})}
+    store = cache.LocalCache(str(tmp_path / "finished"))
+    store.put("key", outputs)
+    assert store.get("key") is None
+    original = cache.LocalCache.put
+    with finished_without_files():
+        store.put("key", outputs)
+    found = store.get("key")
+    assert found
+    assert found["metrics"].metadata == {"accuracy": 0.5}
+    assert cache.LocalCache.put is original

@@ -7,6 +7,7 @@ from pipelines.local.mlflow_api import (
     call_mlflow,
     check_tracking_server,
     close_run_named,
+    close_run_of,
 )
 from pipelines.local.platform import Platform
 from pipelines.local.process import free_port
@@ -93,4 +94,7 @@ def test_a_named_run_is_closed_with_what_runs_below_it_and_nothing_else(platform
     status = {run["info"]["run_id"]: run["info"]["status"] for run in found}
     assert [status[run_id] for run_id in (parent, step, trial)] == ["KILLED"] * 3
     assert [status[run_id] for run_id in (other, ended, done)] == ["RUNNING", "FINISHED", "FAILED"]
-    close_run_named(platform.tracking_uri, "other")
+    post("runs/set-tag", run_id=other, key="pipeline_run_id", value="of-kubeflow")
+    assert not close_run_of(platform.tracking_uri, "none")
+    assert close_run_of(platform.tracking_uri, "of-kubeflow")
+    assert not close_run_of(platform.tracking_uri, "of-kubeflow")

@@ -39,6 +39,12 @@ def ask() -> bytes:
     return request_mlflow(str(settings().mlflow_tracking_uri), "version", None, seconds=5)
 
 
+def ask_for_experiments() -> bytes:
+    """Ask what a server with workspaces answers for one of them."""
+    path = "api/2.0/mlflow/experiments/search?max_results=1"
+    return request_mlflow(str(settings().mlflow_tracking_uri), path, None, seconds=5)
+
+
 def ask_by_client() -> bytes:
     """Ask as a step does, with MLflow's own client."""
     configure_mlflow()
@@ -151,6 +157,9 @@ def test_a_command_reads_a_workspace_by_login_tls_and_prefix(
         monkeypatch.setenv("MLFLOW_WORKSPACE", "default")
         with open_reader(tmp_path) as reader:
             assert reader.pipeline_runs(10) == []
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "missing")
+        with pytest.raises(PipelineError, match=r"'missing' not found\): correct MLFLOW_WORKSPACE, or unset"):
+            ask_for_experiments()
 
 
 def test_no_error_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

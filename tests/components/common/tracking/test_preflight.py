@@ -1,5 +1,6 @@
 """Questions to MLflow's server with logins and workspaces, by each way that its client knows, and to a store."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,18 @@ def test_what_may_not_be_removed_is_told_and_stops_nothing(mlflow_with_logins: s
     assert "(the model preflight-" in found["MLflow's models"]
 
 
+def test_a_server_that_names_a_directory_of_each_machine_is_refused() -> None:
+    run = {"info": {"run_id": "3f2a", "artifact_uri": "/mlflow/1/3f2a/artifacts"}, "data": {}}
+    with gateway(lambda _: (200, json.dumps({"run": run}).encode())) as proxy:
+        export({"HTTP_PROXY": proxy.address, "MLFLOW_TRACKING_URI": "http://mlflow.company.example"})
+        (_, (_, question), _) = server_questions(EXPERIMENT, "3f2a")
+        with pytest.raises(
+            PipelineError, match=r"keep files itself .* names .*/mlflow/1/.*: start it with --se"
+        ):
+            question()
+        assert len(proxy.asked) == 1
+
+
 def test_an_outage_is_waited_for_and_each_answer_is_said(
     mlflow_with_logins: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +156,10 @@ def test_an_outage_is_waited_for_and_each_answer_is_said(
     ]
 
 
-def test_who_may_not_change_the_registered_model_is_told_before_the_training(mlflow_with_logins: str) -> None:
+@pytest.mark.parametrize("taken", ["taken", "another.history"])
+def test_who_may_not_change_the_registered_model_is_told_before_the_training(
+    taken: str, mlflow_with_logins: str
+) -> None:
     for user in ("admin", "reader"):
         export(
             {
@@ -154,12 +170,14 @@ def test_who_may_not_change_the_registered_model_is_told_before_the_training(mlf
         )
         configure_mlflow()
         if user == "admin":
-            MlflowClient().create_registered_model("taken")
-            require_changeable("taken")
-            assert MlflowClient().get_registered_model("taken").tags == {}
+            MlflowClient().create_registered_model(taken)
+            require_changeable(taken.removesuffix(".history"))
+            assert MlflowClient().get_registered_model(taken).tags == {}
     require_changeable("free")
-    with pytest.raises(PipelineError, match=r"registered model 'taken' needs .* let this user change it\.$"):
-        require_changeable("taken")
+    with pytest.raises(
+        PipelineError, match=rf"registered model '{taken}' needs .* let this user change it\.$"
+    ):
+        require_changeable(taken.removesuffix(".history"))
 
 
 def test_embedded_servers_are_not_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,20 @@ def test_a_retried_step_goes_on_in_its_run(mlflow_client: "MlflowClient", run_id
     assert (retried.info.run_id, retried.info.status) == (failed.info.run_id, "FINISHED")
 
 
+@pytest.mark.parametrize(
+    ("succeeds", "status", "error"), [(True, "FINISHED", None), (False, "FAILED", "first")]
+)
+def test_a_failed_run_that_goes_on_is_open_until_its_new_end(
+    mlflow_client: "MlflowClient", run_id: str, succeeds: bool, status: str, error: str | None
+) -> None:
+    close_pipeline_run(run_id, succeeded=False, message="first")
+    with step_run(run_id, "preprocess"):
+        assert _parent(mlflow_client, run_id).info.status == "RUNNING"
+    close_pipeline_run(run_id, succeeded=succeeds, message="" if succeeds else "second")
+    parent = _parent(mlflow_client, run_id)
+    assert (parent.info.status, parent.data.tags.get("error")) == (status, error)
+
+
 def test_a_step_of_several_tasks_ends_with_the_last(mlflow_client: "MlflowClient", run_id: str) -> None:
     with step_run(run_id, "tune", last=False) as first:
         pass
