@@ -85,4 +85,4 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
     finally:
         s3_client.meta.events.unregister(event, refused)
     (kept,) = store.keys(PREFIX)
-    assert told == f"deletes nothing (AccessDenied), so {kept} and what runs no longer need stay"
+    assert told == f"deletes none (AccessDenied), so {kept} and what runs no longer need stay"
