@@ -27,6 +27,9 @@ server is started in a temporary directory.
 - **MLflow's artifacts**: the same through the MLflow server that a command starts on the store.
 - **whole pipeline**: `mnist-pipeline run --data digits --trials 1` with one epoch, then `models verify champion`.
 
+A run, and `mnist-pipeline doctor`, ask the first of these of a store before anything else; a store that fails it is
+refused then, with the reason.
+
 Every store took the same settings: address, keys and bucket ([servers.md](servers.md)). For https `AWS_CA_BUNDLE` named
 the certificate, and for the bucket in the host's name `S3_ADDRESSING_STYLE=virtual` and `HTTP_PROXY` were set.
 """
