@@ -17,7 +17,7 @@ from benchmarks.reliability.record import write_record
 from benchmarks.stores.operations import FAILURES, told, tried, whole_pipeline
 from benchmarks.stores.page import BAD, PIPELINE, RECORD, write_stores_page
 from benchmarks.stores.proxy import host_proxy
-from benchmarks.stores.servers import DOMAIN, Place, StoreServer, install, store_servers
+from benchmarks.stores.servers import DOMAIN, StorePlace, StoreServer, install, store_servers
 from components.common.provenance import git_sha
 from components.common.settings import environment
 from pipelines.local.process import free_port
@@ -97,7 +97,7 @@ def served(server: StoreServer, mode: str, scratch: Path) -> Iterator[dict[str, 
         certificate = scratch / "certificate.pem"
         certificate.write_bytes(make_certificate(datetime.now(UTC) + timedelta(days=1)))
         variables["AWS_CA_BUNDLE"] = str(certificate)
-    place = Place(scratch / "store", free_port(), certificate)
+    place = StorePlace(scratch / "store", free_port(), certificate)
     place.directory.mkdir()
     with ExitStack() as stack:
         key, secret = stack.enter_context(server.start(place))
