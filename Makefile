@@ -11,10 +11,10 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-ui minikube-down
 # The images' packages have the versions that the tests ran with.
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
-SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh findings/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts faults drills soak fuzz load test lint types format unit image \
-	pins sbom audit lock clean $(CLUSTER)
+.PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load \
+	stores test lint types format unit image pins sbom audit lock clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ fuzz: env ## Let every parser read a million inputs that are nearly right; ARGS=
 load: env ## Ask, log, search, register and list in large numbers; ARGS="--only serve".
 	$(RELIABILITY).load $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
 
+stores: env ## Install S3 servers and run the pipeline on each; writes docs/stores.md; ARGS="--only ceph --modes https --resume".
+	$(BIN)/python -m benchmarks.stores $(ARGS)
+
 .venv-gpu/.installed: requirements/gpu.lock | $(UV)
 	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv-gpu
 	VIRTUAL_ENV=.venv-gpu $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/gpu.lock
@@ -73,6 +76,13 @@ gpu-check: .venv-gpu/.installed ## Try trainings and answers on this machine's G
 
 verdicts: env ## Find the error rates of verdicts and choices by simulation; writes docs/verdicts.md.
 	$(BIN)/python -m benchmarks.verdicts -o docs/verdicts.md $(ARGS)
+
+monitor-figures: env ## Find the monitor's false alarms and detection on MNIST and the digits; writes docs/monitoring.md.
+	$(BIN)/python -m benchmarks.monitoring -o docs/monitoring.md $(ARGS)
+
+findings: ## See whether packages still do what was found of them; installs them into temporary folders.
+	@status=0; for finding in findings/*.sh; do \
+		echo "== $$finding"; bash "$$finding" || { echo "failed: $$finding"; status=1; }; done; exit $$status
 
 test: lint types unit ## Run every check and test.
 

@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from components.common.errors import PipelineError
 from components.common.plan.training import RECIPES
 from components.common.provenance import git_sha
 from components.common.settings import variables_of
 from pipelines.pipeline import mnist_pipeline
+from pipelines.pods import PLAIN, Pods, use_pods
 
 (IMAGE_VARIABLE,) = variables_of("step_image")
 # A digest, or a tag that is a commit's hash: references that always mean the same image.
@@ -33,9 +35,9 @@ def check_image(image: str) -> None:
         )
 
 
-def use_image(image: str) -> None:
+def use_image(image: str, pipeline: Any = mnist_pipeline) -> None:
     """Run every step in this image, and give its name to the step, which cannot find it out otherwise."""
-    for executor in mnist_pipeline.pipeline_spec.deployment_spec["executors"].values():
+    for executor in pipeline.pipeline_spec.deployment_spec["executors"].values():
         container = executor["container"]
         container["image"] = image
         others = [dict(given) for given in container["env"]] if "env" in container else []
@@ -45,32 +47,42 @@ def use_image(image: str) -> None:
         ]
 
 
-def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = False) -> None:
+def compile_pipeline(
+    target: Path,
+    image: str,
+    *,
+    pipeline: Any = mnist_pipeline,
+    pods: Pods = PLAIN,
+    kubernetes_manifests: bool = False,
+) -> None:
     """Write the pipeline as IR YAML, or as Kubernetes Pipeline and PipelineVersion resources.
 
-    The same code and image give the same bytes.
+    The same code, image and settings of pods give the same bytes.
 
     Args:
         target: File to write; it is replaced as a whole.
         image: Immutable reference of the image that every step runs in.
+        pipeline: The pipeline of trainings, or another.
+        pods: What every step's pod is given.
         kubernetes_manifests: Write resources for a cluster whose Kubeflow keeps pipelines in Kubernetes.
 
     Raises:
-        PipelineError: The image is not immutable, or the file cannot be written.
+        PipelineError: The image is not immutable, a limit is too small, or the file cannot be written.
     """
     from kfp.compiler import Compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
     check_image(image)
-    spec = mnist_pipeline.pipeline_spec
-    use_image(image)
+    spec = pipeline.pipeline_spec
+    use_image(image, pipeline)
+    use_pods(pods, pipeline)
     recipe = spec.root.input_definitions.parameters["recipe"]
     del recipe.literals[:]
     for name in RECIPES:
         recipe.literals.add(string_value=name)
     options = KubernetesManifestOptions(
         pipeline_name=spec.pipeline_info.name,
-        pipeline_version_name=f"{spec.pipeline_info.name}-{image_version(image)}",
+        pipeline_version_name=f"{spec.pipeline_info.name}-{image_version(image)}{pods.suffix()}",
         include_pipeline_manifest=True,
     )
     try:
@@ -78,7 +90,7 @@ def compile_pipeline(target: Path, image: str, *, kubernetes_manifests: bool = F
         with TemporaryDirectory(dir=target.parent) as scratch:
             whole = Path(scratch, "pipeline.yaml")
             Compiler().compile(
-                mnist_pipeline,
+                pipeline,
                 str(whole),
                 kubernetes_manifest_format=kubernetes_manifests,
                 kubernetes_manifest_options=options,

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from components.common.plan.placement import parse_gpu_count
 from components.common.plan.resolve import Layer, Resolved, flattened, option_name, parsed, resolve
 from components.common.settings import export, export_defaults
 from components.common.storage.address import VARIABLE, VARIABLES, grants_access
+from pipelines.pods import PLAIN, Pods, parse_pods
 
 # Data of a run on this machine: MNIST where it can be had, else the bundled digits.
 AUTO = "auto"
@@ -23,8 +24,17 @@ FORM = {"data.source": "data", "recipe": "recipe", "search.trials": "trials"}
 PLACEMENT: dict[str, tuple[type, str]] = {
     "gpu_count": (str, "a whole number"),
     "gpu_resource": (str, "text"),
+    "node_affinity": (dict, "a JSON object, Kubernetes' nodeAffinity"),
     "node_selector": (dict, 'a JSON object like {"key": "value"}'),
     "tolerations": (list, "a JSON list"),
+}
+# Parameters of the pipeline that looks for drift, beside all others.
+MONITORING: dict[str, tuple[type, str]] = {
+    "monitor_allow_unsigned": (bool, "true or false"),
+    "monitor_hours": (int, "a whole number"),
+    "monitor_model": (str, "text"),
+    "monitor_requests": (str, "text"),
+    "monitor_retrain": (bool, "true or false"),
 }
 
 
@@ -35,10 +45,12 @@ class Request:
     Attributes:
         layers: Options of the plan from a file and from the command line; a later layer counts more.
         placement: Further parameters of the pipeline.
+        pods: What is fixed when the pipeline is compiled.
     """
 
     layers: tuple[Layer, ...] = ()
     placement: Mapping[str, Any] = field(default_factory=dict)
+    pods: Pods = PLAIN
 
     def resolved(self) -> Resolved:
         """Make the plan by the rules of all steps, as the run's first task does.
@@ -51,14 +63,14 @@ class Request:
 
     def preferring(self, options: Mapping[str, Any]) -> "Request":
         """Return the request with options that count where nothing else was asked for."""
-        return Request((("schedule", options), *self.layers), self.placement)
+        return replace(self, layers=(("schedule", options), *self.layers))
 
     def on(self, source: str, name: str | None = None) -> "Request":
         """Return the request for this source of data, and for this name of it where none was asked for."""
         options = {"data.source": source}
         if name and self.resolved().plan.data.name is None:
             options["data.name"] = name
-        return Request((*self.layers, ("this machine", options)), self.placement)
+        return replace(self, layers=(*self.layers, ("this machine", options)))
 
     def arguments(self) -> dict[str, Any]:
         """Return those of the pipeline's arguments that differ from their defaults."""
@@ -82,6 +94,7 @@ def request(
     plan_file: Path | None = None,
     flags: Mapping[str, Any] | None = None,
     local: bool = False,
+    compiles: bool = False,
 ) -> Request:
     """Put together what the command line was given.
 
@@ -90,6 +103,7 @@ def request(
         plan_file: YAML or JSON file of the options that differ from their defaults.
         flags: Options that have flags of their own; None where the flag is not given.
         local: The run is for this machine, where the data is looked for ("auto") unless it is given.
+        compiles: The command compiles the pipeline, so that it can fix what pods are given.
 
     Raises:
         PipelineError: No such option, a value that is not of its type, or an unreadable file.
@@ -99,14 +113,17 @@ def request(
         layers.append((f"file {plan_file}", read_plan_file(plan_file)))
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     placement: dict[str, Any] = {}
-    for setting in settings:
-        name, separator, text = setting.partition("=")
-        if not separator:
-            raise PipelineError(
-                f"--set must be NAME=VALUE but got {setting!r}: give for example --set epochs=2."
-            )
-        if name in PLACEMENT:
+    pods: dict[str, str] = {}
+    for name, text in _named_texts(settings):
+        if name in PLACEMENT or name in MONITORING:
             placement[name] = _placement(name, text)
+        elif name in Pods.model_fields and not compiles:
+            raise PipelineError(
+                f"{name} must be given where the pipeline is compiled for a cluster but got {text!r} elsewhere: "
+                "give it to `mnist-pipeline submit`, `upload` or `compile`."
+            )
+        elif name in Pods.model_fields:
+            pods[name] = text
         else:
             given[option_name(name)] = parsed(option_name(name), text)
     if given:
@@ -115,7 +132,35 @@ def request(
         # Who types a command may read what they name, also in a notebook on a cluster.
         export_defaults({"DATA_ALLOW_PRIVATE": "1"})
         layers = list(_hidden(layers))
-    return Request(tuple(layers), placement)
+    return Request(tuple(layers), placement, parse_pods(pods))
+
+
+def pod_settings(settings: Iterable[str]) -> Pods:
+    """Return what pods are given, where a command compiles the pipeline and starts no run.
+
+    Args:
+        settings: "name=value" of these settings.
+
+    Raises:
+        PipelineError: Another option, or a value that breaks its rule.
+    """
+    given = dict(_named_texts(settings))
+    if others := sorted(given.keys() - Pods.model_fields.keys()):
+        raise PipelineError(
+            f"--set must name one of {', '.join(Pods.model_fields)} here but got {others[0]!r}: "
+            "options of a run are given to `mnist-pipeline submit` or `schedule set`."
+        )
+    return parse_pods(given)
+
+
+def _named_texts(settings: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for setting in settings:
+        name, separator, text = setting.partition("=")
+        if not separator:
+            raise PipelineError(
+                f"--set must be NAME=VALUE but got {setting!r}: give for example --set epochs=2."
+            )
+        yield name, text
 
 
 def _hidden(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -154,7 +199,7 @@ def read_plan_file(path: Path) -> dict[str, Any]:
 
 
 def _placement(name: str, text: str) -> Any:
-    kind, rule = PLACEMENT[name]
+    kind, rule = (PLACEMENT | MONITORING)[name]
     if kind is str:
         return text
     try:

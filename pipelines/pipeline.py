@@ -56,7 +56,7 @@ def durable(task: dsl.PipelineTask, name: str, *needs: Need, **requests: str) ->
 
 
 def on_accelerator(
-    task: dsl.PipelineTask, count: Any, resource: Any, node_selector: Any, tolerations: Any
+    task: dsl.PipelineTask, count: Any, resource: Any, nodes: tuple[Any, Any, Any]
 ) -> dsl.PipelineTask:
     """Let the run's parameters place the task in a GPU node pool; with a count of 0 it runs anywhere.
 
@@ -64,7 +64,9 @@ def on_accelerator(
     it is written to, and counts towards the pod's memory. Kubeflow cannot make a volume depend on a parameter.
     """
     task.set_accelerator_type(resource).set_accelerator_limit(count)
-    kubernetes.add_node_selector_json(task, node_selector)
+    selector, affinity, tolerations = nodes
+    kubernetes.add_node_selector_json(task, selector)
+    kubernetes.add_node_affinity_json(task, affinity)
     kubernetes.add_toleration_json(task, tolerations)
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory")  # noqa: S108
     return task
@@ -78,6 +80,7 @@ def tune(
     gpu_count: str,
     gpu_resource: str,
     node_selector: dict,
+    node_affinity: dict,
     tolerations: list,
 ) -> None:
     """Search from the baseline with workers that share one study."""
@@ -94,8 +97,76 @@ def tune(
         )
         on_accelerator(
             durable(searched, "Search", "store", "database", **SEARCHING),
-            gpu_count, gpu_resource, node_selector, tolerations,
+            gpu_count, gpu_resource, (node_selector, node_affinity, tolerations),
         )  # fmt: skip
+
+
+def train_and_register(
+    data: Any,
+    recipe: Any,
+    trials: Any,
+    options: Any,
+    gpu_count: Any,
+    gpu_resource: Any,
+    nodes: tuple[Any, Any, Any],
+) -> None:
+    """Add the tasks from the data to the registered model to the pipeline that is being built."""
+    ingested = ingest(
+        run_id=RUN_ID,
+        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        data=data,
+        recipe=recipe,
+        trials=trials,
+        options=options,
+        gpu_count=gpu_count,
+    )
+    durable(ingested, "Ingest", "store", "data")
+    plan = ingested.outputs["plan"]
+    prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
+    development = prepared.outputs["development"]
+    changes = durable(check_changes(plan=plan, development=development), "Check changes", "verification")
+    with dsl.If(changes.output == "train", name="there is something to do"):
+        _train_and_judge(plan, development, prepared.outputs["test"], gpu_count, gpu_resource, nodes)
+
+
+def _train_and_judge(
+    plan: Any, development: Any, test: Any, gpu_count: Any, gpu_resource: Any, nodes: tuple[Any, Any, Any]
+) -> None:
+    baseline = train(plan=plan, development=development)
+    on_accelerator(
+        durable(baseline, "Train baseline", "store", **COMPUTING),
+        gpu_count, gpu_resource, nodes,
+    )  # fmt: skip
+    searched = tune(
+        plan=plan,
+        development=development,
+        baseline=baseline.outputs["model"],
+        gpu_count=gpu_count,
+        gpu_resource=gpu_resource,
+        node_selector=nodes[0],
+        node_affinity=nodes[1],
+        tolerations=nodes[2],
+    )
+    searched.set_display_name("Tune")
+    # It trains where further seeds are wanted, or where the search left no state of the best training.
+    chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
+    on_accelerator(
+        durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
+        gpu_count, gpu_resource, nodes,
+    )  # fmt: skip
+    judged = evaluate(
+        plan=plan,
+        test=test,
+        development=development,
+        baseline=baseline.outputs["model"],
+        tuned=chosen.outputs["model"],
+    )
+    durable(judged, "Evaluate", "store", "verification", **COMPUTING)
+    evaluation = judged.outputs["evaluation"]
+    decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
+    with dsl.If(decision.output == "register", name="passed the gate"):
+        registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
+        durable(registered, "Register", "store", "signing", "verification")
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
@@ -107,6 +178,7 @@ def mnist_pipeline(
     gpu_count: str = "0",  # as a number Kubeflow would ask for none
     gpu_resource: str = "nvidia.com/gpu",
     node_selector: dict = {},  # noqa: B006
+    node_affinity: dict = {},  # noqa: B006
     tolerations: list = [],  # noqa: B006
 ) -> None:
     """Train and tune an image classifier; register it when it is good enough and not worse than the champion.
@@ -120,56 +192,17 @@ def mnist_pipeline(
         gpu_count: GPUs for each training and search task; 0 trains on the processor.
         gpu_resource: Kubernetes resource name of the GPUs.
         node_selector: Labels of the nodes for training and search, as JSON.
+        node_affinity: Kubernetes' nodeAffinity for training and search, as JSON.
         tolerations: Tolerations for training and search, as a JSON list.
     """
-    close = durable(close_run(run_id=RUN_ID), "Close run")
+    close = durable(close_run(run_id=RUN_ID), "Close run", "notices")
     with dsl.ExitHandler(close, name="pipeline"):
-        ingested = ingest(
-            run_id=RUN_ID,
-            run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-            data=data,
-            recipe=recipe,
-            trials=trials,
-            options=options,
-            gpu_count=gpu_count,
+        train_and_register(
+            data,
+            recipe,
+            trials,
+            options,
+            gpu_count,
+            gpu_resource,
+            (node_selector, node_affinity, tolerations),
         )
-        durable(ingested, "Ingest", "store", "data")
-        plan = ingested.outputs["plan"]
-        prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
-        development = prepared.outputs["development"]
-        changes = durable(check_changes(plan=plan, development=development), "Check changes", "verification")
-        with dsl.If(changes.output == "train", name="there is something to do"):
-            baseline = train(plan=plan, development=development)
-            on_accelerator(
-                durable(baseline, "Train baseline", "store", **COMPUTING),
-                gpu_count, gpu_resource, node_selector, tolerations,
-            )  # fmt: skip
-            searched = tune(
-                plan=plan,
-                development=development,
-                baseline=baseline.outputs["model"],
-                gpu_count=gpu_count,
-                gpu_resource=gpu_resource,
-                node_selector=node_selector,
-                tolerations=tolerations,
-            )
-            searched.set_display_name("Tune")
-            # It trains where further seeds are wanted, or where the search left no state of the best training.
-            chosen = choose(plan=plan, development=development, baseline=baseline.outputs["model"])
-            on_accelerator(
-                durable(chosen.after(searched), "Choose", "store", "database", **COMPUTING),
-                gpu_count, gpu_resource, node_selector, tolerations,
-            )  # fmt: skip
-            judged = evaluate(
-                plan=plan,
-                test=prepared.outputs["test"],
-                development=development,
-                baseline=baseline.outputs["model"],
-                tuned=chosen.outputs["model"],
-            )
-            durable(judged, "Evaluate", "store", "verification", **COMPUTING)
-            evaluation = judged.outputs["evaluation"]
-            decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
-            with dsl.If(decision.output == "register", name="passed the gate"):
-                registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
-                durable(registered, "Register", "store", "signing", "verification")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.receivers"]
 
 
 def pytest_configure() -> None:

@@ -1,4 +1,4 @@
-"""Gateways before real servers, which answer some requests themselves."""
+"""Gateways before real servers, which answer some requests themselves; each is a proxy for clients too."""
 
 import ssl
 import threading
@@ -35,9 +35,11 @@ class Gateway(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, server: str, rule: Rule, certificate: Path | None, client: Path | None) -> None:
+    def __init__(
+        self, server: str, rule: Rule, certificate: Path | None, client: Path | None, prefix: str
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Relay)
-        self.server, self.rule = urlsplit(server).netloc, rule
+        self.server, self.rule, self.prefix = urlsplit(server).netloc, rule, prefix
         self.asked: list[Request] = []
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -70,7 +72,10 @@ class _Relay(BaseHTTPRequestHandler):
 
     def _handed_on(self, request: Request) -> tuple[int, bytes]:
         connection = HTTPConnection(self.server.server)
-        connection.request(request.method, request.path, request.body, request.headers)
+        asked = urlsplit(request.path)
+        # A proxy is asked for a whole address.
+        path = asked._replace(scheme="", netloc="", path=asked.path.removeprefix(self.server.prefix)).geturl()
+        connection.request(request.method, path, request.body, request.headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
 
@@ -82,7 +87,11 @@ class _Relay(BaseHTTPRequestHandler):
 
 @contextmanager
 def gateway(
-    rule: Rule, server: str = "", certificate: Path | None = None, client: Path | None = None
+    rule: Rule,
+    server: str = "",
+    certificate: Path | None = None,
+    client: Path | None = None,
+    prefix: str = "",
 ) -> Iterator[Gateway]:
     """Run a gateway.
 
@@ -91,8 +100,9 @@ def gateway(
         server: The server behind it; "" where the rule answers everything.
         certificate: A key and its certificate, for https.
         client: The certificates of the clients that it answers.
+        prefix: Beginning of the paths, which the server does not know.
     """
-    with Gateway(server, rule, certificate, client) as running:
+    with Gateway(server, rule, certificate, client, prefix) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -24,13 +24,14 @@ def blobs(spec: ImageSpec) -> Split:
     return Split(images, np.arange(count).astype(spec.label_type), spec)
 
 
-def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False) -> Split:
+def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False, steepness: float = 5) -> Split:
     """Write a model that knows the blobs, as the evaluation leaves a candidate, into an existing directory.
 
     Args:
         directory: Where to write it.
         spec: Description of the images.
         bare: Whether the model takes images without the axis of the channel, as the models of version 0.1.0 do.
+        steepness: The logit of a blob's class.
 
     Returns:
         The blobs, each with its class.
@@ -44,7 +45,7 @@ def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False) -> S
     inputs = keras.Input(spec.shape[:2] if bare else spec.shape, dtype="uint8", name="image")
     model = keras.Sequential([inputs, keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), dense])
     kernel = split.images.reshape(len(split.labels), -1).T / 255
-    dense.set_weights([5 * kernel / np.maximum(kernel.sum(axis=0), 1), np.zeros(len(spec.classes))])
+    dense.set_weights([steepness * kernel / np.maximum(kernel.sum(axis=0), 1), np.zeros(len(spec.classes))])
     model.save(directory / MODEL_FILE)
     training_record(dataset=dataset_info(spec=spec)).save(directory)
     save_samples(directory, split)

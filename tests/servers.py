@@ -1,7 +1,7 @@
-"""Real servers for the tests of all rooms: object store, MLflow and PostgreSQL; and a certificate.
+"""Real servers for the tests of all rooms: object store, MLflow without and with logins, PostgreSQL; and a certificate.
 
-They are those of `mnist-pipeline run`. The tests of `components` import the types that they need from here, so that
-this module alone knows that the servers come from `pipelines`.
+Store and MLflow are those of `mnist-pipeline run`. The tests of `components` import the types that they need from here,
+so that this module alone knows that the servers come from `pipelines`.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from pipelines.local.mlflow_server import mlflow_plan
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import Probe, listening_socket
 from pipelines.local.store import external_store
+from tests.mlflow_with_logins import served_with_logins
 
 __all__ = ["Platform", "close_runs"]
 
@@ -79,6 +80,13 @@ def postgres_platform(
             server.wait_until_ready(Probe(plan).is_answered)
             changed = {"MLFLOW_TRACKING_URI": plan.address}
             yield replace(platform, tracking_uri=plan.address, environment=platform.environment | changed)
+
+
+@pytest.fixture(scope="session")
+def mlflow_with_logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an MLflow server with basic-auth and workspaces; its users are those of `served_with_logins`."""
+    with served_with_logins(tmp_path_factory.mktemp("logins")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 
 from components.common.plan.resolve import option_name
 from pipelines.cli.main import app
-from pipelines.parameters import PLACEMENT
+from pipelines.parameters import MONITORING, PLACEMENT
+from pipelines.pods import Pods
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -97,7 +98,8 @@ def test_every_command_of_the_command_line_exists(page: Path) -> None:
 def test_every_option_that_is_set_exists(page: Path) -> None:
     names = SET.findall(page.read_text())
 
-    for name in set(names) - PLACEMENT.keys() - OPTIONS_OF_THE_EXAMPLE:
+    of_pods = Pods.model_fields.keys()
+    for name in set(names) - PLACEMENT.keys() - MONITORING.keys() - of_pods - OPTIONS_OF_THE_EXAMPLE:
         option_name(name)
 
 

@@ -15,7 +15,7 @@ ALLOWED = {
     "components/common/storage/object_store.py": {"self.endpoint"},
     # Names and addresses of machines.
     "components/common/storage/public_adapter.py": {"host"},
-    "pipelines/cli/predict.py": {"host"},
+    "pipelines/cli/serve.py": {"host"},
     "pipelines/models/connections.py": {"host"},
 }
 

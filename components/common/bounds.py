@@ -20,6 +20,8 @@ MOST_CLASSES = 10_000
 LARGEST_SIGNATURE = 4 * 2**20
 LARGEST_LAYERS = 16 * 2**20
 LARGEST_MODEL = 8 * 2**30
+# A registered version's reference for `mnist-pipeline monitor`, as a file; it has some hundred kB.
+LARGEST_REFERENCE = 16 * 2**20
 # Bytes of room on the disk: without so many a run does not start, and with less than so many it warns.
 LEAST_FREE = 2**30
 LITTLE_FREE = 5 * 2**30
@@ -28,6 +30,8 @@ STORE_RESERVE = 128 * 2**20
 # The body of one request to `mnist-pipeline serve`, and the bodies of all requests that it works on.
 LARGEST_REQUEST = 16 * 2**20
 LARGEST_REQUESTS = 4 * LARGEST_REQUEST
+# One file of logged requests, packed and unpacked.
+LARGEST_REQUEST_LOG = 64 * 2**20
 
 
 def require_within(found: int, most: int, what: str, way_out: str) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 # The status that a batch system takes for "try again" (EX_TEMPFAIL of sysexits.h).
 TRY_AGAIN = 75
+# Python says so, in a RuntimeError, where there is no memory for a thread's stack.
+NO_THREAD = "can't start new thread"
 
 
 class StatedError(Exception):
@@ -40,19 +42,23 @@ def is_outage_status(status: int) -> bool:
 
 
 def stated(error: BaseException) -> StatedError | None:
-    """Return an error as one that is told in one line, None where it is a defect; a full disk is an outage."""
-    full = next((cause for cause in _causes(error) if _is_full(cause)), None)
-    if not isinstance(full, OSError):
-        return error if isinstance(error, StatedError) else None
-    where = f"the disk of {full.filename}" if full.filename else "the disk"
-    return UnavailableError(
-        f"{where} must have room but has none ({full.strerror}): "
-        "delete something, which `mnist-pipeline prune` does once a MiB is free, and start this again."
-    )
+    """Return an error as one that is told in one line, None where it is a defect.
 
-
-def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    A full disk, and memory that is used up, are outages.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            where = f"the disk of {cause.filename}" if cause.filename else "the disk"
+            return UnavailableError(
+                f"{where} must have room but has none ({cause.strerror}): "
+                "delete something, which `mnist-pipeline prune` does once a MiB is free, and start this again."
+            )
+        if isinstance(cause, MemoryError) or str(cause) == NO_THREAD:
+            return UnavailableError(
+                f"this process must have memory but gets no more ({first_line(cause)}): "
+                "give it more, or end what else needs it, and start this again."
+            )
+    return error if isinstance(error, StatedError) else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -34,6 +34,13 @@ class Settings(BaseSettings):
         description="Address of the MLflow server, which may hold user and password; without it steps track nothing, "
         "and the command line starts one.",
     )
+    mlflow_ui_url: str | None = Field(
+        default=None,
+        description="Address at which people reach the MLflow server, for links; MLFLOW_TRACKING_URI without it.",
+    )
+    mlflow_registry_uri: str | None = Field(
+        default=None, description="Only the address of the same server: it keeps the models too."
+    )
     mlflow_run_id: str | None = Field(
         default=None, description="MLflow run of this task, set by Kubeflow's integration."
     )
@@ -99,6 +106,10 @@ class Settings(BaseSettings):
     )
     aws_access_key_id: str | None = Field(default=None, description="Access key of the store.")
     aws_secret_access_key: str | None = Field(default=None, description="Secret key of the store.")
+    embedded_servers: bool = Field(
+        default=False,
+        description="Whether the command has started both servers itself; a run examines those of others first.",
+    )
     no_proxy: str | None = Field(
         default=None, description="Hosts reached without a proxy; the embedded servers are added."
     )
@@ -145,6 +156,11 @@ class Settings(BaseSettings):
         default=None, description="TensorFlow's threads between operations."
     )
     step_image: str = Field(default="none", description="Image of this step; set by the compiled pipeline.")
+    step_environment: str = Field(
+        default="",
+        description="Directories, with colons between, whose files are further variables of a step; set by the "
+        "compiled pipeline.",
+    )
     git_sha: str | None = Field(default=None, description="Commit of the code; set in the images.")
     lock_digest: str | None = Field(
         default=None, description="SHA-256 of the dependency lock; set in the images."
@@ -162,8 +178,46 @@ class Settings(BaseSettings):
         default=None, description="Bearer token that `mnist-pipeline serve` asks its clients for."
     )
     kfp_token: str | None = Field(default=None, description="Bearer token for Kubeflow Pipelines.")
+    kfp_cookie: str | None = Field(
+        default=None, description="Session of a browser at Kubeflow, as `NAME=VALUE` of its cookie."
+    )
+    kfp_username: str | None = Field(
+        default=None,
+        description="User of the Dex that guards Kubeflow; with KFP_PASSWORD the commands log in.",
+    )
+    kfp_password: str | None = Field(default=None, description="Password of that user.")
+    kf_pipelines_ui_endpoint: str | None = Field(
+        default=None,
+        description="Address of Kubeflow's pages, for printed links, where it is not that of its API.",
+    )
     ssl_cert_file: Path | None = Field(
         default=None, description="File of certificates to trust for Kubeflow Pipelines."
+    )
+    notify_slack_url: str | None = Field(
+        default=None,
+        description="Incoming webhook of Slack, or of what speaks like it, that is told of runs.",
+    )
+    notify_webhook_url: str | None = Field(
+        default=None, description="Address that is told of runs in JSON, as Standard Webhooks describes it."
+    )
+    notify_webhook_secret: str | None = Field(
+        default=None, description="Secret that signs what is sent to NOTIFY_WEBHOOK_URL."
+    )
+    notify_smtp_url: str | None = Field(
+        default=None,
+        description="Mail server, `smtp://USER:PASSWORD@HOST:587` or `smtps://...`, by which runs are told of.",
+    )
+    notify_mail_to: str | None = Field(
+        default=None, description="Addresses that NOTIFY_SMTP_URL writes to, with commas between."
+    )
+    notify_mail_from: str | None = Field(
+        default=None,
+        description="Address that NOTIFY_SMTP_URL writes from; the first of NOTIFY_MAIL_TO without it.",
+    )
+    notify_kinds: str | None = Field(
+        default=None,
+        description="What receivers are told, with commas between: `failed`, `champion`, `refused`, `drift`, "
+        "`waiting`; all without it.",
     )
     docker_host: str = Field(default="the default socket", description="Address of the container engine.")
 
@@ -207,7 +261,7 @@ VARIABLES = ("no_proxy", *(name for field in Settings.model_fields for name in v
 def _parsed(values: tuple[str | None, ...]) -> Settings:
     del values  # the key of the cache
     try:
-        return _without_login(Settings())
+        return _on_one_server(_without_login(Settings()))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
@@ -227,6 +281,28 @@ def _without_login(given: Settings) -> Settings:
         "mlflow_tracking_password": unquote(address.password or ""),
     }
     return given.model_copy(update=login)
+
+
+def _on_one_server(given: Settings) -> Settings:
+    """Refuse another server for models: a version is read with the run that it is of."""
+    registry, runs = (urlsplit(uri or "") for uri in (given.mlflow_registry_uri, given.mlflow_tracking_uri))
+    named = registry.netloc.rpartition("@")[2]
+    same = (registry.scheme, named, registry.path.rstrip("/")) == (*runs[:2], runs.path.rstrip("/"))
+    if given.mlflow_registry_uri and not same:
+        raise PipelineError(
+            "MLFLOW_REGISTRY_URI must be the server of MLFLOW_TRACKING_URI, which keeps runs and models, but is "
+            f"another{f', {named}' if named else ''}: unset it."
+        )
+    return given
+
+
+# What MLflow gives to the processes of a run of another program.
+OF_ANOTHER_RUN = ("MLFLOW_RUN_ID", "MLFLOW_RUN_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+
+
+def leave_other_runs() -> list[str]:
+    """Unset the variables that name a run or an experiment, and return the names of those that were set."""
+    return [name for name in OF_ANOTHER_RUN if os.environ.pop(name, None)]
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -253,6 +329,36 @@ def direct(*hosts: str) -> dict[str, str]:
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(dict.fromkeys([*known, *hosts])))
 
 
+# Capitals, as variables are written; the names of proxies are also known in small letters.
+VARIABLE_FILE = re.compile("[A-Z_][A-Z0-9_]*|(http|https|no|all)_proxy", re.ASCII)
+
+
+def export_mounted() -> None:
+    """Set the variables that a step's pod has as files, as far as they are not set otherwise.
+
+    A file is named after its variable; files of other names, such as certificates, stay what they are. Kubeflow sets
+    some of these variables itself, and Kubernetes refuses a pod that has one twice, so they cannot be in the pod.
+
+    Raises:
+        PipelineError: A variable is no text.
+    """
+    for directory in filter(None, os.environ.get("STEP_ENVIRONMENT", "").split(":")):
+        found = Path(directory).iterdir() if Path(directory).is_dir() else ()
+        for path in found:
+            if VARIABLE_FILE.fullmatch(path.name):
+                export_defaults({path.name: _text_of(path)})
+
+
+def _text_of(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise PipelineError(f"{path.name} must be text but {path} is none: correct the key of that name.")
+    return text.removesuffix("\n")
+
+
 @contextmanager
 def exported(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables of this process that are not set, for as long as the context lasts."""
@@ -262,6 +368,17 @@ def exported(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in variables:
             withdraw(name)
+
+
+@contextmanager
+def kept_environment() -> Iterator[None]:
+    """Give this process its variables of before back at the end of the context."""
+    before = environment()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        export(before)
 
 
 def withdraw(name: str) -> None:
@@ -288,6 +405,9 @@ def setting_rows() -> Iterator[tuple[str, str, str, str]]:
         default = "" if field.default in {None, ""} else str(field.default)
         yield variables_of(name)[0], kind, default, field.description or ""
 
+
+# Before any library reads its variables.
+export_mounted()
 
 if __name__ == "__main__":
     print(settings_page(), end="")

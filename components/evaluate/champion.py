@@ -10,7 +10,7 @@ from components.common.model.aliases import CHAMPION, DECISIONS
 from components.common.model.stored_version import fetch_version
 from components.common.patience import patiently
 from components.common.settings import settings
-from components.common.tracking.client import mlflow_must_answer
+from components.common.tracking.client import find_registered_model, mlflow_must_answer
 from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 
@@ -135,15 +135,9 @@ def fetch_champion(model_name: str, target: Path, *, allow_unsigned: bool = Fals
 def _champion_version(model_name: str) -> tuple[str, dict[str, str]] | None:
     """Return the champion's version, and the tags of the registered model; None without a champion."""
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
-    try:
-        model = MlflowClient().get_registered_model(model_name)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    return (model.aliases[CHAMPION], model.tags) if CHAMPION in model.aliases else None
+    model = find_registered_model(MlflowClient(), model_name)
+    return (model.aliases[CHAMPION], model.tags) if model and CHAMPION in model.aliases else None
 
 
 def _download(champion: ChampionModel, allow_unsigned: bool) -> None:

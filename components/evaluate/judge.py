@@ -15,6 +15,8 @@ from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import Exchange
 from components.common.model.lineage import stored_judgement
+from components.common.model.reference import make_reference
+from components.common.model.runtime import RuntimeClassifier
 from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training, require_trained
 from components.common.narration import say
@@ -48,7 +50,8 @@ class EvaluationInputs:
 
     Attributes:
         test: Prepared data with the test split.
-        development: Prepared data with the validation split, on which temperature and reject threshold are fitted.
+        development: Prepared data with the validation split, on which temperature and reject threshold are fitted, and
+            with the training split, whose usual shapes are kept with the candidate.
         baseline: Model directory.
         tuned: Model directory.
     """
@@ -65,6 +68,7 @@ class _Data:
 
     baseline: Training
     tuned: Training
+    training: Split
     validation: Split
     test: Split
     dataset: DatasetReference
@@ -127,7 +131,7 @@ def judge_models(
     say("evaluate", "calibration, robustness, cost, explanations")
     source = inputs.tuned if name == "tuned" else inputs.baseline
     with written_directory(candidate_target) as partial:
-        exchange = _write_candidate(source, candidate.classifier, data.validation, partial)
+        exchange = _write_candidate(source, candidate, data, partial)
         files = file_digests(partial)
     evaluation = _evaluation(data, models, name, seeds, rival, exchange, gate, lineage)
     report = ReportData(
@@ -143,12 +147,17 @@ def judge_models(
     return evaluation
 
 
-def _write_candidate(source: Path, calibrated: Classifier, validation: Split, target: Path) -> Exchange:
+def _write_candidate(source: Path, candidate: _ScoredModel, data: _Data, target: Path) -> Exchange:
     """Write the files that are registered: a model's records, with the calibrated model in place of the trained one."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(REPEATS), dirs_exist_ok=True)
-    calibrated.model.save(target / MODEL_FILE)
-    save_samples(target, validation)
-    return write_exchange(target, calibrated, validation.images)
+    candidate.classifier.model.save(target / MODEL_FILE)
+    save_samples(target, data.validation)
+    exchange = write_exchange(target, candidate.classifier, data.validation.images)
+    if not exchange.problem:
+        # Requests are answered by the ONNX file, so the reference's answers are.
+        answers = RuntimeClassifier(target).probabilities
+        make_reference(data.training.images, data.validation, answers, candidate.threshold).save(target)
+    return exchange
 
 
 def choose_candidate(baseline: Training, tuned: Training) -> Role:
@@ -158,9 +167,9 @@ def choose_candidate(baseline: Training, tuned: Training) -> Role:
 
 def _read(inputs: EvaluationInputs) -> _Data:
     baseline, tuned = Training.load(inputs.baseline), Training.load(inputs.tuned)
-    validation = open_split(inputs.development, "validation")
+    training, validation = (open_split(inputs.development, name) for name in ("train", "validation"))
     test, info = open_split(inputs.test, "test"), DatasetInfo.load(inputs.test)
-    return _Data(baseline, tuned, validation, test, DatasetReference(info.name, info.digest))
+    return _Data(baseline, tuned, training, validation, test, DatasetReference(info.name, info.digest))
 
 
 def _score_models(inputs: EvaluationInputs, data: _Data) -> dict[Role, _ScoredModel]:

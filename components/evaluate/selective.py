@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.metrics import wilson_interval
+from components.common.model.judgement import REJECT_ALL
+from components.evaluate.intervals import Interval, share_interval
 
 ACCEPTED_ACCURACY = 0.999
 CURVE_POINTS = 200
@@ -19,11 +20,11 @@ class Selective:
         coverage: Rising fractions of the test images that are answered.
         accuracy: The accuracy among them.
         threshold: Top probability below which an image is rejected, chosen so that 99.9% of the accepted validation
-            images are right.
+            images are right; `REJECT_ALL` where there is none.
         threshold_coverage: Fraction of the test images at or above the threshold.
         accepted: Number of them.
         accepted_errors: Mistakes among them.
-        accepted_interval: 95% Wilson interval of the accuracy among them; None when none is accepted.
+        accepted_interval: 95% interval of the accuracy among them; None when none is accepted.
     """
 
     coverage: list[float]
@@ -32,11 +33,24 @@ class Selective:
     threshold_coverage: float
     accepted: int
     accepted_errors: int
-    accepted_interval: tuple[float, float] | None
+    accepted_interval: Interval | None
+
+    @property
+    def stated(self) -> str:
+        """What became of the accepted test images, as a clause."""
+        if self.threshold >= REJECT_ALL:
+            return "no threshold leaves 99.9% of the answers on validation right, so that every answer is rejected"
+        if self.accepted_interval is None:
+            return f"no test image reaches the threshold {self.threshold:.4f}"
+        low, high = self.accepted_interval
+        return (
+            f"at or above {self.threshold:.4f} the model answers {self.accepted:,} test images and makes "
+            f"{self.accepted_errors} mistakes; {low:.2%} to {high:.2%} of such answers are right, with 95% confidence"
+        )
 
 
 def reject_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.float32]) -> float:
-    """Return the lowest threshold at or above which 99.9% of the images are right; 1 if there is none.
+    """Return the lowest threshold at or above which 99.9% of the images are right; `REJECT_ALL` if there is none.
 
     Args:
         labels: Integers, N.
@@ -47,7 +61,7 @@ def reject_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.floa
     # Images of equal confidence are accepted together or not at all.
     last_of_equals = np.append(confidence[1:] < confidence[:-1], True)
     holds = np.flatnonzero(last_of_equals & (accuracy >= ACCEPTED_ACCURACY))
-    return float(confidence[holds[-1]]) if len(holds) else 1.0
+    return float(confidence[holds[-1]]) if len(holds) else REJECT_ALL
 
 
 def measure_selective(
@@ -68,7 +82,7 @@ def measure_selective(
         threshold_coverage=accepted / count,
         accepted=accepted,
         accepted_errors=accepted - right,
-        accepted_interval=wilson_interval(right, accepted) if accepted else None,
+        accepted_interval=share_interval(right, accepted) if accepted else None,
     )
 
 

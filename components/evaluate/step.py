@@ -60,7 +60,7 @@ def evaluate_step(plan: RunPlan, inputs: EvaluationInputs, *, target: Path, cand
             tracked.log_file(target / Evaluation.FILE)
             tracked.log_file(target / REPORT_FILE)
             tracked.log_file(target / MODEL_CARD_FILE)
-        for figure in sorted((target / "figures").glob("*.png")):
+        for figure in sorted((target / "figures").glob("*.svg")):
             run.log_file(figure, "figures")
         _log_tables(run, target)
         say(STEP, f"baseline test accuracy {headline['baseline/test_accuracy']:.4f}")
@@ -119,9 +119,9 @@ def gate_step(plan: RunPlan, evaluation: Path) -> str:
         for tracked in (run, run.parent):
             tracked.set_tags(
                 {
-                    "verdict": judgement.verdict,
+                    tags.VERDICT: judgement.verdict,
                     tags.DECISION: judgement.action,
-                    "decision_reasons": "\n".join(judgement.reasons),
+                    tags.DECISION_REASONS: "\n".join(judgement.reasons),
                 }
             )
         for reason in judgement.reasons:

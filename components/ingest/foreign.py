@@ -11,7 +11,7 @@ from components.common.model.lineage import stored_lineage
 from components.common.model.version_tags import version_tags
 from components.common.settings import settings
 from components.common.tracking import tags
-from components.common.tracking.client import mlflow_must_answer
+from components.common.tracking.client import find_registered_model, mlflow_must_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,8 +72,8 @@ def refuse_unsigned_champion(model_name: str) -> None:
     from mlflow import MlflowClient
 
     with mlflow_must_answer():
-        found = MlflowClient().search_registered_models(f"name = '{model_name}'")
-        number = found[0].aliases.get(CHAMPION) if found else None
+        found = find_registered_model(MlflowClient(), model_name)
+        number = found.aliases.get(CHAMPION) if found else None
         unsigned = (
             number and tags.SIGNING_KEY not in MlflowClient().get_model_version(model_name, number).tags
         )

@@ -20,7 +20,7 @@ from components.common.data.raw_data import (
     raw_files,
     write_labels,
 )
-from components.common.data.source import LabelledBatch
+from components.common.data.source import LABELLED, LabelledBatch
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.storage.files import sha256_file
@@ -29,9 +29,6 @@ from components.ingest.form import rows_of
 from components.ingest.labels import as_labels
 from components.ingest.npy import NpyFile, npz_members
 from components.ingest.pixels import PixelReader
-
-# Batches lie in the object store as `labelled/DATASET_NAME/*.npz`.
-PREFIX = "labelled"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ def merge_labelled(
     Returns:
         A record of each batch.
     """
-    keys = [key for key in store.keys(f"{PREFIX}/{dataset_name}/") if key.endswith(".npz")]
+    keys = [key for key in store.keys(f"{LABELLED}/{dataset_name}/") if key.endswith(".npz")]
     if not keys:
         return ()
     batches, left_out = [], {}

@@ -19,6 +19,7 @@ from components.common.plan.run import CURRENT_TIME, RunPlan
 from components.common.printable import printable
 from components.common.provenance import git_sha
 from components.common.tracking import tags
+from components.common.tracking.preflight import examine_servers, require_changeable
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import open_pipeline_run
 from components.ingest.collect import collect_data
@@ -37,7 +38,7 @@ def ingest_step(
     plan_target: Path,
     raw_target: Path,
 ) -> SourceInfo:
-    """Make the plan of the run, open the run in MLflow, and collect the data.
+    """Make the plan of the run, open the run in MLflow, examine the servers, and collect the data.
 
     Args:
         form: Values of the form's fields by the option's dotted name.
@@ -56,6 +57,8 @@ def ingest_step(
         plan = resolved.plan
         open_pipeline_run(run_id, run_name, plan.registry.experiment)
     with step_run(run_id, STEP) as run:
+        examine_servers(STEP, run.run_id, plan.registry.experiment)
+        run.parent.keep_views(plan.search.space)
         now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
         version = plan.data.version.replace(CURRENT_TIME, now)
         info = collect_data(plan.data.model_copy(update={"version": version}), raw_target)
@@ -81,10 +84,11 @@ def ingest_step(
 
 
 def _refuse(plan: RunPlan, info: SourceInfo, derived: bool) -> None:
-    """Refuse a run whose model cannot be compared with those that are registered under its name."""
+    """Refuse a run whose model cannot join those that are registered under its name."""
     refuse_foreign_model(plan.model_name, info, derived=derived)
     if not plan.registry.allow_unsigned:
         refuse_unsigned_champion(plan.model_name)
+    require_changeable(plan.model_name)
 
 
 def _tags(plan: RunPlan, info: SourceInfo) -> dict[str, str]:

@@ -111,7 +111,8 @@ def validate(splits: Mapping[str, Observed]) -> ValidationReport:
     """Describe the splits `train`, `validation` and `test`, all of whose images were read.
 
     Raises:
-        PipelineError: All pixels of a split are equal, or `train` has no examples of a class.
+        PipelineError: All pixels of a split are equal, `train` has no examples of a class, or `test` has those of one
+            only, by which no model could be told from one that always gives the same answer.
     """
     reports = {name: split.report() for name, split in splits.items()}
     for name, report in reports.items():
@@ -125,6 +126,11 @@ def validate(splits: Mapping[str, Observed]) -> ValidationReport:
         raise PipelineError(
             f"the train split must have examples of all {len(classes)} classes but has none of {missing}: "
             "use more data, or stratify the split."
+        )
+    if sum(map(bool, reports["test"].class_counts)) == 1:
+        only = classes[int(np.argmax(reports["test"].class_counts))]
+        raise PipelineError(
+            f"the test split must have examples of several classes but all are of {only}: use other test data."
         )
     shared = {
         f"{first}+{second}": int(np.isin(splits[second].digests, splits[first].digests).sum())

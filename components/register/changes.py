@@ -8,6 +8,7 @@ from components.common.model.aliases import CHAMPION
 from components.common.model.stored_version import verified_lineage
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
+from components.common.tracking.client import find_registered_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,15 +29,11 @@ def changes_since_champion(client: "MlflowClient", plan: RunPlan, data: DatasetI
         MlflowException: The registry does not answer.
         PipelineError: The champion must be signed but is not, or its records are damaged.
     """
-    from mlflow.exceptions import MlflowException
-
     name = plan.model_name
-    try:
-        version = str(client.get_model_version_by_alias(name, CHAMPION).version)
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return Changes(None, ())
-        raise
+    model = find_registered_model(client, name)
+    if model is None or CHAMPION not in model.aliases:
+        return Changes(None, ())
+    version = str(model.aliases[CHAMPION])
     made_of = verified_lineage(client, name, version, allow_unsigned=plan.registry.allow_unsigned)
     if made_of is None:
         return Changes(version, ("its records, which it was registered without",))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from components.common.errors import PipelineError
-from components.register.journal import HISTORY_SUFFIX
+from components.common.model.aliases import HISTORY_SUFFIX
 
 
 def choose_model(names: Iterable[str], given: str) -> str:

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
-from components.common.model.aliases import CHAMPION
+from components.common.model.aliases import CHAMPION, HISTORY_SUFFIX
 from components.common.model.signing import SignatureError, TrustedKeys, signing_key, trusted_keys
 from components.common.tracking.client import all_pages
-from components.common.tracking.tags import SIGNING_KEY
+from components.common.tracking.tags import APPROVAL, APPROVED, SIGNING_KEY, WAITING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-HISTORY_SUFFIX = ".history"
 ABOUT_TAG = "history_of"
 APPLIED_TAG = "applied"
 # Digest of the last move before that counts; "" for none.
@@ -64,8 +63,8 @@ class Move:
     Attributes:
         number: Place in the list, from 1.
         time: Milliseconds since 1970 by the server's clock.
-        action: `register`, `promote`, `rollback`, or `outside` for a move that this package did not make; `foreign`
-            for a version that is no move.
+        action: `register`, `approve`, `promote`, `rollback`, or `outside` for a move that this package did not make;
+            `foreign` for a version that is no move.
         before: Version that the move starts from; "" for none.
         after: Version that the move leads to; "" for none.
         who: Author of the move.
@@ -207,7 +206,7 @@ def move_champion(
         champion = _follow(client, name)
         entry = next(move for move in read_moves(client, name) if move.number == number)
         if entry.counts:
-            client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")
+            _close_move(client, name, number, after)
             return True
         if champion == after:
             return False
@@ -246,9 +245,15 @@ def settle(client: "MlflowClient", name: str) -> str:
                 raise
     why = "found so" if last else "champion before this record began"
     move = {"action": "outside", "before": recorded, "after": actual, "who": "unknown", "why": why}
-    number = _append(client, name, **move, previous=head_of(moves))
-    client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")
+    _close_move(client, name, _append(client, name, **move, previous=head_of(moves)), actual)
     return _follow(client, name)
+
+
+def _close_move(client: "MlflowClient", name: str, number: int, champion: str) -> None:
+    """Mark a move as applied, and its champion as one that does not wait any more."""
+    client.set_model_version_tag(name + HISTORY_SUFFIX, str(number), APPLIED_TAG, "true")
+    if champion and client.get_model_version(name, champion).tags.get(APPROVAL) == WAITING:
+        client.set_model_version_tag(name, champion, APPROVAL, APPROVED)
 
 
 def _follow(client: "MlflowClient", name: str) -> str:

@@ -15,6 +15,7 @@ from components.common.model import served_model
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.known_answers import FLOAT32_TOLERANCE, KNOWN_ANSWERS, save_known_answers
+from components.common.model.reference import REFERENCE_FILE
 from components.common.model.runtime import RuntimeClassifier
 from components.common.model.samples import load_samples
 
@@ -32,7 +33,8 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     The directory has two of MLflow's flavors. `mlflow.keras.load_model` gives the Keras model.
     `mlflow.pyfunc.load_model` gives the compiled function of `components.common.model.served_model`, of which the
     directory holds a copy. `onnx/` has the model for programs without Keras. The metadata in `MLmodel` has the names of
-    the classes, in the order of the probabilities, and the way to make an image of a picture.
+    the classes, in the order of the probabilities, and the way to make an image of a picture. `reference.npz` has what
+    `mnist-pipeline monitor` compares requests with.
 
     Args:
         candidate: Directory of the trained model, with its training.json and its sample images.
@@ -73,6 +75,9 @@ def package(candidate: Path, directory: Path, logged: "LoggedModel", run_id: str
     description.flavors["python_function"] |= {"loader_module": source.stem, "code": "code", "data": "data"}
     description.save(str(directory / "MLmodel"))
     shutil.copytree(candidate / EXCHANGE, directory / EXCHANGE)
+    # A candidate that was kept by an earlier release has none.
+    if (candidate / REFERENCE_FILE).exists():
+        shutil.copyfile(candidate / REFERENCE_FILE, directory / REFERENCE_FILE)
     save_known_answers(classifier, runtime, images, directory / KNOWN_ANSWERS, _tolerance(classifier))
 
 

@@ -1,6 +1,7 @@
 """Publication of a candidate as a version of the registered model: the one writer of the registry."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +20,19 @@ from components.common.model.signing import (
 )
 from components.common.storage.files import combined_digest
 from components.common.tracking.client import all_pages
-from components.common.tracking.tags import CLASSES, IMAGE_SIZE, MODEL_FILES, PIPELINE_RUN, SIGNING_KEY
-from components.register.journal import move_champion
+from components.common.tracking.tags import (
+    APPROVAL,
+    CLASSES,
+    COMPARED_WITH,
+    IMAGE_SIZE,
+    MODEL_FILES,
+    NOBODY,
+    PIPELINE_RUN,
+    SIGNING_KEY,
+    WAITING,
+    WEIGHTS,
+)
+from components.register.journal import move_champion, settle
 from components.register.package import package
 from components.register.verify import verify
 
@@ -41,9 +53,23 @@ class Registration:
     uri: str
     aliases: tuple[str, ...]
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody has to approve the version before it is champion."""
+        return CHAMPION not in self.aliases
+
+    @property
+    def outcome(self) -> str:
+        """What became of the version, in words."""
+        became = "waits for approval" if self.waits else "is the new champion"
+        return f"{self.name} version {self.version} {became}"
+
 
 def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
-    """Register the candidate and make it champion.
+    """Register the candidate, and make it champion unless the plan asks for an approval before.
+
+    A version that waits leaves the champion alone, and the alias `challenger` names the latest one. Where a version
+    with the same weights waits already, it is taken up, and no other is made.
 
     The champion alias moves last: a crash at any point before leaves the old champion in place, and a retry takes up
     the version that the first attempt made.
@@ -61,8 +87,11 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
 
     client, key = MlflowClient(), signing_key()
     name, pipeline_run_id = lineage.plan.model_name, lineage.plan.run_id
-    registered = _earlier_attempt(client, name, pipeline_run_id) or _new_version(
-        client, candidate, lineage, run_id, key
+    waits = lineage.plan.registry.approval == "required"
+    registered = (
+        _earlier_attempt(client, name, pipeline_run_id)
+        or (_waiting_twin(client, lineage) if waits else None)
+        or _new_version(client, candidate, lineage, run_id, key)
     )
     number = str(registered.version)
     # MLflow's list of versions shows the beginning as it is, marks and all.
@@ -70,6 +99,9 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
     client.set_registered_model_alias(name, CHALLENGER, number)
     with TemporaryDirectory() as scratch:
         verify(client, name, number, Path(scratch, "model")).require()
+    if waits:
+        champion = {CHAMPION} if settle(client, name) == number else set()
+        return Registration(name, number, f"models:/{name}/{number}", (CHALLENGER, *champion))
     move_champion(
         client,
         name,
@@ -83,9 +115,23 @@ def publish(candidate: Path, lineage: Lineage, *, run_id: str) -> Registration:
 
 
 def _earlier_attempt(client: "MlflowClient", name: str, pipeline_run_id: str) -> "ModelVersion | None":
+    return _version_with(client, name, {PIPELINE_RUN: pipeline_run_id})
+
+
+def _waiting_twin(client: "MlflowClient", lineage: Lineage) -> "ModelVersion | None":
+    weights = {WEIGHTS: lineage.training.weights_digest}
+    return _version_with(client, lineage.plan.model_name, weights | _approval_tags(lineage))
+
+
+def _approval_tags(lineage: Lineage) -> dict[str, str]:
+    return {APPROVAL: WAITING, COMPARED_WITH: lineage.judgement.champion_version or NOBODY}
+
+
+def _version_with(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> "ModelVersion | None":
+    """Return the newest whole version with these tags, None where there is none."""
     found: ModelVersion
     for found in all_pages(client.search_model_versions, f"name = '{name}'"):
-        if found.tags.get(PIPELINE_RUN) == pipeline_run_id and found.status == "READY":
+        if found.tags.items() >= tags.items() and found.status == "READY":
             return found
     return None
 
@@ -124,6 +170,7 @@ def _new_version(
         SIGNING_KEY: key.id,
         "onnx": Exchange.load(candidate / EXCHANGE).summary,
         **_spec_tags(lineage),
+        **(_approval_tags(lineage) if lineage.plan.registry.approval == "required" else {}),
     }
     return client.create_model_version(
         name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id, await_creation_for=0

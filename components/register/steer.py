@@ -1,4 +1,4 @@
-"""Operations on the registry by hand: promotion of a version, and rollback to the champion before."""
+"""Operations on the registry by hand: approval and promotion of a version, and rollback to the champion before."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
+from components.common.model.lineage import stored_judgement
 from components.common.model.signing import SIGNATURE_FILE, SigningKey, Statement, signed, version_digests
 from components.common.tracking.client import all_pages
-from components.common.tracking.tags import PIPELINE_RUN, SIGNING_KEY
+from components.common.tracking.tags import APPROVAL, PIPELINE_RUN, SIGNING_KEY, WAITING
 from components.register.choose import choose_model, choose_version
 from components.register.journal import move_champion, read_moves, settle
 from components.register.verify import verify
@@ -53,6 +54,33 @@ def promote(
     before = settle(client, name)
     _require_sound(client, name, version, allow_unsigned)
     return move_champion(client, name, before=before, after=version, action="promote", who=who, why=why)
+
+
+def approve(
+    client: "MlflowClient", name: str, version: str, who: str, why: str, *, allow_unsigned: bool = False
+) -> bool:
+    """Verify a version that waits for approval, and make it the champion.
+
+    Returns:
+        False where it is the champion already.
+
+    Raises:
+        PipelineError: The version does not wait; the champion is not the one that it was compared with; or it is
+            refused as `promote` refuses one.
+    """
+    if settle(client, name) == version:
+        return False
+    if client.get_model_version(name, version).tags.get(APPROVAL) != WAITING:
+        raise PipelineError(
+            f"{name} version {version} must wait for approval but does not: look at `mnist-pipeline models list`, "
+            "or give it to `mnist-pipeline models promote`."
+        )
+    with TemporaryDirectory() as scratch:
+        directory = Path(scratch, "model")
+        verify(client, name, version, directory, allow_unsigned=allow_unsigned).require()
+        judgement = stored_judgement(directory)
+    before = judgement.champion_version if judgement else None
+    return move_champion(client, name, before=before or "", after=version, action="approve", who=who, why=why)
 
 
 def rollback(

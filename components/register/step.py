@@ -16,6 +16,7 @@ from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import tracked_work
 from components.common.tracking.tree import close_pipeline_run, open_pipeline_run
+from components.register.outcome import tell_failure, tell_outcome
 from components.register.publish import Registration, publish
 
 STEP = "register"
@@ -58,9 +59,12 @@ def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> R
 
         registration = patiently(STEP, published)
         for tracked in (run, run.parent):
-            tracked.set_tags({tags.MODEL_NAME: registration.name, tags.MODEL_VERSION: registration.version})
+            tracked.set_tags(
+                {tags.MODEL_NAME: registration.name, tags.MODEL_VERSION: registration.version}
+                | ({tags.APPROVAL: tags.WAITING} if registration.waits else {})
+            )
         run.parent.close()
-        say(STEP, f"{registration.name} version {registration.version} is the new champion")
+        say(STEP, registration.outcome)
     forget_candidate(STEP, plan.run_id)
     return registration
 
@@ -83,6 +87,17 @@ def require_judged(candidate: Path, judgement: Judgement) -> None:
 
 
 def close_run_step(run_id: str, state: str, message: str) -> None:
-    """Give the pipeline's run in MLflow its status; kfp's local runner and Kubeflow have two words for success."""
+    """Give the pipeline's run in MLflow its status, and tell the receivers of notices what it came to.
+
+    kfp's local runner and Kubeflow have two words for success. While MLflow is away, each attempt tells of a failure:
+    nothing else remembers that the one before has done so.
+    """
+    succeeded = state in {"SUCCEEDED", "COMPLETE"}
     with exit_on_stated_error("close-run"):
-        close_pipeline_run(run_id, succeeded=state in {"SUCCEEDED", "COMPLETE"}, message=message)
+        try:
+            close_pipeline_run(run_id, succeeded=succeeded, message=message)
+            tell_outcome(run_id, succeeded=succeeded, message=message)
+        except UnavailableError as error:
+            if not succeeded:
+                tell_failure(run_id, message, str(error))
+            raise

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.queues import SimpleQueue
@@ -15,7 +14,6 @@ from components.common.narration import say
 from components.train.autosave import TERMINATED
 
 Result = TypeVar("Result")
-PARENT_SECONDS = 0.5
 
 
 def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> list[Result]:
@@ -32,8 +30,7 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     context = _context()
     results: SimpleQueue[Result] = context.SimpleQueue()
     processes = [
-        context.Process(target=_put_result, args=(results, os.getpid(), work, number, *given))
-        for number in range(count)
+        context.Process(target=_put_result, args=(results, work, number, *given)) for number in range(count)
     ]
     for process in processes:
         process.start()
@@ -71,15 +68,15 @@ def _status(codes: list[int]) -> int:
     return max(1, *(128 - code if code < 0 else code for code in codes))
 
 
-def _put_result(results: "SimpleQueue[Any]", parent: int, work: Callable[..., Any], *given: Any) -> None:
-    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+def _put_result(results: "SimpleQueue[Any]", work: Callable[..., Any], *given: Any) -> None:
+    threading.Thread(target=_end_after_parent, daemon=True).start()
     results.put(work(*given))
 
 
-def _end_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _end_after_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _context() -> ForkContext | SpawnContext:

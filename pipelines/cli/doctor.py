@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import StatedError
-from components.common.settings import export, settings
+from components.common.settings import export, export_defaults, settings
 from components.common.storage.address import shown
 
 COMMAND_SECONDS = 10
@@ -85,10 +85,27 @@ def _platform(home: Path) -> Iterator[Finding]:
             yield Finding(
                 "object store", ok=True, detail=f"{shown(platform.s3_endpoint_url)}, bucket {platform.bucket}"
             )
-            yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
+            if settings().embedded_servers:
+                yield Finding("MLflow", ok=True, detail=shown(platform.tracking_uri))
+            else:
+                yield from _named_servers()
             yield _data()
     except StatedError as error:
         yield Finding("object store and MLflow", ok=False, detail=str(error), fatal=True)
+
+
+def _named_servers() -> Iterator[Finding]:
+    """Ask servers of one's own what a run asks them first."""
+    from components.common.plan.run import RegistryPlan
+    from components.common.tracking.client import QUIET
+    from components.common.tracking.preflight import server_questions
+
+    export_defaults(QUIET)
+    for subject, question in server_questions(RegistryPlan().experiment):
+        try:
+            yield Finding(subject, ok=True, detail=question())
+        except StatedError as error:
+            yield Finding(subject, ok=False, detail=str(error), fatal=True)
 
 
 def _data() -> Finding:

@@ -13,16 +13,21 @@ from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use
 from pipelines.cli.answers import print_line, print_summary
+from pipelines.cli.cluster import MonitoringFlag
 from pipelines.cli.cluster import app as cluster_commands
 from pipelines.cli.data import app as data_commands
 from pipelines.cli.export import app as export_commands
+from pipelines.cli.kserve import app as kserve_commands
+from pipelines.cli.monitor import app as monitor_command
+from pipelines.cli.notices import app as notice_command
 from pipelines.cli.options import DEFAULT_HOME, HomeOption
-from pipelines.cli.plan import DataFlag, PlanFlag, RecipeFlag, SetFlag, TrialsFlag
+from pipelines.cli.plan import DataFlag, PlanFlag, PodsFlag, RecipeFlag, SetFlag, TrialsFlag
 from pipelines.cli.plan import app as plan_commands
 from pipelines.cli.platform import app as platform_commands
 from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
+from pipelines.cli.serve import app as serve_command
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -32,13 +37,17 @@ app = typer.Typer(
 )
 app.add_typer(cluster_commands)
 app.add_typer(data_commands, name="data")
+app.add_typer(kserve_commands, name="kserve")
 app.add_typer(schedule_commands, name="schedule")
 
 app.add_typer(cli_models.app, name="models")
 app.add_typer(run_commands, name="runs")
 app.add_typer(cli_use.app)
+app.add_typer(serve_command)
 app.add_typer(cli_models.top_level)
 app.add_typer(export_commands)
+app.add_typer(monitor_command)
+app.add_typer(notice_command)
 app.add_typer(plan_commands)
 app.add_typer(platform_commands)
 app.add_typer(prune_command)
@@ -108,14 +117,25 @@ def compile_command(
         str | None,
         typer.Option(help="Image of the steps, by digest or by commit; by default mnist-pipeline:COMMIT."),
     ] = None,
+    settings: PodsFlag = None,
     kubernetes_manifests: Annotated[
         bool, typer.Option("--kubernetes-manifests", help="Write Pipeline and PipelineVersion resources.")
     ] = False,
+    monitoring: MonitoringFlag = False,
 ) -> None:
     """Compile the pipeline for Kubeflow."""
+    from pipelines.cluster.package import chosen_pipeline
     from pipelines.compile import compile_pipeline, default_image
+    from pipelines.parameters import pod_settings
 
-    compile_pipeline(output, image or default_image(), kubernetes_manifests=kubernetes_manifests)
+    pods = pod_settings(settings or [])
+    compile_pipeline(
+        output,
+        image or default_image(),
+        pipeline=chosen_pipeline(monitoring),
+        pods=pods,
+        kubernetes_manifests=kubernetes_manifests,
+    )
     print_line(f"wrote {output}")
 
 

@@ -1,5 +1,6 @@
 """`mnist-pipeline models` and `mnist-pipeline reproduce`: commands on registered versions."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from pipelines.cli.options import (
 )
 
 app = typer.Typer(
-    help="List, compare, verify, promote and roll back registered models.", no_args_is_help=True
+    help="List, compare, verify, approve, promote and roll back registered models.", no_args_is_help=True
 )
 # Commands beside `models`, not below it.
 top_level = typer.Typer()
@@ -144,6 +145,20 @@ def sign_versions(
             print_line(f"{name} version {number} is signed by the key {key.id[:12]}")
 
 
+@app.command(name="approve")
+def approve_version(
+    version: VersionArgument,
+    why: Annotated[str, typer.Option("--why", help="Reason, for the record.")],
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+    allow_unsigned: AllowUnsignedOption = False,
+) -> None:
+    """Make a version that waits for approval the champion, after verifying it."""
+    from components.register.steer import approve
+
+    _choose(approve, version, why, home, model, allow_unsigned)
+
+
 @app.command(name="promote")
 def promote_version(
     version: VersionArgument,
@@ -153,12 +168,22 @@ def promote_version(
     allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Make a version the champion, after verifying it."""
-    from components.register.steer import find_version, promote
-    from pipelines.models.versions import open_model, operator
+    from components.register.steer import promote
+
+    _choose(promote, version, why, home, model, allow_unsigned)
+
+
+def _choose(
+    choice: Callable[..., bool], version: str, why: str, home: Path, model: str, allow_unsigned: bool
+) -> None:
+    from components.register.steer import find_version
+    from pipelines.models.versions import open_model, operator, tell_champion
 
     with open_model(home, model) as (client, name):
         number = find_version(client, name, version)
-        moved = promote(client, name, number, operator(), why, allow_unsigned=allow_unsigned)
+        moved = choice(client, name, number, operator(), why, allow_unsigned=allow_unsigned)
+        if moved:
+            tell_champion(name, number, operator(), why)
     print_line(f"{name} version {number} is {'the new champion' if moved else 'the champion already'}")
 
 
@@ -171,10 +196,12 @@ def restore_champion(
 ) -> None:
     """Bring back the champion before; a second rollback in a row changes nothing."""
     from components.register.steer import rollback
-    from pipelines.models.versions import open_model, operator
+    from pipelines.models.versions import open_model, operator, tell_champion
 
     with open_model(home, model) as (client, name):
         before, after = rollback(client, name, operator(), why, allow_unsigned=allow_unsigned)
+        if before != after:
+            tell_champion(name, after, operator(), why)
     if before == after:
         print_line(
             f"{name} version {after} is the champion, by a rollback already; promote to go further back"
@@ -192,22 +219,27 @@ def show_history(
     from components.register.journal import champion_of
     from pipelines.local.home import Home
     from pipelines.local.home_keys import trust_variables
-    from pipelines.models.descriptions import count_decisions, describe_moves
+    from pipelines.models.descriptions import count_decisions, describe_moves, waiting_versions
     from pipelines.models.reader import open_reader
     from pipelines.models.tables import move_rows
 
     with exported(trust_variables(Home(home))), open_reader(home) as reader:
         name, champion, moves = describe_moves(reader, model)
-        decisions = count_decisions(reader, name)
+        decisions, waiting = count_decisions(reader, name), waiting_versions(reader, name)
     if as_json:
         listed = [asdict(move) for move in moves]
-        print_json({"model": name, "champion": champion, "moves": listed, "decisions": decisions})
+        told = {"model": name, "champion": champion, "waiting": waiting, "moves": listed}
+        print_json({**told, "decisions": decisions})
         return
     print_line(f"{name}: champion is {f'version {champion}' if champion else 'none'}")
     print_table(move_rows(moves))
-    for split, number in decisions.items():
+    for number in waiting:
         print_line(
-            f"test split {split} has decided {number} times: each decision makes the next promotion harder"
+            f"version {number} waits for approval: mnist-pipeline models approve {number} --why REASON"
+        )
+    for split, count in decisions.items():
+        print_line(
+            f"test split {split} has decided {count} times: each decision makes the next promotion harder"
         )
     for move in moves:
         if move.problem:

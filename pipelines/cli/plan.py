@@ -32,6 +32,14 @@ SetFlag = Annotated[
         help="Any option of a run, such as training.dropout=0.1 or epochs=2; may be repeated.",
     ),
 ]
+PodsFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="What every step's pod is given, such as memory_limit=8Gi or queue=team-a; may be repeated.",
+    ),
+]
 PlanFlag = Annotated[
     Path | None,
     typer.Option("--plan", metavar="FILE", help="YAML or JSON file of options; --set counts more."),

@@ -1,4 +1,4 @@
-"""`mnist-pipeline predict` and `mnist-pipeline serve`: commands that use a registered model."""
+"""`mnist-pipeline predict`, and how commands open the model that they use."""
 
 import sys
 from collections import Counter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from components.common.model.classifier import Classifier
     from components.common.model.version_tags import VersionTags
     from components.register.verify import Verification
-    from pipelines.models.predict import Answerer
+    from pipelines.models.served import Served
 
 app = typer.Typer()
 
@@ -57,36 +57,41 @@ def verified(
 
 
 @contextmanager
-def _loaded(
+def loaded(
     directory: Path | None, home: Path, model: str, version: str, allow_unsigned: bool
-) -> "Iterator[tuple[Answerer, float | None, str]]":
-    """Yield the model in a directory, or else the registered one, its threshold for rejected answers, and its name.
+) -> "Iterator[Served]":
+    """Yield the model in a directory, whose number may be given as version, or else the registered one.
 
     What has an ONNX file is asked without TensorFlow.
     """
     from components.common.model.exchange import ONNX_FILE
     from components.common.model.runtime import RuntimeClassifier
     from components.common.model.stored_version import check_signed
+    from pipelines.models.served import Served
     from pipelines.models.version_cache import open_version
 
     if directory is not None:
-        about = directory.resolve().name
+        about, number = directory.resolve().name, version if version.isdecimal() else ""
         check_signed(directory, allow_unsigned=allow_unsigned)
         if (directory / ONNX_FILE).exists():
             runtime = RuntimeClassifier(directory)
-            yield runtime, runtime.reject_below, about
+            yield Served(runtime, _limit(runtime.reject_below), about, number)
         else:
             _require_tensorflow(str(directory))
-            yield _keras(directory, str(directory)), None, about
+            yield Served(_keras(directory, str(directory)), REJECT_BELOW, about, number)
         return
     found = open_version(home, model, version, allow_unsigned=allow_unsigned)
-    about = f"{found.name} version {found.version}"
     if found.classifier:
-        yield found.classifier, found.classifier.reject_below, about
+        yield Served(found.classifier, _limit(found.classifier.reject_below), found.name, found.version)
         return
+    about = f"{found.name} version {found.version}"
     _require_tensorflow(about)
     with verified(home, found.name, found.version, allow_unsigned=allow_unsigned) as (sound, tags):
-        yield _keras(sound.directory, about), tags.reject_below, about
+        yield Served(_keras(sound.directory, about), _limit(tags.reject_below), found.name, found.version)
+
+
+def _limit(kept: float | None) -> float:
+    return REJECT_BELOW if kept is None else kept
 
 
 def _keras(directory: Path, about: str) -> "Classifier":
@@ -146,10 +151,9 @@ def predict(
     answered: Counter[bool] = Counter()
     with (
         picture_readers(paths) as readers,
-        _loaded(directory, home, model, version, allow_unsigned) as (classifier, threshold, _),
+        loaded(directory, home, model, version, allow_unsigned) as served,
     ):
-        limits = (reject_below, threshold, REJECT_BELOW)
-        limit = next(limit for limit in limits if limit is not None)
+        classifier, limit = served.classifier, served.reject_below if reject_below is None else reject_below
         sources = read_sources(paths, classifier.spec, readers)
         found = predictions(classifier, sources, limit, progress_printer(sys.stderr))
         (RAW_WRITERS if raw else WRITERS)[output](
@@ -157,37 +161,3 @@ def predict(
         )
     if answered[False] and not answered[True]:
         raise typer.Exit(1)
-
-
-@app.command()
-def serve(
-    model: ModelOption = "",
-    version: VersionOption = "champion",
-    directory: DirectoryOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = 5002,
-    home: HomeOption = DEFAULT_HOME,
-    allow_unsigned: AllowUnsignedOption = False,
-) -> None:
-    """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
-    from components.common.settings import settings
-    from pipelines.models.connections import listen
-    from pipelines.models.serve import application
-
-    with _loaded(directory, home, model, version, allow_unsigned) as (classifier, threshold, name):
-        served = application(classifier, REJECT_BELOW if threshold is None else threshold, name)
-    address = f"[{host}]" if ":" in host else host
-    print_line(f"serving {name} at http://{address}:{port}; Ctrl-C to stop")
-    if not _is_loopback(host):
-        token = "" if settings().serve_token else ", nor a token: set SERVE_TOKEN"
-        print_line(f"warning: other machines can reach {host}, and the server has no TLS{token}", err=True)
-    listen(served, host, port)
-
-
-def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

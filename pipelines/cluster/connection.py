@@ -4,16 +4,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
-from components.common.settings import LOOPBACK, direct, settings
+from components.common.settings import LOOPBACK, direct, environment, settings
 from components.common.storage.address import shown
 from pipelines.cluster.errors import explained, foreign, untrusted
+from pipelines.cluster.login import session_cookie
 from pipelines.cluster.port_forward import forwarded
 from pipelines.compat.kfp_client import api_client_of
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import kfp
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+# What a pod finds in the cluster of Kubeflow, as kfp's client looks for it.
+IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that answered; `reconnect` opens a closed tunnel of this process again."""
+    """A server that answered, with the address `host` of its pages; `reconnect` opens a closed tunnel again."""
 
     client: "kfp.Client"
     host: str
@@ -48,35 +53,72 @@ class Cluster:
 
 @contextmanager
 def connected(address: Address) -> Iterator[Cluster]:
-    """Connect to the server at `address.host`, or through kubectl's port-forward where no host is given.
+    """Connect to the server at `address.host`; without one, to that of the own cluster, or of kubectl's.
+
+    In a pod without a kubeconfig the server is that of its cluster, and token and namespace are the pod's. Elsewhere
+    kubectl forwards a port.
 
     Raises:
-        PipelineError: No such server, one that refuses the token, or one that answers with an error in the block.
+        PipelineError: No such server, one that refuses the login, or one that answers with an error in the block.
     """
     if address.host:
         host = address.host if "://" in address.host else f"https://{address.host}"
-        if _in_clear(host) and _token(address):
-            print(
-                f"warning: {shown(host)} has no encryption: everybody on the way can read the token",
-                file=sys.stderr,
-            )
         with explained(host):
-            yield _connect(host.rstrip("/"), address, lambda: None)
+            yield _connect(host.rstrip("/"), address, _cookie(host.rstrip("/"), address))
+    elif settings().kubernetes_service_host and not _has_kubeconfig():
+        with explained(IN_CLUSTER):
+            yield _connect(IN_CLUSTER, _of_this_pod(address))
     else:
         with forwarded() as tunnel, explained(tunnel.host):
-            yield _connect(tunnel.host, address, tunnel.reopen)
+            yield _connect(tunnel.host, address, reconnect=tunnel.reopen)
 
 
-def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Cluster:
+def _has_kubeconfig() -> bool:
+    """Whether kubectl is told of a cluster, such as in the pod of a CI system that deploys to another one."""
+    return bool(environment().get("KUBECONFIG")) or Path("~/.kube/config").expanduser().exists()
+
+
+def _of_this_pod(address: Address) -> Address:
+    """Return the address with the pod's own token, where nothing else is given and it has one."""
+    if address.token_file or settings().kfp_token or not TOKEN_FILE.exists():
+        return address
+    return replace(address, token_file=TOKEN_FILE)
+
+
+def _cookie(host: str, address: Address) -> str | None:
+    """Return the session that is given, or that user and password open; None where there is a token or nothing."""
+    given = settings()
+    token, password = _token(address), given.kfp_username and given.kfp_password
+    if (token or given.kfp_cookie or password) and _in_clear(host):
+        print(
+            f"warning: {shown(host)} has no encryption: everybody on the way can read the login",
+            file=sys.stderr,
+        )
+    if token or given.kfp_cookie or not password:
+        return given.kfp_cookie
+    return session_cookie(
+        host,
+        given.kfp_username or "",
+        password,
+        certificates=_certificates(),
+        proxies=_proxies(host),
+    )
+
+
+def _connect(
+    host: str, address: Address, cookie: str | None = None, reconnect: Callable[[], None] = lambda: None
+) -> Cluster:
     import kfp
     from urllib3 import Retry
 
-    multi_user = _is_multi_user(host, address)
-    if multi_user and not address.namespace:
+    multi_user, namespace = _is_multi_user(host, address, cookie), address.namespace
+    if multi_user and not namespace and host == IN_CLUSTER and NAMESPACE_FILE.exists():
+        namespace = NAMESPACE_FILE.read_text().strip()
+    if multi_user and not namespace:
         raise PipelineError(
             f"--namespace must name your profile, because Kubeflow at {shown(host)} serves several users."
         )
-    if address.namespace and not multi_user:
+    if namespace and not multi_user:
         raise PipelineError(
             f"--namespace is for a Kubeflow that serves several users, but {shown(host)} serves one: leave it out."
         )
@@ -84,15 +126,18 @@ def _connect(host: str, address: Address, reconnect: Callable[[], None]) -> Clus
         warnings.simplefilter("ignore")
         client = kfp.Client(
             host=host,
-            namespace=address.namespace or "kubeflow",
+            namespace=namespace or "kubeflow",
             credentials=_credentials(address),
+            # Without one kfp would take what a file of its own holds, for whatever server that was.
+            cookies=cookie or "",
             ssl_ca_cert=_certificates(),
         )
     transport = api_client_of(client)
     transport.configuration.retries = Retry(total=1, read=0, redirect=False)
     _use_proxy(transport.configuration)
     transport.rest_client = _timed_rest_client(transport.configuration)
-    return Cluster(client, host, address.namespace, reconnect)
+    pages = (settings().kf_pipelines_ui_endpoint or host).rstrip("/")
+    return Cluster(client, pages, namespace, reconnect)
 
 
 def _credentials(address: Address) -> Any:
@@ -132,20 +177,28 @@ def _certificates() -> str | None:
     return str(found) if found else None
 
 
+def _proxies(host: str) -> dict[str, str]:
+    """Return the proxies that the environment names for this address, by scheme."""
+    from requests.utils import get_environ_proxies
+
+    found: dict[str, str] = get_environ_proxies(host, direct(*LOOPBACK)["no_proxy"])
+    return found
+
+
 def _use_proxy(configuration: Any) -> None:
     """Let the client use the proxy that the environment names, which it does not read itself."""
-    from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy, urldefragauth
+    from requests.utils import get_auth_from_url, select_proxy, urldefragauth
     from urllib3 import make_headers
 
     host = configuration.host
-    if proxy := select_proxy(host, get_environ_proxies(host, direct(*LOOPBACK)["no_proxy"])):
+    if proxy := select_proxy(host, _proxies(host)):
         user, password = get_auth_from_url(proxy)
         configuration.proxy = urldefragauth(proxy)
         if user:
             configuration.proxy_headers = make_headers(proxy_basic_auth=f"{user}:{password}")
 
 
-def _is_multi_user(host: str, address: Address) -> bool:
+def _is_multi_user(host: str, address: Address, cookie: str | None) -> bool:
     """Ask the server at once, without retries."""
     from kfp_server_api import ApiClient, Configuration, HealthzServiceApi
 
@@ -157,7 +210,7 @@ def _is_multi_user(host: str, address: Address) -> bool:
     if token := _token(address):
         configuration.api_key = {"authorization": token}
         configuration.api_key_prefix = {"authorization": "Bearer"}
-    with ApiClient(configuration) as client:
+    with ApiClient(configuration, cookie=cookie) as client:
         client.rest_client = _timed_rest_client(configuration)
         return bool(HealthzServiceApi(client).healthz_service_get_healthz().multi_user)
 

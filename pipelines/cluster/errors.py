@@ -11,7 +11,7 @@ from components.common.storage.address import shown
 if TYPE_CHECKING:
     from kfp_server_api import ApiException
 
-WAY_IN = "give a fresh one in KFP_TOKEN or --token-file"
+WAY_IN = "give a token in KFP_TOKEN or --token-file, a session in KFP_COOKIE, or KFP_USERNAME and KFP_PASSWORD for Dex"
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def explained(host: str) -> Iterator[None]:
 def _refusal(host: str, error: "ApiException") -> str:
     reported = message_of(error)
     if error.status == 401 or error.status in {302, 303, 307}:
-        return f"Kubeflow at {shown(host)} refuses the token (HTTP {error.status}: {reported}): {WAY_IN}."
+        return f"Kubeflow at {shown(host)} refuses the login (HTTP {error.status}: {reported}): {WAY_IN}."
     if error.status == 403:
         return (
             f"Kubeflow at {shown(host)} forbids that (HTTP 403: {reported}): ask for the right, or {WAY_IN}."

@@ -5,7 +5,6 @@ time (MLflow 3.17.2 on two cores).
 """
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,11 +13,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.storage.address import shown
+from components.common.tracking.preflight import require_supported, stated_version
 from components.common.tracking.tags import IS_PIPELINE, PIPELINE_RUN, below
 from pipelines.local.mlflow_request import request_mlflow
 
-# The first version of MLflow with logged models, which a registered version is made of.
-LEAST_VERSION = 3
 CHECK_SECONDS = 10
 
 PAGE = 1000
@@ -68,20 +66,12 @@ def check_tracking_server(tracking_uri: str) -> None:
             "correct it, or unset it to use the embedded server."
         )
     call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=CHECK_SECONDS)
-    if (version := _version(tracking_uri)) and int(version.partition(".")[0]) < LEAST_VERSION:
-        raise PipelineError(
-            f"the MLflow server at {shown(tracking_uri)} must be of version {LEAST_VERSION} or later but is {version}: "
-            "update it or name another with MLFLOW_TRACKING_URI."
-        )
-
-
-def _version(tracking_uri: str) -> str:
-    """Return the server's version, "" where what stands before it hands the API alone on."""
     try:
-        found = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS).decode(errors="replace")
-    except PipelineError:
-        return ""
-    return found if re.fullmatch(r"\d+\..*", found) else ""
+        answer = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS)
+    except PipelineError:  # what stands before the server hands the API alone on
+        return
+    if version := stated_version(answer):
+        require_supported(version, tracking_uri)
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

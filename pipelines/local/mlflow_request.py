@@ -21,6 +21,8 @@ CONNECT_SECONDS = 5
 RETRIES, BACKOFF_SECONDS = 2, 0.25
 CONNECTIONS = 16
 CHUNK = 1 << 14
+LOG = "look into the log of the server"
+WORKSPACE = "correct MLFLOW_WORKSPACE, or unset it"
 LOGIN = "correct MLFLOW_TRACKING_URI, the login, or the hosts that the server allows"
 
 
@@ -56,7 +58,7 @@ def request_mlflow(tracking_uri: str, path: str, payload: dict[str, Any] | None,
     kind = UnavailableError if outage else PipelineError
     raise kind(
         f"the MLflow server at {shown(tracking_uri)} refused a request with HTTP {response.status_code} "
-        f"({told or response.reason}): {LOGIN if of_address else 'look into the log of the server'}."
+        f"({told or response.reason}): {LOGIN if of_address else WORKSPACE if told.startswith('Workspace') else LOG}."
     )
 
 

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from components.common.settings import environment, settings
 from components.common.tracking.login import login_variables
 from pipelines.local.clients import Client, registered_client
+from pipelines.local.containers import CERTIFICATES
 from pipelines.local.home import Home
 from pipelines.local.home_keys import signing_variables
 from pipelines.local.home_settings import HomeSettings
@@ -21,6 +23,13 @@ from pipelines.local.ports import Ports
 from pipelines.local.process import ServerPlan
 from pipelines.local.store import Store, embedded_store, ensure_named_store, external_store, swift_plan
 from pipelines.local.upgrade import upgrade_database
+
+# The embedded server has no workspaces, and refuses requests that name one; it asks for no login either.
+OF_NAMED_SERVERS = {
+    "MLFLOW_WORKSPACE": "",
+    "MLFLOW_TRACKING_AUTH": "",
+    "MLFLOW_TRACKING_AWS_SIGV4": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -123,15 +132,17 @@ def _step_environment(home: Home, store: Store, tracking_uri: str) -> dict[str, 
         "CHECKPOINT_DIR": str(home.checkpoints),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    present = environment()
+    present, named = environment(), settings()
     return {
         **store.environment,
         **signing_variables(home),
         **{name: value for name, value in present.items() if name.startswith(("MLFLOW_TRACKING_", "MODEL_"))},
+        # Steps run in another directory.
+        **{name: str(Path(path).resolve()) for name in CERTIFICATES if (path := present.get(name))},
         **login_variables(),
         "MLFLOW_TRACKING_URI": tracking_uri,
-        # The embedded server has none, and refuses requests that name one.
-        **({} if settings().mlflow_tracking_uri else {"MLFLOW_WORKSPACE": ""}),
+        **({} if named.mlflow_tracking_uri else OF_NAMED_SERVERS),
+        "EMBEDDED_SERVERS": str(not (named.mlflow_tracking_uri or named.s3_endpoint_url)),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **{name: present.get(name, value) for name, value in defaults.items()},
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.common.errors import PipelineError, StatedError, UnavailableError
-from components.common.settings import environment, export, settings
+from components.common.settings import environment, export, leave_other_runs, settings
 from components.common.storage.address import shown
 from components.common.storage.files import delete_path, written_file
 from pipelines.local.clients import Client, registered_client, scan_clients
@@ -114,6 +114,10 @@ def _unfinished(home: Home, name: str) -> Work:
 
 
 def _run(home: Home, image: str, work: Callable[[], Work], show: Show) -> Summary:
+    if left := leave_other_runs():
+        show(
+            f"{', '.join(left)} is not used: this run gets its own, in the experiment of registry.experiment"
+        )
     if image:
         check_engine(image)
     check_room(home.path, show)

@@ -19,7 +19,6 @@ IMPORTED = (
     "components.train.step",
     "components.tune.step",
     "kfp.dsl.executor_main",
-    "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "mlflow",
     "optuna.visualization.matplotlib",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.common.errors import PipelineError
-from components.common.settings import direct, environment
+from components.common.settings import LOOPBACK, direct, environment
 from components.common.storage.s3 import (
     DEFAULT_BUCKET,
     client_variables,
@@ -26,7 +26,7 @@ EXTERNAL_STORE = (
     "set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET to use another store"
 )
 UNSET = (
-    "correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and S3_BUCKET, "
+    "correct S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION and S3_BUCKET, "
     "or unset S3_ENDPOINT_URL to use the embedded store"
 )
 
@@ -49,7 +49,7 @@ class Store:
     def environment(self) -> dict[str, str]:
         """Variables by which the steps and MLflow reach the store."""
         return {
-            **direct("127.0.0.1"),
+            **direct(*LOOPBACK),
             "S3_ENDPOINT_URL": self.endpoint_url,
             **client_variables(self.endpoint_url),
             "S3_BUCKET": self.bucket,

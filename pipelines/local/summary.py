@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from components.common.model.aliases import CHAMPION, HISTORY_SUFFIX
 from components.common.plan.training import TUTORIAL_ACCURACY
 from components.common.storage.address import shown
 from components.common.tracking import tags as names
-from components.register.journal import HISTORY_SUFFIX
+from components.common.tracking.pages import model_page, run_page, runs_page, version_page
+from components.common.tracking.views import RUNS_VIEW, TRIALS_VIEW, VIEW_TAG
 from pipelines.local.mlflow_api import call_mlflow, find_parent, mlflow_pages
 from pipelines.local.progress import Progress, Step
 
@@ -47,14 +49,12 @@ class Summary:
     def links(self) -> Iterator[tuple[str, str]]:
         if not self.run_id:
             return
-        experiment = f"{self.tracking_uri}/#/experiments/{self.experiment_id}"
-        yield "this run", f"{experiment}/runs/{self.run_id}"
-        yield "compare runs", f"{experiment}/runs?compareRunsMode=CHART"
+        yield "this run", run_page(self.tracking_uri, self.experiment_id, self.run_id)
+        yield "compare runs", runs_page(self.tracking_uri, self.experiment_id, RUNS_VIEW)
+        if any(step.name == "search" for step in self.steps):
+            yield "trials", runs_page(self.tracking_uri, self.experiment_id, TRIALS_VIEW)
         if self.model["version"]:
-            yield (
-                "model",
-                f"{self.tracking_uri}/#/models/{self.model['name']}/versions/{self.model['version']}",
-            )
+            yield "model", version_page(self.tracking_uri, self.model["name"], self.model["version"])
 
 
 def summarize(
@@ -80,6 +80,7 @@ def summarize(
             "candidate": tags.get(names.CANDIDATE),
             "kept": tags.get(names.KEPT) == "True",
             "reasons": tags.get(names.DECISION_REASONS, "").splitlines(),
+            "waits": tags.get(names.APPROVAL) == names.WAITING,
         },
         model=_model(tracking_uri, tags),
         steps=progress.steps,
@@ -119,6 +120,8 @@ def render(summary: Summary) -> Iterator[str]:
     if summary.model["version"]:
         model = summary.model
         yield f"  model     {model['name']} version {model['version']} ({', '.join(model['aliases'])})"
+        if CHAMPION not in model["aliases"] and summary.decision["waits"]:
+            yield f"  approval  it waits: mnist-pipeline models approve {model['version']} --why REASON"
     yield ""
     for title, link in summary.links():
         yield f"  {title:13} {link}"
@@ -147,9 +150,10 @@ def history_links(tracking_uri: str) -> Iterator[tuple[str, str]]:
     call = partial(call_mlflow, tracking_uri)
     for experiment in mlflow_pages(call, "experiments/search", "experiments"):
         if experiment["name"] != "Default":
-            link = f"{shown(tracking_uri)}/#/experiments/{experiment['experiment_id']}/runs?compareRunsMode=CHART"
-            yield experiment["name"], link
+            kept = {tag["key"] for tag in experiment.get("tags", [])}
+            view = RUNS_VIEW if VIEW_TAG + RUNS_VIEW in kept else ""
+            yield experiment["name"], runs_page(tracking_uri, experiment["experiment_id"], view)
     for model in mlflow_pages(call, "registered-models/search", "registered_models"):
         # The list of the champion's moves is for `mnist-pipeline models history`.
         if not model["name"].endswith(HISTORY_SUFFIX):
-            yield model["name"], f"{shown(tracking_uri)}/#/models/{model['name']}"
+            yield model["name"], model_page(tracking_uri, model["name"])

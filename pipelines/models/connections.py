@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import h11
 import uvicorn
@@ -26,8 +26,13 @@ REFUSAL = (
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP that cuts a client which keeps a connection without using it, and refuses one too many."""
+    """HTTP that cuts a client which keeps a connection without using it, and refuses one too many.
 
+    Attributes:
+        refused: Connections of this process that were one too many.
+    """
+
+    refused: ClassVar[int] = 0
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = False
 
@@ -35,6 +40,7 @@ class BoundedProtocol(H11Protocol):
         """Take a connection, or refuse it where there are too many."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
+            BoundedProtocol.refused += 1
             transport.write(REFUSAL)
             transport.close()
         self._set_deadline()

@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.model.aliases import CHAMPION, DECISIONS
+from components.common.model.aliases import CHAMPION, DECISIONS, HISTORY_SUFFIX
 from components.common.model.judgement import Judgement
 from components.common.model.lineage import LINEAGE, judgement_tags
 from components.common.model.signing import trusted_keys
 from components.common.model.version_tags import version_tags
 from components.common.tracking import tags as names
 from components.register.choose import choose_model, choose_version
-from components.register.journal import HISTORY_SUFFIX, Move, moves_of
+from components.register.journal import Move, moves_of
 from pipelines.models.reader import Reader, StoredVersion
 from pipelines.models.tables import utc_time
 
@@ -75,6 +75,7 @@ def _describe(
         **{name: own[name] for name in METRICS if name in own},
         **{f"config.{name}": value for name, value in config.items()},
         **{name: tags[name] for name in sorted(tags) if name not in HIDDEN},
+        **({names.APPROVAL: approval} if (approval := _approval(version, aliases.get(CHAMPION, ""))) else {}),
     }
 
 
@@ -91,6 +92,23 @@ def _read_judgement(
     with TemporaryDirectory() as scratch:
         Path(scratch, Judgement.FILE).write_bytes(reader.file(version, location, path))
         return Judgement.load(Path(scratch))
+
+
+def waiting_versions(reader: Reader, name: str) -> list[str]:
+    """Return the numbers of the versions that wait for approval, newest first."""
+    champion = reader.aliases()[name].get(CHAMPION, "")
+    return [found.version for found in reader.versions(name) if _approval(found, champion) == names.WAITING]
+
+
+def _approval(version: StoredVersion, champion: str) -> str | None:
+    """Return how it stands with the approval of a version; None where it needs none."""
+    state = version.tags.get(names.APPROVAL)
+    if state != names.WAITING:
+        return state
+    if version.version == champion:  # the alias was moved by hand
+        return names.APPROVED
+    compared = version.tags.get(names.COMPARED_WITH)
+    return names.WAITING if compared == (champion or names.NOBODY) else f"too late: compared with {compared}"
 
 
 def describe_moves(reader: Reader, model: str) -> tuple[str, str, list[Move]]:

@@ -21,11 +21,10 @@ SMALL = 2**18
 class Parser:
     """`parse_invocation`, in another process where a body is large: Python's parser lets no other thread run."""
 
-    def __init__(self, spec: ImageSpec) -> None:
-        self._spec = spec
+    def __init__(self) -> None:
         self._process: ProcessPoolExecutor | None = None
 
-    async def parse(self, body: bytes) -> NDArray[np.uint8]:
+    async def parse(self, body: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
         """Return what `parse_invocation` returns.
 
         Raises:
@@ -33,13 +32,13 @@ class Parser:
             BrokenProcessPool: The process was killed; the next call starts another.
         """
         if len(body) <= SMALL:
-            return parse_invocation(body, self._spec)
+            return parse_invocation(body, spec)
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._process = ProcessPoolExecutor(1, context, _end_with_parent_alone)
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._process, parse_invocation, body, self._spec
+                self._process, parse_invocation, body, spec
             )
         except BrokenProcessPool:
             self._process = None

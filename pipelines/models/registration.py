@@ -5,9 +5,10 @@ from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
 from components.common.model.kept_candidate import fetch_candidate
+from components.common.settings import leave_other_runs
 from components.common.tracking import tags
 from pipelines.models.reader import Reader, StoredRun, open_reader
-from pipelines.models.versions import all_servers
+from pipelines.models.versions import all_servers, operator, tell_champion
 
 
 def register_run(home: Path, named: str) -> str:
@@ -24,6 +25,8 @@ def register_run(home: Path, named: str) -> str:
     """
     from components.register.step import register_candidate
 
+    # The run to register is `named`.
+    leave_other_runs()
     with all_servers(home), open_reader(home) as reader, TemporaryDirectory() as scratch:
         run = _ended_run(reader, named)
         if version := run.tags.get(tags.MODEL_VERSION):
@@ -36,7 +39,9 @@ def register_run(home: Path, named: str) -> str:
                 "pipeline again."
             )
         made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
-    return f"{made.name} version {made.version} is the new champion"
+        if not made.waits:
+            tell_champion(made.name, made.version, operator(), f"registered from run {run.name}")
+    return made.outcome
 
 
 def _ended_run(reader: Reader, named: str) -> StoredRun:

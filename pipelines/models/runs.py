@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from components.common.storage.address import shown
 from components.common.tracking import tags as names
+from components.common.tracking.pages import run_page
 from pipelines.candidates import chosen
 from pipelines.models.reader import Reader, StoredRun
 from pipelines.models.tables import utc_time
@@ -41,7 +41,6 @@ def describe_run(reader: Reader, named: str) -> dict[str, Any]:
 def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
     end = time.time() * 1000 if run.status == "RUNNING" else run.end_time
     model, version = run.tags.get(names.MODEL_NAME), run.tags.get(names.MODEL_VERSION)
-    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
     return {
         "run": run.name,
         "id": run.run_id,
@@ -54,5 +53,5 @@ def _describe_run(run: StoredRun, tracking_uri: str | None) -> dict[str, Any]:
         "decision": run.tags.get(names.DECISION),
         "registered": f"{model} version {version}" if version else None,
         "error": run.tags.get(names.ERROR),
-        "link": f"{shown(tracking_uri)}/{page}" if tracking_uri else None,
+        "link": run_page(tracking_uri, run.experiment_id, run.run_id) if tracking_uri else None,
     }

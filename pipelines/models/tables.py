@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from components.common.tracking.tags import APPROVAL, WAITING
+
 if TYPE_CHECKING:
     from components.register.journal import Move
 
@@ -59,7 +61,9 @@ def _version_row(version: Description) -> list[str]:
     accuracy = version.get("test_accuracy")
     return [
         version["version"],
-        ", ".join(version["aliases"]),
+        ", ".join(
+            [*version["aliases"], *(["waits for approval"] if version.get(APPROVAL) == WAITING else [])]
+        ),
         f"{accuracy:.4f}" if accuracy is not None else "",
         *(str(version.get(key, "")) for key in ("images", "class count", "recipe", "seed", "registered")),
         *(version.get(key, "")[:SHORT_DIGEST] for key in ("git_sha", "weights_digest")),

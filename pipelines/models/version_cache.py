@@ -81,6 +81,18 @@ def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool =
     return FoundVersion(name, found.version, RuntimeClassifier(kept))
 
 
+def aliased_version(home: Path, model: str, alias: str) -> str:
+    """Return the number of the version that an alias names; `home` and `model` are as in `open_version`.
+
+    Raises:
+        PipelineError: There is no such alias, or the registry does not answer.
+    """
+    with open_reader(home) as reader:
+        models = reader.aliases()
+    name = choose_model(models, model)
+    return choose_version(name, models[name].values(), models[name], alias)
+
+
 def _is_whole(directory: Path, expected: dict[str, str]) -> bool:
     files = {path: directory / path for path in expected}
     return all(file.is_file() and sha256_file(file) == expected[path] for path, file in files.items())

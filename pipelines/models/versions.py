@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.common.notify import Notice, notify
 from components.common.settings import export, export_defaults, exported, settings, withdraw
 from components.common.tracking.client import QUIET, configure_mlflow, mlflow_must_answer
+from components.common.tracking.pages import version_page
 from pipelines.local.home import Home
 from pipelines.local.home_keys import signing_variables
 from pipelines.local.mlflow_api import check_tracking_server
@@ -75,6 +77,13 @@ def _client() -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient()
+
+
+def tell_champion(name: str, version: str, who: str, why: str) -> None:
+    """Tell the receivers of notices of a champion that somebody chose."""
+    page = version_page(settings().mlflow_tracking_uri or "", name, version)
+    lines = (f"chosen by {who}", why) if why else (f"chosen by {who}",)
+    notify(Notice("champion", f"{name} version {version} is the new champion", lines, page))
 
 
 def operator() -> str:

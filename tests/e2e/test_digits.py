@@ -187,7 +187,7 @@ def test_run_tree_figures_data_and_model_are_in_mlflow_and_the_store(
         assert {run.info.status for run in steps.values()} == {"FINISHED"}
         assert set(children(steps["tune"].info.run_id)) == {"trial 0 (baseline)", "trial 1"}
         figures = {file.path for file in client.list_artifacts(steps["evaluate"].info.run_id, "figures")}
-        assert "figures/confusion_matrix.png" in figures
+        assert "figures/confusion_matrix.svg" in figures
         assert client.get_model_version("digits-cnn", "1").tags["data_digest"] == first["dataset"]["digest"]
         s3 = boto3.Session().client("s3", endpoint_url=platform.s3_endpoint_url, region_name="us-east-1")
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=platform.bucket)["Contents"]]

@@ -33,7 +33,8 @@ from components.train.step import train_step
 from components.tune.step import choose_step, open_study_step, search_step
 from pipelines.models.predict import predictions
 from pipelines.models.reproduce import Recorded, reproduce
-from pipelines.models.serve import application
+from pipelines.models.serve import ModelServer
+from pipelines.models.served import Served
 from pipelines.models.sources import read_sources
 from tests import made_forms
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
@@ -297,7 +298,7 @@ def test_report_and_figures_call_the_classes_by_their_names(ran: Ran) -> None:
     # Of more classes, those that are told apart worst are listed.
     assert len(named) >= min(26, len(ran.kind.classes))
     assert not re.search(r"\b(nan|None|Traceback)\b", report)
-    figures = {path.stem for path in (ran.home / "evaluation" / "figures").glob("*.png")}
+    figures = {path.stem for path in (ran.home / "evaluation" / "figures").glob("*.svg")}
     assert {"confusion_matrix", "explanations"} <= figures
 
 
@@ -327,7 +328,7 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
     assert np.mean(right) >= ran.evaluation.candidate_metrics.accuracy - 0.15
     assert [len(answer.probabilities) for answer in found] == [len(ran.kind.classes)] * 60
 
-    with TestClient(application(classifier, 0.5, "ran")) as server:
+    with TestClient(ModelServer(Served(classifier, 0.5, "ran", "1")).application()) as server:
         answer = server.post("/invocations", json={"inputs": ran.test.images[:5].tolist()})
     assert answer.status_code == 200
     served = np.array(answer.json()["predictions"])

@@ -8,9 +8,13 @@ import pytest
 from typer.main import get_command
 
 from components.common.data.spec import MNIST_SPEC
-from pipelines.cli.predict import app
-from pipelines.models.serve import application
-from tests.infra.manifests import INFRA, Resource, kustomize, of_kind
+from pipelines.cli.kserve import app as kserve_commands
+from pipelines.cli.serve import app as serve_command
+from pipelines.cluster.kserve import ACCOUNT, MANAGER, RUNTIME, Rollout, inference_service
+from pipelines.models.serve import ModelServer
+from pipelines.models.served import Served
+from tests.infra.manifests import INFRA, Resource, containers_of, kustomize, of_kind
+from tests.infra.test_security import violations
 
 
 @pytest.fixture(scope="module")
@@ -19,34 +23,49 @@ def runtime() -> Resource:
     return found
 
 
-def test_the_service_names_the_runtime_and_an_account() -> None:
+@pytest.fixture(scope="module")
+def following() -> tuple[Resource, ...]:
+    return kustomize(INFRA / "kserve" / "follow")
+
+
+@pytest.fixture
+def service() -> Resource:
+    rollout = Rollout("mnist", "kubeflow", 10, "s3://watched/requests", 0.5)
+    return inference_service("digits", "7", "s3://bucket/mlflow/1/models/m/artifacts", rollout)
+
+
+def test_the_service_names_the_runtime_and_an_account(runtime: Resource, service: Resource) -> None:
     resources = kustomize(INFRA / "kserve")
     names = {resource["kind"]: resource["metadata"]["name"] for resource in resources}
-    (service,) = of_kind(resources, "InferenceService")
     predictor = service["spec"]["predictor"]
-    assert predictor["serviceAccountName"] == names["ServiceAccount"]
-    assert predictor["model"]["runtime"] == names["ServingRuntime"]
-    (runtime,) = of_kind(resources, "ServingRuntime")
+    assert predictor["serviceAccountName"] == names["ServiceAccount"] == ACCOUNT
+    assert predictor["model"]["runtime"] == names["ServingRuntime"] == RUNTIME
     formats = {supported["name"] for supported in runtime["spec"]["supportedModelFormats"]}
     assert predictor["model"]["modelFormat"]["name"] in formats
-    assert {resource["metadata"]["namespace"] for resource in resources} == {"kubeflow"}
+    assert {resource["metadata"]["namespace"] for resource in [*resources, service]} == {"kubeflow"}
 
 
-def test_the_runtime_calls_the_command_as_it_is(runtime: Resource) -> None:
+def test_the_runtime_calls_the_command_as_it_is(runtime: Resource, service: Resource) -> None:
     (container,) = runtime["spec"]["containers"]
     assert container["name"] == "kserve-container"
     assert container["command"] == ["python3", "-m", "pipelines.cli.main", "serve"]
-    serve = get_command(app).get_command(None, "serve")  # type: ignore[attr-defined]
-    given = serve.make_context("serve", list(container["args"])).params
+    # KServe puts the service's own behind.
+    arguments = [*container["args"], *service["spec"]["predictor"]["model"]["args"]]
+    given = get_command(serve_command).make_context("serve", arguments).params
     (port,) = container["ports"]
     assert (given["port"], given["host"]) == (port["containerPort"], "0.0.0.0")  # noqa: S104
-    assert str(given["directory"]) == "/mnt/models"
+    assert (str(given["directory"]), given["version"]) == ("/mnt/models", "7")
+    assert (given["log_requests"], given["sample"]) == ("s3://watched/requests", 0.5)
     model: Any = SimpleNamespace(spec=MNIST_SPEC)
-    paths = {route.path for route in application(model, 0.5, "model").routes}  # type: ignore[attr-defined]
+    server = ModelServer(Served(model, 0.5, "model", "7")).application()
+    paths = {route.path for route in server.routes}  # type: ignore[attr-defined]
     for probe in ("readinessProbe", "livenessProbe"):
         request = container[probe]["httpGet"]
         assert request["path"] in paths
         assert request["port"] == given["port"]
+    scraped = runtime["spec"]["annotations"]
+    assert scraped["prometheus.kserve.io/path"] in paths
+    assert scraped["prometheus.kserve.io/port"] == str(given["port"])
 
 
 def test_the_server_cannot_start_without_the_keys_that_it_checks_signatures_with(runtime: Resource) -> None:
@@ -69,3 +88,27 @@ def test_its_pod_follows_the_schema_and_is_restricted(runtime: Resource) -> None
     assert own["readOnlyRootFilesystem"]
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in specification["volumes"]}
+
+
+def test_the_job_that_follows_renders_as_the_command_does_and_may_change_that_service_alone(
+    following: tuple[Resource, ...],
+) -> None:
+    for resource in following:
+        kubernetes_validate.validate(resource, "1.36", strict=True)
+    (job,) = of_kind(following, "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]
+    assert violations(pod["spec"]) == []
+    render, apply = containers_of(pod["spec"])
+    assert render["command"] == ["python3", "-m", "pipelines.cli.main", "kserve", "render"]
+    command = get_command(kserve_commands).get_command(None, "render")  # type: ignore[attr-defined]
+    given = command.make_context("render", list(render["args"])).params
+    assert apply["args"] == [f"--filename={given['output']}"]
+    # A field that one manager gave and another does not would stay.
+    assert f"--field-manager={MANAGER}" in apply["command"]
+    (role,) = of_kind(following, "Role")
+    (rule,) = role["rules"]
+    assert rule["resourceNames"] == [given["service"]]
+    assert role["metadata"]["namespace"] == given["namespace"]
+    (policy,) = of_kind(following, "NetworkPolicy")
+    (client,) = policy["spec"]["ingress"][0]["from"]
+    assert client["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()

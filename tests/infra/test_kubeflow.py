@@ -62,6 +62,14 @@ kind: ConfigMap
 metadata: {name: workflow-controller-configmap, namespace: kubeflow}
 data:
   artifactRepository: "archiveLogs: true"
+  executor: |
+    imagePullPolicy: IfNotPresent
+    securityContext:
+      runAsNonRoot: true
+      runAsUser: 65532
+      allowPrivilegeEscalation: false
+      capabilities: {drop: [ALL]}
+      seccompProfile: {type: RuntimeDefault}
   workflowDefaults: |
     spec:
       ttlStrategy:
@@ -169,6 +177,19 @@ def test_a_step_that_was_stopped_or_met_an_outage_is_tried_again(rendered: tuple
         '&& !(lastRetry.message contains "OOMKilled"))',
         "backoff": {"duration": "30s", "factor": "2", "cap": "10m"},
     }
+    assert ours == theirs
+
+
+def test_argos_containers_differ_from_the_releases_in_resources_alone(
+    rendered: tuple[Resource, ...],
+) -> None:
+    ours, theirs = (
+        yaml.safe_load(data["executor"])
+        for resources in (rendered, tuple(yaml.safe_load_all(UPSTREAM)))
+        for data in (c["data"] for c in of_kind(resources, "ConfigMap"))
+        if "executor" in data
+    )
+    assert set(ours.pop("resources")) == {"requests", "limits"}
     assert ours == theirs
 
 

@@ -1,6 +1,8 @@
 """What may talk to what: the policies of an overlay, read as a cluster reads them."""
 
+import os
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,18 @@ from google.protobuf.json_format import MessageToDict
 
 from pipelines.environment import STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
-from tests.infra.manifests import OVERLAYS, Resource, matches, name_of, of_kind, overlay, pod_of, workloads
+from tests.infra.manifests import (
+    INFRA,
+    OVERLAYS,
+    Resource,
+    kustomize,
+    matches,
+    name_of,
+    of_kind,
+    overlay,
+    pod_of,
+    workloads,
+)
 
 KUBEFLOW = "kubeflow"
 RUN = {"pipelines.kubeflow.org/v2_component": "true"}
@@ -152,9 +165,13 @@ def test_each_step_reaches_mlflow_and_three_the_database(name: str) -> None:
 
 def outside(name: str, client: str, address: str, port: int) -> bool:
     """Whether a step may talk to an address that is no pod's."""
+    return _outside(overlay(name), client, address, port)
+
+
+def _outside(rendered: tuple[Resource, ...], client: str, address: str, port: int) -> bool:
     addresses = [
         (peer["ipBlock"], {entry["port"] for entry in rule["ports"]})
-        for policy in of_kind(overlay(name), "NetworkPolicy")
+        for policy in of_kind(rendered, "NetworkPolicy")
         if policy["metadata"]["namespace"] == KUBEFLOW
         and matches(policy["spec"]["podSelector"], step(client)[1])
         for rule in policy["spec"].get("egress", [])
@@ -186,6 +203,16 @@ def test_ingest_alone_reaches_public_addresses_and_nobody_private_ones(name: str
         for address in private:
             assert not outside(name, client, address, 80)
             assert not outside(name, client, address, 443)
+
+
+def test_with_the_component_notices_close_run_reaches_public_receivers(tmp_path: Path) -> None:
+    component = os.path.relpath(INFRA / "components/notices", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(f"components:\n  - {component}\n")
+    rendered = kustomize(tmp_path)
+    for port in (443, 465, 587):
+        reaching = [client for client in STEPS if _outside(rendered, client, "93.184.215.14", port)]
+        assert reaching == ["close-run"]
+        assert not _outside(rendered, "close-run", "10.1.2.3", port)
 
 
 def test_in_production_the_metadata_service_is_out_of_reach_and_no_step_has_public_data() -> None:

@@ -31,9 +31,14 @@ SECRETS = {
     ("kubeflow", "mnist-pipeline"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE"},
     ("kubeflow", "mnist-pipeline-artifacts"): {"accesskey", "secretkey"},
     ("kubeflow", "mnist-pipeline-data"): {"DATA_URI"},
+    ("kubeflow", "mnist-pipeline-monitoring"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     ("kubeflow", "mnist-pipeline-signing"): {"MODEL_SIGNING_KEY"},
     ("kubeflow", "seaweedfs-identities"): {"identities.json"}
-    | {f"{name}_{part}" for name in ("bucket", "mlflow", "steps", "artifacts") for part in ("key", "secret")},
+    | {
+        f"{name}_{part}"
+        for name in ("bucket", "mlflow", "steps", "monitor", "artifacts")
+        for part in ("key", "secret")
+    },
 }
 # An Ingress's certificate, by cert-manager or by hand.
 EXTERNAL = {("mlflow", "mlflow-tls")}

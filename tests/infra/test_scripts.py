@@ -107,13 +107,14 @@ def test_secrets_are_made_once_and_fit_together(store: Path) -> None:
         "bucket": tuple(first["mlflow", "bucket-s3"].values()),
         "mlflow": tuple(first["mlflow", "mlflow-s3"].values()),
         "steps": (steps["AWS_ACCESS_KEY_ID"], steps["AWS_SECRET_ACCESS_KEY"]),
+        "monitor": tuple(first["kubeflow", "mnist-pipeline-monitoring"].values()),
         "artifacts": (artifacts["accesskey"], artifacts["secretkey"]),
     }
 
     passwords = {values["password"] for values in first.values() if "password" in values}
     passwords |= set(first["kubeflow", "mlpipeline-minio-artifact"].values())
     passwords |= {key for pair in known.values() for key in pair}
-    assert len(passwords) == 3 + 2 + 8
+    assert len(passwords) == 3 + 2 + 10
     assert all(len(password) == 48 for password in passwords)
     for password in passwords:
         assert password not in (store / "calls").read_text(), "on a command line everybody can read it"

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from components.common.storage.capabilities import PREFIX
 from tests.infra.manifests import INFRA
 
 BUCKET, MODEL = "mnist-pipeline", "mlflow/1/models/m-1/artifacts/model.keras"
@@ -41,6 +42,14 @@ def can(actions: list[str], action: str, bucket: str, key: str = "") -> bool:
         ("steps", "List", BUCKET, "mlflow/", False),
         ("steps", "Write", "mlpipeline", "v2/artifacts/x", False),
         ("steps", "Admin", BUCKET, "", False),
+        ("monitor", "List", BUCKET, "requests/2026-11-28/", True),
+        ("monitor", "Read", BUCKET, "requests/labels/1.csv", True),
+        ("monitor", "Write", BUCKET, "requests/2026-11-28/1.npz", False),
+        ("monitor", "Read", BUCKET, "monitor/mnist-cnn/v1/w", True),
+        ("monitor", "Write", BUCKET, "monitor/mnist-cnn/v1/w", True),
+        ("monitor", "Write", BUCKET, "labelled/mnist/1.npz", True),
+        ("monitor", "Write", BUCKET, "objects/sha256/ab/abcd", False),
+        ("monitor", "Read", BUCKET, MODEL, False),
         ("mlflow", "Write", BUCKET, MODEL, True),
         ("mlflow", "List", BUCKET, "mlflow/1/", True),
         ("mlflow", "Read", BUCKET, "objects/sha256/ab/abcd", False),
@@ -57,7 +66,12 @@ def test_what_an_identity_may_do(name: str, action: str, bucket: str, key: str, 
     assert can(identities()[name], action, bucket, key) is expected
 
 
+@pytest.mark.parametrize("action", ["List", "Read", "Write"])
+def test_steps_may_try_the_store_out(action: str) -> None:
+    assert can(identities()["steps"], action, BUCKET, f"{PREFIX}3f2a")
+
+
 def test_no_identity_is_the_administrator_or_anonymous() -> None:
-    assert set(identities()) == {"bucket", "mlflow", "steps", "artifacts"}
+    assert set(identities()) == {"bucket", "mlflow", "steps", "monitor", "artifacts"}
     for actions in identities().values():
         assert all(":" in action for action in actions)

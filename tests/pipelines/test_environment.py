@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 import components
-from pipelines.environment import CREDENTIALS, LOGIN, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
+from pipelines.environment import CREDENTIALS, LOGIN, MOUNTED, NAME, PUBLIC_KEYS, SETTINGS, STEP_LABEL
 from pipelines.pipeline import mnist_pipeline
 
 # What Kubeflow's native MLflow integration sets in a step. Kubernetes refuses a pod that has a value and a reference
@@ -25,6 +25,7 @@ INJECTED = {
 }
 STORE = {(NAME, name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
 DATABASE = {(NAME, "OPTUNA_STORAGE")}
+NOTICES = {("mnist-pipeline-notices", key) for key in CREDENTIALS["notices"][1]}
 # Secret and variable.
 CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "ingest": STORE | {("mnist-pipeline-data", "DATA_URI")},
@@ -37,7 +38,7 @@ CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "evaluate": STORE,
     "gate": set(),
     "register": STORE | {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
-    "close-run": set(),
+    "close-run": NOTICES,
 }
 VERIFYING = {"check-changes", "evaluate", "register"}
 PACKAGE_OF = {"check-changes": "register", "open-study": "tune", "search": "tune", "choose": "tune"}
@@ -79,6 +80,26 @@ def test_every_step_is_given_the_settings_and_only_the_credentials_that_it_needs
         assert given(executor["secretAsEnv"], "secret") == secret | login, step
 
 
+def test_every_step_may_have_further_variables_as_files(executors: Executors) -> None:
+    containers = MessageToDict(mnist_pipeline.pipeline_spec)["deploymentSpec"]["executors"]
+    for step, executor in executors.items():
+        mounted = {
+            source[f"{kind}Name"]: source["mountPath"]
+            for kind in ("configMap", "secret")
+            for source in executor[f"{kind}AsVolume"]
+            if source["optional"]
+        }
+        # Kubeflow names each volume after its source; two of one name would be one volume.
+        assert mounted == MOUNTED, step
+        assert len(set(mounted) | {mount["volumeName"] for mount in executor.get("emptyDirMounts", [])}) == (
+            len(mounted) + len(executor.get("emptyDirMounts", []))
+        )
+        variables = {
+            entry["name"]: entry["value"] for entry in containers[f"exec-{step}"]["container"]["env"]
+        }
+        assert variables["STEP_ENVIRONMENT"].split(":") == list(MOUNTED.values())
+
+
 def test_the_containers_are_never_roots(executors: Executors) -> None:
     for step, executor in executors.items():
         assert executor["securityContext"] == {
@@ -105,12 +126,14 @@ def test_a_step_without_the_stores_key_has_no_code_that_asks_for_it() -> None:
         return {PACKAGE_OF.get(step, step) for step, held in CREDENTIALS_OF.items() if credentials <= held}
 
     # What `address.py` of common fetches is asked for by ingest alone.
-    assert (readers["from_environment"] | readers["for_uri"]) - {"common"} <= packages(STORE)
+    # The pipeline that looks for drift gives `monitor` a key of its own.
+    assert (readers["from_environment"] | readers["for_uri"]) - {"common", "monitor"} <= packages(STORE)
     assert readers["optuna_storage"] == packages(DATABASE)
 
 
 def test_no_variable_is_set_twice() -> None:
     names = [*SETTINGS.values(), *LOGIN.values(), *PUBLIC_KEYS[1]]
-    names += [name for _, keys in CREDENTIALS.values() for name in keys]
+    # No task is given both keys of the store.
+    names += [name for need, (_, keys) in CREDENTIALS.items() for name in keys if need != "monitoring"]
     assert len(set(names)) == len(names)
     assert not INJECTED & set(names)

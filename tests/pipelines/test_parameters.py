@@ -39,6 +39,7 @@ def test_the_defaults_of_the_form_are_the_plans() -> None:
         (["seed=1", "seed=3"], {"options": {"training.seed": 3}}),
         (["gpu_count=1", "gpu_resource=amd.com/gpu"], {"gpu_count": "1", "gpu_resource": "amd.com/gpu"}),
         (['node_selector={"pool": "gpu"}'], {"node_selector": {"pool": "gpu"}}),
+        (['node_affinity={"a": [1]}'], {"node_affinity": {"a": [1]}}),
         (['tolerations=[{"key": "gpu"}]'], {"tolerations": [{"key": "gpu"}]}),
     ],
 )

@@ -175,6 +175,20 @@ def test_a_step_is_run_again_when_its_pod_is_lost_and_never_answered_from_a_cach
     assert steps == dict.fromkeys(steps, (6, {}))
 
 
+def test_a_worker_is_tried_again_by_itself_and_its_loop_is_not(spec: Spec) -> None:
+    """Kubeflow makes attempts of the policy of the task within the loop; around it they would multiply."""
+    policies = {(dag, name): task["retryPolicy"] for dag, name, task in _tasks(spec) if "retryPolicy" in task}
+    assert policies["comp-for-loop-1", "search"] == {
+        "maxRetryCount": 6,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": f"{7 * 24 * 3600}s",
+    }
+    around = {name for _, name, task in _tasks(spec) if "executorLabel" not in _component(spec, task)}
+    assert around == {"exit-handler-1", "condition-2", "tune", "for-loop-1", "condition-3"}
+    assert not around & {name for _, name in policies}
+
+
 def test_every_task_has_a_name_for_people(spec: Spec) -> None:
     names = [task["taskInfo"]["name"] for _, _, task in _tasks(spec)]
     assert len(set(names)) == len(names)
@@ -200,7 +214,7 @@ def test_every_parameter_reaches_a_step(spec: Spec, node_pools: Spec) -> None:
         for value in _inputs(task, "parameters").values()
         if "taskFinalStatus" not in value
     }
-    pool = {"node_selector", "tolerations"} if node_pools else set()
+    pool = {"node_selector", "node_affinity", "tolerations"} if node_pools else set()
     assert spec["root"]["inputDefinitions"]["parameters"].keys() <= origins | pool
 
 
@@ -217,8 +231,9 @@ def _pool_inputs(spec: Spec, node_pools: Spec, task: Spec) -> list[Spec]:
     if executor not in node_pools:
         return []
     pool = node_pools[executor]
+    affinities = [term["nodeAffinityJson"] for term in pool["nodeAffinity"]]
     tolerations = [toleration["tolerationJson"] for toleration in pool["tolerations"]]
-    return [pool["nodeSelector"]["nodeSelectorJson"], *tolerations]
+    return [pool["nodeSelector"]["nodeSelectorJson"], *affinities, *tolerations]
 
 
 def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spec, node_pools: Spec) -> None:
@@ -231,7 +246,7 @@ def test_the_runs_parameters_place_training_and_search_on_accelerators(spec: Spe
             placed[task["componentRef"]["name"]] = [_origin(spec, dag, value) for value in values]
     assert placed.keys() == TRAINING
     for origins in placed.values():
-        assert origins == ["gpu_count", "gpu_resource", "node_selector", "tolerations"]
+        assert origins == ["gpu_count", "gpu_resource", "node_selector", "node_affinity", "tolerations"]
     assert node_pools.keys() == {"exec-train", "exec-search", "exec-choose"}
 
 

@@ -15,6 +15,8 @@ RawFile = Annotated[
     str, StringConstraints(pattern="^(train|validation|t10k)-(images-idx[34]-ubyte|labels-idx1-(ubyte|int))$")
 ]
 
+# Batches of extra labelled images lie in the object store as `labelled/DATASET_NAME/*.npz`.
+LABELLED = "labelled"
 # Part of the training images that becomes validation where the data has no validation part.
 VALIDATION_SHARE = 0.2
 

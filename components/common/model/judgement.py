@@ -7,6 +7,9 @@ from pydantic import Field
 from components.common.model.training_record import Training
 from components.common.record import Record, Sha256
 
+# Above every probability, with room for rounding: the threshold of a model none of whose answers should be accepted.
+REJECT_ALL = 1.00001
+
 
 class Judgement(Record):
     """The decision on a candidate, and the facts that are registered with it.
@@ -20,7 +23,7 @@ class Judgement(Record):
         reasons: One sentence a reason.
         verdict: The candidate compared with the champion; "first" without a champion, "identical" where it is that.
         temperature: Temperature that is built into the candidate.
-        reject_below: Top probability below which an answer should be rejected.
+        reject_below: Top probability below which an answer should be rejected; `REJECT_ALL` where none is sure enough.
         champion_version: Version of the champion that the candidate was compared with; None without a champion.
         summary: Decision and metrics, Markdown.
         decision: Number of the decision on this test split between a candidate and a champion; 0 where there was none.

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from components.common.data.source import RawFile, SourceInfo
 from components.common.errors import PipelineError
+from components.common.model.judgement import REJECT_ALL
 from components.common.record import Sha256
 from components.common.storage.files import combined_digest
 
@@ -33,7 +34,7 @@ class VersionTags(BaseModel):
     data_digest: str | None = None
     weights_digest: str | None = None
     git_sha: str = "unknown"
-    reject_below: Annotated[float, Field(ge=0, le=1)] | None = None
+    reject_below: Annotated[float, Field(ge=0, le=REJECT_ALL)] | None = None
     pipeline_run_id: str = ""
     model_files: Json[dict[str, Sha256]] | None = None
     signing_key: str | None = None

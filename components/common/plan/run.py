@@ -175,6 +175,11 @@ class RegistryPlan(Section):
         default=False,
         description="Whether the champion may be without a signature by a trusted key: docs/operations.md.",
     )
+    approval: Literal["none", "required"] = Field(
+        default="none",
+        description="Whether a version that passed the gate waits for `mnist-pipeline models approve` before it is "
+        "champion.",
+    )
     experiment: ExperimentName = Field(
         default="mnist-pipeline", description="MLflow experiment; created when it is missing."
     )

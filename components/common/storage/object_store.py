@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
+from components.common.storage.capabilities import StoreTrial, try_store
 from components.common.storage.files import sha256_file, written_file
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
 
@@ -45,9 +46,13 @@ class ObjectStore:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that start with `prefix`, sorted."""
+        return sorted(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of the objects whose keys start with `prefix`, by key."""
         with self._explained():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+            return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
 
     def download(self, key: str, target: Path) -> bool:
         """Copy an object to `target`; return False, and write no file, where there is no such object."""
@@ -59,10 +64,41 @@ class ObjectStore:
         with self._explained(), path.open("rb") as content:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
+    def create(self, path: Path, key: str) -> None:
+        """Store a file unless there is an object with this key.
+
+        A store that does not know this condition lets one of two writers at the same moment replace the other: read
+        the object afterwards where it matters.
+        """
+        from botocore.exceptions import ClientError
+
+        with self._explained(), path.open("rb") as content:
+            try:
+                self._client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "404":
+                    raise
+            else:
+                return
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in {409, 412}:
+                    raise
+
     def delete(self, key: str) -> None:
         """Remove an object, where there is one."""
         with self._explained():
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def try_out(self) -> StoreTrial:
+        """Do once what runs do with the store, and return what came of it.
+
+        Raises:
+            PipelineError: It cannot do something; also where it has no such bucket.
+        """
+        with self._explained():
+            return try_store(self._client, self.bucket)
 
     def has_content(self, digest: str) -> bool:
         """Return whether there is an object with this SHA-256."""

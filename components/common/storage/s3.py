@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
-from components.common.settings import settings
+from components.common.settings import LOOPBACK, settings
 from components.common.storage.address import shown
 
 if TYPE_CHECKING:
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 DEFAULT_BUCKET = "mnist-pipeline"
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 3, 30, 3
 CHECK_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and what they may do"
+CHECK_REGION = "set AWS_DEFAULT_REGION to the region of the store"
 WAYS_OUT = {
     "NoSuchBucket": "create the bucket or set S3_BUCKET",
     "404": "create the bucket or set S3_BUCKET",
+    # A question about a bucket is answered without a reason; that of a store with a region of its own is the region.
+    "400": CHECK_REGION,
+    "AuthorizationHeaderMalformed": CHECK_REGION,
     "AccessDenied": CHECK_KEYS,
     "403": CHECK_KEYS,
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
@@ -61,7 +66,7 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
     import boto3
     from botocore.config import Config
 
-    loopback = (endpoint_url or "").startswith("http://127.0.0.1:")
+    loopback = urlsplit(endpoint_url or "").hostname in LOOPBACK
     style: Any = settings().s3_addressing_style
     version: Any = settings().s3_signature_version
     config = Config(

@@ -12,6 +12,7 @@ from components.common.tracking.login import login_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 MLFLOW_DEFAULTS = {
     # MLflow's defaults keep a step waiting for minutes when the server is gone.
@@ -56,6 +57,15 @@ def tracking_client() -> "MlflowClient | None":
     return MlflowClient()
 
 
+def find_registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """Return a registered model, None where there is none or this user may not see it.
+
+    A server with workspaces and logins denies a request for a model that is missing, so it is searched for.
+    """
+    found = client.search_registered_models(f"name = '{name}'", max_results=1)
+    return found[0] if found else None
+
+
 def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator[Any]:
     """Yield all that a search of MLflow's client finds; it gives them page by page."""
     token = None
@@ -67,8 +77,14 @@ def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator
 
 
 @contextmanager
-def mlflow_must_answer() -> Iterator[None]:
+def mlflow_must_answer(
+    subject: str = "this", way_out: str = "start that server, or correct what it refuses"
+) -> Iterator[None]:
     """Turn an error of MLflow's client into one line, where the work needs the answer.
+
+    Args:
+        subject: What needs it.
+        way_out: Advice.
 
     Raises:
         UnavailableError: The server is away, busy or broken.
@@ -79,6 +95,5 @@ def mlflow_must_answer() -> Iterator[None]:
     except mlflow_errors() as error:
         kind = UnavailableError if is_outage(error) else PipelineError
         raise kind(
-            f"this needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: "
-            "start that server, or correct what it refuses."
+            f"{subject} needs MLflow at {settings().mlflow_tracking_uri} but {reason(error)}: {way_out}."
         ) from error

@@ -1,12 +1,13 @@
 """Writers to one run in MLflow; without a server they do nothing."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.tracking.outbox import Outbox
 from components.common.tracking.tags import PARENT
+from components.common.tracking.views import keep_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,6 +94,10 @@ class TrackedRun:
     def nested(self, run_id: str) -> "TrackedRun":
         """Continue a nested run that `child` opened, perhaps in another process."""
         return TrackedRun(self._client, run_id, self.experiment_id, self._outbox)
+
+    def keep_views(self, searched: Iterable[str]) -> None:
+        """Give the run's experiment the views of `components.common.tracking.views`."""
+        self._call(lambda client: keep_views(client, self.experiment_id, searched))
 
     def close(self, status: str = "FINISHED") -> None:
         """End the run with one of MLflow's statuses."""

@@ -15,16 +15,24 @@ DATASET = "dataset"
 DATA_DIGEST = "data_digest"
 CANDIDATE = "candidate"
 KEPT = "baseline_kept"
+VERDICT = "verdict"
 DECISION = "decision"
 DECISION_REASONS = "decision_reasons"
 MODEL_NAME = "model_name"
 MODEL_VERSION = "model_version"
+# On a version that has to be approved before it is champion, and on the run that registered it.
+APPROVAL = "approval"
+WAITING, APPROVED = "waiting", "approved"
+# Champion that a version was compared with, or `NOBODY`.
+COMPARED_WITH = "compared_with"
+NOBODY = "none"
 
 # On a registered version: SHA-256 of each of its files by path, id of the key that signed them, and a description of
 # the images that it takes.
 MODEL_FILES = "model_files"
 SIGNING_KEY = "signing_key"
 IMAGE_SIZE = "image_size"
+WEIGHTS = "weights_digest"
 CLASSES = "classes"
 
 # Filters for MLflow's search.

@@ -69,14 +69,26 @@ def _open_pipeline_run(client: "MlflowClient", pipeline_run_id: str, name: str, 
         return
     if find_pipeline_run(client, pipeline_run_id) is not None:
         return
-    experiment = client.get_experiment_by_name(experiment_name)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
+    client.create_run(
+        ensured_experiment(client, experiment_name), run_name=settings().mlflow_run_name or name, tags=marks
+    )
+
+
+def ensured_experiment(client: "MlflowClient", name: str) -> str:
+    """Return the id of the experiment of that name, which is created where it is missing.
+
+    Raises:
+        PipelineError: It is deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return str(client.create_experiment(name))
+    if experiment.lifecycle_stage == "deleted":
         raise PipelineError(
-            f"experiment_name must name an active MLflow experiment but {experiment_name!r} is deleted: "
+            f"experiment_name must name an active MLflow experiment but {name!r} is deleted: "
             "restore it in MLflow or choose another name."
         )
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(experiment_name)
-    client.create_run(experiment_id, run_name=settings().mlflow_run_name or name, tags=marks)
+    return str(experiment.experiment_id)
 
 
 def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> None:

@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from components.common.figures import drawn_names
+from components.common.report.panel import Panel
 from components.evaluate.metrics import Metrics, RocCurve
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,9 +126,14 @@ def _draw_cells(axes: "Axes", counts: NDArray[np.int64], most: int) -> None:
             axes.text(predicted, truth, str(count), ha="center", va="center", fontsize=9)
 
 
-def roc(data: ReportData) -> Panel:
-    """Show one-vs-rest ROC curves, whole and with the low false positive rates on a logarithmic axis."""
+def roc(data: ReportData) -> Panel | None:
+    """Show one-vs-rest ROC curves, whole and with the low false positive rates on a logarithmic axis.
+
+    None where all test images are of one class.
+    """
     metrics, titles = data.evaluation.candidate_metrics, data.titles()
+    if metrics.macro_auc is None:
+        return None
 
     def draw() -> Figure:
         figure = Figure(figsize=(8.6, 4.0))
@@ -149,8 +155,8 @@ def roc(data: ReportData) -> Panel:
         name="roc",
         title="ROC curves",
         caption=f"One class against the rest. {_named(metrics.class_roc, 'smallest area under the curve')}"
-        f"The mean area is {metrics.macro_auc:.5f}.",
-        alt=f"One-vs-rest ROC curves of {len(metrics.class_roc)} classes; macro-averaged area "
+        f"The mean area is {metrics.macro_auc:.5f}{metrics.over}.",
+        alt=f"One-vs-rest ROC curves of {sum(map(bool, metrics.class_roc))} classes; macro-averaged area "
         f"{metrics.macro_auc:.5f}.",
         draw=draw,
     )
@@ -184,10 +190,12 @@ def _draw_roc_curve(axes: "Axes", curve: RocCurve, colour: str, dashes: str, lab
     )
 
 
-def precision_recall(data: ReportData) -> Panel:
-    """Show one-vs-rest precision-recall curves, in the range where both are high."""
+def precision_recall(data: ReportData) -> Panel | None:
+    """Show one-vs-rest precision-recall curves, in the range where both are high; None where there is none."""
     metrics, titles = data.evaluation.candidate_metrics, data.titles()
     curves = {label: curve for label, curve in enumerate(metrics.class_pr) if curve}
+    if not curves:
+        return None
     mean = float(np.mean([curve.average_precision for curve in curves.values()]))
 
     def draw() -> Figure:
@@ -200,7 +208,7 @@ def precision_recall(data: ReportData) -> Panel:
             curve = curves[label]
             name = f"{titles[label]}: {curve.average_precision:.5f}"
             axes.plot(curve.recall, curve.precision, dashes, color=colour, linewidth=1.7, label=name)
-        low = min(entry.recall * 0.9 for entry in metrics.classes if entry.support)
+        low = min(entry.recall * 0.9 for entry in metrics.classes if entry.recall is not None)
         axes.set_xlim(low, 1.002)
         axes.set_ylim(low, 1.002)
         axes.set_xlabel("Recall")
@@ -214,7 +222,7 @@ def precision_recall(data: ReportData) -> Panel:
         title="Precision and recall",
         caption="One class against the rest, in the range where both are high. "
         f"{_named(metrics.class_pr, 'lowest average precision')}The mean is {mean:.5f}.",
-        alt=f"One-vs-rest precision-recall curves of {len(metrics.class_pr)} classes; mean average precision "
+        alt=f"One-vs-rest precision-recall curves of {len(curves)} classes; mean average precision "
         f"{mean:.5f}.",
         draw=draw,
     )

@@ -5,8 +5,9 @@ To add a figure, write a function that takes `ReportData` and returns a `Panel`,
 
 from collections.abc import Callable
 
+from components.common.report.panel import Panel
 from components.evaluate.report import classes, explanations, scores, trust
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 # The first figure stands above the table of contents. A function returns None where it has nothing to show.
 FIGURES: tuple[Callable[[ReportData], Panel | None], ...] = (

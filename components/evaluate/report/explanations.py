@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.figures import ImageGrid, drawn_names, shrunk
+from components.common.report.panel import Panel
 from components.evaluate.explain import convolutions, explain_predictions, first_features
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

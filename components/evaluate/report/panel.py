@@ -1,4 +1,4 @@
-"""A figure of the report, and the data that figures show."""
+"""The data that figures of the report show."""
 
 from dataclasses import dataclass
 
@@ -10,27 +10,7 @@ from components.common.figures import drawn_names
 from components.common.model.classifier import Classifier
 from components.common.model.training_record import Training
 from components.evaluate.mistakes import Mistake, most_confident_mistakes
-from components.evaluate.report.theme import Draw
 from components.evaluate.result import Evaluation
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A figure with its texts.
-
-    Attributes:
-        name: Stem of its file, and its anchor in the report.
-        title: Heading in the report.
-        caption: Text below the figure.
-        alt: Text for readers who cannot see the figure.
-        draw: Draws the figure; `theme.render_figure` calls it once, in the report's style.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    draw: Draw
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

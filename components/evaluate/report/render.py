@@ -1,24 +1,25 @@
 """Texts of an evaluation: self-contained HTML report, Markdown summary, model card."""
 
-import base64
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.common.model.training_record import Training
-from components.evaluate.report.panel import Panel, ReportData
+from components.common.report.page import inlined, page_templates
+from components.common.report.panel import Panel
+from components.common.report.theme import Rendered
+from components.evaluate.report.panel import ReportData
 from components.evaluate.report.tables import (
     comparison_rows,
     configuration_rows,
     metric_rows,
     profile_rows,
+    ranged,
     shown_classes,
     training_rows,
 )
-from components.evaluate.report.theme import Rendered
 from components.evaluate.report.tiles import (
     certainty,
     class_order,
@@ -38,11 +39,12 @@ def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
     return _fill(
         "report.html",
         evaluation,
-        figures=[(panel, _data_uri(rendered.light), _data_uri(rendered.dark)) for panel, rendered in drawn],
+        figures=inlined(drawn),
         tiles=headline_tiles(evaluation),
         comparisons=comparison_rows(evaluation),
         profiles=profile_rows(evaluation),
         classes=shown_classes(evaluation.candidate_metrics),
+        ranged=ranged,
         # Beside names, the numbers that labels have.
         numbered=evaluation.spec.classes != tuple(map(str, range(len(evaluation.spec.classes)))),
         trainings=training_rows(data.baseline, *([] if evaluation.kept else [data.tuned])),
@@ -68,10 +70,6 @@ def render_model_card(evaluation: Evaluation, training: Training) -> str:
     )
 
 
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-
-
 def _as_text(value: object) -> str:
     """Return a value as Markdown that shows it as it is: a class may be named like a tag or a link."""
     if isinstance(value, Markup):
@@ -86,15 +84,7 @@ def _cells(values: Iterable[object]) -> Markup:
 
 def _fill(template: str, evaluation: Evaluation, **values: object) -> str:
     markdown = template.endswith(".md")
-    # What stands in Markdown is escaped by `finalize`.
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=not markdown,  # noqa: S701
-        finalize=_as_text if markdown else None,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = page_templates(Path(__file__).parent / "templates", markdown=_as_text if markdown else None)
     templates.filters["cells"] = _cells
     return templates.get_template(template).render(
         evaluation=evaluation,

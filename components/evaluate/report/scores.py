@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.common.plan.training import TUTORIAL_ACCURACY
-from components.evaluate.report.panel import Panel, ReportData
-from components.evaluate.report.theme import MODEL_COLOURS
+from components.common.report.panel import Panel
+from components.common.report.theme import MODEL_COLOURS
+from components.evaluate.report.panel import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def accuracy(data: ReportData) -> Panel:
     return Panel(
         name="accuracy",
         title="Accuracy",
-        caption="Test accuracy and its 95% Wilson interval. Intervals that overlap do not settle which model is "
+        caption="Test accuracy and its exact 95% interval. Intervals that overlap do not settle which model is "
         "better; the paired comparison below does.",
         alt=f"Test accuracies with 95% intervals: {'; '.join(values)}; minimum {evaluation.min_accuracy:.4g}.",
         draw=draw,

@@ -1,11 +1,13 @@
 """Tables of the report by rows, and of MLflow by columns."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.common.model.training_record import Training
 from components.common.plan.training import TUTORIAL_ACCURACY
-from components.evaluate.metrics import ClassMetrics, Metrics
+from components.evaluate.intervals import Interval
+from components.evaluate.metrics import UNKNOWN, ClassMetrics, Metrics
 from components.evaluate.profile import Profile
 from components.evaluate.report.tiles import MINUS, interval
 from components.evaluate.result import Evaluation
@@ -14,6 +16,8 @@ from components.evaluate.robustness import mean_robustness
 # Number of classes that are listed by number, and number of those that are listed of more.
 MOST_BY_NUMBER = 20
 MOST_LISTED = 50
+
+DASH = "\N{EN DASH}"
 
 # A row's name, and its values by column.
 Row = tuple[str, list[str]]
@@ -24,6 +28,7 @@ Table = dict[str, list[Any]]
 def metric_rows(evaluation: Evaluation) -> list[Row]:
     """Return each metric's name, and its values for the models of the evaluation."""
     models = list(evaluation.models.values())
+    over = evaluation.candidate_metrics.over
     rows = [("Test accuracy", [f"{model.accuracy:.4f}" for model in models])]
     if evaluation.dataset.name == "mnist":
         differences = [f"{model.accuracy - TUTORIAL_ACCURACY:+.4f}".replace("-", MINUS) for model in models]
@@ -35,11 +40,34 @@ def metric_rows(evaluation: Evaluation) -> list[Row]:
         ("Mistakes", [f"{model.errors:,} of {model.examples:,}" for model in models]),
         ("Test loss (negative log likelihood)", [f"{model.loss:.4f}" for model in models]),
         ("Brier score", [f"{model.reliability.brier:.5f}" for model in models]),
-        ("Expected calibration error", [f"{model.reliability.ece:.4f}" for model in models]),
-        ("Balanced accuracy", [f"{model.balanced_accuracy:.4f}" for model in models]),
-        ("Macro F1", [f"{model.macro_f1:.4f}" for model in models]),
-        ("Macro AUC", [f"{model.macro_auc:.5f}" for model in models]),
+        (
+            "Expected calibration error",
+            [ranged(model.reliability.ece, model.reliability.ece_interval) for model in models],
+        ),
+        (
+            "The same if perfectly calibrated: mean, 95% bound",
+            [
+                f"{model.reliability.ece_by_chance:.4f}, {model.reliability.ece_by_chance_bound:.4f}"
+                for model in models
+            ],
+        ),
+        (
+            f"Balanced accuracy{over}",
+            [ranged(model.balanced_accuracy, model.balanced_accuracy_interval) for model in models],
+        ),
+        (f"Macro F1{over}", [ranged(model.macro_f1, model.macro_f1_interval) for model in models]),
+        (f"Macro AUC{over}", [ranged(model.macro_auc, model.macro_auc_interval, 5) for model in models]),
     ]
+
+
+def ranged(value: float | None, interval: Interval | None, places: int = 4) -> str:
+    """Return a figure and its interval as text; a dash where the test split cannot tell it."""
+    if value is None:
+        return DASH
+    if interval is None:
+        return f"{value:.{places}f}"
+    low, high = interval
+    return f"{value:.{places}f} ({low:.{places}f}{DASH}{high:.{places}f})"
 
 
 def seed_rows(evaluation: Evaluation) -> list[Row]:
@@ -51,7 +79,7 @@ def seed_rows(evaluation: Evaluation) -> list[Row]:
     return [
         (
             f"{split.capitalize()} accuracy over {len(evaluation.tuned_seeds.seeds)} seeds",
-            [seeds.stated(split) if seeds else "\N{EN DASH}" for seeds in models],
+            [seeds.stated(split) if seeds else DASH for seeds in models],
         )
         for split in ("test", "validation")
     ]
@@ -81,7 +109,8 @@ def shown_classes(metrics: Metrics) -> list[ClassMetrics]:
     """Return the classes that the report lists: all by number, or of many those with the lowest F1, lowest first."""
     if len(metrics.classes) <= MOST_BY_NUMBER:
         return metrics.classes
-    return sorted(metrics.classes, key=lambda entry: entry.f1)[:MOST_LISTED]
+    # Those without test images, of which nothing is known, come last.
+    return sorted(metrics.classes, key=lambda entry: math.inf if entry.f1 is None else entry.f1)[:MOST_LISTED]
 
 
 def comparison_rows(evaluation: Evaluation) -> list[Row]:
@@ -155,19 +184,17 @@ def candidate_tables(evaluation: Evaluation) -> dict[str, Table]:
 def _class_row(evaluation: Evaluation, label: int) -> dict[str, Any]:
     metrics = evaluation.candidate_metrics
     entry, roc, pr = metrics.classes[label], metrics.class_roc[label], metrics.class_pr[label]
-    low, high = entry.recall_interval or (None, None)
-    return {
-        "class": evaluation.spec.classes[label],
-        "label": label,
-        "precision": entry.precision,
-        "recall": entry.recall,
-        "recall_low": low,
-        "recall_high": high,
-        "f1": entry.f1,
-        "auc": roc.auc if roc else None,
-        "average_precision": pr.average_precision if pr else None,
-        "images": entry.support,
+    figures = {
+        "precision": (entry.precision, entry.precision_interval),
+        "recall": (entry.recall, entry.recall_interval),
+        "f1": (entry.f1, entry.f1_interval),
+        "auc": (roc.auc, roc.auc_interval) if roc else UNKNOWN,
     }
+    row: dict[str, Any] = {"class": evaluation.spec.classes[label], "label": label}
+    for name, (value, bounds) in figures.items():
+        low, high = bounds or UNKNOWN
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return row | {"average_precision": pr.average_precision if pr else None, "images": entry.support}
 
 
 def _columns(rows: list[dict[str, Any]]) -> Table:

@@ -7,6 +7,7 @@ from components.evaluate.compare import Comparison
 from components.evaluate.metrics import Metrics
 from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
+from components.evaluate.selective import Selective
 
 MINUS = "\N{MINUS SIGN}"
 MOST_IN_A_ROW = 50
@@ -96,8 +97,8 @@ def interval(metrics: Metrics) -> str:
 def headline_tiles(evaluation: Evaluation) -> list[Tile]:
     """Return the headline numbers of the candidate, in order."""
     candidate, champion = evaluation.candidate_metrics, evaluation.champion
-    champion_profile, selective = evaluation.champion_profile, evaluation.selective
-    reference, seeds = champion.metrics if champion else None, evaluation.candidate_seeds
+    champion_profile, seeds = evaluation.champion_profile, evaluation.candidate_seeds
+    reference = champion.metrics if champion else None
     uncalibrated = evaluation.calibration.uncalibrated.ece
     return [
         Tile(
@@ -117,14 +118,10 @@ def headline_tiles(evaluation: Evaluation) -> list[Tile]:
         Tile(
             "Calibration error",
             f"{candidate.reliability.ece:.4f}",
-            f"{uncalibrated:.4f} as trained"
+            f"chance alone: up to {candidate.reliability.ece_by_chance_bound:.4f}; {uncalibrated:.4f} as trained"
             + (f"; champion {reference.reliability.ece:.4f}" if reference else ""),
         ),
-        Tile(
-            "Answers when sure",
-            f"{selective.threshold_coverage:.1%}",
-            f"{selective.accepted_errors} mistakes among them",
-        ),
+        _sure(evaluation.selective),
         Tile(
             "Corrupted images",
             f"{mean_robustness(evaluation.profile.robustness):.3f}",
@@ -144,6 +141,17 @@ def _balanced(metrics: Metrics, reference: Metrics | None) -> Tile:
         "Balanced accuracy",
         f"{metrics.balanced_accuracy:.4f}",
         "mean recall of the classes" + (f"; champion {reference.balanced_accuracy:.4f}" if reference else ""),
+    )
+
+
+def _sure(selective: Selective) -> Tile:
+    if not selective.accepted:
+        return Tile("Answers when sure", "none", "no answer is sure enough")
+    noun = "mistake" if selective.accepted_errors == 1 else "mistakes"
+    return Tile(
+        "Answers when sure",
+        f"{selective.threshold_coverage:.1%}",
+        f"{selective.accepted_errors} {noun} among {selective.accepted:,}",
     )
 
 

@@ -1,12 +1,19 @@
 """Figures of reliability: calibration, rejection, robustness."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from components.evaluate.metrics import wilson_interval
-from components.evaluate.report.panel import Panel, ReportData
-from components.evaluate.report.theme import MODEL_COLOURS
+from components.common.report.panel import Panel
+from components.common.report.theme import MODEL_COLOURS
+from components.evaluate.intervals import share_interval
+from components.evaluate.report.panel import ReportData
 from components.evaluate.robustness import mean_robustness
+from components.evaluate.selective import Selective
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def calibration(data: ReportData) -> Panel:
@@ -21,7 +28,7 @@ def calibration(data: ReportData) -> Panel:
         for axes, counts, (title, scores, colour) in zip(top, below, columns, strict=True):
             axes.plot([0, 1], [0, 1], color="gray", linestyle=":", linewidth=1)
             for entry in scores.bins:
-                interval = wilson_interval(round(entry.accuracy * entry.examples), entry.examples)
+                interval = share_interval(round(entry.accuracy * entry.examples), entry.examples)
                 axes.plot([entry.confidence] * 2, interval, color=colour, linewidth=1.5, alpha=0.6)
             points = zip(*((entry.confidence, entry.accuracy) for entry in scores.bins), strict=True)
             axes.plot(*points, "o-", color=colour, markersize=5, linewidth=1.2)
@@ -40,7 +47,9 @@ def calibration(data: ReportData) -> Panel:
         title="Calibration",
         caption="Accuracy of the answers with a given top probability; on the dotted line the two are equal. One "
         f"temperature, {fitted.temperature:.3f}, fitted on {fitted.validation_examples:,} validation images, is "
-        "built into the registered model.",
+        f"built into the registered model. The calibration error is {after.ece:.4f}. That of a perfectly calibrated "
+        f"model would be {after.ece_by_chance:.4f} on average, and below {after.ece_by_chance_bound:.4f} in 95% of "
+        f"cases: these images {'show' if after.miscalibrated else 'do not show'} that the model is miscalibrated.",
         alt=f"Reliability diagrams: expected calibration error {before.ece:.4f} as trained, {after.ece:.4f} with "
         f"temperature; negative log likelihood {before.nll:.4f} and {after.nll:.4f}.",
         draw=draw,
@@ -50,29 +59,17 @@ def calibration(data: ReportData) -> Panel:
 def coverage(data: ReportData) -> Panel:
     """Show the mistakes that remain by the share of the images that the model answers."""
     found, errors = data.evaluation.selective, data.evaluation.candidate_metrics.errors
-    result = (
-        f"at or above {found.threshold:.3f} the model answers {found.accepted:,} test images and makes "
-        f"{found.accepted_errors} mistakes"
-    )
 
     def draw() -> Figure:
         figure = Figure(figsize=(7.2, 3.4))
         axes = figure.subplots()
         answered, accuracy = np.array(found.coverage), np.array(found.accuracy)
         axes.plot(answered * 100, (1 - accuracy) * 100, color="C0", linewidth=1.8)
-        share = np.interp(found.threshold_coverage, answered, 1 - accuracy)
-        point = (found.threshold_coverage * 100, share * 100)
-        axes.plot(*point, "o", color="C1", markersize=8)
-        note = (
-            f"threshold {found.threshold:.3f}:\n{found.accepted:,} answered, "
-            f"{found.accepted_errors} of {errors} mistakes left"
-        )
         reached = np.flatnonzero(accuracy < 1)
         first = max(0.0, answered[reached[0]] * 100 - 5) if len(reached) else 0
         axes.set_xlim(first, 100.3)
-        # To the side that has room.
-        side, align = (1, "left") if point[0] < (first + 100) / 2 else (-1, "right")
-        axes.annotate(note, point, (14 * side, 14), textcoords="offset points", ha=align, fontsize=9)
+        if found.accepted:
+            _mark_threshold(axes, found, errors, first)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("Images answered, %")
         axes.set_ylabel("Mistakes among them, %")
@@ -82,11 +79,24 @@ def coverage(data: ReportData) -> Panel:
     return Panel(
         name="coverage",
         title="Answering only when sure",
-        caption="Mistakes left when the least sure images are rejected. The threshold was chosen on validation so "
-        f"that 99.9% of what is accepted there is right; {result}.",
-        alt=f"Coverage against mistakes: {result}, of {errors} without rejection.",
+        caption="Mistakes left when the least sure images are rejected. The threshold is to be chosen on validation "
+        f"so that 99.9% of what is accepted there is right; {found.stated}.",
+        alt=f"Coverage against mistakes: {found.stated}; {errors} mistakes without rejection.",
         draw=draw,
     )
+
+
+def _mark_threshold(axes: "Axes", found: Selective, errors: int, first: float) -> None:
+    """Mark what the threshold leaves; the axis begins at `first`, in percent of the images."""
+    point = found.threshold_coverage * 100, found.accepted_errors / found.accepted * 100
+    axes.plot(*point, "o", color="C1", markersize=8)
+    note = (
+        f"threshold {found.threshold:.3f}:\n{found.accepted:,} answered, "
+        f"{found.accepted_errors} of {errors} mistakes left"
+    )
+    # To the side that has room.
+    side, align = (1, "left") if point[0] < (first + 100) / 2 else (-1, "right")
+    axes.annotate(note, point, (14 * side, 14), textcoords="offset points", ha=align, fontsize=9)
 
 
 def robustness(data: ReportData) -> Panel:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from components.common.model.judgement import Judgement
+from components.common.report.theme import render_figure
 from components.evaluate.report.contents import report_panels
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.render import render_model_card, render_report, render_summary
 from components.evaluate.report.tables import candidate_tables
-from components.evaluate.report.theme import render_figure
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.md"
@@ -33,7 +33,7 @@ def write_evaluation(target: Path, data: ReportData, candidate_files: dict[str, 
     (target / REPORT_FILE).write_text(render_report(data, drawn))
     (target / "figures").mkdir()
     for panel, rendered in drawn:
-        (target / "figures" / f"{panel.name}.png").write_bytes(rendered.png)
+        (target / "figures" / f"{panel.name}.svg").write_bytes(rendered.light)
     (target / "tables").mkdir()
     for name, columns in candidate_tables(evaluation).items():
         rows = [list(row) for row in zip(*columns.values(), strict=True)]

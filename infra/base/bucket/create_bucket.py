@@ -8,7 +8,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 THERE = {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
-OF_REGION = {"IllegalLocationConstraintException", "InvalidLocationConstraint"}
+OF_REGION = {
+    "IllegalLocationConstraintException",
+    "InvalidLocationConstraint",
+    "InvalidRequest",
+    "MalformedXML",
+    "NotImplemented",
+}
 
 
 def main() -> None:

@@ -37,3 +37,11 @@ def test_a_stated_error_is_itself_and_a_defect_is_not_told() -> None:
     assert stated(error) is error
     assert stated(OSError(errno.EACCES, "denied")) is None
     assert stated(KeyError("x")) is None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_memory_that_is_used_up_is_an_outage(error: Exception) -> None:
+    told = stated(error)
+    assert isinstance(told, UnavailableError)
+    assert "memory" in str(told)
+    assert stated(RuntimeError("another")) is None

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from components.common.settings import (
     environment,
     export,
     export_defaults,
+    kept_environment,
+    leave_other_runs,
     setting_rows,
     settings,
     settings_page,
@@ -51,6 +55,34 @@ def test_user_and_password_leave_the_address_of_mlflow(monkeypatch: pytest.Monke
     found = settings()
     assert found.mlflow_tracking_uri == "https://[::1]:5000/ml"
     assert (found.mlflow_tracking_username, found.mlflow_tracking_password) == ("alice", "s@cret")
+
+
+@pytest.mark.parametrize(
+    ("tracking", "registry", "told"),
+    [
+        ("https://u:p@mlflow.example/ml", "https://mlflow.example/ml/", ""),
+        ("https://mlflow.example", "https://u:p@other.example", "is another, other.example: unset it"),
+        (None, "databricks-uc", "is another: unset it"),
+    ],
+)
+def test_models_are_kept_by_the_server_of_the_runs(
+    tracking: str | None, registry: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking or "")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry)
+    if not told:
+        settings()
+        return
+    with pytest.raises(PipelineError, match=told):
+        settings()
+
+
+def test_runs_of_other_programs_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "3f2a")
+    assert leave_other_runs() == ["MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"]
+    assert leave_other_runs() == []
+    assert settings().mlflow_run_id is None
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +132,17 @@ def test_a_childs_environment_is_a_copy() -> None:
     assert "S3_BUCKET" not in os.environ
 
 
+def test_variables_are_as_before_after_whatever_was_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "mine")
+    monkeypatch.delenv("S3_ENDPOINT_URL", raising=False)
+    before = environment()
+    with kept_environment():
+        export({"S3_BUCKET": "other", "S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+        assert settings().s3_bucket == "other"
+    assert environment() == before
+    assert settings().s3_bucket == "mine"
+
+
 def test_variables_are_exported_defaulted_and_withdrawn() -> None:
     export({"S3_BUCKET": "one"})
     export_defaults({"S3_BUCKET": "two", "GIT_SHA": "3f2a"})
@@ -128,3 +171,54 @@ def test_no_other_module_reads_the_environment() -> None:
         if "os.environ" in path.read_text() or "getenv" in path.read_text()
     ]
     assert found == [str(Path(module.__file__).relative_to(ROOT))]
+
+
+def _mounted(directory: Path, **content: str | bytes) -> Path:
+    """Lay out files as Kubernetes does: links into a hidden directory of this version."""
+    version = directory / "..2026_11_28"
+    version.mkdir(parents=True)
+    (directory / "..data").symlink_to(version.name)
+    for name, text in content.items():
+        (version / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        (directory / name).symlink_to(f"..data/{name}")
+    return directory
+
+
+def _started(tmp_path: Path, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    script = f"import os, components.common.settings\n{code}"
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_files_of_a_step_are_variables_unless_they_are_set(tmp_path: Path) -> None:
+    public = _mounted(
+        tmp_path / "public",
+        HTTPS_PROXY="http://proxy:3128\n",
+        no_proxy=".svc",
+        AWS_REGION="eu-central-1",
+        **{"ca.crt": b"\xff"},
+    )
+    secret = _mounted(tmp_path / "secret", MLFLOW_TRACKING_TOKEN="one\ntwo\n")
+    code = "print([os.environ.get(n) for n in ('HTTPS_PROXY', 'no_proxy', 'AWS_REGION', 'MLFLOW_TRACKING_TOKEN')])"
+    places = f"{public}:{tmp_path / 'none'}:{secret}"
+    done = _started(tmp_path, code, STEP_ENVIRONMENT=places, AWS_REGION="us-west-1")
+    assert done.stdout == "['http://proxy:3128', '.svc', 'us-west-1', 'one\\ntwo']\n", done.stderr
+    code = "print(sorted(os.environ.keys() & {'ca.crt', '..data', 'HTTPS_PROXY'}))"
+    assert _started(tmp_path, code, STEP_ENVIRONMENT=places).stdout == "['HTTPS_PROXY']\n"
+    assert _started(tmp_path, code).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b"])
+def test_a_file_that_is_no_text_is_no_variable(tmp_path: Path, content: bytes) -> None:
+    directory = _mounted(tmp_path / "public", KEY=content)
+    done = _started(tmp_path, "", STEP_ENVIRONMENT=str(directory))
+    assert done.stderr.splitlines()[-1].endswith(
+        f"PipelineError: KEY must be text but {directory}/KEY is none: correct the key of that name."
+    )

@@ -69,6 +69,21 @@ def test_the_fitted_temperature_improves_calibration_and_no_answer_changes(
     assert (calibrated.argmax(axis=1) == overconfident[half:].argmax(axis=1)).all()
 
 
+def test_the_error_by_chance_is_that_of_a_calibrated_model(
+    logits: NDArray[np.float64], labels: NDArray[np.uint8]
+) -> None:
+    parts = np.split(_probabilities(logits), 40)
+    found = [measure_reliability(*part) for part in zip(np.split(labels, 40), parts, strict=True)]
+
+    errors, expected = ([getattr(one, name) for one in found] for name in ("ece", "ece_by_chance"))
+    assert np.mean(errors) == pytest.approx(np.mean(expected), rel=0.1)
+    assert sum(one.miscalibrated for one in found) <= 5
+    assert all(one.ece_interval[0] < 0.01 for one in found)
+    overconfident = measure_reliability(labels[:500], _probabilities(logits[:500] * 3))
+    assert overconfident.miscalibrated
+    assert 0.05 < overconfident.ece_interval[0] < overconfident.ece < overconfident.ece_interval[1]
+
+
 def test_tempering_divides_logits(logits: NDArray[np.float64]) -> None:
     np.testing.assert_allclose(
         apply_temperature(_probabilities(logits), 2.0), _probabilities(logits / 2), atol=1e-6

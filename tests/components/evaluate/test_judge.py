@@ -30,18 +30,18 @@ def test_leaves_evaluation_report_summary_and_figures(evaluated: tuple[Evaluatio
     assert Evaluation.load(target) == evaluation
     assert sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*")) == [
         "evaluation.json",
-        "figures/accuracy.png",
-        "figures/confusion_matrix.png",
-        "figures/coverage.png",
-        "figures/explanations.png",
-        "figures/feature_maps.png",
-        "figures/learning_curves.png",
-        "figures/mistakes.png",
-        "figures/precision_recall.png",
-        "figures/predictions.png",
-        "figures/reliability.png",
-        "figures/robustness.png",
-        "figures/roc.png",
+        "figures/accuracy.svg",
+        "figures/confusion_matrix.svg",
+        "figures/coverage.svg",
+        "figures/explanations.svg",
+        "figures/feature_maps.svg",
+        "figures/learning_curves.svg",
+        "figures/mistakes.svg",
+        "figures/precision_recall.svg",
+        "figures/predictions.svg",
+        "figures/reliability.svg",
+        "figures/robustness.svg",
+        "figures/roc.svg",
         "judgement.json",
         "model_card.md",
         "report.html",
@@ -212,7 +212,7 @@ def test_an_equal_and_faultless_model(
     assert "the search found no better configuration" in report
     assert "Tuned model against baseline" not in report
     assert "There is no mistake." in report
-    assert not (target / "figures/mistakes.png").exists()
+    assert not (target / "figures/mistakes.svg").exists()
 
 
 def test_an_unusable_champion_stops_the_evaluation(

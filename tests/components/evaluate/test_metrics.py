@@ -5,9 +5,8 @@ from pydantic import TypeAdapter
 from scipy.special import softmax
 from sklearn import metrics as reference
 
-from components.common.errors import PipelineError
 from components.evaluate import metrics as module
-from components.evaluate.metrics import Metrics, measure_predictions, wilson_interval
+from components.evaluate.metrics import Metrics, measure_predictions
 
 
 @pytest.fixture
@@ -51,8 +50,10 @@ def test_classes_that_never_occur_count_for_nothing() -> None:
 
     measured = measure_predictions(labels, probabilities)
 
-    # Class 3 was predicted, so its F1 of 0 counts; classes 4 to 9 occur nowhere.
-    assert measured.macro_f1 == pytest.approx((1 + 2 / 3 + 1 + 0) / 4)
+    # Class 3 was predicted, but no image tells what the model does with it.
+    assert measured.macro_f1 == pytest.approx((1 + 2 / 3 + 1) / 3)
+    assert (measured.classes[3].precision, measured.classes[3].recall, measured.classes[3].f1) == (None,) * 3
+    assert measured.over == ", over 3 of 10 classes"
     assert [curve is not None for curve in measured.class_roc] == [True] * 3 + [False] * 7
     assert measured.classes[9].support == 0
 
@@ -63,9 +64,38 @@ def test_a_confident_mistake_costs_a_finite_loss() -> None:
     assert measured.loss == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
 
 
-def test_labels_of_one_class_are_refused() -> None:
-    with pytest.raises(PipelineError, match="several classes but all are of class 4"):
-        measure_predictions(np.full(5, 4, np.uint8), np.full((5, 10), 0.1, np.float32))
+def test_of_labels_of_one_class_no_curve_is_known() -> None:
+    probabilities = np.full((20, 10), 0.02, np.float32)
+    probabilities[:, 4] = 0.82
+
+    measured = measure_predictions(np.full(20, 4, np.uint8), probabilities)
+
+    assert (measured.macro_auc, measured.macro_auc_interval) == (None, None)
+    assert not any((*measured.class_roc, *measured.class_pr))
+    assert "test_macro_auc" not in measured.headline()
+    assert (measured.macro_f1, measured.macro_f1_interval[1]) == (1, 1)
+    # Twenty right answers in twenty: a true share of 0.8316 gives them in 2.5% of cases.
+    assert measured.accuracy_interval == pytest.approx((0.025 ** (1 / 20), 1))
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_all_wrong_or_all_right_with_certainty(right: int) -> None:
+    labels = np.arange(20) % 10
+    measured = measure_predictions(labels, np.eye(10, dtype=np.float32)[(labels + 1 - right) % 10])
+
+    assert (measured.accuracy, measured.macro_f1, measured.macro_auc) == pytest.approx(
+        (right, right, right * 1.0 or 4 / 9), abs=1e-6
+    )
+    assert measured.reliability.ece == 1 - right
+    assert measured.reliability.ece_by_chance_bound == 0
+    for low, high in (
+        measured.macro_f1_interval,
+        measured.balanced_accuracy_interval,
+        measured.accuracy_interval,
+        measured.reliability.ece_interval,
+    ):
+        assert 0 <= low < high <= 1
+        assert high - low < 0.6
 
 
 def test_roc_curves_are_thin_finite_and_whole(
@@ -99,20 +129,6 @@ def test_survives_json(labels: NDArray[np.uint8], probabilities: NDArray[np.floa
 
     assert adapter.validate_json(adapter.dump_json(measured), strict=True) == measured
     assert {type(value) for value in measured.headline().values()} == {float}
-
-
-@pytest.mark.parametrize(
-    ("correct", "examples", "low", "high"),
-    [
-        # By hand: (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z = 1.959964.
-        (50, 100, 0.40383, 0.59617),
-        (9926, 10000, 0.99073, 0.99410),
-        (10, 10, 0.72247, 1.0),
-        (0, 10, 0.0, 0.27753),
-    ],
-)
-def test_wilson_interval(correct: int, examples: int, low: float, high: float) -> None:
-    assert wilson_interval(correct, examples) == pytest.approx((low, high), abs=1e-5)
 
 
 def test_average_precision_agrees_with_scikit_learn(

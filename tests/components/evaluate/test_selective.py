@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from components.common.model.judgement import REJECT_ALL
 from components.evaluate.selective import measure_selective, reject_threshold
 
 
@@ -28,12 +29,13 @@ def test_equal_confidences_are_accepted_together_or_not_at_all() -> None:
 
 
 def test_without_a_sure_answer_everything_is_rejected() -> None:
-    labels, probabilities = np.array([1, 0], np.uint8), _answers(0.9, 0.8)
+    labels, probabilities = np.array([1, 0], np.uint8), _answers(1, 0.8)
 
     threshold = reject_threshold(labels, probabilities)
     found = measure_selective(labels, probabilities, threshold)
 
-    assert threshold == 1
+    assert threshold == REJECT_ALL
+    assert "every answer is rejected" in found.stated
     assert (found.accepted, found.accepted_errors, found.accepted_interval) == (0, 0, None)
 
 

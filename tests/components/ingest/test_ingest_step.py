@@ -37,11 +37,16 @@ def _ingest(
 
 @pytest.mark.usefixtures("no_object_store")
 def test_the_first_step_makes_the_plan_and_opens_the_run(
-    mlflow_client: "MlflowClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow_client: "MlflowClient",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("GIT_SHA", "3f2a" * 10)
+    monkeypatch.setenv("EMBEDDED_SERVERS", "false")
     run_id = uuid.uuid4().hex
     info = _ingest(tmp_path, run_id, data_version="v1", epochs=2)
+    assert "[ingest] MLflow's files: a file came back as it was sent\n" in capsys.readouterr().out
 
     plan = RunPlan.load(tmp_path / "plan")
     assert (plan.run_id, plan.run_name) == (run_id, "digits-fast")

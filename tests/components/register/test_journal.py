@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.common.errors import PipelineError
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.register import journal
 from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
 from components.register.steer import rollback
@@ -108,7 +109,7 @@ def test_an_entry_made_by_hand_stops_no_move(
 ) -> None:
     monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
     _move(mlflow_client, name, "", "1")
-    mlflow_client.create_model_version(name + journal.HISTORY_SUFFIX, f"models:/{name}/1", tags=tags)
+    mlflow_client.create_model_version(name + HISTORY_SUFFIX, f"models:/{name}/1", tags=tags)
 
     assert _move(mlflow_client, name, "1", "2")
     assert alias_champion(mlflow_client, name) == champion_of(read_moves(mlflow_client, name)) == "2"

@@ -12,9 +12,9 @@ from components.common.data.spec import MNIST_SPEC
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.signing import make_signing_key, signing_key, version_digests
-from components.register.journal import alias_champion, read_moves
+from components.register.journal import alias_champion, read_moves, settle
 from components.register.publish import publish
-from components.register.steer import find_model, find_version, promote, rollback, sign_version
+from components.register.steer import approve, find_model, find_version, promote, rollback, sign_version
 from components.register.verify import verify
 from tests.components.register.conftest import ON_EITHER_DATABASE
 from tests.linear_models import save_candidate
@@ -162,3 +162,39 @@ def test_models_are_found_by_name_and_versions_by_number_or_alias(
         find_version(mlflow_client, name, "9")
     with pytest.raises(PipelineError, match="'nothing' is none of them"):
         find_model(mlflow_client, "nothing")
+
+
+def test_a_version_that_needs_approval_waits_until_somebody_approves_it(
+    mlflow_client: "MlflowClient", candidate: Path, mlflow_run_id: str
+) -> None:
+    name = f"approved-{uuid.uuid4().hex}"
+
+    def publish_next(run: str, before: str | None, approval: str = "required") -> str:
+        records = lineage(name, run, champion_version=before, registry__approval=approval)
+        return publish(candidate, records, run_id=mlflow_run_id).outcome
+
+    assert publish_next("run 1", None) == f"{name} version 1 waits for approval"
+    assert (alias_champion(mlflow_client, name), read_moves(mlflow_client, name)) == ("", [])
+    assert find_version(mlflow_client, name, "challenger") == "1"
+    # A later run that makes the same weights, and a further attempt at the same step, make no other version.
+    for run in ("run 2", "run 1"):
+        assert publish_next(run, None) == f"{name} version 1 waits for approval"
+
+    assert approve(mlflow_client, name, "1", "me", "looked at the report")
+    assert not approve(mlflow_client, name, "1", "me", "again")
+    (move,) = read_moves(mlflow_client, name)
+    assert (move.action, move.before, move.after, move.who, move.why, move.problem) == (
+        "approve", "", "1", "me", "looked at the report", "",
+    )  # fmt: skip
+    assert mlflow_client.get_model_version(name, "1").tags["approval"] == "approved"
+
+    assert publish_next("run 3", "1") == f"{name} version 2 waits for approval"
+    assert publish_next("run 4", "1", "none") == f"{name} version 3 is the new champion"
+    with pytest.raises(PipelineError, match="must still be version 1 but is now 3"):
+        approve(mlflow_client, name, "2", "me", "")
+    mlflow_client.set_registered_model_alias(name, "champion", "2")
+    settle(mlflow_client, name)
+    with pytest.raises(PipelineError, match="version 3 must wait for approval but does not"):
+        approve(mlflow_client, name, "3", "me", "")
+    assert read_moves(mlflow_client, name)[-1].action == "outside"
+    assert mlflow_client.get_model_version(name, "2").tags["approval"] == "approved"

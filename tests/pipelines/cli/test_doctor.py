@@ -45,9 +45,10 @@ def test_a_complete_machine_has_only_positive_findings(
     findings = _examine(own_home)
 
     assert all(finding.ok for finding in findings.values())
-    assert [finding.line()[:7] for finding in findings.values()] == ["ok     "] * 7
+    assert [finding.line()[:7] for finding in findings.values()] == ["ok     "] * 10
     assert findings["object store"].detail == f"{platform.s3_endpoint_url}, bucket {platform.bucket}"
-    assert findings["MLflow"].detail == platform.tracking_uri
+    assert findings["MLflow"].detail.startswith(f"{platform.tracking_uri} is 3.")
+    assert findings["MLflow's runs"].detail == "one was made; a file came back as it was sent"
     assert findings["data"].detail == "MNIST from MNIST_DATA_URI, /data/mnist"
     assert findings["container engine"].detail == "28.1.1"
     assert findings["cluster"].detail == "Server Version: v1.33.2"

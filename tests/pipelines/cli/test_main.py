@@ -51,6 +51,7 @@ def mnist_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
         ["compile"],
         ["doctor"],
         ["models"],
+        ["monitor"],
         ["plan"],
         ["models", "diff"],
         ["predict"],

@@ -16,6 +16,7 @@ import requests
 from typer.testing import CliRunner
 
 from components.common.data.picture import PICTURE_SUFFIXES
+from components.common.data.request_log import read_requests
 from components.common.data.spec import MNIST_SPEC
 from components.common.model.lineage import Lineage
 from components.common.model.training_record import Training
@@ -135,12 +136,16 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
     )
 
 
-def test_the_champion_is_served_until_the_server_is_stopped(trained: Training, tmp_path: Path) -> None:
+def test_the_champion_is_served_and_its_requests_are_logged_until_the_server_is_stopped(
+    on_postgres: Platform, trained: Training, tmp_path: Path
+) -> None:
     del trained
     images = sample_images(tmp_path, MNIST_SPEC)
-    port = free_port()
+    port, started = free_port(), time.time()
+    log = f"s3://{on_postgres.bucket}/served/requests"
+    options = ("--port", str(port), "--follow", "champion", "--log-requests", log, "--sample", "1")
     server = subprocess.Popen(
-        _command("serve", "--port", str(port), model=TRAINED), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        _command("serve", *options, model=TRAINED), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert server.stdout
@@ -164,11 +169,25 @@ def test_the_champion_is_served_until_the_server_is_stopped(trained: Training, t
         libraries = Path(f"/proc/{server.pid}/maps").read_text()
         assert "onnxruntime" in libraries
         assert "tensorflow" not in libraries
-        server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+        assert server.stdout.read().endswith(f"logged 10 images at {log}; 0 more were not\n")
     finally:
         server.kill()
         server.wait()
+    store, prefix = ObjectStore.for_uri(log)
+    found = read_requests(store, prefix, started, time.time())
+    assert found is not None
+    assert found.ids.tolist() == [f"{answer.headers['X-Request-Id']}-{place}" for place in range(10)]
+    np.testing.assert_allclose(found.probabilities, answer.json()["predictions"], atol=1e-6)
+    np.testing.assert_array_equal(found.images, images.reshape(found.images.shape))
+    assert set(found.versions) == {"1"}
+
+
+@pytest.mark.parametrize("options", [("--version", "3"), ("--directory", ".")])
+def test_what_is_followed_is_an_alias_of_the_registry(options: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, ["serve", "--follow", "champion", *options])
+    assert "--follow champion must stand alone" in str(done.exception)
 
 
 def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(

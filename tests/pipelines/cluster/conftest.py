@@ -30,7 +30,13 @@ CommandLine = Callable[..., Outcome]
 @pytest.fixture
 def kubeflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kubeflow]:
     """An empty server, at the address in KF_PIPELINES_ENDPOINT; it fails the test that it does not understand."""
-    for name in ("KFP_TOKEN", "KFP_TOKEN_FILE", "SSL_CERT_FILE"):
+    of_login = ("KFP_TOKEN", "KFP_TOKEN_FILE", "KFP_COOKIE", "KFP_USERNAME", "KFP_PASSWORD", "SSL_CERT_FILE")
+    for name in (
+        *of_login,
+        "KF_PIPELINES_SA_TOKEN_PATH",
+        "KF_PIPELINES_UI_ENDPOINT",
+        "KUBERNETES_SERVICE_HOST",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)

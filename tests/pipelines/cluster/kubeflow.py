@@ -467,9 +467,11 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(kubeflow: Kubeflow, certificate: Path | None = None) -> Iterator[str]:
+def serving(
+    kubeflow: Kubeflow, certificate: Path | None = None, kind: type[Handler] = Handler
+) -> Iterator[str]:
     """Serve `kubeflow` on a free port of the loopback interface, with TLS if need be, and yield its address."""
-    handler = type("Handler", (Handler,), {"kubeflow": kubeflow})
+    handler = type("Handler", (kind,), {"kubeflow": kubeflow})
     server = QuietServer(("127.0.0.1", 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -99,7 +99,7 @@ def _page(status: int, headers: dict[str, str]) -> Iterator[str]:
             {"Content-Type": "text/html"},
             "must be the API of Kubeflow Pipelines but answers with HTTP 404",
         ),
-        (302, {"Location": "/login"}, "refuses the token (HTTP 302"),
+        (302, {"Location": "/login"}, "refuses the login (HTTP 302"),
         (403, {"Content-Type": "text/html"}, "forbids that (HTTP 403"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_login_page_is_not_taken_for_kubeflow(
     with _page(status, headers) as host:
         line = _one_line(mnist_pipeline, *LIST, "--host", host)
     assert message in line
-    assert "give a fresh one in KFP_TOKEN or --token-file" in line
+    assert "give a token in KFP_TOKEN or --token-file, a session in KFP_COOKIE, or" in line
 
 
 def test_a_certificate_is_trusted_when_it_is_named(
@@ -147,8 +147,8 @@ def test_a_token_that_is_not_accepted(
     kubeflow.token = "good"
     line = _one_line(mnist_pipeline, "submit")
     assert line.endswith(
-        "refuses the token (HTTP 401: Unauthenticated: the token has expired): "
-        "give a fresh one in KFP_TOKEN or --token-file."
+        "refuses the login (HTTP 401: Unauthenticated: the token has expired): give a token in KFP_TOKEN or "
+        "--token-file, a session in KFP_COOKIE, or KFP_USERNAME and KFP_PASSWORD for Dex."
     )
     assert kubeflow.runs == []
 
@@ -176,7 +176,38 @@ def test_a_token_that_a_network_can_read_is_warned_of(
     elsewhere = f"http://0.0.0.0:{host.rpartition(':')[2]}"
     done = mnist_pipeline("schedule", "list", "--host", elsewhere)
     assert done.status == 0
-    assert done.err == [f"warning: {elsewhere} has no encryption: everybody on the way can read the token"]
+    assert done.err == [f"warning: {elsewhere} has no encryption: everybody on the way can read the login"]
+
+
+def test_a_pod_asks_the_kubeflow_of_its_cluster_with_its_own_token_and_namespace(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.token, kubeflow.multi_user = "of the pod", True
+    kubeflow.add_experiment("Default", namespace="me")
+    token, namespace = tmp_path / "token", tmp_path / "namespace"
+    token.write_text("of the pod\n")
+    namespace.write_text("me")
+    monkeypatch.setattr(connection, "IN_CLUSTER", os.environ["KF_PIPELINES_ENDPOINT"])
+    monkeypatch.setattr(connection, "TOKEN_FILE", token)
+    monkeypatch.setattr(connection, "NAMESPACE_FILE", namespace)
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.org/pipeline/")
+    done = mnist_pipeline("submit")
+    assert (done.status, done.err) == (0, [])
+    (run,) = kubeflow.runs
+    assert done.out[0].endswith(f"https://kubeflow.example.org/pipeline/#/runs/details/{run['run_id']}")
+    # Where kfp's client looks for the token, and where it is given.
+    monkeypatch.setattr(connection, "TOKEN_FILE", tmp_path / "none")
+    assert "refuses the login" in _one_line(mnist_pipeline, *LIST)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    assert mnist_pipeline(*LIST).status == 0
+    # Who has told kubectl of a cluster means that one.
+    monkeypatch.setenv("KUBECONFIG", "another")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "kubectl must be installed" in _one_line(mnist_pipeline, *LIST)
 
 
 def test_where_kubeflow_serves_several_users_a_profile_is_named(

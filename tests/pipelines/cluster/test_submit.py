@@ -27,6 +27,17 @@ def test_submit_starts_a_run_of_this_code(kubeflow: Kubeflow, mnist_pipeline: Co
     assert images == {f"mnist-pipeline:{COMMIT}"}
 
 
+def test_what_pods_are_given_is_in_the_package_and_no_argument(
+    kubeflow: Kubeflow, mnist_pipeline: CommandLine
+) -> None:
+    assert mnist_pipeline("submit", "--set", "memory_limit=4Gi", "--set", "trials=2").status == 0
+    assert mnist_pipeline("submit").status == 0
+    given, plain = kubeflow.runs
+    assert given["runtime_config"]["parameters"] == {"trials": 2}
+    assert "resourceMemoryLimit" in str(given["pipeline_spec"])
+    assert "resourceMemoryLimit" not in str(plain["pipeline_spec"])
+
+
 def test_a_run_has_the_steps_account_unless_it_is_given_another(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine
 ) -> None:

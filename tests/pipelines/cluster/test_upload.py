@@ -25,6 +25,15 @@ def test_the_first_upload_makes_the_pipeline_and_its_version(
     assert version["description"] == f"package sha256:{digest}"
 
 
+def test_what_pods_are_given_makes_another_version(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    assert mnist_pipeline("upload").status == 0
+    assert mnist_pipeline("upload", "--set", "queue=team-a").status == 0
+    plain, given = (version["name"] for version in kubeflow.versions)
+    assert given.startswith(f"{plain}-")
+    refused = mnist_pipeline("schedule", "set", "nightly", "--cron", "0 3 * * *", "--set", "queue=team-a")
+    assert refused.err[-1].startswith("error: queue must be given where the pipeline is compiled")
+
+
 def test_an_upload_that_changes_nothing_is_refused(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
     assert mnist_pipeline("upload").status == 0
     again = mnist_pipeline("upload")

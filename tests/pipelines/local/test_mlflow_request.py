@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
@@ -12,6 +13,7 @@ from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import Settings, settings, variables_of
 from components.common.tracking.client import configure_mlflow
 from pipelines.local.mlflow_request import request_mlflow
+from pipelines.models.reader import open_reader
 from tests.gateways import Gateway, gateway
 
 FILE = "[mlflow]\nmlflow_tracking_username = kept\nmlflow_tracking_password = p%%w\n"
@@ -35,6 +37,12 @@ def no_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def ask() -> bytes:
     """Ask as a command does that reads MLflow's address from the settings."""
     return request_mlflow(str(settings().mlflow_tracking_uri), "version", None, seconds=5)
+
+
+def ask_for_experiments() -> bytes:
+    """Ask what a server with workspaces answers for one of them."""
+    path = "api/2.0/mlflow/experiments/search?max_results=1"
+    return request_mlflow(str(settings().mlflow_tracking_uri), path, None, seconds=5)
 
 
 def ask_by_client() -> bytes:
@@ -130,6 +138,28 @@ def test_a_file_of_certificates_that_is_missing_is_a_mistake(
     monkeypatch.setenv(variable, "/none.pem")
     with pytest.raises(PipelineError, match=r"/none\.pem"):
         ask()
+
+
+def test_a_command_reads_a_workspace_by_login_tls_and_prefix(
+    mlflow_with_logins: str, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway(lambda _: None, mlflow_with_logins, certificate, prefix="/ml") as server:
+        monkeypatch.setenv(
+            "MLFLOW_TRACKING_URI", f"{server.address}/ml".replace("//", "//writer:writer-password@", 1)
+        )
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
+        configure_mlflow()
+        client = MlflowClient()
+        client.create_run(client.create_experiment("read"), run_name="of team-a", tags={"step": "pipeline"})
+        with open_reader(tmp_path) as reader:
+            assert [run.name for run in reader.pipeline_runs(10)] == ["of team-a"]
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "default")
+        with open_reader(tmp_path) as reader:
+            assert reader.pipeline_runs(10) == []
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "missing")
+        with pytest.raises(PipelineError, match=r"'missing' not found\): correct MLFLOW_WORKSPACE, or unset"):
+            ask_for_experiments()
 
 
 def test_no_error_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

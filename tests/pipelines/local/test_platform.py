@@ -50,6 +50,7 @@ def test_steps_find_the_platform_by_their_environment(platform: Platform, home: 
     assert environment["S3_ENDPOINT_URL"] == environment["MLFLOW_S3_ENDPOINT_URL"] == platform.s3_endpoint_url
     assert environment["S3_BUCKET"] == platform.bucket == "mnist-pipeline"
     assert environment["CHECKPOINT_DIR"] == str(home.checkpoints)
+    assert environment["EMBEDDED_SERVERS"] == "True"
 
 
 def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> None:
@@ -155,11 +156,15 @@ def test_named_servers_are_used_and_nothing_is_started(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("S3_BUCKET", "my-bucket")
     monkeypatch.setenv("CHECKPOINT_DIR", "s3://bucket/checkpoints")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "company.pem")
     home = Home(tmp_path)
     with embedded_platform(home) as named:
         assert (named.tracking_uri, named.bucket) == (platform.tracking_uri, "my-bucket")
         assert named.environment["AWS_SECRET_ACCESS_KEY"] == platform.environment["AWS_SECRET_ACCESS_KEY"]
         assert named.environment["CHECKPOINT_DIR"] == "s3://bucket/checkpoints"
+        # The steps run in another directory, and examine the servers first.
+        assert named.environment["REQUESTS_CA_BUNDLE"] == str(Path("company.pem").resolve())
+        assert named.environment["EMBEDDED_SERVERS"] == "False"
     assert list(home.logs.iterdir()) == []
 
 

@@ -201,7 +201,7 @@ def test_mlflow_reaches_a_store_as_the_steps_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("no_proxy", "example.org")
     environment = embedded_store(9000, "key").environment
     assert environment["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
-    assert environment["no_proxy"] == environment["NO_PROXY"] == "example.org,127.0.0.1"
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "example.org,127.0.0.1,localhost,::1"
 
 
 def test_machine_without_swift_is_told_to_name_a_store(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from components.common.tracking.pages import TRAINING
 from pipelines.local.mlflow_api import call_mlflow, find_parent
 from pipelines.local.platform import Platform
 from pipelines.local.progress import Progress, Step
@@ -22,6 +23,7 @@ SUCCEEDED = Summary(
         "candidate": "tuned",
         "kept": False,
         "reasons": ["good enough", "first champion"],
+        "waits": False,
     },
     model={
         "name": "mnist-cnn",
@@ -43,13 +45,22 @@ FAILED = dataclasses.replace(
     status="FAILED",
     dataset={"name": None, "digest": None},
     metrics={"baseline": {}, "tuned": {}, "champion": {}},
-    decision={"action": None, "candidate": None, "kept": False, "reasons": []},
+    decision={"action": None, "candidate": None, "kept": False, "reasons": [], "waits": False},
     model={"name": None, "version": None, "aliases": [], "uri": None},
     steps=[Step("ingest", "FAILED", 3.25)],
     experiment_id="",
     report=None,
     error="step ingest failed: no mirror gave MNIST",
 )
+
+
+def test_a_run_whose_version_waits_for_approval_names_the_way_on() -> None:
+    waits = dataclasses.replace(
+        SUCCEEDED,
+        decision={**SUCCEEDED.decision, "waits": True},
+        model={**SUCCEEDED.model, "aliases": ["challenger"]},
+    )
+    assert "  approval  it waits: mnist-pipeline models approve 1 --why REASON" in list(render(waits))
 
 
 def test_a_run_that_failed_at_its_last_step_names_the_way_on() -> None:
@@ -74,8 +85,9 @@ def test_a_run_that_succeeded() -> None:
         "  decision  register: good enough; first champion",
         "  model     mnist-cnn version 1 (challenger, champion)",
         "",
-        f"  this run      http://127.0.0.1:5001/#/experiments/3/runs/{'f' * 32}",
-        "  compare runs  http://127.0.0.1:5001/#/experiments/3/runs?compareRunsMode=CHART",
+        f"  this run      http://127.0.0.1:5001/#/experiments/3/runs/{'f' * 32}?workflowType=machine_learning",
+        "  compare runs  http://127.0.0.1:5001/#/experiments/3/runs?workflowType=machine_learning"
+        "&compareRunsMode=CHART&viewStateShareKey=pipeline-runs",
         "  model         http://127.0.0.1:5001/#/models/mnist-cnn/versions/1",
         "  report        /home/kfp/report.html",
     ]
@@ -172,6 +184,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
             "candidate": "tuned",
             "kept": False,
             "reasons": ["good enough", "first champion"],
+            "waits": False,
         },
         model={
             "name": f"model-of-{name}",
@@ -188,7 +201,7 @@ def test_a_run_is_summed_up_from_its_parent_in_mlflow(platform: Platform) -> Non
         error=None,
     )
     links = dict(history_links(uri))
-    assert links[f"of {name}"] == f"{uri}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART"
+    assert links[f"of {name}"] == f"{uri}/#/experiments/{experiment_id}/runs?{TRAINING}&compareRunsMode=CHART"
     assert links[f"model-of-{name}"] == f"{uri}/#/models/model-of-{name}"
     assert "Default" not in links
     assert f"model-of-{name}.history" not in links

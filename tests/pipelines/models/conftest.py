@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.common.model.lineage import Lineage
-from components.register.journal import HISTORY_SUFFIX
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import call_mlflow
 from pipelines.local.platform import Platform

@@ -10,21 +10,32 @@ import uvicorn
 from pipelines.local.process import free_port
 from pipelines.models.connections import BoundedProtocol
 from pipelines.models.predict import Answerer
-from pipelines.models.serve import application
+from pipelines.models.serve import ModelServer
+from pipelines.models.served import Served
 
 
 @contextmanager
 def serving(classifier: Answerer, reject_below: float = 0.5) -> Iterator[str]:
-    """Yield the address of the server."""
-    served = application(classifier, reject_below, "blobs version 7")
+    """Yield the address of a server of a model."""
+    with listening(ModelServer(Served(classifier, reject_below, "blobs", "7"))) as address:
+        yield address
+
+
+@contextmanager
+def listening(server: ModelServer) -> Iterator[str]:
+    """Yield the address of a server."""
     port = free_port(0)
     running = uvicorn.Server(
-        uvicorn.Config(served, http=BoundedProtocol, port=port, log_level="critical", lifespan="off")
+        uvicorn.Config(
+            server.application(), http=BoundedProtocol, port=port, log_level="critical", lifespan="off"
+        )
     )
     thread = threading.Thread(target=running.run)
     thread.start()
     while not running.started:
         time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.should_exit = True
+        thread.join()

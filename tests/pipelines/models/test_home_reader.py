@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
-from components.register.journal import HISTORY_SUFFIX
+from components.common.model.aliases import HISTORY_SUFFIX
 from components.register.steer import find_model, find_version
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import find_parent

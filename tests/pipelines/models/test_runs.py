@@ -14,7 +14,7 @@ def test_a_run_is_described_by_its_record(server: ServerReader, run_id: str) -> 
     described = describe_run(server, "read-only-fast")
     assert json.dumps(described) == json.dumps(describe_run(server, run_id))
     assert describe_run(server, run_id[:12])["id"] == run_id
-    assert described["link"].endswith(f"/runs/{run_id}")
+    assert described["link"].endswith(f"/runs/{run_id}?workflowType=machine_learning")
     assert described["config.epochs"] == "2"
     expected = {
         "run": "read-only-fast",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -25,10 +26,11 @@ from components.common.model.classifier import Classifier
 from components.common.model.runtime import RuntimeClassifier
 from components.common.model.training_record import MODEL_FILE
 from pipelines.models import bodies, connections, parsing, serve
-from pipelines.models.serve import LONGEST_ERROR
+from pipelines.models.serve import LONGEST_ERROR, ModelServer
+from pipelines.models.served import Served
 from tests.linear_models import BINARY, save_candidate
 from tests.pipelines.models.drawings import handwritten
-from tests.pipelines.models.serving import serving
+from tests.pipelines.models.serving import listening, serving
 from tests.records import COLOUR
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
@@ -112,12 +114,49 @@ def test_the_server_returns_the_probabilities_of_uint8_images(
     np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("path", ["ping", "health", "version"])
+@pytest.mark.parametrize("path", ["ping", "health", "healthz", "readyz", "version"])
 def test_the_server_says_that_it_is_there(server: str, path: str) -> None:
     answer = requests.get(f"{server}/{path}", timeout=30)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     assert path != "version" or answer.text.startswith("mnist-pipeline ")
+    assert path != "readyz" or answer.text == "blobs version 7\n"
+
+
+def test_each_answer_has_an_id_and_a_version_and_is_counted_and_logged(classifier: Classifier) -> None:
+    logger = Mock(chosen=3, kept=2, dropped=1)
+    server = ModelServer(Served(classifier, 1.5, "blobs", "7"), logger)
+    with listening(server) as address:
+        body = json.dumps({"inputs": IMAGES.tolist()})
+        named = requests.post(
+            f"{address}/invocations",
+            body,
+            headers={"Content-Type": "application/json", "X-Request-Id": "trace.1-a"},
+            timeout=30,
+        )
+        others = [_post(address, body) for _ in range(2)]
+        odd = requests.get(f"{address}/model", headers={"X-Request-Id": "a b"}, timeout=30)
+        _post(address, "no JSON")
+        _show(address, Image.new("L", (50, 50), "white"))
+        metrics = requests.get(f"{address}/metrics", timeout=30)
+    ids = [answer.headers["X-Request-Id"] for answer in (named, *others, odd)]
+    assert ids[0] == "trace.1-a"
+    assert len(set(ids)) == 4
+    assert "a b" not in ids
+    assert {answer.headers["X-Model-Version"] for answer in (named, *others, odd)} == {"7"}
+    logged = [call.args for call in logger.add.call_args_list]
+    assert [call[0] for call in logged] == ids[:3]
+    np.testing.assert_array_equal(logged[0][2], IMAGES[..., None])
+    np.testing.assert_allclose(logged[0][3], named.json()["predictions"])
+    lines = metrics.text.splitlines()
+    assert 'mnist_pipeline_requests_total{path="/invocations",status="200"} 3' in lines
+    assert 'mnist_pipeline_requests_total{path="/invocations",status="400"} 1' in lines
+    assert 'mnist_pipeline_answer_confidence_count{version="7"} 9' in lines
+    assert 'mnist_pipeline_unsure_answers_total{version="7"} 9' in lines
+    assert 'mnist_pipeline_refused_pictures_total{version="7"} 1' in lines
+    assert 'mnist_pipeline_logged_images_total{outcome="dropped"} 1' in lines
+    assert any(line.startswith('mnist_pipeline_model_info{model="blobs",version="7",') for line in lines)
+    assert "mnist_pipeline_requests_in_work 0" in lines
 
 
 @pytest.mark.parametrize(
@@ -313,7 +352,7 @@ def test_a_large_body_is_parsed_elsewhere(server: str, monkeypatch: pytest.Monke
 def test_a_token_is_asked_for(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "secret")
     with serving(classifier) as server:
-        for path, status in {"model": 401, "health": 200, "": 200}.items():
+        for path, status in {"model": 401, "metrics": 401, "health": 200, "readyz": 200, "": 200}.items():
             assert requests.get(f"{server}/{path}", timeout=30).status_code == status
         for token, status in {"secret": 200, "secre": 401, "s\xe9cret": 401}.items():
             given = {"Authorization": f"Bearer {token}".encode("latin-1")}

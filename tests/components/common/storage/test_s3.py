@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from components.common.storage.s3 import client_variables, ensure_bucket, s3_client
+from components.common.errors import PipelineError
+from components.common.storage.s3 import client_variables, ensure_bucket, s3_client, store_must_answer
 from tests.gateways import Request, gateway
 
 CREDENTIALS = {
@@ -23,8 +24,19 @@ def test_given_credentials_replace_those_of_the_environment(monkeypatch: pytest.
     assert client.meta.region_name == "eu-west-1"
 
 
-@pytest.mark.parametrize(("address", "proxies"), [("http://127.0.0.1:9", {}), ("http://store:9", None)])
-def test_no_proxy_stands_before_the_loopback_interface(address: str, proxies: dict[str, str] | None) -> None:
+@pytest.mark.parametrize(
+    ("address", "proxies"),
+    [
+        ("http://127.0.0.1:9", {}),
+        ("https://localhost:9", {}),
+        ("http://[::1]:9", {}),
+        ("http://store:9", None),
+        (None, None),
+    ],
+)
+def test_no_proxy_stands_before_the_loopback_interface(
+    address: str | None, proxies: dict[str, str] | None
+) -> None:
     config: Any = s3_client(address, CREDENTIALS).meta.config
     assert config.proxies == proxies
 
@@ -91,3 +103,30 @@ def test_a_private_authority_and_a_session_token_count(
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
         s3_client(store.address, CREDENTIALS | {"AWS_SESSION_TOKEN": "token"}).head_bucket(Bucket="b")
         assert store.asked[0].headers["x-amz-security-token"] == "token"
+
+
+def test_mlflows_client_too_sends_a_file_as_older_stores_take_it(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default it would send pieces with a checksum behind them over https, which such stores refuse or keep."""
+    from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
+
+    sent = tmp_path / "model"
+    sent.write_bytes(b"content")
+    with gateway(lambda _: (200, b""), certificate=certificate) as store:
+        variables = {**CREDENTIALS, **client_variables(store.address), "AWS_CA_BUNDLE": str(certificate)}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        S3ArtifactRepository("s3://bucket/files").log_artifact(str(sent))
+    (request,) = store.asked
+    assert (request.path, request.body) == ("/bucket/files/model", b"content")
+
+
+def test_the_region_is_named_where_a_store_has_another() -> None:
+    answer = 400, b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>"
+    with (
+        gateway(lambda _: answer) as store,
+        pytest.raises(PipelineError, match="set AWS_DEFAULT_REGION to the region of the store"),
+        store_must_answer("b", store.address),
+    ):
+        ensure_bucket(s3_client(store.address, CREDENTIALS), "b")

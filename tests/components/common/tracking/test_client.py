@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from components.common.tracking.client import find_registered_model
 
 ROOT = Path(__file__).parents[4]
 IMPORTED = "import components.common.tracking.step, components.common.tracking.tree"
@@ -61,6 +65,22 @@ def test_a_variable_that_is_set_stays() -> None:
     found = variables(CONFIGURED, MLFLOW_HTTP_REQUEST_TIMEOUT="7")
     assert found["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
     assert found["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_a_registered_model_that_is_missing_is_none_where_the_server_would_deny_it(
+    mlflow_with_logins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "writer")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "writer-password")
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
+    client = MlflowClient(mlflow_with_logins)
+    assert find_registered_model(client, "not-yet") is None
+    with pytest.raises(MlflowException, match="403"):
+        client.get_registered_model("not-yet")
+    client.create_registered_model("not-yet")
+    found = find_registered_model(client, "not-yet")
+    assert found is not None
+    assert found.name == "not-yet"
 
 
 def test_an_import_sets_no_variable() -> None:

@@ -6,7 +6,13 @@ import pytest
 from components.common.data.spec import ImageSpec
 from components.evaluate.metrics import measure_predictions
 from components.evaluate.report import classes
-from components.evaluate.report.panel import ReportData
+from components.evaluate.report.panel import Panel, ReportData
+
+
+def _roc(data: ReportData) -> Panel:
+    panel = classes.roc(data)
+    assert panel is not None
+    return panel
 
 
 def test_confusion_matrix_shows_every_count(data: ReportData) -> None:
@@ -21,7 +27,7 @@ def test_roc_curves_name_the_three_hardest_classes(data: ReportData) -> None:
     curves = data.evaluation.candidate_metrics.class_roc
     aucs = {label: curve.auc for label, curve in enumerate(curves) if curve}
 
-    _, corner = classes.roc(data).draw().axes
+    _, corner = _roc(data).draw().axes
 
     legend = corner.get_legend()
     assert legend is not None
@@ -34,9 +40,17 @@ def test_roc_curves_do_without_classes_that_have_no_images(data: ReportData) -> 
     metrics = measure_predictions(np.array([4, 6], np.uint8), np.eye(10, dtype=np.float32)[[4, 6]])
     evaluation = data.evaluation.model_copy(update={"tuned": metrics})
 
-    whole, _ = classes.roc(replace(data, evaluation=evaluation)).draw().axes
+    whole, _ = _roc(replace(data, evaluation=evaluation)).draw().axes
 
     assert len(whole.get_lines()) == 2 + 1  # and the diagonal
+
+
+def test_a_test_split_of_one_class_has_no_curves(data: ReportData) -> None:
+    metrics = measure_predictions(np.array([4, 4], np.uint8), np.eye(10, dtype=np.float32)[[4, 6]])
+    changed = replace(data, evaluation=data.evaluation.model_copy(update={"tuned": metrics}))
+
+    assert (classes.roc(changed), classes.precision_recall(changed)) == (None, None)
+    assert "of 2 images lie on the diagonal" in classes.confusion_matrix(changed).alt
 
 
 def _of_classes(data: ReportData, names: tuple[str, ...]) -> ReportData:
@@ -67,8 +81,8 @@ def test_many_classes_are_mapped_by_colour(data: ReportData, size: int, shown: i
 def test_two_classes_need_no_grey_curves(data: ReportData) -> None:
     two = _of_classes(data, ("benign", "malignant"))
 
-    assert "named, the others grey" not in classes.roc(two).caption
-    assert "named, the others grey" in classes.roc(data).caption
-    legend = classes.roc(two).draw().axes[1].get_legend()
+    assert "named, the others grey" not in _roc(two).caption
+    assert "named, the others grey" in _roc(data).caption
+    legend = _roc(two).draw().axes[1].get_legend()
     assert legend is not None
     assert {text.get_text().split(":")[0] for text in legend.get_texts()} == {"benign", "malignant"}

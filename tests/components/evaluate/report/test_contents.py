@@ -1,8 +1,9 @@
 import pytest
 from matplotlib.figure import Figure
 
+from components.common.report.panel import Panel
 from components.evaluate.report import contents
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 
 def test_one_function_and_one_entry_add_a_figure(data: ReportData, monkeypatch: pytest.MonkeyPatch) -> None:

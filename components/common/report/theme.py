@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 Draw = Callable[[], "Figure"]
 
 INK, MUTED, PAPER = "#1b1f24", "#6a737d", "#ffffff"
-PNG_DPI = 150
 # The first three colours are for models (`MODEL_COLOURS`), the others for classes.
 CYCLE = ("#0072b2", "#d55e00", "#00795a", "#b03a86", "#3d8fc4", "#8c6d00")
 # A model has the same colour in every figure.
@@ -53,30 +52,26 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Rendered:
-    """A figure as SVG for a light and for a dark page, and as PNG for a light one."""
+    """A figure as SVG for a light and for a dark page."""
 
     light: bytes
     dark: bytes
-    png: bytes
 
 
 def render_figure(draw: Draw) -> Rendered:
     """Draw a figure once; the SVG for the dark page is the same with its colours replaced."""
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    svg, png = io.BytesIO(), io.BytesIO()
+    svg = io.BytesIO()
     with rc_context(_STYLE):
         figure = draw()
-        # One layout, and one drawing a format: `savefig` would draw twice for each format.
+        # One layout, and one drawing: `savefig` would draw twice.
         ConstrainedLayoutEngine(wspace=0.06).execute(figure)
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
-        figure.dpi = PNG_DPI
-        FigureCanvasAgg(figure).print_png(png)
     light = svg.getvalue()
     dark = light.decode()
     for colour, counterpart in DARK.items():
         dark = dark.replace(colour, counterpart)
-    return Rendered(light, dark.encode(), png.getvalue())
+    return Rendered(light, dark.encode())
