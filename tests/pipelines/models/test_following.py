@@ -128,5 +128,9 @@ def test_under_eight_clients_a_swap_drops_no_request_and_only_verified_versions_
 def test_an_unexpected_error_does_not_end_the_following() -> None:
     model: Any = SimpleNamespace(about="a version 1", classifier=SimpleNamespace(spec=MNIST_SPEC))
     server = ModelServer(model)
-    Follower(server, lambda _: {}["odd"], 60).look()
+
+    def unknown(_: Any) -> Any:
+        raise KeyError("odd")
+
+    Follower(server, unknown, 60).look()
     assert server.follow_problem == "'odd'"
