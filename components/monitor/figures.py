@@ -180,8 +180,8 @@ def most_unlike(data: WindowData) -> Panel:
         name="unlike",
         title="Images unlike the reference",
         caption="Above, images of the reference. Below, the requests that are most unlike it, with their unlikeness: "
-        f"the largest distance of one of their values from its median, in which that of the 1% and the 99% quantile is 1. "
-        f"Above {limit:.1f} a request counts as unlike.",
+        "the largest distance of one of their values from its median, where 1 is the distance of the 1% and the 99% "
+        f"quantile. Above {limit:.1f} a request counts as unlike.",
         alt=f"Images of the reference, and the {len(rows)} requests most unlike it; {unlike} requests count as unlike.",
         draw=draw,
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.data.dataset import Split
+from components.common.data.dataset import Split, open_split
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.judgement import Judgement
+from components.common.model.reference import Reference
 from components.common.model.samples import load_samples
 from components.common.model.training_record import Training, repeat_directory
 from components.common.storage.files import file_digests
@@ -162,6 +163,7 @@ def test_further_seeds_are_scored_and_change_nothing_else(
     assert {path.name for path in (tmp_path / "3/best").iterdir()} == {
         "training.json",
         "model.keras",
+        "reference.npz",
         "samples.npz",
         "onnx",
     }
@@ -280,14 +282,19 @@ def test_the_candidate_is_left_calibrated(
     assert (best / "training.json").read_bytes() == (model / "training.json").read_bytes()
 
 
-def test_the_candidate_has_a_sample_of_each_class(
-    judge: Judge, make_model: MakeModel, tmp_path: Path
+def test_the_candidate_has_a_sample_of_each_class_and_a_reference_of_the_validation_split(
+    judge: Judge, development: Path, make_model: MakeModel, tmp_path: Path
 ) -> None:
     model = make_model(0.9)
     evaluation = judge(model, model, tmp_path)
     samples = load_samples(tmp_path / "best")
     assert samples is not None
     assert samples.shape == (len(evaluation.spec.classes), *evaluation.spec.shape)
+    reference, validation = Reference.load(tmp_path / "best"), open_split(development, "validation")
+    probabilities = Classifier(tmp_path / "best").probabilities(validation.images)
+    assert reference.examples == len(validation.labels)
+    assert reference.right == (probabilities.argmax(axis=1) == validation.labels).sum()
+    assert reference.rejected == (probabilities.max(axis=1) < evaluation.selective.threshold).sum()
 
 
 def test_calibration_reads_validation_not_test(

@@ -73,11 +73,10 @@ def test_what_a_store_refuses_is_named(store: ObjectStore, refusal: Rule, messag
 
 def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3Client") -> None:
     event = "before-parameter-build.s3.DeleteObject"
+    denied: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def refused(**_: Any) -> None:
-        raise ClientError(
-            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, ""
-        )
+        raise ClientError(denied, "")
 
     s3_client.meta.events.register_first(event, refused)
     try:
