@@ -76,7 +76,8 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
     denied: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def refused(**_: Any) -> None:
-        raise ClientError(denied, "")
+        answer: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, "DeleteObject")
 
     s3_client.meta.events.register_first(event, refused)
     try:
