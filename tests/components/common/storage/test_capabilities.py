@@ -76,8 +76,7 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
     denied: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def refused(**_: Any) -> None:
-        answer: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-        raise ClientError(answer, "DeleteObject")
+        raise ClientError(denied, "")
 
     s3_client.meta.events.register_first(event, refused)
     try:
