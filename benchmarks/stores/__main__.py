@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> int:
     kept = json.loads(RECORD.read_text())["rows"] if options.resume and RECORD.exists() else []
     rows = {(row["store"], row["mode"]): row for row in kept}
     servers = store_servers()
+    # Before the record makes the checkout another one.
+    commit = git_sha()
     status = 1
     for mode in options.modes:
         for server in servers:
@@ -53,7 +55,8 @@ def main(arguments: list[str]) -> int:
             if server.missing or not chosen:
                 continue
             started = time.monotonic()
-            rows[server.name, mode] = tried_out(server, mode, runs=not options.no_runs)
+            row = tried_out(server, mode, runs=not options.no_runs)
+            rows[server.name, mode] = {**row, "commit": commit}
             print(f"{time.monotonic() - started:4.0f} s  {rows[server.name, mode]}", flush=True)
             order = [(server.name, mode) for server in servers for mode in server.modes]
             status = _record([rows[key] for key in order if key in rows], servers)
@@ -63,13 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def tried_out(server: StoreServer, mode: str, *, runs: bool) -> dict[str, str]:
     """Start a server, and return what came of all that was tried on it."""
-    row = {
-        "store": server.name,
-        "mode": mode,
-        "source": server.source,
-        "set up": server.set_up,
-        "commit": git_sha(),
-    }
+    row = {"store": server.name, "mode": mode, "source": server.source, "set up": server.set_up}
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         scratch = Path(directory)
         try:
