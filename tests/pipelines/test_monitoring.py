@@ -66,6 +66,16 @@ def test_every_step_runs_in_the_image_and_can_be_tried_again(monitoring: tuple[S
     assert keys == {"mnist-pipeline-monitoring"}
 
 
+def test_the_steps_that_send_notices_are_given_the_receivers(monitoring: tuple[Spec, Spec]) -> None:
+    executors = monitoring[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    given = {
+        name
+        for name, executor in executors.items()
+        if any(entry["secretName"] == "mnist-pipeline-notices" for entry in executor["secretAsEnv"])
+    }
+    assert given == {"exec-monitor", "exec-close-run"}
+
+
 def test_both_pipelines_have_names_of_their_own() -> None:
     from pipelines.cluster.package import compiled
 
