@@ -227,19 +227,21 @@ class _Counts:
         return cls(confusion, *(np.bincount(rows, minlength=size) for rows in by_class))
 
     def class_metrics(self) -> list[ClassMetrics]:
-        hits, support, answered = self.hits, self.support, self.answered
+        hits, support = self.hits, self.support
+        # Of a class without images nothing is known, not even that answers are wrong.
+        answered = np.where(support > 0, self.answered, 0)
+        precisions, recalls = _shares(hits, answered), _shares(hits, support)
         # F1 rises with the share of the hits in all images that are of the class or taken for it.
         overlaps = _shares(hits, support + answered - hits)
         f1s: list[Estimate] = [
             UNKNOWN if share is None or bounds is None else (_f1(share), (_f1(bounds[0]), _f1(bounds[1])))
             for share, bounds in overlaps
         ]
-        figures = zip(_shares(hits, answered), _shares(hits, support), f1s, support.tolist(), strict=True)
         return [
-            ClassMetrics(label, *UNKNOWN, *UNKNOWN, *UNKNOWN, 0)
-            if count == 0
-            else ClassMetrics(label, precision, precise, recall, recalled, f1, balanced, count)
-            for label, ((precision, precise), (recall, recalled), (f1, balanced), count) in enumerate(figures)
+            ClassMetrics(
+                label, precision[0], precision[1], recall[0], recall[1], f1[0], f1[1], int(support[label])
+            )
+            for label, (precision, recall, f1) in enumerate(zip(precisions, recalls, f1s, strict=True))
         ]
 
     def recall_interval(self) -> Interval:

@@ -16,7 +16,6 @@ from components.evaluate.report.tables import (
     configuration_rows,
     metric_rows,
     profile_rows,
-    ranged,
     shown_classes,
     training_rows,
 )
@@ -44,7 +43,6 @@ def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
         comparisons=comparison_rows(evaluation),
         profiles=profile_rows(evaluation),
         classes=shown_classes(evaluation.candidate_metrics),
-        ranged=ranged,
         # Beside names, the numbers that labels have.
         numbered=evaluation.spec.classes != tuple(map(str, range(len(evaluation.spec.classes)))),
         trainings=training_rows(data.baseline, *([] if evaluation.kept else [data.tuned])),

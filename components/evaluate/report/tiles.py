@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from components.common.data.spec import ImageSpec
-from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Comparison
 from components.evaluate.gate import largest_p
 from components.evaluate.metrics import Metrics
@@ -46,7 +45,8 @@ def headline(evaluation: Evaluation) -> str:
     if champion.identical:
         return f"{kept} the champion, weight for weight"
     if champion.comparison.verdict == "better":
-        return f"{kept} better, but not by enough for decision {champion.decision} on this test split"
+        looks = f"Keep champion v{champion.version}: {candidate} looks better"
+        return f"{looks}, but not by enough for decision {champion.decision} on this test split"
     return f"{kept} {RELATIONS[champion.comparison.verdict]} it"
 
 
@@ -66,22 +66,17 @@ def certainty(evaluation: Evaluation) -> str:
         "better": "Chance alone hardly makes so much.",
         "worse": "Chance alone hardly makes so much.",
         "equivalent": f"It is shown to be smaller than {margin}.",
-        "undecided": "It may be chance, and it may be real: with so many images that differ, this test split finds a "
-        f"true gain of {margin} in {paired.power:.0%} of cases.",
+        "undecided": "It may be chance, and it may be real: where the answers to so many images differ, this test "
+        f"split finds a true gain of {margin} in {paired.power:.0%} of cases.",
     }
-    return f"{measured} {shown[paired.verdict]}{_wear(champion)}"
-
-
-def _wear(champion: ScoredChampion) -> str:
-    """Return what earlier decisions on the test split mean for this one."""
-    if champion.decision == 1 or champion.identical:
-        return ""
-    said, limit = f" This is decision {champion.decision} on this test split", largest_p(champion.decision)
-    if champion.comparison.verdict != "better" or champion.comparison.p_value < limit:
-        return f"{said}."
+    number, limit = champion.decision, largest_p(champion.decision)
+    if number == 1 or champion.identical:
+        return f"{measured} {shown[paired.verdict]}"
+    if paired.verdict != "better" or paired.p_value < limit:
+        return f"{measured} {shown[paired.verdict]} This is decision {number} on this test split."
     return (
-        f"{said}, and of several candidates one looks better by luck: so it asks for p below {limit:.2g}. New test "
-        "images would decide afresh."
+        f"{measured} In a first decision that would do. This is decision {number} on this test split, and of several "
+        f"candidates one looks better by luck: so p has to be below {limit:.2g}. New test images would decide afresh."
     )
 
 

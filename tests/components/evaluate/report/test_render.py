@@ -76,7 +76,7 @@ def test_summary_is_short_and_says_why(evaluated: tuple[Evaluation, Path]) -> No
             "keep",
             0.9,
             (9, 1),
-            "Keep champion v3: the tuned model is better, but not by enough for decision 1 on this test split",
+            "Keep champion v3: the tuned model looks better, but not by enough for decision 1 on this test split",
         ),
         ("keep", 0.7, (9, 1), "Register nothing: the tuned model is below the minimum accuracy"),
         ("keep", 0.7, None, "Register nothing: the tuned model is below the minimum accuracy"),

@@ -50,7 +50,7 @@ def test_a_worn_test_split_explains_why_better_is_not_enough(evaluated: tuple[Ev
     assert "decision 5 on this test split, and of several candidates one looks better by luck" in certainty(
         kept
     )
-    assert "asks for p below 0.002" in certainty(kept)
+    assert "so p has to be below 0.002" in certainty(kept)
     fresh = kept.model_copy(update={"champion": replace(worn, decision=1)})
     assert "on this test split" not in certainty(fresh)
 
