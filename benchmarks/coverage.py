@@ -1,4 +1,4 @@
-"""How often the intervals of a report hold the truth, by simulation with models whose truth is known."""
+"""The coverage of a report's intervals, by simulation with models whose truth is known."""
 
 from collections import Counter
 from collections.abc import Iterator

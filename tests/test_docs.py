@@ -17,7 +17,7 @@ from pipelines.pods import Pods
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "findings/README.md")),
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "infra").rglob("README.md"),
     ]
@@ -129,3 +129,8 @@ def test_the_checks_find_what_they_look_for() -> None:
         "epochs",
     ]
     assert sum(len(list(_commands(page))) for page in PAGES) > 20
+
+
+def test_every_finding_is_listed() -> None:
+    listed = LINK.findall((ROOT / "findings/README.md").read_text())
+    assert listed == sorted(path.name for path in (ROOT / "findings").glob("*.sh"))

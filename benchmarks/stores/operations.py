@@ -1,6 +1,7 @@
 """Operations on a store: those of the pipeline and of MLflow, and some that neither makes."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ MODEL_BYTES = 64 << 20
 MANY = 1001
 WRITERS = 8
 RUN_SECONDS = 1500
+# What botocore says of an answer.
+ANSWER = re.compile(r"An error occurred \((?P<code>\w+)\) when calling the (?P<operation>\w+) operation")
 FAILURES = (
     StatedError, Boto3Error, BotoCoreError, ClientError, SubprocessError, OSError, RuntimeError, ValueError,
 )  # fmt: skip
@@ -48,7 +51,9 @@ def tried(operation: Callable[[], str]) -> str:
 
 def told(error: BaseException) -> str:
     """Return an error as a cell of the table; its end says most where it holds the output of a command."""
-    return f"**{' '.join(str(error).split())[-300:]}**"
+    text = " ".join(str(error).split())
+    answer = ANSWER.search(text)
+    return f"**{answer['operation']}: {answer['code']}**" if answer else f"**{text[-300:]}**"
 
 
 def operations(bucket: str) -> dict[str, str]:

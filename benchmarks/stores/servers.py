@@ -28,7 +28,7 @@ READY_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class StorePlace:
     """Where a server works.
 
     Attributes:
@@ -42,7 +42,7 @@ class Place:
     certificate: Path | None
 
 
-Start = Callable[[Place], AbstractContextManager[tuple[str, str]]]
+Start = Callable[[StorePlace], AbstractContextManager[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Program:
     secure_variables: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def start(self, place: Place) -> Iterator[tuple[str, str]]:
+    def start(self, place: StorePlace) -> Iterator[tuple[str, str]]:
         """Run it for as long as the context lasts."""
         given = {"directory": place.directory, "port": place.port, "certificate": place.certificate}
         words = [*self.command, *(self.secure if place.certificate else ())]
@@ -103,7 +103,7 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str], place: Place, variables: Mapping[str, str] | None = None
+    command: Sequence[str], place: StorePlace, variables: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     """Run a program of the servers until it listens, and end it with the context.
 
@@ -138,7 +138,7 @@ def running(
 
 
 @contextmanager
-def swift(place: Place) -> Iterator[tuple[str, str]]:
+def swift(place: StorePlace) -> Iterator[tuple[str, str]]:
     """Run the embedded store."""
     home = Home(place.directory)
     home.prepare()
@@ -174,7 +174,7 @@ rgw dns name = {domain}
 
 
 @contextmanager
-def ceph(place: Place) -> Iterator[tuple[str, str]]:
+def ceph(place: StorePlace) -> Iterator[tuple[str, str]]:
     """Run Ceph's gateway on a cluster of one monitor and one store in memory."""
     directory, osd = place.directory, str(uuid4())
     monitor, fsid = free_port(), str(uuid4())
@@ -191,7 +191,7 @@ def ceph(place: Place) -> Iterator[tuple[str, str]]:
     do("ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{directory}/map")
     options = ("-c", str(conf), "-f")
     with ExitStack() as stack:
-        at_monitor = Place(directory, monitor, None)
+        at_monitor = StorePlace(directory, monitor, None)
         stack.enter_context(running(["ceph-mon", *options, "-i", "a"], at_monitor))
         do("ceph", "osd", "new", osd, "0")
         do("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)

@@ -236,10 +236,10 @@ class _Counts:
         ]
         figures = zip(_shares(hits, answered), _shares(hits, support), f1s, support.tolist(), strict=True)
         return [
-            ClassMetrics(label, *precision, *recall, *f1, count)
-            if count
-            else ClassMetrics(label, *UNKNOWN, *UNKNOWN, *UNKNOWN, 0)
-            for label, (precision, recall, f1, count) in enumerate(figures)
+            ClassMetrics(label, *UNKNOWN, *UNKNOWN, *UNKNOWN, 0)
+            if count == 0
+            else ClassMetrics(label, precision, precise, recall, recalled, f1, balanced, count)
+            for label, ((precision, precise), (recall, recalled), (f1, balanced), count) in enumerate(figures)
         ]
 
     def recall_interval(self) -> Interval:

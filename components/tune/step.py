@@ -109,7 +109,7 @@ def choose_step(
         record.require_tried()
         for trial_run in record.pruned_runs():
             run.nested(trial_run).set_tags({"outcome": "pruned"})
-        choice = _choice(record, training, config, info.counts["validation"])
+        choice = finished_choice(record, training, config, info.counts["validation"])
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
@@ -132,7 +132,15 @@ def choose_step(
         return choice
 
 
-def _choice(record: SearchRecord, baseline: Training, config: TrainConfig, images: int) -> Choice:
+def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfig, images: int) -> Choice:
+    """Choose the best configuration of a search whose work is done.
+
+    Args:
+        record: The search.
+        baseline: Record of the baseline's first training.
+        config: The baseline's configuration.
+        images: Validation images.
+    """
     final = finalists(record.known(), record.baseline)
     accuracies: dict[int, list[float]] = {trial: [] for trial in (0, *final)}
     for (trial, _), accuracy in sorted(record.repeats().items()):

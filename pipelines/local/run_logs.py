@@ -81,27 +81,29 @@ def run_log_lines(home: Home, named: str, step: str | None, tail: int) -> Iterat
     log = home.logs / f"{name}{LOG_SUFFIX}"
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
-            parts = parts_of(lines)
+            attempts = attempts_of(lines)
     except OSError as error:
         raise PipelineError(
             f"the log of run {name} must be in {home.logs} but is not ({error.strerror}): "
             "it was pruned, or the run was elsewhere."
         ) from None
-    part = _chosen_part(parts, step, name)
+    part = _chosen_part(attempts, step, name)
     yield f"{part.step}  {part.state}  {log}"
     yield from part.lines[-tail:]
 
 
-def parts_of(lines: Iterable[str]) -> list[StepLog]:
-    """Return the parts of a log in the order of their starts; of several attempts at a run, those of the last one.
+def attempts_of(lines: Iterable[str]) -> list[list[StepLog]]:
+    """Return the parts of a run's log in the order of their starts, for each attempt at the run.
 
     A line belongs to every step that runs when it is written.
     """
+    attempts: list[list[StepLog]] = []
     parts: list[StepLog] = []
     for raw in lines:
         line = COLOUR.sub("", raw.rstrip())
         if STARTED.search(line):
             parts = []
+            attempts.append(parts)
         elif started := TASK_STARTED.search(line):
             parts.append(StepLog(started[1]))
         elif ended := TASK_ENDED.search(line):
@@ -113,15 +115,16 @@ def parts_of(lines: Iterable[str]) -> list[StepLog]:
             for part in parts:
                 if part.state == UNFINISHED:
                     part.lines.append(line.removeprefix(INDENT))
-    return parts
+    return attempts
 
 
-def _chosen_part(parts: list[StepLog], step: str | None, name: str) -> StepLog:
-    found = [part for part in parts if step in {None, part.step}]
-    if found:
-        return next((part for part in found if part.state == "failed"), found[-1])
-    if parts:
-        names = ", ".join(dict.fromkeys(part.step for part in parts))
+def _chosen_part(attempts: list[list[StepLog]], step: str | None, name: str) -> StepLog:
+    for parts in reversed(attempts):
+        # A step that succeeded in an earlier attempt is not in a later one.
+        if found := [part for part in parts if step in {None, part.step}]:
+            return next((part for part in found if part.state == "failed"), found[-1])
+    names = ", ".join(dict.fromkeys(part.step for parts in attempts for part in parts))
+    if names:
         raise PipelineError(
             f"--step must be a step of run {name} but {step!r} is none (there is: {names}): choose one of them."
         )

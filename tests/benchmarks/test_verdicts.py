@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks import verdicts
+from benchmarks import coverage, verdicts
+from benchmarks.coverage import FIGURES, KINDS, covered
 from benchmarks.verdicts import choice_part, optimism, page, rate, replacements, wear_part
 
 
@@ -35,3 +36,11 @@ def test_the_page_judges_its_floors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert text.count("| met |") == 2
     assert "| seeds | no gain | gain 0.0002 | gain 0.0005 | gain 0.001 |" in text
+
+
+def test_intervals_cover_the_truth_at_twenty_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    (kind, *_) = KINDS
+    monkeypatch.setattr(coverage, "TRUTH_IMAGES", 5_000)
+    found = covered(kind, 20, repetitions=20)
+    assert set(found) == set(FIGURES)
+    assert min(found.values()) >= 0.8

@@ -54,7 +54,8 @@ def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> 
         return
 
     def opened() -> None:
-        with mlflow_must_answer():
+        allowed = f"let this user create runs in the experiment {experiment_name!r}"
+        with mlflow_must_answer("a run", f"start that server, or {allowed}"):
             _open_pipeline_run(client, pipeline_run_id, name, experiment_name)
 
     patiently(STEP, opened)

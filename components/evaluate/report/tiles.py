@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from components.common.data.spec import ImageSpec
+from components.evaluate.champion import ScoredChampion
 from components.evaluate.compare import Comparison
+from components.evaluate.gate import largest_p
 from components.evaluate.metrics import Metrics
 from components.evaluate.result import Evaluation
 from components.evaluate.robustness import mean_robustness
@@ -56,19 +58,31 @@ def certainty(evaluation: Evaluation) -> str:
     paired = champion.comparison
     low, high = (points(bound) for bound in paired.difference_interval)
     measured = (
-        f"The difference of {points(paired.difference)} points lies between {low} and {high} with 95% confidence "
-        f"({paired.p})."
+        f"On these images the accuracies differ by {points(paired.difference)} points; the true difference lies "
+        f"between {low} and {high} with 95% confidence ({paired.p})."
     )
     margin = f"{paired.margin * 100:g} points"
     shown = {
-        "better": "It is unlikely to be chance.",
-        "worse": "It is unlikely to be chance.",
+        "better": "Chance alone hardly makes so much.",
+        "worse": "Chance alone hardly makes so much.",
         "equivalent": f"It is shown to be smaller than {margin}.",
         "undecided": "It may be chance, and it may be real: with so many images that differ, this test split finds a "
         f"true gain of {margin} in {paired.power:.0%} of cases.",
     }
-    worn = f" This test split has decided {champion.decision} times." if champion.decision > 1 else ""
-    return f"{measured} {shown[paired.verdict]}{worn}"
+    return f"{measured} {shown[paired.verdict]}{_wear(champion)}"
+
+
+def _wear(champion: ScoredChampion) -> str:
+    """Return what earlier decisions on the test split mean for this one."""
+    if champion.decision == 1 or champion.identical:
+        return ""
+    said, limit = f" This is decision {champion.decision} on this test split", largest_p(champion.decision)
+    if champion.comparison.verdict != "better" or champion.comparison.p_value < limit:
+        return f"{said}."
+    return (
+        f"{said}, and of several candidates one looks better by luck: so it asks for p below {limit:.2g}. New test "
+        "images would decide afresh."
+    )
 
 
 def images_in_words(spec: ImageSpec) -> str:

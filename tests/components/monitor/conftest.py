@@ -30,7 +30,10 @@ class Watched:
         flat = images.reshape(len(images), -1) / np.float32(255)
         distances = ((flat[:, None] - self.prototypes) ** 2).sum(axis=2)
         likelihoods = np.exp(distances.min(axis=1, keepdims=True) - distances)
-        return (likelihoods / likelihoods.sum(axis=1, keepdims=True)).astype(np.float32)
+        answers: NDArray[np.float32] = (likelihoods / likelihoods.sum(axis=1, keepdims=True)).astype(
+            np.float32
+        )
+        return answers
 
     def requests(self, images: NDArray[np.uint8], version: str = "1", times: float | None = None) -> Requests:
         """Return requests as a server of the model logs them, all of one time, by default now."""

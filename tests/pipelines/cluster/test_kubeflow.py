@@ -82,3 +82,11 @@ def test_what_the_api_does_not_have_is_a_violation(kubeflow: Kubeflow, method: s
         answer = requests.request(method, f"{host}/apis/v2beta1/{path}", json={"a": 1}, timeout=5)
     assert answer.status_code == 500
     assert len(kubeflow.violations) == 1
+
+
+@pytest.mark.parametrize(("state", "action"), [("SUCCEEDED", "terminate"), ("RUNNING", "retry")])
+def test_a_run_in_the_wrong_state_is_refused(kubeflow: Kubeflow, state: str, action: str) -> None:
+    kubeflow.runs.append({"run_id": "r", "display_name": "r", "state": state})
+    with serving(kubeflow) as host:
+        refused = requests.post(f"{host}/apis/v2beta1/runs/r:{action}", timeout=5)
+    assert (refused.status_code, kubeflow.runs[0]["state"]) == (400, state)

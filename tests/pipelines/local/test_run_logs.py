@@ -4,7 +4,7 @@ import pytest
 
 from components.common.errors import PipelineError
 from pipelines.local.home import Home
-from pipelines.local.run_logs import local_run_name, parts_of, run_log_lines
+from pipelines.local.run_logs import attempts_of, local_run_name, run_log_lines
 
 RUN = "digits-fast-20261128-164021-fd4f4f"
 # As kfp.local writes it, colours and all.
@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_each_step_has_its_part_and_steps_at_once_share_their_lines() -> None:
-    assert [(part.step, part.state, part.lines) for part in parts_of(LOG.splitlines())] == [
+    assert [(part.step, part.state, part.lines) for part in attempts_of(LOG.splitlines())[0]] == [
         ("ingest", "succeeded", ["[ingest] 1797 images"]),
         ("search", "failed", ["[tune] trial 1", "[tune] error: no room"]),
         ("search", "succeeded", ["[tune] trial 1", "[tune] error: no room", "[tune] trial 2"]),
@@ -47,9 +47,16 @@ def test_each_step_has_its_part_and_steps_at_once_share_their_lines() -> None:
     ]
 
 
-def test_the_parts_are_those_of_the_last_attempt() -> None:
-    again = LOG.partition("Executing task \x1b[96m'search'")[0]
-    assert [part.step for part in parts_of((LOG + again).splitlines())] == ["ingest"]
+def test_a_step_that_another_attempt_did_not_run_is_found_in_the_one_before(home: Home) -> None:
+    lines = LOG.splitlines(keepends=True)
+    both = [*lines, lines[0], *lines[-2:]]
+    assert [[part.step for part in parts] for parts in attempts_of(both)] == [
+        ["ingest", "search", "search", "close-run"],
+        ["close-run"],
+    ]
+    (home.logs / f"{RUN}.log").write_text("".join(both))
+    assert next(run_log_lines(home, RUN, None, 1)).startswith("close-run  unfinished")
+    assert next(run_log_lines(home, RUN, "search", 1)).startswith("search  failed")
 
 
 def test_the_failed_step_is_shown_unless_another_is_named(home: Home) -> None:

@@ -49,7 +49,9 @@ def name(mlflow_client: "MlflowClient", tmp_path: Path) -> str:
         directory = tmp_path / str(version)
         directory.mkdir()
         save_candidate(directory, MNIST_SPEC, steepness=version)
-        publish(directory, lineage(name, f"run-{version}"), run_id=mlflow_client.create_run("0").info.run_id)
+        before = str(version - 1) if version > 1 else None
+        records = lineage(name, f"run-{version}", champion_version=before)
+        publish(directory, records, run_id=mlflow_client.create_run("0").info.run_id)
     return name
 
 
@@ -126,5 +128,9 @@ def test_under_eight_clients_a_swap_drops_no_request_and_only_verified_versions_
 def test_an_unexpected_error_does_not_end_the_following() -> None:
     model: Any = SimpleNamespace(about="a version 1", classifier=SimpleNamespace(spec=MNIST_SPEC))
     server = ModelServer(model)
-    Follower(server, lambda _: {}["odd"], 60).look()
+
+    def unknown(_: Any) -> Any:
+        raise KeyError("odd")
+
+    Follower(server, unknown, 60).look()
     assert server.follow_problem == "'odd'"

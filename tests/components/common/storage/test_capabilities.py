@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from components.common.errors import PipelineError
 from components.common.storage.capabilities import PARTS, PREFIX, STORES, try_store
 from components.common.storage.object_store import ObjectStore
-from tests.gateways import Rule, gateway
+from tests.gateways import Request, Rule, gateway
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,6 +49,10 @@ def test_a_store_that_does_something_else_is_told(
         s3_client.meta.events.unregister(event, changed)
 
 
+def no_range_beyond_the_end(request: Request) -> tuple[int, bytes] | None:
+    return (400, b"<Error><Code>InvalidArgument</Code></Error>") if "range" in request.headers else None
+
+
 def refusing(method: str, query: str, status: int, code: str) -> Rule:
     answer = status, f"<Error><Code>{code}</Code></Error>".encode()
     return lambda request: answer if request.method == method and query in request.path else None
@@ -59,6 +63,7 @@ def refusing(method: str, query: str, status: int, code: str) -> Rule:
     [
         (refusing("PUT", "", 403, "AccessDenied"), "PutObject.* what they may do"),
         (refusing("POST", "uploads", 501, "NotImplemented"), "CreateMultipartUpload"),
+        (no_range_beyond_the_end, "InvalidArgument.* GetObject"),
     ],
 )
 def test_what_a_store_refuses_is_named(store: ObjectStore, refusal: Rule, message: str) -> None:
@@ -68,11 +73,10 @@ def test_what_a_store_refuses_is_named(store: ObjectStore, refusal: Rule, messag
 
 def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3Client") -> None:
     event = "before-parameter-build.s3.DeleteObject"
+    denied: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def refused(**_: Any) -> None:
-        raise ClientError(
-            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, ""
-        )
+        raise ClientError(denied, "")
 
     s3_client.meta.events.register_first(event, refused)
     try:
@@ -80,4 +84,4 @@ def test_a_store_that_deletes_nothing_will_do(store: ObjectStore, s3_client: "S3
     finally:
         s3_client.meta.events.unregister(event, refused)
     (kept,) = store.keys(PREFIX)
-    assert told == f"deletes nothing (AccessDenied), so {kept} and what runs no longer need stay"
+    assert told == f"deletes none (AccessDenied), so {kept} and what runs no longer need stay"

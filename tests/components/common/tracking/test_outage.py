@@ -210,7 +210,7 @@ def test_an_outage_at_the_start_of_a_step_is_waited_for(
 
 def test_a_pipeline_run_cannot_start_in_an_outage(gateway: Gateway) -> None:
     gateway.outage = 0
-    with pytest.raises(UnavailableError, match=r"^this needs MLflow at http.* start that server") as caught:
+    with pytest.raises(UnavailableError, match=r"^a run needs MLflow at http.* start that server") as caught:
         open_pipeline_run(uuid.uuid4().hex, "digits-fast", "outage")
     assert "\n" not in str(caught.value)
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from components.common.data.spec import ImageSpec
+from components.common.report.panel import Panel
 from components.evaluate.metrics import measure_predictions
 from components.evaluate.report import classes
-from components.evaluate.report.panel import Panel, ReportData
+from components.evaluate.report.panel import ReportData
 
 
 def _roc(data: ReportData) -> Panel:

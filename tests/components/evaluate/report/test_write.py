@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from components.common.model.training_record import Training
+from components.evaluate.compare import compare_counts
 from components.evaluate.report.tiles import certainty, headline_tiles
 from components.evaluate.result import Evaluation
 
@@ -39,15 +41,29 @@ def test_tables_are_what_mlflow_shows(evaluated: tuple[Evaluation, Path]) -> Non
     assert recall == [entry.recall for entry in evaluation.candidate_metrics.classes]
 
 
+def test_a_worn_test_split_explains_why_better_is_not_enough(evaluated: tuple[Evaluation, Path]) -> None:
+    evaluation, _ = evaluated
+    assert evaluation.champion is not None
+    worn = replace(evaluation.champion, comparison=compare_counts(60, 35, 10_000), decision=5)
+    kept = evaluation.model_copy(update={"champion": worn})
+
+    assert "decision 5 on this test split, and of several candidates one looks better by luck" in certainty(
+        kept
+    )
+    assert "asks for p below 0.002" in certainty(kept)
+    fresh = kept.model_copy(update={"champion": replace(worn, decision=1)})
+    assert "on this test split" not in certainty(fresh)
+
+
 def test_the_first_screen_says_how_sure_the_verdict_is(evaluated: tuple[Evaluation, Path]) -> None:
     evaluation, _ = evaluated
     assert evaluation.champion is not None
     paired = evaluation.champion.comparison
 
     assert certainty(evaluation).startswith(
-        f"The difference of +{paired.difference * 100:.2f} points lies between"
+        f"On these images the accuracies differ by +{paired.difference * 100:.2f} points; the true difference lies"
     )
-    assert "unlikely to be chance" in certainty(evaluation)
+    assert "Chance alone hardly makes so much." in certainty(evaluation)
     assert "p below 0.0001" in certainty(evaluation)
     found = {tile.name: tile for tile in headline_tiles(evaluation)}
     assert found["Gain, in points"].note == "better, p below 0.0001"
