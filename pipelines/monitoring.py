@@ -45,7 +45,7 @@ def monitoring_pipeline(
         node_affinity: Of the training.
         tolerations: Of the training.
     """
-    close = durable(close_run(run_id=RUN_ID), "Close run")
+    close = durable(close_run(run_id=RUN_ID), "Close run", "notices")
     with dsl.ExitHandler(close, name="pipeline"):
         watched = monitor(
             model=monitor_model,
@@ -53,7 +53,7 @@ def monitoring_pipeline(
             hours=monitor_hours,
             allow_unsigned=monitor_allow_unsigned,
         )
-        durable(watched, "Monitor", "monitoring", "verification")
+        durable(watched, "Monitor", "monitoring", "verification", "notices")
         claimed = claim(run_id=RUN_ID, window=watched.outputs["window"], retrain=monitor_retrain)
         durable(claimed, "Claim", "monitoring")
         with dsl.If(claimed.output == "retrain", name="retrain"):
