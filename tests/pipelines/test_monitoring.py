@@ -64,6 +64,7 @@ def test_every_step_runs_in_the_image_and_can_be_tried_again(monitoring: tuple[S
         if any(pair["envVar"] == "AWS_ACCESS_KEY_ID" for pair in entry["keyToEnv"])
     }
     assert keys == {"mnist-pipeline-monitoring"}
+    assert "mnist-pipeline-notices" in {entry["secretName"] for entry in given["secretAsEnv"]}
 
 
 def test_the_steps_that_send_notices_are_given_the_receivers(monitoring: tuple[Spec, Spec]) -> None:

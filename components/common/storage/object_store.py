@@ -64,28 +64,6 @@ class ObjectStore:
         with self._explained(), path.open("rb") as content:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
-    def create(self, path: Path, key: str) -> None:
-        """Store a file unless there is an object with this key.
-
-        A store that does not know this condition lets one of two writers at the same moment replace the other: read
-        the object afterwards where it matters.
-        """
-        from botocore.exceptions import ClientError
-
-        with self._explained(), path.open("rb") as content:
-            try:
-                self._client.head_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "404":
-                    raise
-            else:
-                return
-            try:
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in {409, 412}:
-                    raise
-
     def delete(self, key: str) -> None:
         """Remove an object, where there is one."""
         with self._explained():

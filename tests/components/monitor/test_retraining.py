@@ -1,5 +1,7 @@
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,10 +13,13 @@ from components.monitor.retraining import LABELLED_FILE, claim_retraining, keep_
 from components.monitor.rules import Rules
 from components.monitor.window import parse_time
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
-def drifted(since: str = "2026-11-27") -> Monitoring:
+
+def drifted(since: str = "2026-11-27", model: str = "digits-cnn") -> Monitoring:
     return Monitoring(
-        model="digits-cnn",
+        model=model,
         version="3",
         dataset="digits",
         since=parse_time(since),
@@ -30,35 +35,41 @@ def drifted(since: str = "2026-11-27") -> Monitoring:
 
 
 @pytest.fixture
-def named_store(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    monkeypatch.setenv("S3_BUCKET", store.bucket)
-    return store
+def model(mlflow_client: "MlflowClient") -> str:
+    """A name in the registry that nobody else uses."""
+    assert mlflow_client is not None
+    return f"watched-{uuid.uuid4().hex}"
 
 
 def test_of_many_who_find_the_same_window_one_retrains(
-    named_store: ObjectStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     owners = [f"host-{number}" for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(lambda owner: claim_retraining(drifted(), tmp_path, owner), owners))
+        claimed = list(
+            pool.map(lambda owner: claim_retraining(drifted(model=model), tmp_path, owner), owners)
+        )
     assert claimed.count(True) == 1
     (winner,) = (owner for owner, mine in zip(owners, claimed, strict=True) if mine)
-    assert f"{winner} has started one for this window; delete s3://" in capsys.readouterr().out
+    told = f"{winner} has started one for this window; delete the registered model {model}.v3."
+    assert told in capsys.readouterr().out
     # A second attempt of the same run, another window, and a claim that was taken back.
-    assert claim_retraining(drifted(), tmp_path, winner)
-    assert claim_retraining(drifted("2026-11-26"), tmp_path, "other")
-    release_retraining(drifted())
-    assert claim_retraining(drifted(), tmp_path, "other")
-    assert named_store.keys("labelled/") == []
+    assert claim_retraining(drifted(model=model), tmp_path, winner)
+    assert claim_retraining(drifted("2026-11-26", model), tmp_path, "other")
+    release_retraining(drifted(model=model))
+    assert claim_retraining(drifted(model=model), tmp_path, "other")
 
 
-def test_the_retraining_gets_the_labelled_requests(named_store: ObjectStore, tmp_path: Path) -> None:
+def test_the_retraining_gets_the_labelled_requests(
+    model: str, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_BUCKET", store.bucket)
     images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4, 1)
     keep_labelled(tmp_path, images, np.array([1, -1, 0]))
-    assert claim_retraining(drifted(), tmp_path, "me")
-    (key,) = named_store.keys("labelled/digits/")
+    assert claim_retraining(drifted(model=model), tmp_path, "me")
+    (key,) = store.keys("labelled/digits/")
     assert key.endswith("requests-v3-20261127T000000Z-20261128T000000Z.npz")
-    assert named_store.download(key, tmp_path / "batch.npz")
+    assert store.download(key, tmp_path / "batch.npz")
     with np.load(tmp_path / "batch.npz") as batch:
         np.testing.assert_array_equal(batch["images"], images[[0, 2]])
         assert batch["labels"].tolist() == [1, 0]
@@ -66,8 +77,9 @@ def test_the_retraining_gets_the_labelled_requests(named_store: ObjectStore, tmp
     assert not (tmp_path / LABELLED_FILE).exists()
 
 
-def test_without_a_store_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labelled_requests_need_a_store(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_labelled(tmp_path, np.zeros((1, 4, 4, 1), np.uint8), np.array([1]))
     for name in ("S3_BUCKET", "S3_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(PipelineError, match="needs the object store"):
-        claim_retraining(drifted(), tmp_path, "me")
+    with pytest.raises(PipelineError, match="go to the object store"):
+        claim_retraining(drifted(model=model), tmp_path, "me")
