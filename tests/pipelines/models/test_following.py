@@ -18,6 +18,7 @@ from components.register.steer import promote
 from pipelines.cli.predict import loaded
 from pipelines.cli.serve import newer_version
 from pipelines.local.platform import Platform
+from pipelines.models import following
 from pipelines.models.following import Follower
 from pipelines.models.serve import ModelServer
 from tests.linear_models import save_candidate
@@ -82,9 +83,10 @@ def test_under_eight_clients_a_swap_drops_no_request_and_only_verified_versions_
     platform: Platform,
     name: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = tmp_path / "home"
+    home, told = tmp_path / "home", list[str]()
+    monkeypatch.setattr(following, "say", lambda _, line: told.append(line))
 
     def move(version: str) -> None:
         mlflow_client.set_registered_model_alias(name, "champion", version)
@@ -119,10 +121,13 @@ def test_under_eight_clients_a_swap_drops_no_request_and_only_verified_versions_
     assert server.served.version == "1"
     for version, probabilities in answers:
         np.testing.assert_allclose(probabilities, expected[version], atol=1e-6)
-    told = capsys.readouterr().out
+    swapped, refused, back = told
+    assert swapped == f"{name} version 2 answers in place of {name} version 1"
     # Once, though it was seen twice.
-    assert told.count(f"{name} version 2 answers on: {name} version 3 must be what was registered but") == 1
-    assert f"{name} version 2 answers in place of {name} version 1" in told
+    assert refused.startswith(
+        f"{name} version 2 answers on: {name} version 3 must be what was registered but"
+    )
+    assert back == f"{name} version 1 answers in place of {name} version 2"
 
 
 def test_an_unexpected_error_does_not_end_the_following() -> None:
