@@ -41,7 +41,7 @@ exists kubeflow mlpipeline-minio-artifact ||
 if ! exists kubeflow seaweedfs-identities; then
     identities=$(<../seaweedfs/identities.json)
     keys=()
-    for name in bucket mlflow steps monitor artifacts; do
+    for name in bucket mlflow steps monitor serve artifacts; do
         key=$(random) secret=$(random)
         identities=${identities//@$name-key@/$key}
         identities=${identities//@$name-secret@/$secret}
@@ -72,6 +72,12 @@ exists kubeflow mnist-pipeline ||
         AWS_SECRET_ACCESS_KEY "$(value kubeflow seaweedfs-identities steps_secret)" \
         OPTUNA_STORAGE "postgresql+psycopg2://optuna:$(value mlflow optuna-database password)@$server/optuna"
 identity kubeflow mnist-pipeline-monitoring monitor AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+# Of a served model that keeps requests (infra/kserve).
+exists kubeflow mnist-model-log ||
+    create kubeflow mnist-model-log \
+        S3_ENDPOINT_URL http://seaweedfs.kubeflow.svc.cluster.local:9000 \
+        AWS_ACCESS_KEY_ID "$(value kubeflow seaweedfs-identities serve_key)" \
+        AWS_SECRET_ACCESS_KEY "$(value kubeflow seaweedfs-identities serve_secret)"
 # `register` alone is given the private key. Whoever has it can sign models.
 exists kubeflow mnist-pipeline-signing ||
     create kubeflow mnist-pipeline-signing \

@@ -28,6 +28,7 @@ SECRETS = {
     ("mlflow", "mlflow-database"): {"password", "uri"},
     ("mlflow", "optuna-database"): {"password"},
     ("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"},
+    ("kubeflow", "mnist-model-log"): {"S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     ("kubeflow", "mnist-pipeline"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OPTUNA_STORAGE"},
     ("kubeflow", "mnist-pipeline-artifacts"): {"accesskey", "secretkey"},
     ("kubeflow", "mnist-pipeline-data"): {"DATA_URI"},
@@ -36,7 +37,7 @@ SECRETS = {
     ("kubeflow", "seaweedfs-identities"): {"identities.json"}
     | {
         f"{name}_{part}"
-        for name in ("bucket", "mlflow", "steps", "monitor", "artifacts")
+        for name in ("bucket", "mlflow", "steps", "monitor", "serve", "artifacts")
         for part in ("key", "secret")
     },
 }

@@ -103,18 +103,20 @@ def test_secrets_are_made_once_and_fit_together(store: Path) -> None:
         for identity in json.loads(first["kubeflow", "seaweedfs-identities"]["identities.json"])["identities"]
     }
     artifacts = first["kubeflow", "mnist-pipeline-artifacts"]
+    log = first["kubeflow", "mnist-model-log"]
     assert known == {
         "bucket": tuple(first["mlflow", "bucket-s3"].values()),
         "mlflow": tuple(first["mlflow", "mlflow-s3"].values()),
         "steps": (steps["AWS_ACCESS_KEY_ID"], steps["AWS_SECRET_ACCESS_KEY"]),
         "monitor": tuple(first["kubeflow", "mnist-pipeline-monitoring"].values()),
+        "serve": (log["AWS_ACCESS_KEY_ID"], log["AWS_SECRET_ACCESS_KEY"]),
         "artifacts": (artifacts["accesskey"], artifacts["secretkey"]),
     }
 
     passwords = {values["password"] for values in first.values() if "password" in values}
     passwords |= set(first["kubeflow", "mlpipeline-minio-artifact"].values())
     passwords |= {key for pair in known.values() for key in pair}
-    assert len(passwords) == 3 + 2 + 10
+    assert len(passwords) == 3 + 2 + 12
     assert all(len(password) == 48 for password in passwords)
     for password in passwords:
         assert password not in (store / "calls").read_text(), "on a command line everybody can read it"

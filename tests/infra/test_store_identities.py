@@ -49,6 +49,9 @@ def can(actions: list[str], action: str, bucket: str, key: str = "") -> bool:
         ("monitor", "Write", BUCKET, "labelled/mnist/1.npz", True),
         ("monitor", "Write", BUCKET, "objects/sha256/ab/abcd", False),
         ("monitor", "Read", BUCKET, MODEL, False),
+        ("serve", "Write", BUCKET, "requests/2026-11-28/1.npz", True),
+        ("serve", "Read", BUCKET, "requests/2026-11-28/1.npz", False),
+        ("serve", "Write", BUCKET, "labelled/mnist/1.npz", False),
         ("mlflow", "Write", BUCKET, MODEL, True),
         ("mlflow", "List", BUCKET, "mlflow/1/", True),
         ("mlflow", "Read", BUCKET, "objects/sha256/ab/abcd", False),
@@ -71,6 +74,6 @@ def test_steps_may_try_the_store_out(action: str) -> None:
 
 
 def test_no_identity_is_the_administrator_or_anonymous() -> None:
-    assert set(identities()) == {"bucket", "mlflow", "steps", "monitor", "artifacts"}
+    assert set(identities()) == {"bucket", "mlflow", "steps", "monitor", "serve", "artifacts"}
     for actions in identities().values():
         assert all(":" in action for action in actions)
