@@ -33,6 +33,7 @@ OTHERS: dict[str, Any] = {
     "gate.skip_if_unchanged": True,
     "registry.model": "model",
     "registry.allow_unsigned": True,
+    "registry.approval": "required",
     "registry.experiment": "experiment",
 }
 # The data's digest stands for the data, and the rest shapes no model.
@@ -51,6 +52,7 @@ NOT_IN_DIGEST = {
     "gate.skip_if_unchanged",
     "registry.model",
     "registry.allow_unsigned",
+    "registry.approval",
     "registry.experiment",
 }
 
