@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.local import execute
 from pipelines.local.execute import FINISHED, execute_pipeline
+from pipelines.pipeline import mnist_pipeline
 
 ANSWERS = {"check-changes": "train", "gate": "register", "open-study": [0, 1]}
 
@@ -47,9 +48,12 @@ class Steps:
 
 
 @pytest.fixture
-def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run the pipeline in one directory, with a step that fails, and return the steps."""
     monkeypatch.setattr(execute, "start_importing", lambda: None)
+    spec = mnist_pipeline.pipeline_spec
+    as_compiled = type(spec)()
+    as_compiled.CopyFrom(spec)
 
     def run(failing: str, name: str = "run-1") -> Steps:
         steps = Steps(failing)
@@ -57,7 +61,9 @@ def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         assert execute_pipeline({"data": "digits"}, str(tmp_path / name)) == (1 if failing else 0)
         return steps
 
-    return run
+    yield run
+    # A local run changes the tasks of the pipeline in its process.
+    spec.CopyFrom(as_compiled)
 
 
 def test_another_attempt_runs_what_has_not_succeeded_under_the_same_id(attempt: Any) -> None:
