@@ -11,24 +11,28 @@ RunProcess = Callable[[Sequence[str], Mapping[str, str] | None], int]
 
 @contextmanager
 def processes_run_by(run_process: RunProcess) -> Iterator[None]:
-    """Let kfp.local run a task's command, under its `SubprocessRunner`, with another function.
+    """Let kfp.local run a task's command, under its `SubprocessRunner`, with another function, as it was written.
 
     Args:
         run_process: Takes the command and further variables of the environment; returns the exit status.
     """
-    from kfp.local import subprocess_task_handler
+    from kfp.local import subprocess_task_handler as handler
 
     # kfp 2.17.0: a `SubprocessRunner` always starts a new Python, which imports everything again for every task. It has
     # no parameter for another way.
     def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         return run_process(full_command, env_vars)
 
-    original = subprocess_task_handler.run_local_subprocess
-    subprocess_task_handler.run_local_subprocess = run_local_subprocess
+    # It also replaces `python3` by its interpreter in the values of arguments, as in a path of data.
+    def as_written(full_command: list[str], _executable: str) -> list[str]:
+        return full_command
+
+    originals = handler.run_local_subprocess, handler.replace_python_executable
+    handler.run_local_subprocess, handler.replace_python_executable = run_local_subprocess, as_written
     try:
         yield
     finally:
-        subprocess_task_handler.run_local_subprocess = original
+        handler.run_local_subprocess, handler.replace_python_executable = originals
 
 
 @contextmanager
