@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,20 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
         yield
     finally:
         subprocess_task_handler.run_local_subprocess = original
+
+
+@contextmanager
+def print_left_alone() -> Iterator[None]:
+    """Keep kfp.local from replacing `print` to indent what a task prints."""
+    from kfp.local import logging_utils
+
+    # kfp 2.17.0: of tasks that run at once each puts back what another has put there, so `print` stays replaced.
+    original = logging_utils.indented_print
+    logging_utils.indented_print = nullcontext
+    try:
+        yield
+    finally:
+        logging_utils.indented_print = original
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.provenance import code_digest, lock_digest
 from components.common.settings import environment, export
-from pipelines.compat.kfp_local import finished_without_files, identified_as, processes_run_by
+from pipelines.compat.kfp_local import (
+    finished_without_files,
+    identified_as,
+    print_left_alone,
+    processes_run_by,
+)
 from pipelines.local.attempts import tried_again
 from pipelines.local.step_process import run_step, start_importing
 
@@ -87,7 +92,7 @@ def _run(
     # A run that goes on must have its id again, which is that of its run in MLflow; kfp's has so many digits too.
     identity = int(hashlib.sha256(Path(pipeline_root).name.encode()).hexdigest(), 16) % 10**8
     try:
-        with identified_as(str(identity)), finished_without_files():
+        with identified_as(str(identity)), finished_without_files(), print_left_alone():
             mnist_pipeline(**arguments)
     except RuntimeError as error:
         print(error)

@@ -1,3 +1,4 @@
+import builtins
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +9,21 @@ import docker
 import pytest
 from kfp import dsl, local
 from kfp.dsl import component_factory
-from kfp.local import cache, docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
+from kfp.local import (
+    cache,
+    docker_task_handler,
+    logging_utils,
+    pipeline_orchestrator,
+    status,
+    subprocess_task_handler,
+)
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
 from pipelines.compat.kfp_local import (
     containers_must_write_outputs,
     finished_without_files,
     identified_as,
+    print_left_alone,
     processes_run_by,
     with_outputs,
 )
@@ -103,6 +112,27 @@ def test_tasks_are_run_by_the_given_function() -> None:
         assert task.run() == status.Status.FAILURE
     assert commands == [([module], {"A": "1"})]
     assert subprocess_task_handler.run_local_subprocess is original
+
+
+def overlap() -> bool:
+    """Print in two tasks of which the one that began first ends first; return whether `print` is the same then."""
+    first, second = logging_utils.indented_print(), logging_utils.indented_print()
+    original = builtins.print
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        return builtins.print is original
+    finally:
+        builtins.print = original
+
+
+def test_plain_kfp_leaves_print_replaced_after_tasks_that_ran_at_once() -> None:
+    assert not overlap()
+    with print_left_alone():
+        assert overlap()
+    assert not overlap()
 
 
 def test_plain_kfp_has_no_parameter_for_the_id_of_a_pipeline() -> None:
