@@ -308,9 +308,17 @@ def containers() -> list[Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def contained_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of all runs in containers."""
+    home = tmp_path_factory.mktemp("contained")
+    yield home
+    end_servers(Home(home))
+
+
 @in_containers
 def test_in_containers_the_same_pipeline_gives_the_same_model(
-    home: Path, first: dict[str, Any], tmp_path: Path
+    home: Path, first: dict[str, Any], contained_home: Path
 ) -> None:
     from mlflow import MlflowClient
 
@@ -322,19 +330,19 @@ def test_in_containers_the_same_pipeline_gives_the_same_model(
         digest: str = found.tags["weights_digest"]
         return digest
 
-    contained = run(tmp_path, "--runner", "docker")
+    contained = run(contained_home, "--runner", "docker")
     assert [step["name"] for step in contained["steps"]] == [step["name"] for step in first["steps"]]
     assert contained["model"] == first["model"]
     assert contained["metrics"] == first["metrics"]
     assert contained["dataset"] == first["dataset"]
-    assert weights(tmp_path, contained) == weights(home, first)
+    assert weights(contained_home, contained) == weights(home, first)
     assert containers() == []
 
 
 @in_containers
-def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> None:
+def test_a_step_that_fails_in_its_container_fails_the_run(contained_home: Path) -> None:
     options = ["--runner", "docker", "--set", "batch_size=5000"]
-    finished = subprocess.run(command(tmp_path, *options), capture_output=True, text=True, check=False)
+    finished = subprocess.run(command(contained_home, *options), capture_output=True, text=True, check=False)
     assert finished.returncode == 1, finished.stderr
     outcome = json.loads(finished.stdout.splitlines()[-1])
     assert outcome["status"] == "FAILED"
@@ -344,9 +352,10 @@ def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> Non
 
 
 @in_containers
-def test_a_killed_run_leaves_no_container(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_container(contained_home: Path) -> None:
+    # The first container is as good as another; were it left, it would be listed though it ended by itself.
     options = ["--runner", "docker"]
-    with stopped_at(tmp_path, "[train] epoch", signal.SIGKILL, *options) as processes:
+    with stopped_at(contained_home, "[ingest]", signal.SIGKILL, *options) as processes:
         assert_gone(processes)
     deadline = time.monotonic() + 20
     while containers() and time.monotonic() < deadline:
