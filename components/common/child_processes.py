@@ -19,7 +19,9 @@ def child_context() -> ForkContext | SpawnContext:
     threads = Path("/proc/self/task")
     single = threads.is_dir() and len(list(threads.iterdir())) == 1
     numeric = sys.platform == "linux" and threading.active_count() == 1 and "tensorflow" not in sys.modules
-    return multiprocessing.get_context("fork" if single or numeric else "spawn")
+    if single or numeric:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
 
 
 def when_parent_ends(then: Callable[[], None]) -> None:
