@@ -24,6 +24,8 @@ from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import end_servers
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.pipeline import mnist_pipeline
+from tests.made_forms import write_zip
+from tests.made_sets import coloured_shapes
 
 QUICK = (
     "--data",
@@ -224,17 +226,20 @@ def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[s
     assert outcome["model"]["version"] is None
 
 
-def test_a_run_killed_while_registering_leaves_the_champions(home: Path, first: dict[str, Any]) -> None:
+def test_a_run_on_pictures_that_is_killed_while_registering_leaves_the_champions(
+    home: Path, first: dict[str, Any], tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
-    # Under the first name the model would be the champion itself.
-    other = ("--trials", "1", "--set", "registry.model=killed-cnn")
-    with stopped_at(home, "succeeded  gate", signal.SIGKILL, *other) as processes:
+    pictures = write_zip(coloured_shapes(32, 400, 100), tmp_path / "coloured-shapes.zip")
+    settings = ("--set", "batch_size=64", "--set", "min_accuracy=0")
+    options = ("--data", str(pictures), "--trials", "1", *settings)
+    with stopped_at(home, "succeeded  gate", signal.SIGKILL, *options) as processes:
         assert_gone(processes)
     with platform_of(home) as platform:
         client = MlflowClient(platform.tracking_uri)
         champions = {model.name: model.aliases.get("champion") for model in client.search_registered_models()}
-        assert champions.get("killed-cnn") is None
+        assert champions.get("coloured-shapes-cnn") is None
         assert champions["digits-cnn"] == first["model"]["version"]
         deadline = time.monotonic() + 20  # the keeper closes it
         while True:
@@ -244,6 +249,8 @@ def test_a_run_killed_while_registering_leaves_the_champions(home: Path, first: 
                 break
             time.sleep(0.1)
         assert status == ["FINISHED", "FINISHED", "KILLED"]
+        tags = runs[-1].data.tags
+        assert (tags["dataset"], tags["decision"]) == ("coloured-shapes", "register")
 
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:
