@@ -25,15 +25,21 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
 
     # It also replaces `python3` by its interpreter in the values of arguments, as in a path of data.
     def replace_python_executable(full_command: list[str], new_executable: str) -> list[str]:
+        del new_executable
         return full_command
 
-    originals = subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
     subprocess_task_handler.run_local_subprocess = run_local_subprocess
     subprocess_task_handler.replace_python_executable = replace_python_executable
     try:
         yield
     finally:
-        subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable = originals
+        subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable = (
+            originals
+        )
 
 
 @contextmanager

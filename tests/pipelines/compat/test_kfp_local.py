@@ -104,7 +104,10 @@ def test_tasks_are_run_by_the_given_function() -> None:
         commands.append((list(full_command), env_vars))
         return 7
 
-    originals = subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
     runner = local.SubprocessRunner(use_venv=False)
     command = [component_factory.EXECUTOR_MODULE, "/data/python3/images"]
     task = subprocess_task_handler.SubprocessTaskHandler("python", command, "root", runner, {"A": "1"})
@@ -118,7 +121,9 @@ def test_tasks_are_run_by_the_given_function() -> None:
 
 
 def test_plain_kfp_replaces_python3_in_the_values_of_arguments() -> None:
-    assert subprocess_task_handler.replace_python_executable(["/data/python3/images"], "X") == ["/data/X/images"]
+    assert subprocess_task_handler.replace_python_executable(["/data/python3/images"], "X") == [
+        "/data/X/images"
+    ]
 
 
 def overlap() -> bool:
