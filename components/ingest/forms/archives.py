@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -257,10 +258,14 @@ def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     bounds = _Bounds(place, path.parent)
     # The checksum of a compressed file stands at its end.
-    with opened(place.path) as file, path.open("xb") as inflated:
+    with opened(place.path) as file, path.open("xb") as inflated, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(inflated.write, b"")
         while part := file.read(MOST_READ):
             bounds.announce(len(part), 0)
-            inflated.write(part)
+            written.result()
+            # While the next part is inflated.
+            written = writer.submit(inflated.write, part)
+        written.result()
     return path
 
 
