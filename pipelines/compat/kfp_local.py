@@ -11,7 +11,7 @@ RunProcess = Callable[[Sequence[str], Mapping[str, str] | None], int]
 
 @contextmanager
 def processes_run_by(run_process: RunProcess) -> Iterator[None]:
-    """Let kfp.local run a task's command, under its `SubprocessRunner`, with another function.
+    """Let kfp.local run a task's command, under its `SubprocessRunner`, with another function, as it was written.
 
     Args:
         run_process: Takes the command and further variables of the environment; returns the exit status.
@@ -23,12 +23,23 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
     def run_local_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         return run_process(full_command, env_vars)
 
-    original = subprocess_task_handler.run_local_subprocess
+    # It also replaces `python3` by its interpreter in the values of arguments, as in a path of data.
+    def replace_python_executable(full_command: list[str], new_executable: str) -> list[str]:
+        del new_executable
+        return full_command
+
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
     subprocess_task_handler.run_local_subprocess = run_local_subprocess
+    subprocess_task_handler.replace_python_executable = replace_python_executable
     try:
         yield
     finally:
-        subprocess_task_handler.run_local_subprocess = original
+        subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable = (
+            originals
+        )
 
 
 @contextmanager

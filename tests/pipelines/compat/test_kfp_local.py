@@ -104,14 +104,26 @@ def test_tasks_are_run_by_the_given_function() -> None:
         commands.append((list(full_command), env_vars))
         return 7
 
-    original = subprocess_task_handler.run_local_subprocess
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
     runner = local.SubprocessRunner(use_venv=False)
-    module = component_factory.EXECUTOR_MODULE
-    task = subprocess_task_handler.SubprocessTaskHandler("python", [module], "root", runner, {"A": "1"})
+    command = [component_factory.EXECUTOR_MODULE, "/data/python3/images"]
+    task = subprocess_task_handler.SubprocessTaskHandler("python", command, "root", runner, {"A": "1"})
     with processes_run_by(run):
         assert task.run() == status.Status.FAILURE
-    assert commands == [([module], {"A": "1"})]
-    assert subprocess_task_handler.run_local_subprocess is original
+    assert commands == [(command, {"A": "1"})]
+    assert originals == (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
+
+
+def test_plain_kfp_replaces_python3_in_the_values_of_arguments() -> None:
+    assert subprocess_task_handler.replace_python_executable(["/data/python3/images"], "X") == [
+        "/data/X/images"
+    ]
 
 
 def overlap() -> bool:
