@@ -17,7 +17,7 @@ from pipelines.compat.kfp_local import (
 )
 from pipelines.compat.kubernetes_client import imported_without_validator
 from pipelines.local.attempts import tried_again
-from pipelines.local.step_process import run_step, start_importing
+from pipelines.local.step_process import keras_process, run_step, start_importing
 
 if TYPE_CHECKING:
     from kfp import local
@@ -79,6 +79,8 @@ def _prepare(image: str) -> None:
             task.ClearField("retry_policy")
             # The exit handler, which is in no component, always runs.
             task.caching_options.enable_cache = True
+    if not image:
+        keras_process()
 
 
 def _run(
