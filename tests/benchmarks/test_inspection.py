@@ -2,14 +2,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.inspection import write_forms
+from benchmarks.inspection import Parts, write_forms
 from pipelines.data.inspect import inspect_data
 from pipelines.parameters import request
 
 
 def test_every_form_holds_the_same_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
-    parts = {
+    parts: Parts = {
         part: (rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 3)
         for part, count in (("train", 60), ("test", 30))
     }
