@@ -1,6 +1,8 @@
 # The project's vocabulary, for people, hooks and CI alike. `make help` lists it.
 .DEFAULT_GOAL := help
 SHELL := bash
+# Commands and tests start many processes: without bytecode on the disk each would compile the code again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 # uv from the PATH, else one of the project's own.
 UV := $(or $(shell command -v uv),.uv/bin/uv)
@@ -31,6 +33,7 @@ env: .venv/.installed ## Create the environment from the hash-locked requirement
 	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/dev.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q components pipelines
 	@touch $@
 
 run: env ## Run the whole pipeline on this machine; ARGS="--recipe seed" passes options on.

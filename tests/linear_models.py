@@ -1,6 +1,9 @@
 """Candidates for tests: small linear models of any size of image and number of classes, with their records."""
 
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -36,9 +39,18 @@ def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False, stee
     Returns:
         The blobs, each with its class.
     """
+    made, split = _made_candidate(spec, bare, steepness)
+    shutil.copytree(made.name, directory, dirs_exist_ok=True)
+    return split
+
+
+@cache
+def _made_candidate(spec: ImageSpec, bare: bool, steepness: float) -> "tuple[TemporaryDirectory[str], Split]":
+    """Make a candidate once a process: Keras and the conversion to ONNX take about a second."""
     import keras
 
-    split = blobs(spec)
+    split, kept = blobs(spec), TemporaryDirectory()
+    directory = Path(kept.name)
     # A training in this process may have set another.
     keras.config.set_dtype_policy("float32")
     dense = keras.layers.Dense(len(spec.classes), activation="softmax")
@@ -52,4 +64,4 @@ def save_candidate(directory: Path, spec: ImageSpec, *, bare: bool = False, stee
     (directory / EXCHANGE).mkdir()
     write_onnx(float32_copy(model), directory / ONNX_FILE)
     Exchange(problem="", images=len(split.images)).save(directory / EXCHANGE)
-    return split
+    return kept, split

@@ -13,7 +13,6 @@ PACKAGES = {
     "PIL": "pillow",
     "mlflow": "mlflow-skinny",
     "psycopg2": "psycopg2-binary",
-    "pydantic_settings": "pydantic-settings",
     "sklearn": "scikit-learn",
 }
 # Imported by no module of ours: kfp runs the steps, Keras's flavour of

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -216,7 +217,7 @@ class Cell:
     def _is_right(self) -> bool:
         try:
             return self.reference.is_outcome(self.step, self.place)
-        except (OSError, KeyError, ValueError, StopIteration):
+        except (OSError, KeyError, ValueError, StopIteration, zipfile.BadZipFile):
             return False
 
 

@@ -19,6 +19,7 @@ import psutil
 from benchmarks.reliability.command import Said, must_say, processes_of, quick_run, say, start
 from benchmarks.reliability.lane import Lane
 from benchmarks.reliability.record import write_record
+from components.train.devices import onednn_is_decided
 from pipelines.local.home import Home
 from pipelines.local.keeper import LINGER_SECONDS, MLFLOW, KeeperState
 from pipelines.local.mlflow_api import call_mlflow
@@ -49,10 +50,13 @@ def _one(home: Path, wanted: Callable[[psutil.Process], bool]) -> psutil.Process
 
 
 def _step(cli: psutil.Process) -> psutil.Process | None:
-    """Return the process of the step that works now: forked from the one that has imported what steps use."""
+    """Return the process of the step that works now, as `pipelines.local.step_process` forks it."""
     for process in cli.children(recursive=True):
-        if "multiprocessing.forkserver" in _command(process) and process.children():
-            return process.children()[0]
+        if "multiprocessing.forkserver" in _command(process) and (below := process.children()):
+            if onednn_is_decided():
+                keras, *below = sorted(below, key=psutil.Process.create_time)
+                below += [task for above in keras.children() for task in above.children()]
+            return below[0] if below else None
     return None
 
 

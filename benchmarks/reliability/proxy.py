@@ -1,6 +1,7 @@
 """A TCP proxy in front of a server, with faults."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -38,6 +39,14 @@ class Fault:
     path: str = ""
 
 
+def _bound(port: int) -> socket.socket:
+    """Return a socket that shares a port of this machine; 0 for one that is free."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
+
+
 class FaultProxy:
     """A proxy on 127.0.0.1 whose fault can be changed while it runs.
 
@@ -59,7 +68,10 @@ class FaultProxy:
         self._fault: Fault | None = None
         self._ends: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.port = self.requests = self.met = 0
+        # Bound as long as the proxy is, without listening: while it refuses, nobody else gets the port.
+        self._port = _bound(0)
+        self.port: int = self._port.getsockname()[1]
+        self.requests = self.met = 0
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     @property
@@ -76,6 +88,7 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._port.close()
 
     def set(self, fault: Fault | None) -> None:
         """Begin with a fault, or end it; the count of requests begins anew."""
@@ -90,8 +103,7 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._listener = await asyncio.start_server(self._serve, sock=_bound(self.port))
 
     async def _close(self) -> None:
         if self._listener:

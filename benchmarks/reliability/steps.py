@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,10 +117,11 @@ def _trained(place: Place) -> Outcome:
 
 
 def _model(directory: Path) -> Outcome:
-    """Return what identifies the weights: their recorded digest, and the check sum of the file that holds them."""
+    """Return what identifies the weights: their recorded digest, and a check sum of the file that holds them."""
     recorded = json.loads((directory / "training.json").read_text())["weights_digest"]
     with zipfile.ZipFile(directory / "model.keras") as archive:
-        return [recorded, archive.getinfo("model.weights.h5").CRC]
+        # Read, not as the archive has it: its content may be damaged.
+        return [recorded, zlib.crc32(archive.read("model.weights.h5"))]
 
 
 def _study(place: Place) -> None:

@@ -8,10 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.common.errors import PipelineError
+
+# Else pydantic looks through every installed package for plugins, in each process.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def _unless_injected(name: str) -> AliasChoices:
@@ -19,14 +21,14 @@ def _unless_injected(name: str) -> AliasChoices:
     return AliasChoices(name, f"DEFAULT_{name}")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The variables that this project reads; an empty variable counts as unset.
 
     Libraries read further variables themselves: boto3 the other `AWS_*`, MLflow the other `MLFLOW_*`, Docker's
     client the other `DOCKER_*`.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     mlflow_tracking_uri: str | None = Field(
         default=None,
@@ -111,7 +113,10 @@ class Settings(BaseSettings):
         description="Whether the command has started both servers itself; a run examines those of others first.",
     )
     no_proxy: str | None = Field(
-        default=None, description="Hosts reached without a proxy; the embedded servers are added."
+        default=None,
+        # It is written in small letters too, by convention.
+        validation_alias=AliasChoices("NO_PROXY", "no_proxy"),
+        description="Hosts reached without a proxy; the embedded servers are added.",
     )
     optuna_storage: str | None = Field(
         default=None,
@@ -253,21 +258,29 @@ Libraries read further variables: boto3 the other `AWS_*`, MLflow the other `MLF
 
 """
 
-# `no_proxy` is written in small letters too, by convention.
-VARIABLES = ("no_proxy", *(name for field in Settings.model_fields for name in variables_of(field)))
+VARIABLES = tuple(name for field in Settings.model_fields for name in variables_of(field))
 
 
 @lru_cache(maxsize=1)
 def _parsed(values: tuple[str | None, ...]) -> Settings:
     del values  # the key of the cache
     try:
-        return _on_one_server(_without_login(Settings()))
+        # Not by pydantic-settings: importing it takes as long as all else that a command imports before its work.
+        return _on_one_server(_without_login(Settings.model_validate(dict(_given()))))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise PipelineError(
             f"{name}: {first['msg'].lower()} but got {first['input']!r}: correct it or unset it."
         ) from None
+
+
+def _given() -> Iterator[tuple[str, str]]:
+    """Yield the fields that a variable sets, with its text."""
+    for field in Settings.model_fields:
+        texts = (os.environ.get(name) for name in variables_of(field))
+        if text := next(filter(None, texts), None):
+            yield field, text
 
 
 def _without_login(given: Settings) -> Settings:

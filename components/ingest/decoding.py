@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
+from components.common.child_processes import child_context, end_with_parent
 from components.common.cores import cores
 from components.common.data.png import png_shape
 from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
@@ -187,5 +187,4 @@ def start_processes() -> None:
 @cache
 def _pool(processes: int) -> ProcessPoolExecutor:
     """Return the other processes, which wait for more work until this one ends."""
-    # A fork would copy the locks of TensorFlow's threads.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(processes, child_context(), end_with_parent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from components.ingest.picture_files import Packed
+from components.ingest.picture_files import Members
 
 # Images, n x ..., and labels, n or n x columns, as the form holds them.
 Chunk = tuple[NDArray[Any], NDArray[Any]]
@@ -35,12 +35,12 @@ class Place:
     Attributes:
         path: The file or directory.
         uri: Its address for people, without credentials.
-        packed: Pictures that lie there too, in the archive that the place was unpacked from; None for none.
+        packed: Pictures that lie in the archive that the place was unpacked from, by their directories.
     """
 
     path: Path
     uri: str
-    packed: Packed | None = field(default=None, compare=False)
+    packed: Mapping[Path, Members] = field(default_factory=dict, compare=False)
 
     def child(self, name: str) -> "Place":
         """Return the place of a file or directory below this one, by its relative path."""

@@ -3,10 +3,13 @@
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
 from components.common.errors import PipelineError
@@ -18,6 +21,19 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 LOCAL_START = b"PK\x03\x04"
 # Bytes of directories and extra field that are mostly enough.
 LIKELY = 128
+# A picture in an archive: its header's place in a zip file, its content's in a tar file; its bytes there and unpacked.
+MEMBER = np.dtype(
+    [
+        ("start", np.int64),
+        ("packed", np.int64),
+        ("unpacked", np.int64),
+        ("deflated", np.bool_),
+        ("crc", np.int64),
+    ]
+)
+PACKED, UNPACKED = 1, 2
+# A tar file has none.
+NO_CHECKSUM = -1
 
 
 @dataclass(frozen=True)
@@ -79,93 +95,79 @@ def _rest(file: int, most: int, uri: str) -> bytes:
     return b"".join(parts)
 
 
-class Member(NamedTuple):
-    """A picture in an archive: its name without directories, where it begins, and what the archive says of it.
-
-    Attributes:
-        start: Of its header in a zip file, and of its content in a tar file.
-        checksum: CRC-32; None in a tar file, which has none.
-    """
-
-    name: str
-    start: int
-    packed: int
-    unpacked: int
-    deflated: bool
-    checksum: int | None
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Pictures that stay in their archive: writing each as a file takes longer than decoding it.
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Pictures of one directory in an archive: writing each as a file would take longer than decoding it.
 
     Attributes:
         archive: The zip file, or the tar file without compression.
-        members: By the directory that they would be unpacked into.
+        names: Names of the pictures without directories.
+        rows: Array of `MEMBER`, where each lies and what the archive says of it.
+        uri: Address of the directory for people.
+        place: As that of `Files`.
     """
 
     archive: Path
-    members: Mapping[Path, dict[str, Member]]
-
-
-@dataclass(frozen=True)
-class Members:
-    """Pictures of one directory in an archive; attributes as those of `Files`."""
-
-    archive: Path
-    uri: str
-    members: list[Member]
+    names: list[str]
+    rows: NDArray[np.void]
+    uri: str = ""
     place: int = 0
 
     def __len__(self) -> int:
-        return len(self.members)
+        return len(self.names)
 
     def name(self, at: int) -> str:
-        return f"{self.uri}/{self.members[at].name}"
+        return f"{self.uri}/{self.names[at]}"
 
     def some(self, start: int, stop: int, place: int) -> Self:
         """Return the members from `start` to before `stop`, the first of which has this place among all."""
-        return type(self)(self.archive, self.uri, self.members[start:stop], place)
+        return replace(self, names=self.names[start:stop], rows=self.rows[start:stop], place=place)
+
+    def chosen(self, names: list[str], uri: str) -> Self:
+        """Return the members of these names, in their order."""
+        places = {name: place for place, name in enumerate(self.names)}
+        return replace(self, names=names, rows=self.rows[[places[name] for name in names]], uri=uri)
 
     def contents(self, most: int) -> Iterator[bytes]:
         at = 0
         try:
             with self.archive.open("rb") as file:
-                for at, member in enumerate(self.members):
-                    size = max(member.packed, member.unpacked)
+                for at, row in enumerate(self.rows.tolist()):
+                    size = max(row[PACKED], row[UNPACKED])
                     if size > LARGEST_IN_MEMORY:
                         require_within(
                             size, LARGEST_IN_MEMORY, f"{self.name(at)}: its bytes", "make it smaller"
                         )
-                    yield _content(file.fileno(), member, most)
+                    yield _content(file.fileno(), len(self.names[at]), row, most)
         except (EOFError, OSError, struct.error, zlib.error) as error:
             raise PipelineError(
                 f"{self.name(at)} must be intact in its archive but is damaged ({error}): fetch or pack it again."
             ) from error
 
 
-def _content(file: int, member: Member, most: int) -> bytes:
+def _content(file: int, name_length: int, row: tuple[int, int, int, bool, int], most: int) -> bytes:
     """Return the content of a member, or its first `most` bytes."""
-    if member.checksum is None:
-        content = os.pread(file, min(most, member.packed), member.start)
-        if len(content) < min(most, member.packed):
+    begins, packed, unpacked, deflated, checksum = row
+    if checksum == NO_CHECKSUM:
+        content = os.pread(file, min(most, packed), begins)
+        if len(content) < min(most, packed):
             raise EOFError("it ends early")
         return content
     # The extra field is mostly short enough to be read with the rest.
-    read = os.pread(file, LOCAL_HEADER.size + len(member.name) + LIKELY + member.packed, member.start)
+    read = os.pread(file, LOCAL_HEADER.size + name_length + LIKELY + packed, begins)
     start, name_length, extra = LOCAL_HEADER.unpack_from(read)
     if start != LOCAL_START:
         raise EOFError("it has no header")
     begin = LOCAL_HEADER.size + name_length + extra
-    content = read[begin : begin + member.packed]
-    if len(content) < member.packed:
-        content = os.pread(file, member.packed, member.start + begin)
-    if member.deflated:
+    content = read[begin : begin + packed]
+    if len(content) < packed:
+        content = os.pread(file, packed, begins + begin)
+    if deflated:
         # One byte more, by which a longer content is noticed.
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, min(most, member.unpacked) + 1)
-    if most < member.unpacked:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, min(most, unpacked) + 1)
+    if most < unpacked:
         return content[:most]
-    if len(content) != member.unpacked or zlib.crc32(content) != member.checksum:
+    if len(content) != unpacked or zlib.crc32(content) != checksum:
         raise EOFError("its checksum is another")
     return content
 

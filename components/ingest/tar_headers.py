@@ -4,7 +4,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,23 @@ SHORT_AHEAD, LONG_AHEAD = 2**16, 2**22
 SMALL_MEMBERS = 16
 # A further header with nothing but the times of the next member, as tarfile and GNU tar write it.
 TIMES = re.compile(rb"(?:\d+ [acm]time=[\d.-]+\n)+")
-TIMES_TYPE = b"x"
-REGULAR, DIRECTORY = ord(tarfile.REGTYPE), ord(tarfile.DIRTYPE)
+TIMES_TYPE, REGULAR, DIRECTORY = ord(tarfile.XHDTYPE), ord(tarfile.REGTYPE), ord(tarfile.DIRTYPE)
+
+
+class UsualMembers(NamedTuple):
+    """Members with usual headers, in order.
+
+    Attributes:
+        names: Their names.
+        files: Whether each is a file, and no directory.
+        sizes: Bytes of each content.
+        starts: Where each content begins.
+    """
+
+    names: list[str]
+    files: NDArray[np.bool_]
+    sizes: NDArray[np.int64]
+    starts: NDArray[np.int64]
 
 
 class _Bounded:
@@ -65,8 +80,8 @@ class Headers:
         self._reader = _Bounded(file, uri)
         self._archive = tarfile.open(fileobj=cast("BinaryIO", self._reader), mode="r:")  # noqa: SIM115
 
-    def members(self) -> Iterator[tarfile.TarInfo]:
-        """Yield the members in order; of one with a usual header, only name, type, size and place of the content.
+    def members(self) -> Iterator[tarfile.TarInfo | UsualMembers]:
+        """Yield the members in order, those with usual headers many at a time.
 
         Raises:
             tarfile.TarError: A header is damaged, or the archive's end is missing.
@@ -89,51 +104,58 @@ class Headers:
         """Return a file that reads the content of a member that is a file."""
         return cast("BinaryIO", self._archive.extractfile(member))
 
-    def _usual_members(self) -> Iterator[tarfile.TarInfo]:
+    def usual_content(self, name: str, start: int, size: int) -> BinaryIO:
+        """Return a file that reads the content of a file with a usual header."""
+        member = tarfile.TarInfo(name)
+        member.offset_data, member.size = start, size
+        return self.content(member)
+
+    def _usual_members(self) -> Iterator[UsualMembers]:
         """Yield the members with usual headers that come next, and leave tarfile before the first other header."""
         ahead, at = SHORT_AHEAD, self._archive.offset
         while True:
-            read = os.pread(self._file.fileno(), ahead, at)
-            members, length = _usual_members(read)
-            for member in members:
-                member.offset_data += at
-                yield member
+            members, length = _usual_members(os.pread(self._file.fileno(), ahead, at), at)
             at += length
-            if not members:
+            if not members.names:
                 self._archive.offset = at
                 return
-            ahead = LONG_AHEAD if len(members) >= SMALL_MEMBERS else SHORT_AHEAD
+            yield members
+            ahead = LONG_AHEAD if len(members.names) >= SMALL_MEMBERS else SHORT_AHEAD
 
 
-def _usual_members(read: bytes) -> tuple[list[tarfile.TarInfo], int]:
-    """Return the members whose usual headers lie in what was read, and where the header after them begins."""
+def _usual_members(read: bytes, offset: int) -> tuple[UsualMembers, int]:
+    """Return the members whose usual headers lie in what was read, and where in it the header after them begins.
+
+    Args:
+        read: A part of the file, from the beginning of a header on.
+        offset: Where in the file it begins.
+    """
     blocks = np.frombuffer(read, np.uint8, len(read) // BLOCK * BLOCK).reshape(-1, BLOCK)
     usual, sizes = _usual_headers(blocks)
-    kinds = np.where(usual, blocks[:, 156], 0).tolist()
-    names = np.ascontiguousarray(blocks[:, :100]).view("S100").ravel()
-    members, at = [], 0
+    kinds, lengths = np.where(usual, blocks[:, 156], 0).tolist(), sizes.tolist()
+    found, at = [], 0
     while at < len(kinds):
         header = at
-        if kinds[at] == ord(TIMES_TYPE):
+        if kinds[at] == TIMES_TYPE:
             start = (at + 1) * BLOCK
-            if sizes[at] > BLOCK or not TIMES.fullmatch(read, start, start + sizes[at]):
+            if lengths[at] > BLOCK or not TIMES.fullmatch(read, start, start + lengths[at]):
                 break
             header += 2
         if header >= len(kinds) or kinds[header] not in {REGULAR, DIRECTORY}:
             break
-        # Bytes after the first zero are no part of the name.
-        name = names[header].partition(b"\0")[0]
-        member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
-        member.type, member.size = bytes([kinds[header]]), sizes[header]
-        member.offset_data = (header + 1) * BLOCK
-        members.append(member)
+        found.append(header)
         at = header + 1
         if kinds[header] == REGULAR:
-            at += -(-member.size // BLOCK)
-    return members, at * BLOCK
+            at += -(-lengths[header] // BLOCK)
+    headers = np.array(found, np.int64)
+    # Bytes after the first zero are no part of a name.
+    names = [name.partition(b"\0")[0] for name in blocks[headers, :100].view("S100").ravel().tolist()]
+    texts = b"\0".join(names).decode("utf-8", "surrogateescape").split("\0") if names else []
+    files = blocks[headers, 156] == REGULAR
+    return UsualMembers(texts, files, sizes[headers], offset + (headers + 1) * BLOCK), at * BLOCK
 
 
-def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], list[int]]:
+def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return which blocks are usual headers, and the sizes in these.
 
     Args:
@@ -149,7 +171,7 @@ def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], list[i
     usual &= ((written[:, :6] >= ord("0")) & (written[:, :6] <= ord("7"))).all(axis=1)
     expected = sums - written.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
     usual &= _octal(written[:, :6]) == expected
-    return usual, _octal(digits).tolist()
+    return usual, _octal(digits)
 
 
 def _octal(digits: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,10 +1,16 @@
 """Lines of whole numbers from 0 to 255, parsed some MiB at a time."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.cores import cores
+
 # Bytes that stay in a core's cache.
-BLOCK = 2**17
+BLOCK = 2**19
 
 
 def parsed_lines(lines: bytes, delimiter: str, columns: int) -> NDArray[np.uint8] | None:
@@ -21,12 +27,31 @@ def parsed_lines(lines: bytes, delimiter: str, columns: int) -> NDArray[np.uint8
     if b"\r" in lines:
         lines = lines.replace(b"\r\n", b"\n")
     text = np.frombuffer(lines if lines.endswith(b"\n") else lines + b"\n", np.uint8)
+    parts = list(_parts(text, min(cores(), len(text) // BLOCK + 1)))
+    with ThreadPoolExecutor(len(parts)) as threads:
+        rows = list(threads.map(partial(_parsed_part, delimiter=ord(delimiter), columns=columns), parts))
+    found = [part for part in rows if part is not None]
+    return np.concatenate(found) if len(found) == len(rows) else None
+
+
+def _parts(text: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield whole lines, about as many at a time."""
+    start = 0
+    for number in range(1, count + 1):
+        end = len(text) * number // count
+        end += int(np.argmax(text[end - 1 :] == ord("\n")))
+        if end > start:
+            yield text[start:end]
+        start = end
+
+
+def _parsed_part(text: NDArray[np.uint8], delimiter: int, columns: int) -> NDArray[np.uint8] | None:
     rows, start = [], 0
     while start < len(text):
         newlines = np.flatnonzero(text[start : start + BLOCK] == ord("\n"))
         # A line may be longer than a block.
         length = int(newlines[-1]) if len(newlines) else int(np.argmax(text[start:] == ord("\n")))
-        block = _parsed(text[start : start + length + 1], ord(delimiter), columns)
+        block = _parsed(text[start : start + length + 1], delimiter, columns)
         if block is None:
             return None
         rows.append(block)

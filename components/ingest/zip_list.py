@@ -3,10 +3,12 @@
 import os
 import struct
 import zipfile
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.common.data.picture import PICTURE_SUFFIXES
 
@@ -27,6 +29,17 @@ ENTRY = np.dtype(
         "itemsize": 46,
     }
 )
+# What zipfile calls these, and an array of them.
+LISTED_BY_ZIPFILE = {
+    "flags": "flag_bits",
+    "method": "compress_type",
+    "checksum": "CRC",
+    "packed": "compress_size",
+    "unpacked": "file_size",
+    "kind": "external_attr",
+    "begin": "header_offset",
+}
+LISTED = np.dtype([(field, np.int64) for field in LISTED_BY_ZIPFILE])
 # The lengths of the name, the extra field and the comment that follow.
 LENGTHS = struct.Struct("<28xHHH")
 ENTRY_START = int.from_bytes(b"PK\x01\x02", "little")
@@ -35,17 +48,28 @@ UTF_8 = 0x800
 ELSEWHERE = 0xFFFFFFFF
 
 
-class Entry(NamedTuple):
-    """A member in the list of a zip file, with the names of zipfile."""
+class Entries(NamedTuple):
+    """Members in the list of a zip file.
 
-    filename: str
-    flag_bits: int
-    compress_type: int
-    CRC: int
-    compress_size: int
-    file_size: int
-    external_attr: int
-    header_offset: int
+    Attributes:
+        names: Their names.
+        rows: Array of `LISTED`, what else the list says of each.
+    """
+
+    names: list[str]
+    rows: NDArray[np.void]
+
+    @classmethod
+    def of(cls, members: list[zipfile.ZipInfo]) -> "Entries":
+        """Return members that zipfile has read."""
+        rows = np.empty(len(members), LISTED)
+        for field, attribute in LISTED_BY_ZIPFILE.items():
+            rows[field] = [getattr(member, attribute) for member in members]
+        return cls([member.filename for member in members], rows)
+
+    def chosen(self, which: list[bool]) -> "Entries":
+        """Return those that are chosen."""
+        return Entries(list(compress(self.names, which)), self.rows[which])
 
 
 def is_picture(name: str) -> bool:
@@ -53,7 +77,7 @@ def is_picture(name: str) -> bool:
     return name[name.rfind(".") :].lower() in PICTURE_SUFFIXES
 
 
-def picture_entries(path: Path) -> list[Entry] | None:
+def picture_entries(path: Path) -> Entries | None:
     """Return the pictures of a zip file that holds nothing else but directories.
 
     Returns:
@@ -81,7 +105,7 @@ def picture_entries(path: Path) -> list[Entry] | None:
         return _entries(file.read(size), count)
 
 
-def _entries(content: bytes, count: int) -> list[Entry] | None:
+def _entries(content: bytes, count: int) -> Entries | None:
     starts, names, at = [], [], 0
     for _ in range(count):
         if len(content) - at < ENTRY.itemsize:
@@ -97,17 +121,28 @@ def _entries(content: bytes, count: int) -> list[Entry] | None:
     found = np.frombuffer(content, np.uint8)[offsets].view(ENTRY).ravel()
     elsewhere = [(found[field] == ELSEWHERE).any() for field in ("packed", "unpacked", "begin")]
     usual = (found["start"] == ENTRY_START).all() and np.isin(found["method"], list(PLAIN_METHODS)).all()
-    if not usual or any(elsewhere) or any(b"\0" in name for name in names):
+    if not usual or any(elsewhere) or (texts := _texts(names, found["flags"])) is None:
         return None
+    rows = np.empty(count, LISTED)
+    for field in LISTED_BY_ZIPFILE:
+        rows[field] = found[field]
+    pictures = [is_picture(text) for text in texts]
+    others = len(texts) - sum(pictures) - sum(text.endswith("/") for text in texts)
+    return None if others else Entries(texts, rows).chosen(pictures)
+
+
+def _texts(names: list[bytes], flags: NDArray[np.uint16]) -> list[str] | None:
+    """Return the names as zipfile would; None where it has to read them."""
+    joined = b"\0".join(names)
+    if joined.count(b"\0") != max(0, len(names) - 1):
+        return None
+    # Nearly always, and much faster.
+    if joined.isascii():
+        return joined.decode("ascii").split("\0") if names else []
     try:
-        texts = [
-            name.decode("utf-8" if flags & UTF_8 else "cp437")
-            for name, flags in zip(names, found["flags"].tolist(), strict=True)
+        return [
+            name.decode("utf-8" if flag & UTF_8 else "cp437")
+            for name, flag in zip(names, flags.tolist(), strict=True)
         ]
     except UnicodeDecodeError:
         return None
-    columns = [found[field].tolist() for field in ENTRY.names or () if field != "start"]
-    entries = list(map(Entry, texts, *columns))
-    pictures = [entry for entry in entries if is_picture(entry.filename)]
-    others = len(entries) - len(pictures) - sum(text.endswith("/") for text in texts)
-    return None if others else pictures

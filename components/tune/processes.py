@@ -1,15 +1,12 @@
 """Processes that work side by side on one task."""
 
-import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable
-from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
 from typing import Any, TypeVar
 
+from components.common.child_processes import child_context, when_parent_ends
 from components.common.narration import say
 from components.train.autosave import TERMINATED
 
@@ -27,7 +24,7 @@ def run_side_by_side(count: int, work: Callable[..., Result], *given: Any) -> li
     Raises:
         SystemExit: No process came to its end, with 128 + N where signal N ended one; or SIGTERM arrived.
     """
-    context = _context()
+    context = child_context()
     results: SimpleQueue[Result] = context.SimpleQueue()
     processes = [
         context.Process(target=_put_result, args=(results, work, number, *given)) for number in range(count)
@@ -69,20 +66,5 @@ def _status(codes: list[int]) -> int:
 
 
 def _put_result(results: "SimpleQueue[Any]", work: Callable[..., Any], *given: Any) -> None:
-    threading.Thread(target=_end_after_parent, daemon=True).start()
+    when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     results.put(work(*given))
-
-
-def _end_after_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _context() -> ForkContext | SpawnContext:
-    """Fork where that is safe, which keeps all imports: a process of one thread can be forked, others cannot."""
-    threads = Path("/proc/self/task")
-    alone = threads.is_dir() and len(list(threads.iterdir())) == 1
-    if alone:
-        return multiprocessing.get_context("fork")
-    return multiprocessing.get_context("spawn")

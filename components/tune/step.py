@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 from components.common.data.info import DatasetInfo
-from components.common.model.training_record import Training, repeat_directory
+from components.common.model.classifier import model_file
+from components.common.model.keras_file import load_keras_file
+from components.common.model.training_record import Training, repeat_directory, require_trained
 from components.common.narration import say
 from components.common.plan.run import RunPlan
 from components.common.plan.training import SEED_STRIDE, TrainConfig
@@ -123,6 +125,7 @@ def choose_step(
         )
         run.log_params({f"best.{name}": value for name, value in choice.overrides.items()})
         if choice.trial == 0:
+            require_trained(load_keras_file(model_file(baseline)), baseline)
             shutil.copytree(baseline, target, dirs_exist_ok=True)
         _train_rest(plan, development, config.differing(**choice.overrides), target)
         for trial in record.known():

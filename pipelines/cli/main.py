@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+import components.common.settings  # noqa: F401  # before others use pydantic
 from components.common.errors import PipelineError, stated
 from pipelines.cli import models as cli_models
 from pipelines.cli import predict as cli_use

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
     Args:
         run_process: Takes the command and further variables of the environment; returns the exit status.
     """
-    from kfp.local import subprocess_task_handler as handler
+    from kfp.local import subprocess_task_handler
 
     # kfp 2.17.0: a `SubprocessRunner` always starts a new Python, which imports everything again for every task. It has
     # no parameter for another way.
@@ -24,15 +24,36 @@ def processes_run_by(run_process: RunProcess) -> Iterator[None]:
         return run_process(full_command, env_vars)
 
     # It also replaces `python3` by its interpreter in the values of arguments, as in a path of data.
-    def as_written(full_command: list[str], _executable: str) -> list[str]:
+    def replace_python_executable(full_command: list[str], new_executable: str) -> list[str]:
+        del new_executable
         return full_command
 
-    originals = handler.run_local_subprocess, handler.replace_python_executable
-    handler.run_local_subprocess, handler.replace_python_executable = run_local_subprocess, as_written
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
+    subprocess_task_handler.run_local_subprocess = run_local_subprocess
+    subprocess_task_handler.replace_python_executable = replace_python_executable
     try:
         yield
     finally:
-        handler.run_local_subprocess, handler.replace_python_executable = originals
+        subprocess_task_handler.run_local_subprocess, subprocess_task_handler.replace_python_executable = (
+            originals
+        )
+
+
+@contextmanager
+def print_left_alone() -> Iterator[None]:
+    """Keep kfp.local from replacing `print` to indent what a task prints."""
+    from kfp.local import logging_utils
+
+    # kfp 2.17.0: of tasks that run at once each puts back what another has put there, so `print` stays replaced.
+    original = logging_utils.indented_print
+    logging_utils.indented_print = nullcontext
+    try:
+        yield
+    finally:
+        logging_utils.indented_print = original
 
 
 @contextmanager

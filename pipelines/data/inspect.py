@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,11 +109,13 @@ def inspect_data(resolved: Resolved, sheet: Path | None) -> Inspection:
         taken = take_in(form, plan.data, raw)
         spec = taken.spec
         parts = [part for part in PARTS if has_part(raw, part, spec)]
-        files = {file: sha256_file(raw / file) for part in parts for file in raw_files(part, spec)}
-        name = dataset_name(plan.data, form.uri, files)
+        files = [file for part in parts for file in raw_files(part, spec)]
         observed = {part: Observed(_Whole(raw, part, spec)) for part in parts}
-        for images in observed.values():
-            deque(images.chunks(), maxlen=0)  # reads them
+        with ThreadPoolExecutor(1) as other:
+            digests = other.map(sha256_file, [raw / file for file in files])
+            for images in observed.values():
+                deque(images.chunks(), maxlen=0)  # reads them
+        name = dataset_name(plan.data, form.uri, dict(zip(files, digests, strict=True)))
         constant = {part: _constant(images) for part, images in observed.items()}
         if sheet:
             draw_sheet(raw, spec, sheet)

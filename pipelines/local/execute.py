@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.provenance import code_digest, lock_digest
 from components.common.settings import environment, export
-from pipelines.compat.kfp_local import finished_without_files, identified_as, processes_run_by
+from pipelines.compat.kfp_local import (
+    finished_without_files,
+    identified_as,
+    print_left_alone,
+    processes_run_by,
+)
+from pipelines.compat.kubernetes_client import imported_without_validator
 from pipelines.local.attempts import tried_again
-from pipelines.local.step_process import run_step, start_importing
+from pipelines.local.step_process import keras_process, run_step, start_importing
 
 if TYPE_CHECKING:
     from kfp import local
@@ -63,7 +69,8 @@ def execute_pipeline(arguments: dict[str, Any], pipeline_root: str, image: str =
 def _prepare(image: str) -> None:
     if not image:
         start_importing()
-    from pipelines.pipeline import mnist_pipeline
+    with imported_without_validator():
+        from pipelines.pipeline import mnist_pipeline
 
     # On one machine only what met an outage is tried again, and the settings for a cluster mean nothing.
     warnings.filterwarnings("ignore", module="kfp.local")
@@ -72,6 +79,8 @@ def _prepare(image: str) -> None:
             task.ClearField("retry_policy")
             # The exit handler, which is in no component, always runs.
             task.caching_options.enable_cache = True
+    if not image:
+        keras_process()
 
 
 def _run(
@@ -87,7 +96,7 @@ def _run(
     # A run that goes on must have its id again, which is that of its run in MLflow; kfp's has so many digits too.
     identity = int(hashlib.sha256(Path(pipeline_root).name.encode()).hexdigest(), 16) % 10**8
     try:
-        with identified_as(str(identity)), finished_without_files():
+        with identified_as(str(identity)), finished_without_files(), print_left_alone():
             mnist_pipeline(**arguments)
     except RuntimeError as error:
         print(error)

@@ -11,8 +11,6 @@ from pipelines.local.progress import COLOUR, TASK_ENDED, TASK_STARTED
 
 LOG_SUFFIX = ".log"
 SERVER_LOGS = {"store.log", "mlflow.log", "keeper.log"}
-# Before each line of a task.
-INDENT = "    "
 UNFINISHED = "unfinished"
 # Runs that are looked through for an id.
 MOST = 1000
@@ -114,7 +112,7 @@ def attempts_of(lines: Iterable[str]) -> list[list[StepLog]]:
         elif line and not FRAME.search(line):
             for part in parts:
                 if part.state == UNFINISHED:
-                    part.lines.append(line.removeprefix(INDENT))
+                    part.lines.append(line)
     return attempts
 
 

@@ -2,15 +2,13 @@
 
 import asyncio
 import multiprocessing
-import os
-import signal
-import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.child_processes import end_with_parent
 from components.common.data.spec import ImageSpec
 from pipelines.models.invocations import parse_invocation
 
@@ -35,7 +33,7 @@ class Parser:
             return parse_invocation(body, spec)
         if self._process is None:
             context = multiprocessing.get_context("spawn")
-            self._process = ProcessPoolExecutor(1, context, _end_with_parent_alone)
+            self._process = ProcessPoolExecutor(1, context, end_with_parent)
         try:
             return await asyncio.get_running_loop().run_in_executor(
                 self._process, parse_invocation, body, spec
@@ -43,16 +41,3 @@ class Parser:
         except BrokenProcessPool:
             self._process = None
             raise
-
-
-def _end_with_parent_alone() -> None:
-    """Let this process end when its parent dies, even by kill -9, and not by Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -24,6 +24,8 @@ from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import end_servers
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.pipeline import mnist_pipeline
+from tests.made_forms import write_zip
+from tests.made_sets import coloured_shapes
 
 QUICK = (
     "--data",
@@ -224,17 +226,20 @@ def test_a_run_with_nothing_new_ends_early_and_says_so(home: Path, first: dict[s
     assert outcome["model"]["version"] is None
 
 
-def test_a_run_killed_while_registering_leaves_the_champions(home: Path, first: dict[str, Any]) -> None:
+def test_a_run_on_pictures_that_is_killed_while_registering_leaves_the_champions(
+    home: Path, first: dict[str, Any], tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
-    # Under the first name the model would be the champion itself.
-    other = ("--trials", "1", "--set", "registry.model=killed-cnn")
-    with stopped_at(home, "succeeded  gate", signal.SIGKILL, *other) as processes:
+    pictures = write_zip(coloured_shapes(32, 400, 100), tmp_path / "coloured-shapes.zip")
+    settings = ("--set", "batch_size=64", "--set", "min_accuracy=0")
+    options = ("--data", str(pictures), "--trials", "1", *settings)
+    with stopped_at(home, "succeeded  gate", signal.SIGKILL, *options) as processes:
         assert_gone(processes)
     with platform_of(home) as platform:
         client = MlflowClient(platform.tracking_uri)
         champions = {model.name: model.aliases.get("champion") for model in client.search_registered_models()}
-        assert champions.get("killed-cnn") is None
+        assert champions.get("coloured-shapes-cnn") is None
         assert champions["digits-cnn"] == first["model"]["version"]
         deadline = time.monotonic() + 20  # the keeper closes it
         while True:
@@ -244,6 +249,8 @@ def test_a_run_killed_while_registering_leaves_the_champions(home: Path, first: 
                 break
             time.sleep(0.1)
         assert status == ["FINISHED", "FINISHED", "KILLED"]
+        tags = runs[-1].data.tags
+        assert (tags["dataset"], tags["decision"]) == ("coloured-shapes", "register")
 
 
 def test_ctrl_c_while_training_leaves_no_process(home: Path, first: dict[str, Any]) -> None:
@@ -308,9 +315,17 @@ def containers() -> list[Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def contained_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of all runs in containers."""
+    home = tmp_path_factory.mktemp("contained")
+    yield home
+    end_servers(Home(home))
+
+
 @in_containers
 def test_in_containers_the_same_pipeline_gives_the_same_model(
-    home: Path, first: dict[str, Any], tmp_path: Path
+    home: Path, first: dict[str, Any], contained_home: Path
 ) -> None:
     from mlflow import MlflowClient
 
@@ -322,19 +337,19 @@ def test_in_containers_the_same_pipeline_gives_the_same_model(
         digest: str = found.tags["weights_digest"]
         return digest
 
-    contained = run(tmp_path, "--runner", "docker")
+    contained = run(contained_home, "--runner", "docker")
     assert [step["name"] for step in contained["steps"]] == [step["name"] for step in first["steps"]]
     assert contained["model"] == first["model"]
     assert contained["metrics"] == first["metrics"]
     assert contained["dataset"] == first["dataset"]
-    assert weights(tmp_path, contained) == weights(home, first)
+    assert weights(contained_home, contained) == weights(home, first)
     assert containers() == []
 
 
 @in_containers
-def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> None:
+def test_a_step_that_fails_in_its_container_fails_the_run(contained_home: Path) -> None:
     options = ["--runner", "docker", "--set", "batch_size=5000"]
-    finished = subprocess.run(command(tmp_path, *options), capture_output=True, text=True, check=False)
+    finished = subprocess.run(command(contained_home, *options), capture_output=True, text=True, check=False)
     assert finished.returncode == 1, finished.stderr
     outcome = json.loads(finished.stdout.splitlines()[-1])
     assert outcome["status"] == "FAILED"
@@ -344,9 +359,10 @@ def test_a_step_that_fails_in_its_container_fails_the_run(tmp_path: Path) -> Non
 
 
 @in_containers
-def test_a_killed_run_leaves_no_container(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_container(contained_home: Path) -> None:
+    # The first container is as good as another; were it left, it would be listed though it ended by itself.
     options = ["--runner", "docker"]
-    with stopped_at(tmp_path, "[train] epoch", signal.SIGKILL, *options) as processes:
+    with stopped_at(contained_home, "[ingest]", signal.SIGKILL, *options) as processes:
         assert_gone(processes)
     deadline = time.monotonic() + 20
     while containers() and time.monotonic() < deadline:

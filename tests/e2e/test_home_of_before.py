@@ -31,6 +31,11 @@ def _command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+def _run(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    settings = [text for setting in SETTINGS for text in ("--set", setting)]
+    return _command("run", "--home", str(home), *OPTIONS, *settings, *options)
+
+
 def _unpack(directory: Path) -> None:
     subprocess.run(
         ["tar", "--xattrs", "--xattrs-include=user.*", "-xJf", PACKED, "-C", directory], check=True
@@ -47,12 +52,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(home: Path) -> dict[str, Any]:
-    """The outcome of a new run in that home."""
+def unsigned(home: Path) -> subprocess.CompletedProcess[str]:
+    """How a new run ended before the versions were signed."""
+    return _run(home)
+
+
+@pytest.fixture(scope="module")
+def outcome(home: Path, unsigned: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The outcome of a new run in that home, after the versions were signed."""
+    assert unsigned.returncode == 1
     signed = _command("models", "sign", "1", "2", "--home", str(home))
     assert signed.returncode == 0, signed.stderr
-    settings = [text for setting in SETTINGS for text in ("--set", setting)]
-    ended = _command("run", "--home", str(home), "--json", *OPTIONS, *settings)
+    ended = _run(home, "--json")
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return found
@@ -84,16 +95,15 @@ def test_what_a_home_of_before_holds_is_shown_before_anything_is_started_in_it(t
     assert not (tmp_path / "lock").exists()
 
 
-def test_a_run_that_would_open_an_unsigned_champion_ends_before_it_trains(tmp_path: Path) -> None:
-    _unpack(tmp_path)
-    settings = [text for setting in SETTINGS for text in ("--set", setting)]
-    ended = _command("run", "--home", str(tmp_path), *OPTIONS, *settings)
-    assert ended.returncode == 1
+def test_a_run_that_would_open_an_unsigned_champion_ends_before_it_trains(
+    unsigned: subprocess.CompletedProcess[str],
+) -> None:
+    assert unsigned.returncode == 1
     assert (
         f"[ingest] error: the champion, {MODEL} version 2, must be signed but is not: the holder"
-        in ended.stdout
+        in unsigned.stdout
     )
-    assert "[train]" not in ended.stdout
+    assert "[train]" not in unsigned.stdout
 
 
 def test_a_new_run_is_compared_with_the_champion_of_before(outcome: dict[str, Any]) -> None:

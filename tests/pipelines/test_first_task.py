@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.cli.main import main
+
 ROOT = Path(__file__).parents[2]
 TASK = re.compile(r"Executing task \S*'([a-z-]+)'")
 # The pipeline's arguments as a person gives them in Kubeflow's form, and the same for the command line.
@@ -62,15 +64,19 @@ def first_tasks(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=lambda number: WRONG[number][1][0])
 def test_a_wrong_value_fails_the_first_task_in_the_words_of_the_command_line(
-    number: int, first_tasks: list[list[str]]
+    number: int,
+    first_tasks: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = first_tasks[number]
     assert lines[-1] == "status 1"
     started = [found[1] for line in lines if (found := TASK.search(line))]
     assert started == ["ingest", "close-run"]
     (said,) = [line for line in lines if line.startswith("[ingest]")]
-    command = [sys.executable, "-m", "pipelines.cli.main", "plan"]
     settings = [text for setting in WRONG[number][1] for text in ("--set", setting)]
-    refused = subprocess.run([*command, *settings], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert f"[ingest] {refused.stderr.strip()}" == said
+    monkeypatch.setattr(sys, "argv", ["mnist-pipeline", "plan", *settings])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 1
+    assert f"[ingest] {capsys.readouterr().err.strip()}" == said

@@ -7,21 +7,28 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from components.common.bounds import LARGEST_DOWNLOAD, MOST_FILES, require_within
 from components.common.errors import PipelineError, first_line
 from components.ingest.decoding import start_processes
 from components.ingest.form import Place
-from components.ingest.picture_files import Member, Packed
-from components.ingest.tar_headers import BLOCK, MOST_READ, Headers
-from components.ingest.zip_list import PLAIN_METHODS, Entry, is_picture, picture_entries
+from components.ingest.picture_files import MEMBER, NO_CHECKSUM, Members
+from components.ingest.tar_headers import BLOCK, MOST_READ, Headers, UsualMembers
+from components.ingest.zip_list import PLAIN_METHODS, Entries, is_picture, picture_entries
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 # Beginnings of the mode of a regular file, and of a missing one.
 REGULAR = {0, stat.S_IFREG}
+FILE_TYPE = stat.S_IFMT(0o177777)
 # Of an archive whose list of members takes as long to read as processes take to start.
 MANY_BYTES = 16 * 2**20
 # Beginning of a compressed file, and what opens it.
@@ -59,18 +66,13 @@ class _Bounds:
 
 
 class _Target(_Bounds):
-    """The directory that an archive is unpacked into, and the bounds on what is written there.
-
-    Attributes:
-        packed: Pictures that stay in the archive, by the directory that they would be in.
-    """
+    """The directory that an archive is unpacked into, and the bounds on what is written there."""
 
     def __init__(self, place: Place, directory: Path) -> None:
         directory.mkdir(parents=True)
         super().__init__(place, directory)
         self._directory = directory
-        self.packed: dict[Path, dict[str, Member]] = {}
-        self._directories: dict[str, dict[str, Member] | None] = {}
+        self._kept: dict[Path, list[tuple[list[str], NDArray[np.void]]]] = {}
 
     def path(self, name: str) -> Path | None:
         """Return where to write a member; None for one that is hidden."""
@@ -83,24 +85,35 @@ class _Target(_Bounds):
             return None
         return self._directory / relative
 
-    def keep_packed(
-        self, name: str, start: int, packed: int, unpacked: int, deflated: bool, checksum: int | None
-    ) -> None:
-        """Leave a picture in the archive, and make its directory; arguments as the attributes of `Member`."""
-        parent, _, short = (name.replace("\\", "/") if "\\" in name else name).rpartition("/")
-        if short.startswith("."):
-            return
-        if parent not in self._directories:
-            path = self.path(name)
-            if path:
+    def keep_packed(self, names: list[str], rows: NDArray[np.void]) -> None:
+        """Leave pictures in the archive, and make their directories.
+
+        Args:
+            names: Names of the members.
+            rows: Array of `MEMBER`.
+        """
+        found: dict[str, tuple[list[str], list[int]]] = {}
+        for place, name in enumerate(names):
+            parent, _, short = (name.replace("\\", "/") if "\\" in name else name).rpartition("/")
+            if not short.startswith("."):
+                shorts, places = found.setdefault(parent, ([], []))
+                shorts.append(short)
+                places.append(place)
+        for shorts, places in found.values():
+            if path := self.path(names[places[0]]):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._directories[parent] = self.packed.setdefault(path.parent, {}) if path else None
-        members = self._directories[parent]
-        if members is None:
-            return
-        if short in members:
-            self._refuse_second(name)
-        members[short] = Member(short, start, packed, unpacked, deflated, checksum)
+                self._kept.setdefault(path.parent, []).append((shorts, rows[places]))
+
+    def packed(self, archive: Path) -> dict[Path, Members]:
+        """Return the pictures that stay in the archive by the directories that they would be in."""
+        members = {}
+        for directory, parts in self._kept.items():
+            names = [name for shorts, _ in parts for name in shorts]
+            if len(set(names)) < len(names):
+                (name, _), *_ = Counter(names).most_common(1)
+                self._refuse_second(str((directory / name).relative_to(self._directory)))
+            members[directory] = Members(archive, names, np.concatenate([rows for _, rows in parts]))
+        return members
 
     def _refuse_second(self, name: str) -> None:
         raise PipelineError(
@@ -187,59 +200,56 @@ def _unpacked(place: Place, target: Path) -> Place | None:
     path = _inflated(place, opened, target) if opened else place.path
     unpacked = _Target(place, target)
     _unpack_tar(path, unpacked)
-    if opened and not unpacked.packed:
+    packed = unpacked.packed(path)
+    if opened and not packed:
         path.unlink()
-    return Place(target, place.uri, Packed(path, unpacked.packed))
+    return Place(target, place.uri, packed)
 
 
 def _unpacked_zip(place: Place, target: Path) -> Place | None:
     if entries := picture_entries(place.path):
         unpacked = _Target(place, target)
         _require_plain_files(entries, unpacked)
-        for entry in entries:
-            _keep_packed(entry, unpacked)
-        return Place(target, place.uri, Packed(place.path, unpacked.packed))
+        _keep_packed(entries, unpacked)
+        return Place(target, place.uri, unpacked.packed(place.path))
     with zipfile.ZipFile(place.path) as archive:
         members = archive.infolist()
         if members and all(member.filename.endswith(".npy") for member in members):
             return None
         unpacked = _Target(place, target)
         members = [member for member in members if not member.is_dir()]
-        _require_plain_files(members, unpacked)
+        entries = Entries.of(members)
+        _require_plain_files(entries, unpacked)
         plain = all(member.compress_type in PLAIN_METHODS for member in members)
-        for member in members:
-            if plain and is_picture(member.filename):
-                _keep_packed(member, unpacked)
-            else:
+        pictures = [plain and is_picture(name) for name in entries.names]
+        _keep_packed(entries.chosen(pictures), unpacked)
+        for member, kept in zip(members, pictures, strict=True):
+            if not kept:
                 with archive.open(member) as content:
                     unpacked.write(member.filename, member.file_size, cast("BinaryIO", content))
-    return Place(target, place.uri, Packed(place.path, unpacked.packed))
+    return Place(target, place.uri, unpacked.packed(place.path))
 
 
-def _require_plain_files(files: Sequence[zipfile.ZipInfo] | Sequence[Entry], target: _Target) -> None:
+def _require_plain_files(files: Entries, target: _Target) -> None:
     """Refuse what may not be unpacked."""
-    target.announce(sum(file.file_size for file in files), len(files))
-    for file in files:
-        # The type of the file; archives that were not packed on Unix have none.
-        if stat.S_IFMT(file.external_attr >> 16) not in REGULAR:
-            target.refuse(file.filename)
-        if file.flag_bits & 1:
-            raise PipelineError(
-                f"{target.place.uri} must be readable without a password but {file.filename!r} is encrypted: "
-                f"{UNPACK_IT}."
-            )
+    target.announce(int(files.rows["unpacked"].sum()), len(files.names))
+    # The type of the file; archives that were not packed on Unix have none.
+    kinds = (files.rows["kind"] >> 16) & FILE_TYPE
+    for place in np.flatnonzero(~np.isin(kinds, list(REGULAR))):
+        target.refuse(files.names[place])
+    for place in np.flatnonzero(files.rows["flags"] & 1):
+        raise PipelineError(
+            f"{target.place.uri} must be readable without a password but {files.names[place]!r} is encrypted: "
+            f"{UNPACK_IT}."
+        )
 
 
-def _keep_packed(member: zipfile.ZipInfo | Entry, target: _Target) -> None:
-    deflated = member.compress_type == zipfile.ZIP_DEFLATED
-    target.keep_packed(
-        member.filename,
-        member.header_offset,
-        member.compress_size,
-        member.file_size,
-        deflated,
-        member.CRC,
-    )
+def _keep_packed(entries: Entries, target: _Target) -> None:
+    rows = np.empty(len(entries.names), MEMBER)
+    rows["start"], rows["crc"] = entries.rows["begin"], entries.rows["checksum"]
+    rows["packed"], rows["unpacked"] = entries.rows["packed"], entries.rows["unpacked"]
+    rows["deflated"] = entries.rows["method"] == zipfile.ZIP_DEFLATED
+    target.keep_packed(entries.names, rows)
 
 
 def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
@@ -248,10 +258,14 @@ def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     bounds = _Bounds(place, path.parent)
     # The checksum of a compressed file stands at its end.
-    with opened(place.path) as file, path.open("xb") as inflated:
+    with opened(place.path) as file, path.open("xb") as inflated, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(inflated.write, b"")
         while part := file.read(MOST_READ):
             bounds.announce(len(part), 0)
-            inflated.write(part)
+            written.result()
+            # While the next part is inflated.
+            written = writer.submit(inflated.write, part)
+        written.result()
     return path
 
 
@@ -266,15 +280,35 @@ def _is_tar(start: bytes) -> bool:
 def _unpack_tar(path: Path, target: _Target) -> None:
     with path.open("rb") as file:
         headers = Headers(file, target.place.uri)
-        for member in headers.members():
-            if not member.isfile():
-                target.announce(0)
-                if not member.isdir():
-                    target.refuse(member.name)
+        for found in headers.members():
+            if isinstance(found, UsualMembers):
+                _unpack_usual(headers, found, target)
                 continue
-            target.announce(member.size)
-            name, size = member.name, member.size
-            if member.sparse is None and is_picture(name):
-                target.keep_packed(name, member.offset_data, size, size, False, None)
+            if not found.isfile():
+                target.announce(0)
+                if not found.isdir():
+                    target.refuse(found.name)
+                continue
+            target.announce(found.size)
+            if found.sparse is None and is_picture(found.name):
+                target.keep_packed([found.name], _tar_rows([found.offset_data], [found.size]))
             else:
-                target.write(name, size, headers.content(member))
+                target.write(found.name, found.size, headers.content(found))
+
+
+def _unpack_usual(headers: Headers, found: UsualMembers, target: _Target) -> None:
+    target.announce(int(found.sizes[found.files].sum()), len(found.names))
+    pictures = found.files & np.array([is_picture(name) for name in found.names])
+    target.keep_packed(
+        list(compress(found.names, pictures)), _tar_rows(found.starts[pictures], found.sizes[pictures])
+    )
+    for place in np.flatnonzero(found.files & ~pictures):
+        name, size = found.names[place], int(found.sizes[place])
+        target.write(name, size, headers.usual_content(name, int(found.starts[place]), size))
+
+
+def _tar_rows(starts: ArrayLike, sizes: ArrayLike) -> NDArray[np.void]:
+    rows = np.empty(np.shape(starts), MEMBER)
+    rows["start"], rows["packed"], rows["unpacked"] = starts, sizes, sizes
+    rows["deflated"], rows["crc"] = False, NO_CHECKSUM
+    return rows

@@ -87,7 +87,8 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
 
 def _listed(place: Place) -> _Listing:
     directories, others = [], []
-    pictures = list(place.packed.members.get(place.path, ())) if place.packed else []
+    packed = place.packed.get(place.path)
+    pictures = list(packed.names) if packed else []
     with os.scandir(place.path) as entries:
         for entry in entries:
             name = entry.name
@@ -104,10 +105,8 @@ def _listed(place: Place) -> _Listing:
 
 def _files(place: Place, names: list[str]) -> Files | Members:
     """Return the pictures of these names: those of a directory are either all packed or none."""
-    packed = place.packed.members.get(place.path) if place.packed else None
-    if place.packed and packed:
-        return Members(place.packed.archive, place.uri, [packed[name] for name in names])
-    return Files(place.path, place.uri, names)
+    packed = place.packed.get(place.path)
+    return packed.chosen(names, place.uri) if packed else Files(place.path, place.uri, names)
 
 
 def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]]:

@@ -69,6 +69,20 @@ def test_without_a_fault_everything_passes(proxy: FaultProxy) -> None:
     connection.close()
 
 
+def test_nobody_gets_the_port_of_a_proxy_that_refuses(proxy: FaultProxy) -> None:
+    proxy.set(Fault("refuse"))
+    with pytest.raises(OSError):  # noqa: PT011  # refused, or dropped before
+        ask(proxy)
+    with pytest.raises(ConnectionRefusedError):
+        ask(proxy)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", proxy.port))
+    proxy.set(None)
+    assert ask(proxy)[0] == 200
+
+
 def test_refuses_for_a_while(proxy: FaultProxy) -> None:
     proxy.set(Fault("refuse", first=2, seconds=0.3))
     assert ask(proxy)[0] == 200

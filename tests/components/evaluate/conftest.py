@@ -14,6 +14,7 @@ from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.run import GatePlan
 from components.evaluate.champion import ChampionModel
 from components.evaluate.judge import EvaluationInputs, judge_models
+from components.evaluate.report import contents
 from components.evaluate.result import Evaluation
 from tests.records import dataset_info, prepared, training_record
 
@@ -149,8 +150,15 @@ def evaluated(
 
 
 @pytest.fixture
-def judge(test_data: Path, development: Path) -> Judge:
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw accuracy, confusion matrix and mistakes alone: the others take most of the time of an evaluation."""
+    monkeypatch.setattr(contents, "FIGURES", contents.FIGURES[:3])
+
+
+@pytest.fixture
+def judge(test_data: Path, development: Path, few_figures: None) -> Judge:
     """Judge two models; write the evaluation into `out` and the candidate into `best` below a directory."""
+    del few_figures
 
     def judge(
         baseline: Path,

@@ -46,6 +46,7 @@ def poor(development: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _trained(directory / "data", directory / "model", epochs=1, batch_size=len(few.labels))
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_only_a_better_model_takes_the_champions_place(
     mlflow_client: "MlflowClient", test_data: Path, development: Path, good: Path, poor: Path, tmp_path: Path
 ) -> None:

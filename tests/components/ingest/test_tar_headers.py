@@ -23,8 +23,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def members(path: Path) -> list[tuple[str, int, int, bytes]]:
+    found = []
     with path.open("rb") as file:
-        return [(it.name, it.size, it.offset_data, it.type) for it in Headers(file, "it").members()]
+        for it in Headers(file, "it").members():
+            if isinstance(it, tarfile.TarInfo):
+                found.append((it.name, it.size, it.offset_data, it.type))
+            else:
+                types = [tarfile.REGTYPE if is_file else tarfile.DIRTYPE for is_file in it.files]
+                found += zip(it.names, it.sizes.tolist(), it.starts.tolist(), types, strict=True)
+    return found
 
 
 def by_tarfile(path: Path) -> list[tuple[str, int, int, bytes]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.zip_list import Entry, picture_entries
+from components.ingest.zip_list import Entries, picture_entries
 
 NAMES = ["a/", "a/1.png", "a/é 🐈.JPG", "b\\2.bmp"]
 
@@ -33,17 +33,18 @@ def test_entries_are_those_of_zipfile(
     assert (b"PK\x06\x06" in path.read_bytes()) == (limit == 1)
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
-    expected = [
-        Entry(*(getattr(info, field) for field in Entry._fields)) for info in infos if not info.is_dir()
-    ]
-    assert picture_entries(path) == expected
-    assert len(expected) == 3
+    entries, expected = picture_entries(path), Entries.of([info for info in infos if not info.is_dir()])
+    assert entries
+    assert entries.names == expected.names == NAMES[1:]
+    assert entries.rows.tolist() == expected.rows.tolist()
 
 
 def test_names_without_a_flag_are_of_code_page_437(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "it", names=["0.png"])
     path.write_bytes(path.read_bytes().replace(b"0.png", b"\x82.png"))
-    assert [entry.filename for entry in picture_entries(path) or []] == ["é.png"]
+    entries = picture_entries(path)
+    assert entries
+    assert entries.names == ["é.png"]
 
 
 @pytest.mark.parametrize(

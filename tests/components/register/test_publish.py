@@ -31,6 +31,19 @@ def name() -> str:
     return f"model-{uuid.uuid4().hex}"
 
 
+@pytest.fixture(scope="module")
+def published(platform: Platform, candidate: Path) -> Registration:
+    """A first version, made by the pipeline run "first", for tests that change nothing in it."""
+    from mlflow import MlflowClient
+
+    with pytest.MonkeyPatch.context() as environment:
+        for variable, value in platform.environment.items():
+            environment.setenv(variable, value)
+        run_id = MlflowClient().create_run("0").info.run_id
+        records = lineage(f"model-{uuid.uuid4().hex}", "first", summary="**good**")
+        return publish(candidate, records, run_id=run_id)
+
+
 @pytest.fixture
 def first(mlflow_client: "MlflowClient", candidate: Path, name: str, mlflow_run_id: str) -> Registration:
     """The first version of `name`, made by the pipeline run "first"."""
@@ -52,11 +65,11 @@ def test_the_first_version_is_the_champion(
     assert mlflow_client.get_run(mlflow_run_id).info.status == "RUNNING"
 
 
-def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", first: Registration) -> None:
+def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", published: Registration) -> None:
     import mlflow
 
     assert mlflow_client is not None
-    served = mlflow.pyfunc.load_model(first.uri)
+    served = mlflow.pyfunc.load_model(published.uri)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     probabilities = served.predict(images)
     assert (probabilities.shape, probabilities.dtype) == ((3, 10), np.float32)
@@ -67,16 +80,16 @@ def test_a_version_predicts_from_uint8_images(mlflow_client: "MlflowClient", fir
 
 
 def test_a_version_names_schema_and_pinned_requirements(
-    mlflow_client: "MlflowClient", first: Registration
+    mlflow_client: "MlflowClient", published: Registration
 ) -> None:
     from mlflow.models import get_model_info
     from mlflow.pyfunc import get_model_dependencies
 
     assert mlflow_client is not None
-    described = get_model_info(first.uri).signature.to_dict()
+    described = get_model_info(published.uri).signature.to_dict()
     assert '"dtype": "uint8", "shape": [-1, 28, 28, 1]' in described["inputs"]
     assert '"dtype": "float32", "shape": [-1, 10]' in described["outputs"]
-    lines = Path(get_model_dependencies(first.uri)).read_text().splitlines()
+    lines = Path(get_model_dependencies(published.uri)).read_text().splitlines()
     required = {requirement.name: requirement for requirement in map(Requirement, lines)}
     assert required.keys() - {"tensorflow", "tensorflow-cpu"} == {"mlflow", "keras", "numpy"}
     assert all(str(requirement.specifier).startswith("==") for requirement in required.values())
@@ -116,10 +129,10 @@ def test_a_list_of_classes_that_is_too_long_for_a_tag_is_left_out(
 
 
 def test_a_version_holds_the_onnx_file_under_its_digests(
-    mlflow_client: "MlflowClient", first: Registration, tmp_path: Path
+    mlflow_client: "MlflowClient", published: Registration, tmp_path: Path
 ) -> None:
-    sound = verify(mlflow_client, first.name, "1", tmp_path / "model")
-    tags = mlflow_client.get_model_version(first.name, "1").tags
+    sound = verify(mlflow_client, published.name, "1", tmp_path / "model")
+    tags = mlflow_client.get_model_version(published.name, "1").tags
     assert {"onnx/model.onnx", "onnx/exchange.json"} <= json.loads(tags["model_files"]).keys()
     assert "10 validation images" in tags["onnx"]
     images = np.random.default_rng(0).integers(0, 256, (9, 28, 28, 1), dtype=np.uint8)
@@ -156,9 +169,9 @@ def test_a_candidate_whose_onnx_file_was_changed_is_refused(
 
 
 def test_the_model_lies_in_the_object_store(
-    mlflow_client: "MlflowClient", first: Registration, s3_client: "S3Client", platform: Platform
+    mlflow_client: "MlflowClient", published: Registration, s3_client: "S3Client", platform: Platform
 ) -> None:
-    model_id = mlflow_client.get_model_version(first.name, "1").source.removeprefix("models:/")
+    model_id = mlflow_client.get_model_version(published.name, "1").source.removeprefix("models:/")
     experiment_id = mlflow_client.get_logged_model(model_id).experiment_id
     key = f"mlflow/{experiment_id}/models/{model_id}/artifacts/data/model.keras"
     assert s3_client.head_object(Bucket=platform.bucket, Key=key)["ContentLength"] > 0
@@ -173,8 +186,12 @@ def test_the_next_run_makes_the_next_champion(
     assert mlflow_client.get_model_version(first.name, "1").aliases == []
 
 
-def test_a_version_keeps_the_records_of_its_run(mlflow_client: "MlflowClient", first: Registration) -> None:
-    assert stored_lineage(mlflow_client, first.name, "1") == lineage(first.name, "first", summary="**good**")
+def test_a_version_keeps_the_records_of_its_run(
+    mlflow_client: "MlflowClient", published: Registration
+) -> None:
+    assert stored_lineage(mlflow_client, published.name, "1") == lineage(
+        published.name, "first", summary="**good**"
+    )
 
 
 def test_a_version_of_before_has_no_records(mlflow_client: "MlflowClient", name: str) -> None:

@@ -26,14 +26,30 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+def _two_versions(client: "MlflowClient", candidate: Path, run_id: str) -> str:
+    name = f"steered-{uuid.uuid4().hex}"
+    for number, before in ((1, None), (2, "1")):
+        publish(candidate, lineage(name, f"run {number}", champion_version=before), run_id=run_id)
+    assert alias_champion(client, name) == "2"
+    return name
+
+
 @pytest.fixture
 def name(mlflow_client: "MlflowClient", candidate: Path, mlflow_run_id: str) -> str:
     """Two sound versions, the second the champion."""
-    name = f"steered-{uuid.uuid4().hex}"
-    for number, before in ((1, None), (2, "1")):
-        publish(candidate, lineage(name, f"run {number}", champion_version=before), run_id=mlflow_run_id)
-    assert alias_champion(mlflow_client, name) == "2"
-    return name
+    return _two_versions(mlflow_client, candidate, mlflow_run_id)
+
+
+@pytest.fixture(scope="module")
+def untouched(platform: Platform, candidate: Path) -> str:
+    """The same for tests that change nothing in them."""
+    from mlflow import MlflowClient
+
+    with pytest.MonkeyPatch.context() as environment:
+        for variable, value in platform.environment.items():
+            environment.setenv(variable, value)
+        client = MlflowClient()
+        return _two_versions(client, candidate, client.create_run("0").info.run_id)
 
 
 def _key(client: "MlflowClient", name: str, version: str, path: str) -> str:
@@ -98,11 +114,11 @@ def test_missing_and_added_files_are_found(
 
 
 def test_other_answers_are_found(
-    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    mlflow_client: "MlflowClient", untouched: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     answer = "components.register.verify.Classifier.probabilities"
     monkeypatch.setattr(answer, lambda _, images: np.eye(10, dtype=np.float32)[len(images) * [0]])
-    (problem,) = verify(mlflow_client, name, "1", tmp_path / "model").problems
+    (problem,) = verify(mlflow_client, untouched, "1", tmp_path / "model").problems
     assert problem.startswith("its answers differ by ")
 
 
@@ -152,14 +168,18 @@ def test_keys_are_rotated_and_versions_signed_again(
 
 
 def test_models_are_found_by_name_and_versions_by_number_or_alias(
-    mlflow_client: "MlflowClient", name: str
+    mlflow_client: "MlflowClient", untouched: str
 ) -> None:
-    assert find_model(mlflow_client, name) == name
-    assert [find_version(mlflow_client, name, given) for given in ("1", "v1", "champion")] == ["1", "1", "2"]
+    assert find_model(mlflow_client, untouched) == untouched
+    assert [find_version(mlflow_client, untouched, given) for given in ("1", "v1", "champion")] == [
+        "1",
+        "1",
+        "2",
+    ]
     with pytest.raises(
         PipelineError, match="must have version '9' but has not: choose from 1, 2, challenger"
     ):
-        find_version(mlflow_client, name, "9")
+        find_version(mlflow_client, untouched, "9")
     with pytest.raises(PipelineError, match="'nothing' is none of them"):
         find_model(mlflow_client, "nothing")
 

@@ -170,14 +170,25 @@ def test_a_damaged_object_is_deleted(
     assert store.keys(key) == []
 
 
+@pytest.fixture(scope="module")
+def whole(
+    development: Path, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> "subprocess.Popen[str]":
+    """A long training in a process of its own, which nothing disturbed."""
+    process = _train(development, random.differing(**LONG), tmp_path_factory.mktemp("whole"), interval=1e9)
+    assert process.wait() == 0
+    return process
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(
-    development: Path, random: TrainConfig, tmp_path: Path, signal_number: signal.Signals
+    development: Path,
+    random: TrainConfig,
+    whole: "subprocess.Popen[str]",
+    tmp_path: Path,
+    signal_number: signal.Signals,
 ) -> None:
     config = random.differing(**LONG)
-    undisturbed = _train(development, config, tmp_path / "undisturbed", interval=1e9)
-    assert undisturbed.wait() == 0
-
     interrupted = _train(development, config, tmp_path / "killed", interval=0.2)
     checkpoints = tmp_path / "killed" / "checkpoints"
     while not list(checkpoints.glob("*.npz")):
@@ -189,9 +200,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(
     resumed = _train(development, config, tmp_path / "killed", interval=1e9)
     assert resumed.wait() == 0
 
-    digests = [_output(process).split()[-1] for process in (undisturbed, resumed)]
+    digests = [_output(process).split()[-1] for process in (whole, resumed)]
     assert digests[0] == digests[1]
-    assert _output(resumed).count("epoch") < _output(undisturbed).count("epoch")
+    assert _output(resumed).count("epoch") < _output(whole).count("epoch")
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

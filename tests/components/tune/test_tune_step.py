@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from components.common.model.training_record import Training, repeats
+from components.common.model.training_record import MODEL_FILE, Training, repeats, weights_digest
 from components.common.plan.run import RunPlan
 from components.common.plan.training import RECIPES, TrainConfig
 from components.train import fit
+from components.train.model import build_model
 from components.train.session import Session
 from components.tune.choice import Choice
 from components.tune.step import choose_step, open_study_step, search_step
@@ -99,13 +100,24 @@ def test_there_are_no_more_workers_than_pieces_of_work(model: Path) -> None:
 
 @pytest.mark.usefixtures("untracked", "journal")
 def test_a_search_of_the_baseline_alone_trains_nothing(
-    model: Path, development: Path, tmp_path: Path
+    model: Path,
+    baseline: Training,
+    config: TrainConfig,
+    development: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = run_plan(trials=1)
     open_study_step(plan, model)
+    built = build_model(config, baseline.dataset.spec)
+    built.save(model / MODEL_FILE)
 
     assert search_step(plan, tmp_path / "no data", model) == 0
 
+    with pytest.raises(SystemExit):
+        _choose(plan, development, model, tmp_path)
+    assert "model.keras must have the weights w that training.json records" in capsys.readouterr().out
+    baseline.model_copy(update={"weights_digest": weights_digest(built)}).save(model)
     choice = _choose(plan, development, model, tmp_path)
     assert (choice.trial, choice.trials, choice.overrides) == (0, 1, {})
     # The baseline as it is, without another training.

@@ -1,3 +1,4 @@
+import builtins
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +9,21 @@ import docker
 import pytest
 from kfp import dsl, local
 from kfp.dsl import component_factory
-from kfp.local import cache, docker_task_handler, pipeline_orchestrator, status, subprocess_task_handler
+from kfp.local import (
+    cache,
+    docker_task_handler,
+    logging_utils,
+    pipeline_orchestrator,
+    status,
+    subprocess_task_handler,
+)
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
 from pipelines.compat.kfp_local import (
     containers_must_write_outputs,
     finished_without_files,
     identified_as,
+    print_left_alone,
     processes_run_by,
     with_outputs,
 )
@@ -95,20 +104,47 @@ def test_tasks_are_run_by_the_given_function() -> None:
         commands.append((list(full_command), env_vars))
         return 7
 
-    handler = subprocess_task_handler
-    originals = handler.run_local_subprocess, handler.replace_python_executable
+    originals = (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
     runner = local.SubprocessRunner(use_venv=False)
     command = [component_factory.EXECUTOR_MODULE, "/data/python3/images"]
-    task = handler.SubprocessTaskHandler("python", command, "root", runner, {"A": "1"})
+    task = subprocess_task_handler.SubprocessTaskHandler("python", command, "root", runner, {"A": "1"})
     with processes_run_by(run):
         assert task.run() == status.Status.FAILURE
     assert commands == [(command, {"A": "1"})]
-    assert originals == (handler.run_local_subprocess, handler.replace_python_executable)
+    assert originals == (
+        subprocess_task_handler.run_local_subprocess,
+        subprocess_task_handler.replace_python_executable,
+    )
 
 
 def test_plain_kfp_replaces_python3_in_the_values_of_arguments() -> None:
-    changed = subprocess_task_handler.replace_python_executable(["/data/python3/images"], "X")
-    assert changed == ["/data/X/images"]
+    assert subprocess_task_handler.replace_python_executable(["/data/python3/images"], "X") == [
+        "/data/X/images"
+    ]
+
+
+def overlap() -> bool:
+    """Print in two tasks of which the one that began first ends first; return whether `print` is the same then."""
+    first, second = logging_utils.indented_print(), logging_utils.indented_print()
+    original = builtins.print
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        return builtins.print is original
+    finally:
+        builtins.print = original
+
+
+def test_plain_kfp_leaves_print_replaced_after_tasks_that_ran_at_once() -> None:
+    assert not overlap()
+    with print_left_alone():
+        assert overlap()
+    assert not overlap()
 
 
 def test_plain_kfp_has_no_parameter_for_the_id_of_a_pipeline() -> None:

@@ -51,6 +51,7 @@ class Steps:
 def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run the pipeline in one directory, with a step that fails, and return the steps."""
     monkeypatch.setattr(execute, "start_importing", lambda: None)
+    monkeypatch.setattr(execute, "keras_process", lambda: None)
     spec = mnist_pipeline.pipeline_spec
     as_compiled = type(spec)()
     as_compiled.CopyFrom(spec)

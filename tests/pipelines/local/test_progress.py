@@ -2,15 +2,15 @@ import pytest
 
 from pipelines.local.progress import Progress
 
-INGESTED = "    [ingest] digits from sklearn.datasets.load_digits: 1442 training images\n"
+INGESTED = "[ingest] digits from sklearn.datasets.load_digits: 1442 training images\n"
 TRACEBACK = """\
-    Traceback (most recent call last):
-      File "/app/components/train/fit.py", line 53, in fit_model
-        model.save(target / MODEL_FILE, include_optimizer=False)
-    NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`
-    
+Traceback (most recent call last):
+  File "/app/components/train/fit.py", line 53, in fit_model
+    model.save(target / MODEL_FILE, include_optimizer=False)
+NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`
 
-""".splitlines(keepends=True)  # noqa: W293  # kfp.local indents the empty line too
+
+""".splitlines(keepends=True)
 RULE = "-" * 80 + "\n"
 
 

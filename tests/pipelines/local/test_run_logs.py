@@ -14,18 +14,18 @@ LOG = """\
 16:40:50.453 - INFO - Executing task \x1b[96m'ingest'\x1b[0m
 16:40:50.453 - INFO - Streamed logs:
 
-    [ingest] 1797 images
+[ingest] 1797 images
 16:41:05.709 - INFO - Task \x1b[96m'ingest'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
 --------------------------------------------------------------------------------
 16:41:22.776 - INFO - Executing task \x1b[96m'search'\x1b[0m
 16:41:22.776 - INFO - Executing task \x1b[96m'search'\x1b[0m
-    [tune] trial 1
-    [tune] error: no room
+[tune] trial 1
+[tune] error: no room
 16:41:22.902 - ERROR - Task \x1b[96m'search'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
-    [tune] trial 2
+[tune] trial 2
 16:41:23.902 - INFO - Task \x1b[96m'search'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m
 16:41:24.000 - INFO - Executing task \x1b[96m'close-run'\x1b[0m
-    closing
+closing
 """
 
 

@@ -31,18 +31,28 @@ CONFIG = TrainConfig(filters=((2,),), dense_units=8, epochs=1)
 FILES = {file: "e" * 64 for part in ("test", "train") for file in raw_files(part, MNIST_SPEC)}
 
 
-@pytest.fixture
-def recorded(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+@pytest.fixture(scope="module")
+def trained(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """The data, configuration and outcome of a version that was just trained."""
+    work, plan = (
+        tmp_path_factory.mktemp("trained"),
+        DataPlan(source="digits", split_seed=5, stratify=True, fraction=0.5),
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in platform.environment.items():
+            environment.setenv(name, value)
+        collect_data(plan, work / "raw")
+    prepare_splits(work / "raw", plan, development=work / "dev", test=work / "test")
+    training = fit_model(work / "dev", CONFIG, recipe="seed", target=work / "model", on_epoch=lambda _: None)
+    return Recorded.from_training(training)
+
+
+@pytest.fixture
+def recorded(platform: Platform, trained: Recorded, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """The version, with its data in the store that the environment names."""
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    plan = DataPlan(source="digits", split_seed=5, stratify=True, fraction=0.5)
-    collect_data(plan, tmp_path / "raw")
-    prepare_splits(tmp_path / "raw", plan, development=tmp_path / "dev", test=tmp_path / "test")
-    training = fit_model(
-        tmp_path / "dev", CONFIG, recipe="seed", target=tmp_path / "model", on_epoch=lambda _: None
-    )
-    return Recorded.from_training(training)
+    return trained
 
 
 def test_the_same_data_and_configuration_give_the_same_weights(recorded: Recorded, tmp_path: Path) -> None:

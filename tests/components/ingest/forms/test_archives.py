@@ -16,7 +16,6 @@ from components.common.bounds import LARGEST_IN_MEMORY
 from components.common.errors import PipelineError
 from components.ingest.form import Place
 from components.ingest.forms import archives
-from components.ingest.picture_files import Members
 
 FILES = {
     "train/cat/1.png": b"one",
@@ -39,13 +38,11 @@ def unpacked(path: Path) -> dict[str, bytes]:
     target = path.parent / "unpacked"
     place = archives.unpack(Place(path, "s3://bucket/it"), target)
     assert place == Place(target, "s3://bucket/it")
-    assert place.packed
     files = {str(file.relative_to(target)): file.read_bytes() for file in target.rglob("*") if file.is_file()}
-    for directory, members in place.packed.members.items():
-        assert not [file for file in directory.iterdir() if file.name in members]
-        contents = Members(place.packed.archive, "it", list(members.values())).contents(LARGEST_IN_MEMORY)
-        names = [str((directory / name).relative_to(target)) for name in members]
-        files |= dict(zip(names, contents, strict=True))
+    for directory, members in place.packed.items():
+        assert not [file for file in directory.iterdir() if file.name in members.names]
+        names = [str((directory / name).relative_to(target)) for name in members.names]
+        files |= dict(zip(names, members.contents(LARGEST_IN_MEMORY), strict=True))
     return files
 
 
@@ -102,12 +99,10 @@ def test_pictures_stay_in_a_tar(folder: Path, tmp_path: Path, kind: str) -> None
     made = Path(shutil.make_archive(str(tmp_path / "made"), kind, folder))
     place = archives.unpack(Place(made, "it"), tmp_path / "unpacked")
     assert place
-    assert place.packed
     assert [file.name for file in place.path.rglob("*.*")] == ["readme.txt"]
-    cat = list(place.packed.members[tmp_path / "unpacked" / "train" / "cat"].values())
-    files = Members(place.packed.archive, "it", cat)
+    files = place.packed[tmp_path / "unpacked" / "train" / "cat"].chosen(["1.png"], "it")
     assert (files.name(0), list(files.contents(2))) == ("it/1.png", [b"on"])
-    place.packed.archive.write_bytes(b"")
+    files.archive.write_bytes(b"")
     with pytest.raises(
         PipelineError, match=r"^it/1\.png must be intact in its archive but is damaged \(it ends "
     ):
