@@ -195,8 +195,7 @@ def find_columns(schema: "pa.Schema", name: str) -> Columns | None:
     ]
     label = _only(labels, LABEL_NAMES, "labels", name) if labels else None
     if images:
-        names = features.get(label or "", {}).get("names") or ()
-        return Columns((_only(images, IMAGE_NAMES, "images", name),), label, tuple(map(str, names)))
+        return Columns((_only(images, IMAGE_NAMES, "images", name),), label, _class_names(features, label))
     return _pixel_columns(schema.names, label, name)
 
 
@@ -238,6 +237,11 @@ def _features(schema: "pa.Schema", name: str) -> dict[str, dict[str, Any]]:
         ) from error
 
 
+def _class_names(features: Mapping[str, Mapping[str, Any]], label: str | None) -> tuple[str, ...]:
+    """Return the names of the classes whose places the labels are; none where the file has none."""
+    return tuple(map(str, features.get(label or "", {}).get("names") or ()))
+
+
 def _only(candidates: Sequence[str], preferred: Sequence[str], what: str, name: str) -> str:
     if len(candidates) > 1:
         candidates = [column for column in candidates if column.lower() in preferred] or candidates
@@ -273,6 +277,15 @@ def _require_columns(table: Table, columns: Columns) -> None:
     if missing := [name for name in (*columns.images, columns.label or "") if name not in held]:
         raise PipelineError(
             f"{table.name} must have the columns of the training part but lacks {_listed(missing)}: add them."
+        )
+    names = _class_names(_features(table.schema, table.name), columns.label)
+    # `datasets` sorts numbers as text when it makes classes of them: the place of 10 is then before that of 2.
+    either = names or columns.names
+    in_place = all(not name.isdecimal() or int(name) == place for place, name in enumerate(either))
+    if names != columns.names and ((names and columns.names) or not in_place):
+        raise PipelineError(
+            f"{table.name} must have the class names of the training part, {_listed(columns.names) or 'none'}, "
+            f"but has {_listed(names) or 'none'}: write all parts with one list of names."
         )
 
 

@@ -163,6 +163,32 @@ def test_a_test_part_without_labels_is_left_out(tmp_path: Path, missing: int | N
         read_part(recognized(tmp_path), "test")
 
 
+def twelve(encode: bool) -> datasets.Dataset:
+    """Return pictures of the classes 0 to 11, as numbers or as `datasets` makes classes of them."""
+    data = pictures(IMAGES[:12], [0] * 12).remove_columns("label").add_column("label", list(range(12)))
+    return data.class_encode_column("label") if encode else data
+
+
+@pytest.mark.parametrize(("train", "test"), [(True, False), (False, True)])
+def test_parts_that_number_the_classes_differently_are_refused(
+    tmp_path: Path, train: bool, test: bool
+) -> None:
+    twelve(train).to_parquet(tmp_path / "train.parquet")
+    twelve(train).to_parquet(tmp_path / "test.parquet")
+    both = recognized(tmp_path)
+    places = read_part(both, "test")[1]
+    assert [read_classes(both)[place] for place in places] == [str(number) for number in range(12)]
+    twelve(test).to_parquet(tmp_path / "test.parquet")
+    with pytest.raises(PipelineError, match=r"test.parquet must have the class names of the training part, "):
+        recognized(tmp_path)
+
+
+def test_a_part_without_names_may_stand_beside_one_with_names_in_their_places(tmp_path: Path) -> None:
+    pictures().to_parquet(tmp_path / "train.parquet")
+    write(tmp_path / "test.parquet", image=[encoded(image) for image in IMAGES[:4]], label=LABELS[:4])
+    assert read_part(recognized(tmp_path), "test")[1].tolist() == LABELS[:4].tolist()
+
+
 def test_the_fine_label_of_two_is_taken_and_others_are_named(tmp_path: Path) -> None:
     label = datasets.ClassLabel(names=NAMES)
     kinds = features(img=datasets.Image(), fine_label=label, coarse_label=label)
