@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -125,8 +125,10 @@ def run_cells(chosen: Sequence[Chosen], lanes: int) -> Iterator[Verdict]:
 
 
 @contextmanager
-def opened_lanes(work: Path, count: int, kept: Path) -> Iterator[tuple[Reference, "queue.Queue[Lane]"]]:
-    """Start servers, and do the run without faults that all cells are compared with, unless it is kept."""
+def opened_lanes(
+    work: Path, count: int, kept: Path, steps: Collection[str] = STEPS
+) -> Iterator[tuple[Reference, "queue.Queue[Lane]"]]:
+    """Start servers, and do the run without faults that the cells of `steps` are compared with, unless it is kept."""
     import_steps()
     free: queue.Queue[Lane] = queue.Queue()
     known = Reference.load(kept)
@@ -138,7 +140,7 @@ def opened_lanes(work: Path, count: int, kept: Path) -> Iterator[tuple[Reference
                 reference.add_lane(lane)
             else:
                 shutil.rmtree(kept, ignore_errors=True)
-                reference.make(lane)
+                reference.make(lane, steps)
             free.put(lane)
         yield reference, free
 

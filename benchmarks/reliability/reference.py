@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -60,8 +61,8 @@ class Reference:
         """The artifacts of all steps."""
         return self.directory / "artifacts"
 
-    def make(self, lane: Lane) -> None:
-        """Do all steps, one after the other, each as the cells do it.
+    def make(self, lane: Lane, steps: Collection[str] = STEPS) -> None:
+        """Do all steps up to a champion, and with it those of `steps`, one after the other, as the cells do it.
 
         Raises:
             RuntimeError: One of them failed.
@@ -71,7 +72,7 @@ class Reference:
         for step in BEFORE_CHAMPION:
             self._keep(step, self._measure(step, lane, f"before-{step}"), lane)
         self.register(lane, CHAMPION_MODEL)
-        for step in AFTER_CHAMPION:
+        for step in (step for step in AFTER_CHAMPION if step in steps):
             self._measure(step, lane, f"after-{step}")
         known = {**vars(self), "directory": str(self.directory), "code": code_digest()}
         (self.directory / self.FILE).write_text(json.dumps(known))

@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,8 @@ from components.common.model.samples import save_samples
 from components.common.model.training_record import MODEL_FILE, REPEATS, Training, require_trained
 from components.common.narration import say
 from components.common.plan.run import GatePlan
+from components.common.report.page import Drawn
+from components.common.report.theme import render_figure
 from components.common.storage.files import file_digests, written_directory
 from components.evaluate.calibration import (
     Calibration,
@@ -34,6 +37,7 @@ from components.evaluate.exchange import write_exchange
 from components.evaluate.gate import decide, required_accuracy
 from components.evaluate.metrics import Metrics, measure_predictions
 from components.evaluate.profile import Profile, measure_profile
+from components.evaluate.report.contents import report_panels
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.write import write_evaluation
 from components.evaluate.result import DatasetReference, Evaluation
@@ -129,22 +133,33 @@ def judge_models(
         _score_champion(champion, candidate.probabilities, trained, data, gate, run_id) if champion else None
     )
     say("evaluate", "calibration, robustness, cost, explanations")
-    source = inputs.tuned if name == "tuned" else inputs.baseline
-    with written_directory(candidate_target) as partial:
-        exchange = _write_candidate(source, candidate, data, partial)
-        files = file_digests(partial)
-    evaluation = _evaluation(data, models, name, seeds, rival, exchange, gate, lineage)
     report = ReportData(
-        evaluation=evaluation,
+        evaluation=_evaluation(data, models, name, seeds, rival, gate, lineage),
         baseline=data.baseline,
         tuned=data.tuned,
         split=data.test,
         probabilities=candidate.probabilities,
         classifier=candidate.classifier,
     )
+    source = inputs.tuned if name == "tuned" else inputs.baseline
+    with written_directory(candidate_target) as partial:
+        exchange, drawn = _write_and_draw(source, candidate, data, partial, report)
+        files = file_digests(partial)
+    evaluation = report.evaluation.model_copy(update={"exchange": exchange})
     with written_directory(target) as partial:
-        write_evaluation(partial, report, files)
+        write_evaluation(partial, replace(report, evaluation=evaluation), drawn, files)
     return evaluation
+
+
+def _write_and_draw(
+    source: Path, candidate: _ScoredModel, data: _Data, target: Path, report: ReportData
+) -> tuple[Exchange, list[Drawn]]:
+    """Write the candidate beside the drawing of the figures, which takes one core; no latency is measured any more."""
+    panels = report_panels(report)
+    with ThreadPoolExecutor(1) as beside:
+        written = beside.submit(_write_candidate, source, candidate, data, target)
+        drawn = [(panel, render_figure(panel.draw)) for panel in panels]
+        return written.result(), drawn
 
 
 def _write_candidate(source: Path, candidate: _ScoredModel, data: _Data, target: Path) -> Exchange:
@@ -234,11 +249,10 @@ def _evaluation(
     name: Role,
     seeds: SeedAccuracies | None,
     rival: tuple[ScoredChampion, Profile] | None,
-    exchange: Exchange,
     gate: GatePlan,
     lineage: Mapping[str, str],
 ) -> Evaluation:
-    """Put the results together, and decide."""
+    """Put the results together, all but those of the ONNX file, and decide."""
     labels, candidate, baseline, tuned = data.test.labels, models[name], models["baseline"], models["tuned"]
     champion, champion_profile = rival or (None, None)
     required, origin = required_accuracy(gate.min_accuracy, data.test)
@@ -262,7 +276,7 @@ def _evaluation(
         selective=measure_selective(labels, candidate.probabilities, candidate.threshold),
         profile=measure_profile(candidate.classifier, data.test),
         champion_profile=champion_profile,
-        exchange=exchange,
+        exchange=Exchange(problem="its ONNX file is not written yet"),
         min_accuracy=required,
         decision=decide(candidate.metrics, champion, required, origin, gate.promote),
         lineage=dict(lineage),

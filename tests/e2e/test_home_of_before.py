@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from components.common.settings import environment as process_environment
+from pipelines.cli.main import app
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
 
@@ -80,6 +82,13 @@ def environment(home: Path, outcome: dict[str, Any]) -> Iterator[dict[str, str]]
             yield process_environment(platform.environment)
 
 
+@pytest.fixture
+def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same variables in this process, which has imported already what the commands take seconds for."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_what_a_home_of_before_holds_is_shown_before_anything_is_started_in_it(tmp_path: Path) -> None:
     _unpack(tmp_path)
     listed = json.loads(_command("models", "list", "--json", "--home", str(tmp_path)).stdout)
@@ -129,9 +138,10 @@ def test_versions_of_before_and_of_now_are_listed_and_differ_in_lineage(
         assert "data_digest" not in differences
 
 
-def test_a_version_of_before_is_what_was_registered(environment: dict[str, str]) -> None:
-    verified = _command("models", "verify", "2", env=environment)
-    assert verified.returncode == 0, verified.stderr
+@pytest.mark.usefixtures("here")
+def test_a_version_of_before_is_what_was_registered() -> None:
+    verified = CliRunner().invoke(app, ["models", "verify", "2"])
+    assert verified.exit_code == 0, verified.output
     assert "version 2 is what was registered" in verified.stdout
 
 
@@ -143,10 +153,13 @@ def test_a_version_of_before_is_trained_again_from_its_tags(environment: dict[st
     assert "identical: weights digest " in lines[-1]
 
 
-def test_the_champion_of_before_comes_back_by_a_rollback(environment: dict[str, str]) -> None:
-    refused = _command("models", "rollback", env=environment)
-    assert "must be signed by a trusted key to be undone but of move 2, it is not signed" in refused.stderr
-    back = _command("models", "rollback", "--allow-unsigned", env=environment)
+@pytest.mark.usefixtures("here")
+def test_the_champion_of_before_comes_back_by_a_rollback() -> None:
+    refused = CliRunner().invoke(app, ["models", "rollback"])
+    assert "must be signed by a trusted key to be undone but of move 2, it is not signed" in str(
+        refused.exception
+    )
+    back = CliRunner().invoke(app, ["models", "rollback", "--allow-unsigned"])
     assert back.stdout == f"{MODEL} version 2 is the champion again, instead of version 3\n"
 
 

@@ -46,11 +46,11 @@ Lanes = tuple[Reference, "Queue[Lane]"]
 
 @pytest.fixture(scope="module")
 def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
-    work = tmp_path_factory.mktemp("faults")
+    work, tried = tmp_path_factory.mktemp("faults"), {step for steps in CELLS.values() for step in steps}
     with (
         pytest.MonkeyPatch.context() as environment,
         kept_environment(environment),
-        opened_lanes(work, 1, work / "reference") as opened,
+        opened_lanes(work, 1, work / "reference", tried) as opened,
     ):
         yield opened
 

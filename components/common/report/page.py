@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from components.common.report.panel import Panel
 from components.common.report.theme import Rendered
 
+# A figure, and how it looks.
+Drawn = tuple[Panel, Rendered]
 # The figure, and its SVG for a light and for a dark page as addresses that hold the data.
 Inlined = tuple[Panel, str, str]
 
@@ -30,7 +32,7 @@ def page_templates(directory: Path, markdown: Callable[[object], str] | None = N
     )
 
 
-def inlined(drawn: Iterable[tuple[Panel, Rendered]]) -> list[Inlined]:
+def inlined(drawn: Iterable[Drawn]) -> list[Inlined]:
     """Return figures for the template `figure.html`; each is inlined twice, for a light and for a dark page."""
     return [(panel, _data_uri(rendered.light), _data_uri(rendered.dark)) for panel, rendered in drawn]
 

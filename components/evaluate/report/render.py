@@ -7,9 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from components.common.model.training_record import Training
-from components.common.report.page import inlined, page_templates
-from components.common.report.panel import Panel
-from components.common.report.theme import Rendered
+from components.common.report.page import Drawn, inlined, page_templates
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.tables import (
     comparison_rows,
@@ -32,7 +30,7 @@ from components.evaluate.result import Evaluation
 MARKS = re.compile(r"[\\`|<>\[\]]")
 
 
-def render_report(data: ReportData, drawn: list[tuple[Panel, Rendered]]) -> str:
+def render_report(data: ReportData, drawn: list[Drawn]) -> str:
     """Render the HTML report; each figure is inlined twice, for a light and for a dark page."""
     evaluation = data.evaluation
     return _fill(

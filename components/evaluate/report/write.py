@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from components.common.model.judgement import Judgement
-from components.common.report.theme import render_figure
-from components.evaluate.report.contents import report_panels
+from components.common.report.page import Drawn
 from components.evaluate.report.panel import ReportData
 from components.evaluate.report.render import render_model_card, render_report, render_summary
 from components.evaluate.report.tables import candidate_tables
@@ -15,16 +14,18 @@ SUMMARY_FILE = "summary.md"
 MODEL_CARD_FILE = "model_card.md"
 
 
-def write_evaluation(target: Path, data: ReportData, candidate_files: dict[str, str]) -> None:
+def write_evaluation(
+    target: Path, data: ReportData, drawn: list[Drawn], candidate_files: dict[str, str]
+) -> None:
     """Write evaluation, judgement, report, summary, model card, figures and tables into an empty directory.
 
     Args:
         target: The directory.
         data: What was found.
+        drawn: The figures of it.
         candidate_files: SHA-256 of each file of the candidate, by path.
     """
     evaluation = data.evaluation
-    drawn = [(panel, render_figure(panel.draw)) for panel in report_panels(data)]
     summary = render_summary(evaluation)
     evaluation.save(target)
     _judgement(data, summary, candidate_files).save(target)

@@ -202,8 +202,8 @@ def test_a_sound_champion_is_verified_and_serve_refuses_one_with_a_flipped_byte(
     run_id = client.create_run("0").info.run_id
     publish(tmp_path, lineage(NAME, "run"), run_id=run_id)
 
-    verified = _run("models", "verify", "champion")
-    assert verified.returncode == 0, verified.stderr
+    verified = CliRunner().invoke(app, ["models", "verify", "champion", "--model", NAME])
+    assert verified.exit_code == 0, verified.output
     assert verified.stdout.startswith(f"{NAME} version 1 is what was registered: ")
 
     model = client.get_logged_model(client.get_model_version(NAME, "1").source.removeprefix("models:/"))

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.model.training_record import Training
 from components.evaluate.compare import compare_counts
 from components.evaluate.report.tiles import certainty, headline_tiles
@@ -28,6 +29,10 @@ def test_the_model_card_states_data_recipe_metrics_limits_and_lineage(
     ):
         assert stated in card
     assert "\n\n\n" not in card
+    exchange = Exchange.load(target.with_name("candidate") / EXCHANGE)
+    assert exchange.images
+    assert exchange == evaluation.exchange == Evaluation.load(target).exchange
+    assert exchange.summary in card
 
 
 def test_tables_are_what_mlflow_shows(evaluated: tuple[Evaluation, Path]) -> None:
