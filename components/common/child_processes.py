@@ -6,8 +6,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cache
 from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from components.common.cores import cores
+
+# Each takes some 50 MiB.
+MOST_PROCESSES = 8
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 def child_context() -> ForkContext | SpawnContext:
@@ -22,6 +32,26 @@ def child_context() -> ForkContext | SpawnContext:
     if single or numeric:
         return multiprocessing.get_context("fork")
     return multiprocessing.get_context("spawn")
+
+
+def spare_processes() -> int:
+    """Return how many processes may work beside this one: one for each other core."""
+    return min(cores(), MOST_PROCESSES) - 1
+
+
+@cache
+def spare_pool() -> ProcessPoolExecutor:
+    """Return the processes that work beside this one, which wait for more work until it ends."""
+    return ProcessPoolExecutor(spare_processes(), child_context(), end_with_parent)
+
+
+def beside(function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Future[Result]:
+    """Call a function in another process, and return what becomes its result; in this one where there is one core."""
+    if spare_processes():
+        return spare_pool().submit(function, *given, **named)
+    done: Future[Result] = Future()
+    done.set_result(function(*given, **named))
+    return done
 
 
 def when_parent_ends(then: Callable[[], None]) -> None:

@@ -4,8 +4,8 @@ import math
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from functools import cache, partial
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
-from components.common.child_processes import child_context, end_with_parent
-from components.common.cores import cores
+from components.common.child_processes import spare_pool, spare_processes
 from components.common.data.png import png_shape
 from components.ingest.sizes import common_shape, decoded_pictures, picture_shape
 
@@ -22,8 +21,6 @@ from components.ingest.sizes import common_shape, decoded_pictures, picture_shap
 FIRST_READ = 4096
 # Starting a process takes as long as decoding about so many pixels.
 MANY_PIXELS = 10_000_000
-# Each process takes some 50 MiB.
-MOST_PROCESSES = 8
 # Pictures of one job.
 MOST_TOGETHER = 512
 # Jobs that wait for each other process.
@@ -156,7 +153,7 @@ def _write(
 
 def _results(function: Callable[[Pictures], Result], jobs: Iterable[Pictures], many: bool) -> list[Result]:
     """Call a function for each job, in this and other processes where there is enough to do."""
-    others = min(cores(), MOST_PROCESSES) - 1 if many else 0
+    others = spare_processes() if many else 0
     results: dict[int, Result] = {}
     waiting: deque[tuple[int, Pictures, Future[Result]]] = deque()
     try:
@@ -166,7 +163,7 @@ def _results(function: Callable[[Pictures], Result], jobs: Iterable[Pictures], m
                 results[done] = future.result()
             # This process, which gives the others their work, does what they have no time for.
             if len(waiting) < others * WAITING:
-                waiting.append((number, job, _pool(others).submit(function, job)))
+                waiting.append((number, job, spare_pool().submit(function, job)))
             else:
                 results[number] = function(job)
         while waiting:
@@ -180,11 +177,5 @@ def _results(function: Callable[[Pictures], Result], jobs: Iterable[Pictures], m
 
 def start_processes() -> None:
     """Start the other processes, where there is time to until many pictures are known."""
-    if others := min(cores(), MOST_PROCESSES) - 1:
-        _pool(others).submit(abs, 0)
-
-
-@cache
-def _pool(processes: int) -> ProcessPoolExecutor:
-    """Return the other processes, which wait for more work until this one ends."""
-    return ProcessPoolExecutor(processes, child_context(), end_with_parent)
+    if spare_processes():
+        spare_pool().submit(abs, 0)

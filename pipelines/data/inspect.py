@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.child_processes import beside
 from components.common.data.digests import image_digests
 from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part, raw_files
 from components.common.data.source import training_images
@@ -110,15 +110,16 @@ def inspect_data(resolved: Resolved, sheet: Path | None) -> Inspection:
         spec = taken.spec
         parts = [part for part in PARTS if has_part(raw, part, spec)]
         files = [file for part in parts for file in raw_files(part, spec)]
-        observed = {part: Observed(_Whole(raw, part, spec)) for part in parts}
-        with ThreadPoolExecutor(1) as other:
-            digests = other.map(sha256_file, [raw / file for file in files])
-            for images in observed.values():
-                deque(images.chunks(), maxlen=0)  # reads them
-        name = dataset_name(plan.data, form.uri, dict(zip(files, digests, strict=True)))
+        summed = {file: beside(sha256_file, raw / file) for file in files}
+        drawn = beside(draw_sheet, raw, spec, sheet) if sheet else None
+        others = {part: beside(_observed, raw, part, spec) for part in parts if part != "train"}
+        observed = {"train": _observed(raw, "train", spec)}
+        observed |= {part: found.result() for part, found in others.items()}
+        if drawn:
+            drawn.result()
+        digests = {file: found.result() for file, found in summed.items()}
+        name = dataset_name(plan.data, form.uri, digests)
         constant = {part: _constant(images) for part, images in observed.items()}
-        if sheet:
-            draw_sheet(raw, spec, sheet)
         counts = {part: len(images.labels) for part, images in observed.items()}
         note, refusal = _fit(resolved, spec, training_images(counts, plan.data.fraction))
         return Inspection(
@@ -144,6 +145,13 @@ class _Whole:
 
     def chunks(self) -> Iterator[NDArray[np.uint8]]:
         return self._pixels.chunks()
+
+
+def _observed(raw: Path, part: str, spec: ImageSpec) -> Observed:
+    """Read a part."""
+    images = Observed(_Whole(raw, part, spec))
+    deque(images.chunks(), maxlen=0)
+    return images
 
 
 def _constant(images: Observed) -> int:

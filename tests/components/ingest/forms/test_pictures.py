@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from components.common import child_processes
 from components.common.data.picture import decode_picture, resized
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
@@ -359,9 +360,9 @@ def test_processes_share_the_work_and_report_damage(
     alone = read(recognized(tmp_path, size=size))
     monkeypatch.setattr(pictures, "MOST_TOGETHER", 2)
     monkeypatch.setattr(decoding, "MANY_PIXELS", 0)
-    monkeypatch.setattr(decoding, "cores", lambda: 2)
+    monkeypatch.setattr(child_processes, "cores", lambda: 2)
     # Wait until it has started, so that both have a share.
-    assert decoding._pool(1).submit(abs, -1).result() == 1
+    assert child_processes.spare_pool().submit(abs, -1).result() == 1
     images, labels = read(recognized(tmp_path, size=size))
     np.testing.assert_array_equal(images, alone[0])
     assert labels == alone[1]
