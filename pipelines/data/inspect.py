@@ -111,7 +111,8 @@ def inspect_data(resolved: Resolved, sheet: Path | None) -> Inspection:
         parts = [part for part in PARTS if has_part(raw, part, spec)]
         files = [file for part in parts for file in raw_files(part, spec)]
         summed = {file: beside(sha256_file, raw / file) for file in files}
-        drawn = beside(draw_sheet, raw, spec, sheet) if sheet else None
+        # The other process may have started in another directory.
+        drawn = beside(draw_sheet, raw, spec, sheet.absolute()) if sheet else None
         others = {part: beside(_observed, raw, part, spec) for part in parts if part != "train"}
         observed = {"train": _observed(raw, "train", spec)}
         observed |= {part: found.result() for part, found in others.items()}
