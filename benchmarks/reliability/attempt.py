@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from benchmarks.process import REPOSITORY
 from benchmarks.reliability.steps import STEPS, Place
+from components.common.narration import exit_on_stated_error
 from components.common.settings import environment, export
 
 Hindrance = Literal["kill", "terminate", "full", "memory", "clock"]
@@ -211,7 +212,9 @@ def _work(step: str, place: Place, log: Path, counter: Any, hindered: Hindered |
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     sys.addaudithook(_hook(counter, hindered))
-    STEPS[step].work(place)
+    # As in the process of a local run.
+    with exit_on_stated_error("outputs"):
+        STEPS[step].work(place)
 
 
 def _hook(counter: Any, hindered: Hindered | None) -> Callable[[str, tuple[Any, ...]], None]:

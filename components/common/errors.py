@@ -1,6 +1,8 @@
 """Errors that are told in one line, and the first line of any error."""
 
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 
 # The status that a batch system takes for "try again" (EX_TEMPFAIL of sysexits.h).
@@ -47,10 +49,14 @@ def stated(error: BaseException) -> StatedError | None:
     A full disk, and memory that is used up, are outages.
     """
     for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            where = f"the disk of {cause.filename}" if cause.filename else "the disk"
+        if full := _full_disk(cause):
+            where = (
+                f"the disk of {cause.filename}"
+                if isinstance(cause, OSError) and cause.filename
+                else "the disk"
+            )
             return UnavailableError(
-                f"{where} must have room but has none ({cause.strerror}): "
+                f"{where} must have room but has none ({full}): "
                 "delete something, which `mnist-pipeline prune` does once a MiB is free, and start this again."
             )
         if isinstance(cause, MemoryError) or str(cause) == NO_THREAD:
@@ -59,6 +65,15 @@ def stated(error: BaseException) -> StatedError | None:
                 "give it more, or end what else needs it, and start this again."
             )
     return error if isinstance(error, StatedError) else None
+
+
+def _full_disk(error: BaseException) -> str:
+    """Return what the operating system says of a full disk; "" for another error."""
+    # `shutil.copytree` gathers the errors of its files as texts.
+    reasons = str(error) if isinstance(error, shutil.Error) else ""
+    number = error.errno if isinstance(error, OSError) else None
+    full = [code for code in (errno.ENOSPC, errno.EDQUOT) if code == number or os.strerror(code) in reasons]
+    return os.strerror(full[0]) if full else ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from components.common.narration import exit_on_stated_error
 from components.common.settings import environment, export, export_defaults, withdraw
 from components.train.devices import onednn_is_decided
 
@@ -140,4 +141,6 @@ def _execute(source: str, arguments: list[str], variables: dict[str, str]) -> No
         component = Path(scratch, "component.py")
         component.write_text(source, encoding="utf-8")
         sys.argv[1:] = ["--component_module_path", str(component), *arguments]
-        executor_main()
+        # kfp writes the outputs when the step has ended.
+        with exit_on_stated_error("outputs"):
+            executor_main()

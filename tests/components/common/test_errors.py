@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -30,6 +31,12 @@ def test_a_full_disk_is_an_outage_in_one_line_whatever_wraps_it(
     assert isinstance(told, UnavailableError)
     assert told.exit_status == 75
     assert str(told).startswith("the disk of /home/run.json must have room but has none (")
+
+
+def test_a_full_disk_is_an_outage_where_a_directory_is_copied() -> None:
+    reasons = [("a", "b", f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}: 'b'")]
+    assert isinstance(stated(shutil.Error(reasons)), UnavailableError)
+    assert stated(shutil.Error([("a", "b", "denied")])) is None
 
 
 def test_a_stated_error_is_itself_and_a_defect_is_not_told() -> None:

@@ -31,6 +31,8 @@ def step(answer: int) -> str:
     import os, signal, sys
     if answer == 9:
         os.kill(os.getpid(), signal.SIGKILL)
+    if answer == 28:
+        raise OSError(answer, "No space left on device")  # as where kfp writes the outputs
     if answer != 42:
         sys.exit(answer)
     from pathlib import Path
@@ -58,7 +60,15 @@ def given(task: str, answer: int, directory: Path) -> list[str]:
 def test_tasks_find_everything_imported_and_those_that_fail_are_no_success(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(RUN)
-    tasks = [("ingest", 42), ("step", 42), ("step", 3), ("ingest", 3), ("step", 9), ("ingest", 9)]
+    tasks = [
+        ("ingest", 42),
+        ("step", 42),
+        ("step", 3),
+        ("ingest", 3),
+        ("step", 9),
+        ("ingest", 9),
+        ("ingest", 28),
+    ]
     done = subprocess.run(
         [sys.executable, "-u", str(script), json.dumps([given(*task, tmp_path) for task in tasks])],
         cwd=ROOT,
@@ -69,7 +79,7 @@ def test_tasks_find_everything_imported_and_those_that_fail_are_no_success(tmp_p
     )
     statuses = [line for line in done.stdout.splitlines() if line.startswith(("status", "error"))]
     assert statuses == [
-        *(f"status {status} None" for status in (0, 0, 3, 3, 1, 1)),
+        *(f"status {status} None" for status in (0, 0, 3, 3, 1, 1, 75)),
         # The process that tasks are forked from was killed.
         "error: the process that the steps are forked from has ended",
         "status 1",
