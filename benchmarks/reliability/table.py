@@ -98,7 +98,9 @@ def move_own_champion(cell: Cell) -> None:
     """Make a copy of the champion's version the champion."""
     uri, name = cell.lane.tracking_uri, cell.place.plan.model_name
     first = call_mlflow(uri, f"model-versions/get?name={name}&version=1")["model_version"]
-    copied = {key: first[key] for key in ("name", "source", "run_id", "model_id", "tags") if key in first}
+    copied = {key: first[key] for key in ("name", "source", "run_id", "tags") if key in first}
+    # MLflow asks for the id beside the source that names it.
+    copied["model_id"] = first["source"].removeprefix("models:/")
     made = call_mlflow(uri, "model-versions/create", copied)["model_version"]["version"]
     call_mlflow(uri, "registered-models/alias", {"name": name, "alias": "champion", "version": made})
 
