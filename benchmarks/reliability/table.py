@@ -20,7 +20,7 @@ READING = ("ingest", "train", "search", "evaluate", "register")
 SEARCHING = ("study", "search", "choose")
 WRITING = ("ingest", "preprocess", "train", "study", "search", "choose", "evaluate", "register")
 HANDED = tuple(name for name, step in STEPS.items() if step.hurt)
-STATEFUL, SCORED = ("train", "study"), ("search", "choose")
+STATEFUL = ("train", "study", "search", "choose")
 CLOCKED = ("ingest", "check", "train", "study", "search", "register")
 TOGETHER = ("ingest", "check", "train", "search", "register")
 
@@ -243,14 +243,11 @@ def _given() -> list[Scenario]:
             Scenario(
                 f"checkpoint or journal {name}",
                 "state",
-                steps,
+                STATEFUL,
                 before=partial(hurt_state, damage),
                 prior=True,
-                # Nothing else holds the scores of a search: only a new run has a result then.
-                final=steps != STATEFUL,
             )
             for name, damage in states.items()
-            for steps in (STATEFUL, SCORED)
         ),
         Scenario(
             "champion moved before it is set",

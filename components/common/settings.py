@@ -265,7 +265,7 @@ VARIABLES = tuple(name for field in Settings.model_fields for name in variables_
 def _parsed(values: tuple[str | None, ...]) -> Settings:
     del values  # the key of the cache
     try:
-        # Not by pydantic-settings: importing it takes as long as all else that a command imports before its work.
+        # Not by pydantic-settings: its import brings asyncio and more into every command.
         return _on_one_server(_without_login(Settings.model_validate(dict(_given()))))
     except ValidationError as error:
         first = error.errors()[0]
