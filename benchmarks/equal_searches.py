@@ -32,7 +32,7 @@ def search_equals(development: str, work: str, numbers: list[int]) -> list[tuple
     from components.train.fit import fit_model
     from components.train.runtime import start_tensorflow
     from components.tune.step import finished_choice
-    from components.tune.study import SearchRecord, create_study
+    from components.tune.study import SearchRecord, open_study
 
     start_tensorflow(shards=cores())
     images = DatasetInfo.load(Path(development)).counts["validation"]
@@ -45,7 +45,7 @@ def search_equals(development: str, work: str, numbers: list[int]) -> list[tuple
         training = fit_model(
             Path(development), config, recipe="fast", target=baseline, on_epoch=lambda _: None
         )
-        study = create_study(f"equals-{number}", training, SPACE, TRIALS, SEEDS, number)
+        study = open_study(f"equals-{number}", training, SPACE, TRIALS, SEEDS, number)
         record = SearchRecord(study)
         work_alone(record, development, str(baseline))
         choice = finished_choice(record, training, config, images)

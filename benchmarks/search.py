@@ -20,7 +20,7 @@ from components.train.runtime import start_tensorflow
 from components.train.session import Session
 from components.tune.halving import LAST
 from components.tune.space import distributions, options
-from components.tune.study import SearchRecord, claims, create_study
+from components.tune.study import SearchRecord, claims, open_study
 from components.tune.trials import Worker
 
 STUDY = "economics"
@@ -66,7 +66,7 @@ def run_search(development: str, baseline: str, configurations: int, seed: int) 
     Returns:
         The best accuracy of the configurations, the baseline not among them, and the processor seconds.
     """
-    study = create_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, configurations + 1, 0, seed)
+    study = open_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, configurations + 1, 0, seed)
     start_tensorflow(shards=cores())
 
     def work() -> float:

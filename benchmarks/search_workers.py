@@ -2,10 +2,14 @@
 
 import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
 from components.common.settings import environment
+
+if TYPE_CHECKING:
+    from components.tune.study import SearchRecord
 
 STUDY = "workers"
 TRIALS = 9
@@ -45,22 +49,26 @@ def measure(setting: Setting, _: Results) -> Result:
 
 
 def open_search(baseline: str) -> None:
+    _record(baseline)
+
+
+def _record(baseline: str) -> "SearchRecord":
     from components.common.model.training_record import Training
     from components.common.plan.space import SEARCH_SPACE
-    from components.tune.study import create_study
+    from components.tune.study import SearchRecord, open_study
 
-    create_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0)
+    return SearchRecord(open_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0))
 
 
 def one_process(development: str, baseline: str) -> int:
     from benchmarks.search import work_alone
-    from components.tune.study import SearchRecord, load_study
 
-    return work_alone(SearchRecord(load_study(STUDY)), development, baseline)
+    return work_alone(_record(baseline), development, baseline)
 
 
 def side_by_side(development: str, baseline: str) -> int:
     from components.common.plan.resolve import resolve
     from components.tune.step import search_step
 
-    return search_step(resolve([], run_id=STUDY).plan, Path(development), Path(baseline))
+    plan = resolve([("benchmark", {"search.trials": TRIALS, "search.seeds": 1})], run_id=STUDY).plan
+    return search_step(plan, Path(development), Path(baseline))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from components.common.model.training_record import Epoch, Training
 from components.common.plan.resolve import resolve
 from components.common.plan.run import RunPlan
 from components.common.storage.files import combined_digest, file_digests
+
+if TYPE_CHECKING:
+    import optuna
 
 SPLIT = SplitOptions(seed=23, stratify=False, fraction=1.0)
 
@@ -133,3 +136,12 @@ def lineage(
         run_plan(run_id, model_name=model, **options),
         judgement(training=training, champion_version=champion_version, summary=summary),
     )
+
+
+def stored_study(name: str = "run") -> "optuna.Study":
+    """Return a study as `OPTUNA_STORAGE` has it, without making what is missing of it."""
+    import optuna
+
+    from components.tune.study import storage
+
+    return optuna.load_study(study_name=name, storage=storage())

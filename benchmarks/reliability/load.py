@@ -183,7 +183,7 @@ def search_without_training(work: str, count: int) -> dict[str, float]:
     import optuna
 
     from benchmarks.reliability.steps import run_plan
-    from components.tune.study import claims, create_study, load_study
+    from components.tune.study import claims, open_study, storage
 
     export({"OPTUNA_STORAGE": str(Path(work, "journal.log"))})
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -191,14 +191,14 @@ def search_without_training(work: str, count: int) -> dict[str, float]:
     from components.common.plan.space import SEARCH_SPACE
 
     started = time.monotonic()
-    create_study("load", _trained(plan), SEARCH_SPACE, count, 1, 1)
+    open_study("load", _trained(plan), SEARCH_SPACE, count, 1, 1)
     scored: Counter[int] = Counter()
     lock = threading.Lock()
 
     def worker() -> None:
         from components.tune.study import SearchRecord
 
-        record, claimed = SearchRecord(load_study("load")), claims()
+        record, claimed = SearchRecord(optuna.load_study(study_name="load", storage=storage())), claims()
         for number in range(1, count):
             with claimed.claim(f"load-{number}") as mine:
                 if not mine or record.known()[number].scores:
@@ -211,7 +211,7 @@ def search_without_training(work: str, count: int) -> dict[str, float]:
     _at_once(worker, 4)
     seconds = time.monotonic() - started
     opened = time.monotonic()
-    load_study("load").get_trials(deepcopy=False)
+    optuna.load_study(study_name="load", storage=storage()).get_trials(deepcopy=False)
     return {
         "seconds": seconds,
         "open": time.monotonic() - opened,

@@ -42,10 +42,10 @@ def open_journal(path: Path) -> "BaseStorage":
     """Open a journal file, which is made where it is missing, and mend what is damaged in it.
 
     Lines that are no entries of Optuna's are moved to a file beside it. A file of which Optuna cannot make sense is
-    moved as a whole.
+    moved as a whole, and a new one begun.
 
     Raises:
-        PipelineError: The file cannot be opened, or was moved.
+        PipelineError: The file cannot be opened.
     """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -56,19 +56,21 @@ def open_journal(path: Path) -> "BaseStorage":
         lock.acquire()
         try:
             _set_aside_foreign_lines(path)
+            try:
+                return JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]
+            except OSError:
+                raise
+            except Exception as error:
+                aside = path.rename(f"{path}{DAMAGED}")
+                say(STEP, f"{path}: Optuna cannot read it ({first_line(error)}), it is now {aside.name}")
+                path.touch()
+                return JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]
         finally:
             lock.release()
-        return JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]
     except OSError as error:
         raise PipelineError(
             f"OPTUNA_STORAGE must be a file that opens but {str(path)!r} does not ({error.strerror}): "
             "create the directory, or correct the path."
-        ) from error
-    except Exception as error:
-        aside = path.rename(f"{path}{DAMAGED}")
-        raise PipelineError(
-            f"OPTUNA_STORAGE must be a journal of Optuna's but {str(path)!r} is not ({first_line(error)}) "
-            f"and is now {aside.name}: run the pipeline again."
         ) from error
 
 

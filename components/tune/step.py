@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.common.data.info import DatasetInfo
 from components.common.model.classifier import model_file
@@ -22,8 +23,16 @@ from components.tune.claims import STEP
 from components.tune.halving import FINALISTS, finalists
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
-from components.tune.study import SearchRecord, claims, create_study, load_study, patient
+from components.tune.study import SearchRecord, claims, open_study, patient
 from components.tune.trials import Worker
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def _open(plan: RunPlan, baseline: Training) -> "optuna.Study":
+    search = plan.search
+    return open_study(plan.run_id, baseline, search.space, search.trials, search.seeds, plan.training.seed)
 
 
 def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
@@ -37,9 +46,7 @@ def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
     workers = min(search.workers, most)
     with step_run(plan.run_id, STEP, last=False) as run:
         training = Training.load(baseline)
-        study = create_study(
-            plan.run_id, training, search.space, search.trials, search.seeds, plan.training.seed
-        )
+        study = _open(plan, training)
         run.log_params(
             {"search.trials": search.trials, "search.workers": workers, "search.seeds": search.seeds}
         )
@@ -62,12 +69,12 @@ def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
     """
     if plan.search.trials == 1:
         return 0
-    config = TrainConfig.model_validate(Training.load(baseline).config)
-    done, waiting = 0, [training_shards(config)]
+    training = Training.load(baseline)
+    done, waiting = 0, [training_shards(TrainConfig.model_validate(training.config))]
     while waiting:
         shards = waiting[0]
         at_once = 1 if plan.gpu_count else shards
-        ended = run_side_by_side(at_once, _work, at_once, shards, plan, development, config)
+        ended = run_side_by_side(at_once, _work, at_once, shards, plan, development, training)
         done += sum(count for count, _ in ended)
         # The last process to end knows most.
         waiting = ended[-1][1]
@@ -75,11 +82,12 @@ def search_step(plan: RunPlan, development: Path, baseline: Path) -> int:
 
 
 def _work(
-    number: int, at_once: int, shards: int, plan: RunPlan, development: Path, config: TrainConfig
+    number: int, at_once: int, shards: int, plan: RunPlan, development: Path, training: Training
 ) -> tuple[int, list[int]]:
     """Do trainings in so many shards; return how many, and the numbers of shards of those that are due then."""
     with step_run(plan.run_id, STEP, last=False) as run:
-        record = SearchRecord(load_study(plan.run_id))
+        record = SearchRecord(_open(plan, training))
+        config = TrainConfig.model_validate(training.config)
         worker = Worker(record, claims(), development, config, run, checkpoint_directory())
         if not worker.waiting():
             return 0, []
@@ -106,7 +114,10 @@ def choose_step(
     with step_run(plan.run_id, STEP) as run:
         training, info = Training.load(baseline), DatasetInfo.load(development)
         config = TrainConfig.model_validate(training.config)
-        record = SearchRecord(load_study(plan.run_id))
+        record = SearchRecord(_open(plan, training))
+        if record.due():
+            say(STEP, "the study has lost what was recorded of the search: it is searched again")
+            search_step(plan, development, baseline)
         record.settle()
         record.require_tried()
         for trial_run in record.pruned_runs():

@@ -1,7 +1,9 @@
 """The Optuna study that all tuning workers of a run share, and the record of the search in it."""
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -9,13 +11,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from components.common.compat.optuna import storage_of
 from components.common.errors import PipelineError, UnavailableError, first_line
 from components.common.model.training_record import Training
+from components.common.narration import say
 from components.common.patience import patiently
 from components.common.plan.training import TrainConfig
 from components.common.settings import settings
 from components.train.session import DivergedError
 from components.tune.claims import STEP, Claims, DatabaseClaims, FileClaims
 from components.tune.database import database_must_answer, engine_options
-from components.tune.halving import LAST, RUNGS, Known
+from components.tune.halving import LAST, RUNGS, Known, Leg, Repeat, due
 from components.tune.journal_file import open_journal
 from components.tune.space import distributions, draw_configurations, options, params
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 BASELINE = "baseline"
+POLL_SECONDS = 0.5
 # Attributes of a trial: the id of its run in MLflow, the error that it failed with, and whether its loss diverged.
 MLFLOW_RUN, ERROR, DIVERGED = "mlflow_run_id", "error", "diverged"
 Given = ParamSpec("Given")
@@ -98,13 +102,14 @@ def claims() -> Claims:
 
 
 @patient
-def create_study(
+def open_study(
     name: str, baseline: Training, space: Mapping[str, Any], trials: int, seeds: int, seed: int
 ) -> "optuna.Study":
-    """Create the study: the baseline's finished training as trial 0, and all the other trials waiting.
+    """Open the study, and make what is missing of it: the finished baseline as trial 0, all others waiting.
 
-    The same arguments make the same trials, whatever the number of workers. A retried task keeps the trials that it
-    finds, and adds the missing ones.
+    The same arguments make the same trials, whatever the number of workers, so that any task of a run can make them.
+    Trials that are there are kept with their scores. Where one before them is missing, all are made again: Optuna
+    numbers trials by their order, and the scores would be those of others.
 
     Args:
         name: Name of the study.
@@ -116,15 +121,56 @@ def create_study(
 
     Raises:
         PipelineError: The search space breaks a rule, or the storage cannot be opened.
+        UnavailableError: The database does not answer.
     """
     import optuna
+
+    study = _stored(name)
+    if len(study.trials) >= trials and _in_order(study) and "seeds" in study.user_attrs:
+        return study
+    with _claimed(f"{name}-trials"):
+        study = _stored(name)
+        if not _in_order(study):
+            say(STEP, f"the study {name} has lost trials: all are made again")
+            optuna.delete_study(study_name=name, storage=storage_of(study))
+            study = _stored(name)
+        study.set_user_attr("seeds", seeds)
+        for trial in _trials(baseline, space, trials, seed)[len(study.trials) :]:
+            study.add_trial(trial)
+    return study
+
+
+def _stored(name: str) -> "optuna.Study":
+    import optuna
+
+    opened = storage()
+    with suppress(KeyError):
+        return optuna.load_study(study_name=name, storage=opened)
+    return optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
+
+
+def _in_order(study: "optuna.Study") -> bool:
+    return all(trial.user_attrs.get("number") == trial.number for trial in study.trials)
+
+
+@contextmanager
+def _claimed(name: str) -> Iterator[None]:
+    """Wait until no other worker claims the work, and claim it."""
+    while True:
+        with claims().claim(name) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(POLL_SECONDS)
+
+
+def _trials(
+    baseline: Training, space: Mapping[str, Any], trials: int, seed: int
+) -> "list[optuna.trial.FrozenTrial]":
     from optuna.trial import TrialState, create_trial
 
     config = TrainConfig.model_validate(baseline.config)
     searched = distributions(space, config)
-    study = optuna.create_study(storage=storage(), study_name=name, direction="maximize", load_if_exists=True)
-    study.set_user_attr("seeds", seeds)
-    study.set_user_attr("trials", trials)
     made = [create_trial(
         params=params(config, searched),
         distributions=searched,
@@ -132,41 +178,12 @@ def create_study(
         intermediate_values={100: baseline.validation_accuracy},
         user_attrs={"name": BASELINE, "seconds": baseline.seconds, "number": 0},
     )]  # fmt: skip
-    made += [
+    return made + [
         create_trial(
             state=TrialState.WAITING, params=drawn, distributions=searched, user_attrs={"number": number}
         )
         for number, drawn in enumerate(draw_configurations(config, searched, trials - 1, seed), start=1)
     ]
-    for trial in made[len(study.trials) :]:
-        study.add_trial(trial)
-    return study
-
-
-@patient
-def load_study(name: str) -> "optuna.Study":
-    """Open a study that `create_study` made.
-
-    Raises:
-        PipelineError: The storage cannot be opened, or has lost entries of the study.
-        UnavailableError: The database does not answer.
-    """
-    import optuna
-
-    opened = storage()
-    try:
-        study = optuna.load_study(study_name=name, storage=opened)
-        # Optuna numbers trials by their order: without one that is lost, the scores would be those of others.
-        found = [trial.user_attrs["number"] for trial in study.trials]
-        whole = found == list(range(study.user_attrs["trials"])) and "seeds" in study.user_attrs
-    except KeyError:
-        whole = False
-    if not whole:
-        raise PipelineError(
-            f"the storage that OPTUNA_STORAGE names must hold all trials of {name} but does not: "
-            "run the pipeline again."
-        )
-    return study
 
 
 class SearchRecord:
@@ -210,6 +227,10 @@ class SearchRecord:
                 trial, shift = map(int, rest.split())
                 found[trial, shift] = value
         return found
+
+    def due(self) -> list[Leg] | list[Repeat]:
+        """Return all work that can be done now; an empty list means that the search is over."""
+        return due(self.known(), self.repeats(), self.seeds, self.baseline)
 
     @patient
     def options(self, trial: int) -> dict[str, Any]:

@@ -19,13 +19,12 @@ from components.train.devices import training_shards
 from components.train.fit import training_checkpoint
 from components.train.session import DivergedError, Session
 from components.tune.claims import STEP, Claims
-from components.tune.halving import LAST, RUNGS, Leg, Repeat, due
-from components.tune.study import MLFLOW_RUN, SearchRecord, percent
+from components.tune.halving import LAST, RUNGS, Leg, Repeat
+from components.tune.study import MLFLOW_RUN, POLL_SECONDS, SearchRecord, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-POLL_SECONDS = 0.5
 # Paused sessions that stay in memory, so that they need not be built again.
 IN_MEMORY = 8
 
@@ -74,7 +73,7 @@ class Worker:
             SystemExit: SIGTERM arrived during a training; its state is saved.
         """
         done = 0
-        while jobs := [job for job in self._due() if self._shards(job) == shards]:
+        while jobs := [job for job in self._record.due() if self._shards(job) == shards]:
             if self._do_one(jobs):
                 done += 1
                 # A finished session is cyclic garbage that holds graphs and buffers.
@@ -86,11 +85,7 @@ class Worker:
 
     def waiting(self) -> list[int]:
         """Return the numbers of shards of all trainings that are due, lowest first."""
-        return sorted({self._shards(job) for job in self._due()})
-
-    def _due(self) -> "Sequence[Leg | Repeat]":
-        record = self._record
-        return due(record.known(), record.repeats(), record.seeds, record.baseline)
+        return sorted({self._shards(job) for job in self._record.due()})
 
     def _shards(self, job: "Leg | Repeat") -> int:
         return training_shards(self._config(job.trial))
@@ -102,7 +97,7 @@ class Worker:
             name = f"{self._record.study.study_name}-{'-'.join(map(str, vars(job).values()))}"
             with self._claims.claim(name) as mine:
                 # Another worker may have done it since `jobs` was made.
-                if mine and job in self._due():
+                if mine and job in self._record.due():
                     if isinstance(job, Leg):
                         self._run_leg(job)
                     else:
@@ -165,7 +160,7 @@ class Worker:
 
     def _still_mine(self, job: "Leg | Repeat") -> bool:
         """Return whether the work is still this worker's to record; a claim can be lost with its connection."""
-        if self._claims.holds() and job in self._due():
+        if self._claims.holds() and job in self._record.due():
             return True
         say(STEP, f"trial {job.trial} is another worker's since the database was away")
         return False

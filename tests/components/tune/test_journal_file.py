@@ -2,16 +2,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from components.common.errors import PipelineError
 from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.tune.halving import Known
 from components.tune.journal_file import JournalLock
-from components.tune.study import SearchRecord, create_study, load_study
+from components.tune.study import SearchRecord, open_study
+from tests.records import stored_study
 
 TORN = b'{"op_code": 5, "worker_id": "x", "tri'
 
@@ -21,15 +22,15 @@ TORN = b'{"op_code": 5, "worker_id": "x", "tri'
 def test_a_tail_that_was_not_written_to_its_end_is_cut_off(
     journal: Path, baseline: Training, capsys: pytest.CaptureFixture[str], tail: bytes, opened_again: bool
 ) -> None:
-    living = SearchRecord(create_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0))
+    living = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0))
     living.score(1, 0, 0.25)
     with journal.open("ab") as file:
         file.write(tail)
 
-    record = SearchRecord(load_study("run")) if opened_again else living
+    record = SearchRecord(stored_study()) if opened_again else living
     record.score(2, 0, 0.5)
 
-    assert SearchRecord(load_study("run")).known() == {1: Known({0: 0.25}), 2: Known({0: 0.5})}
+    assert SearchRecord(stored_study()).known() == {1: Known({0: 0.25}), 2: Known({0: 0.5})}
     assert f"is cut off, {len(tail)} bytes" in capsys.readouterr().out
     assert tail not in journal.read_bytes()
 
@@ -38,22 +39,27 @@ def test_a_tail_that_was_not_written_to_its_end_is_cut_off(
 def test_lines_that_are_no_entries_are_set_aside(
     journal: Path, baseline: Training, capsys: pytest.CaptureFixture[str], line: bytes
 ) -> None:
-    SearchRecord(create_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)).score(1, 0, 0.5)
+    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)).score(1, 0, 0.5)
     first, rest = journal.read_bytes().split(b"\n", 1)
     journal.write_bytes(b"\n".join([first, line, rest]))
 
-    assert SearchRecord(load_study("run")).known() == {1: Known({0: 0.5})}
+    assert SearchRecord(stored_study()).known() == {1: Known({0: 0.5})}
     assert Path(f"{journal}.damaged").read_bytes() == line + b"\n"
     assert "are now in study.journal.damaged" in capsys.readouterr().out
-    load_study("run")
+    stored_study()
     assert "damaged" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("lost", ["trial_id", '"datetime_start"', "seeds", "study_name"])
-def test_a_study_that_has_lost_entries_is_refused_and_never_taken_for_another(
+@pytest.mark.parametrize("lost", ["trial_id", '"datetime_start"', '"number":1', "seeds", "study_name"])
+def test_a_study_that_has_lost_entries_has_all_trials_again_and_no_score_of_another(
     journal: Path, baseline: Training, lost: str
 ) -> None:
-    SearchRecord(create_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)).score(2, 0, 0.5)
+    def opened() -> SearchRecord:
+        return SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=2, seed=0))
+
+    whole = opened()
+    options = {trial: whole.options(trial) for trial in (1, 2)}
+    whole.score(2, 0, 0.5)
     kept = journal.read_text().splitlines(keepends=True)
     entry = next((line for line in kept if lost in line), kept[-1])
     if lost == "trial_id":
@@ -61,18 +67,28 @@ def test_a_study_that_has_lost_entries_is_refused_and_never_taken_for_another(
     kept.remove(entry)
     journal.write_text("".join(kept))
 
-    with pytest.raises(PipelineError, match=r"must hold all trials of run but does not: run the pipeline"):
-        load_study("run")
+    again = opened()
+
+    scored = Known({0: 0.5}) if lost == "seeds" else Known()
+    assert (again.seeds, again.baseline, again.known()) == (2, 0.02, {1: Known(), 2: scored})
+    assert {trial: again.options(trial) for trial in (1, 2)} == options
+    again.score(2, 0, 0.25)
+    assert opened().known() == {1: Known(), 2: Known({0: 0.25})}
 
 
-def test_a_file_that_is_no_journal_is_moved_and_the_next_study_begins_anew(
-    journal: Path, baseline: Training
+def test_workers_that_find_a_journal_of_others_make_the_trials_once(
+    journal: Path, baseline: Training, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal.write_text('{"op_code": 0, "worker_id": "x"}\n')
 
-    with pytest.raises(PipelineError, match=r"and is now study\.journal\.damaged: run the pipeline again"):
-        create_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)
-    assert len(create_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0).trials) == 2
+    with ThreadPoolExecutor() as workers:
+        studies = [
+            workers.submit(open_study, "run", baseline, SEARCH_SPACE, trials=9, seeds=1, seed=0)
+            for _ in range(4)
+        ]
+    assert [len(study.result().trials) for study in studies] == [9] * 4
+    assert capsys.readouterr().out.count("it is now study.journal.damaged") == 1
+    assert [trial.user_attrs["number"] for trial in stored_study().trials] == [*range(9)]
 
 
 def test_a_killed_writer_leaves_no_lock(journal: Path, find_locked: Callable[[], bool]) -> None:

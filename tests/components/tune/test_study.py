@@ -10,26 +10,27 @@ from components.common.plan.training import RECIPES
 from components.common.settings import settings
 from components.train.session import DivergedError
 from components.tune.halving import Known
-from components.tune.study import SearchRecord, create_study, load_study, storage
+from components.tune.study import SearchRecord, open_study, storage
+from tests.records import stored_study
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training) -> None:
-    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=2, seed=0)
+    open_study("run", baseline, SEARCH_SPACE, trials=4, seeds=2, seed=0)
 
-    first, *others = load_study("run").trials
+    first, *others = stored_study().trials
     assert (first.number, first.state, first.value) == (0, TrialState.COMPLETE, 0.02)
     assert first.params.keys() == SEARCH_SPACE.keys()
     assert first.user_attrs == {"name": "baseline", "seconds": 2.0, "number": 0}
     assert [trial.state for trial in others] == [TrialState.WAITING] * 3
-    record = SearchRecord(load_study("run"))
+    record = SearchRecord(stored_study())
     assert (record.seeds, record.known()) == (2, {n: Known() for n in (1, 2, 3)})
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
-    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
-    record, other = SearchRecord(load_study("run")), SearchRecord(load_study("run"))
+    open_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
+    record, other = SearchRecord(stored_study()), SearchRecord(stored_study())
 
     for trial in (1, 2, 3):
         record.start(trial)
@@ -43,15 +44,15 @@ def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     assert other.repeats() == {(1, 2): 0.875}
     for settling in (record, other):
         settling.settle()
-    states = [trial.state.name for trial in load_study("run").trials]
+    states = [trial.state.name for trial in stored_study().trials]
     assert states == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL"]
-    assert load_study("run").best_value == 0.75
+    assert stored_study().best_value == 0.75
 
 
 @pytest.mark.usefixtures("journal")
 def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
     one, two, other = (
-        create_study(name, baseline, SEARCH_SPACE, 6, 1, seed)
+        open_study(name, baseline, SEARCH_SPACE, 6, 1, seed)
         for name, seed in (("one", 7), ("two", 7), ("three", 8))
     )
 
@@ -61,10 +62,10 @@ def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
 
 @pytest.mark.usefixtures("journal")
 def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> None:
-    create_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)
-    SearchRecord(load_study("run")).score(1, 0, 0.5)
+    open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)
+    SearchRecord(stored_study()).score(1, 0, 0.5)
 
-    again = create_study(
+    again = open_study(
         "run",
         baseline.model_copy(update={"validation_accuracy": 0.5}),
         SEARCH_SPACE,
@@ -73,7 +74,7 @@ def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> Non
         seed=0,
     )
 
-    fresh = create_study("fresh", baseline, SEARCH_SPACE, trials=5, seeds=1, seed=0)
+    fresh = open_study("fresh", baseline, SEARCH_SPACE, trials=5, seeds=1, seed=0)
     assert [trial.params for trial in again.trials] == [trial.params for trial in fresh.trials]
     assert SearchRecord(again).known()[1] == Known({0: 0.5})
     assert again.trials[0].value == 0.02
@@ -84,7 +85,7 @@ def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> Non
 def test_a_baseline_from_any_recipe_is_accepted(recipe: str, baseline: Training) -> None:
     config = RECIPES[recipe].model_dump(mode="json")
 
-    study = create_study("run", baseline.model_copy(update={"config": config}), SEARCH_SPACE, 2, 1, 0)
+    study = open_study("run", baseline.model_copy(update={"config": config}), SEARCH_SPACE, 2, 1, 0)
 
     assert SearchRecord(study).options(0) == {name: config[name] for name in SEARCH_SPACE}
 
@@ -99,7 +100,7 @@ def test_other_databases_are_refused(scheme: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "use", [lambda _: storage(), lambda baseline: create_study("run", baseline, SEARCH_SPACE, 2, 1, 0)]
+    "use", [lambda _: storage(), lambda baseline: open_study("run", baseline, SEARCH_SPACE, 2, 1, 0)]
 )
 def test_a_storage_must_be_named(
     use: Callable[[Training], object], baseline: Training, monkeypatch: pytest.MonkeyPatch
@@ -138,7 +139,7 @@ def test_a_database_that_is_away_is_an_outage(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OUTAGE_SECONDS", "0")
 
     with pytest.raises(UnavailableError, match="^the database of the study must answer but does not") as away:
-        load_study("run")
+        stored_study()
     assert "password" not in str(away.value)
     assert "\n" not in str(away.value)
 
@@ -156,8 +157,8 @@ def test_a_database_that_is_away_is_an_outage(monkeypatch: pytest.MonkeyPatch) -
 def test_a_search_that_was_not_made_chooses_nothing(
     failed: list[PipelineError], chosen: bool, baseline: Training
 ) -> None:
-    create_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
-    record = SearchRecord(load_study("run"))
+    open_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
+    record = SearchRecord(stored_study())
     for trial, error in enumerate(failed, start=1):
         record.start(trial)
         record.fail(trial, error)

@@ -25,9 +25,9 @@ from components.train.checkpoint import Checkpoint
 from components.train.session import Session
 from components.tune import trials
 from components.tune.halving import Known, Leg
-from components.tune.study import SearchRecord, claims, create_study, load_study
+from components.tune.study import SearchRecord, claims, open_study
 from components.tune.trials import Worker
-from tests.records import prepared, random_split
+from tests.records import prepared, random_split, stored_study
 
 SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
 PROCESS = """
@@ -36,10 +36,11 @@ from pathlib import Path
 from components.common.model.training_record import Training
 from components.common.plan.training import TrainConfig
 from components.common.tracking.run import StepRun
-from components.tune.study import SearchRecord, claims, load_study
+from components.tune.study import SearchRecord, claims
 from components.tune.trials import Worker
+from tests.records import stored_study
 config = TrainConfig.model_validate(Training.load(Path(sys.argv[2])).config)
-record = SearchRecord(load_study("run"))
+record = SearchRecord(stored_study())
 Worker(record, claims(), Path(sys.argv[1]), config, StepRun.untracked(), sys.argv[3]).work(1)
 """
 
@@ -74,7 +75,7 @@ class RecordedRun(TrackedRun):
 
 
 def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
-    record = SearchRecord(load_study("run"))
+    record = SearchRecord(stored_study())
     config = TrainConfig.model_validate(baseline.config)
     return Worker(record, claims(), development, config, run, states)
 
@@ -83,7 +84,7 @@ def _worker(baseline: Training, development: Path, run: TrackedRun, states: str 
 def test_a_paused_trial_goes_on_where_it_stood(
     baseline: Training, config: TrainConfig, development: Path, tmp_path: Path
 ) -> None:
-    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     run, states = RecordedRun(), str(tmp_path / "states")
 
     # A worker that ends after the first leg, and another that has only its state.
@@ -93,7 +94,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     other = _worker(baseline, development, run, states)
     assert other.work(1) == 3
 
-    record = SearchRecord(load_study("run"))
+    record = SearchRecord(stored_study())
     trained = config.differing(**record.options(1))
     splits = open_split(development, "train"), open_split(development, "validation")
     session = Session(*splits, trained)
@@ -122,7 +123,7 @@ def test_a_search_varies_the_weights_of_classes_on_oblong_colour_images(
     spec = ImageSpec(12, 20, 3, ("cat", "dog"))
     splits = {"train": random_split(64, spec=spec), "validation": random_split(30, seed=1, spec=spec)}
     prepared(tmp_path / "pets", splits)
-    create_study("run", baseline, {"class_weights": [True]}, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, {"class_weights": [True]}, trials=2, seeds=1, seed=0)
     run = RecordedRun()
 
     assert _worker(baseline, tmp_path / "pets", run, None).work(1) == 4
@@ -144,7 +145,7 @@ def test_the_best_of_the_paused_trials_stays_in_memory(
 
     monkeypatch.setattr(trials, "Session", Counted)
     monkeypatch.setattr(trials, "IN_MEMORY", 1)
-    create_study("run", baseline, SPACE, trials=5, seeds=0, seed=0)
+    open_study("run", baseline, SPACE, trials=5, seeds=0, seed=0)
 
     # Four legs, and the best trial's second one without a state to go on from.
     assert _worker(baseline, development, RecordedRun(), None).work(1) == 5
@@ -161,7 +162,7 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
             super().run_until(step, autosave)
 
     monkeypatch.setattr(trials, "Session", Terminated)
-    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     run, states = RecordedRun(), str(tmp_path / "states")
 
     # The first leg takes one step and ends before SIGTERM takes effect; the second is stopped after its first epoch.
@@ -171,7 +172,7 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
 
         recorded = run.runs["trial 1"].recorded
         assert (ended.value.code, recorded["outcome"], recorded["status"]) == (TERMINATED, *outcome)
-        assert SearchRecord(load_study("run")).known()[1].scores.keys() == {0}
+        assert SearchRecord(stored_study()).known()[1].scores.keys() == {0}
     (saved,) = Path(states).iterdir()
     with np.load(saved) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
@@ -186,12 +187,12 @@ def test_a_trial_that_diverges_does_not_end_the_search(
 ) -> None:
     config = baseline.config | {"optimizer": "sgd", "epochs": 1, "learning_rate": 1e12}
     wild = baseline.model_copy(update={"config": config})
-    create_study("run", wild, {"learning_rate": [1e12]}, trials=3, seeds=2, seed=0)
+    open_study("run", wild, {"learning_rate": [1e12]}, trials=3, seeds=2, seed=0)
     run = RecordedRun()
 
     _worker(wild, development, run, None).work(1)
 
-    record = SearchRecord(load_study("run"))
+    record = SearchRecord(stored_study())
     assert all(known.failed for known in record.known().values())
     assert [trial.recorded["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
     assert [trial.recorded["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]
@@ -210,19 +211,19 @@ def test_an_outage_of_the_store_neither_fails_a_trial_nor_scores_one(
         raise UnavailableError("the store does not answer.")
 
     monkeypatch.setenv("OUTAGE_SECONDS", "0")
-    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     run, states = RecordedRun(), str(tmp_path / "states")
     with monkeypatch.context() as outage:
         # It may hold a state that took hours.
         outage.setattr(Checkpoint, "restore", away)
         with pytest.raises(UnavailableError):
             _worker(baseline, development, run, states).work(1)
-    assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert SearchRecord(stored_study()).known() == {1: Known()}
     assert run.runs["trial 1"].recorded["outcome"] == "interrupted"
 
     monkeypatch.setattr(Checkpoint, "save", away)
     assert _worker(baseline, development, run, states).work(1) == 4
-    known = SearchRecord(load_study("run")).known()[1]
+    known = SearchRecord(stored_study()).known()[1]
     assert (sorted(known.scores), known.failed) == ([0, 1], False)
     assert capsys.readouterr().out.count("the training goes on without: the store does not answer.") == 2
 
@@ -235,10 +236,10 @@ def test_a_store_that_refuses_fails_no_trial(
         raise PipelineError("the bucket must exist but does not: create it.")
 
     monkeypatch.setattr(Checkpoint, "restore", refuse)
-    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     with pytest.raises(StatedError, match="the bucket must exist"):
         _worker(baseline, development, RecordedRun(), str(tmp_path / "states")).work(1)
-    assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert SearchRecord(stored_study()).known() == {1: Known()}
 
 
 def test_connections_that_end_during_trainings_lose_nothing(
@@ -251,11 +252,11 @@ def test_connections_that_end_during_trainings_lose_nothing(
 
     monkeypatch.setattr(trials, "Session", Cut)
     monkeypatch.setattr(patience, "FIRST_PAUSE", 0.1)
-    create_study("run", baseline, SPACE, trials=3, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=3, seeds=1, seed=0)
 
     assert _worker(baseline, development, RecordedRun(), None).work(1) == 5
 
-    record = SearchRecord(load_study("run"))
+    record = SearchRecord(stored_study())
     assert [sorted(known.scores) for known in record.known().values()].count([0, 1]) == 1
     assert record.repeats().keys() >= {(0, 1)}
     assert len(record.repeats()) == 2
@@ -265,14 +266,14 @@ def test_connections_that_end_during_trainings_lose_nothing(
 def test_a_claim_that_was_lost_records_nothing(
     baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     run = RecordedRun()
     worker = _worker(baseline, development, run, None)
     monkeypatch.setattr(worker._claims, "holds", lambda: False)
 
     worker._do_one([Leg(1, 0)])
 
-    assert SearchRecord(load_study("run")).known() == {1: Known()}
+    assert SearchRecord(stored_study()).known() == {1: Known()}
     assert not {"outcome", "status"} & run.runs["trial 1"].recorded.keys()
 
 
@@ -283,7 +284,7 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
     model = tmp_path / "model"
     model.mkdir()
     baseline.save(model)
-    study = create_study("run", baseline, SPACE, trials=6, seeds=1, seed=0)
+    study = open_study("run", baseline, SPACE, trials=6, seeds=1, seed=0)
     command = [sys.executable, "-c", PROCESS, str(development), str(model), str(tmp_path / "checkpoints")]
 
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -14,8 +14,7 @@ from components.train.model import build_model
 from components.train.session import Session
 from components.tune.choice import Choice
 from components.tune.step import choose_step, open_study_step, search_step
-from components.tune.study import load_study
-from tests.records import run_plan
+from tests.records import run_plan, stored_study
 
 ALONE = """
 import json, sys
@@ -54,8 +53,9 @@ def _choose(plan: RunPlan, development: Path, model: Path, at: Path) -> Choice:
     )
 
 
-@pytest.mark.usefixtures("untracked", "journal")
-def test_two_workers_search_and_the_best_is_chosen(
+@pytest.mark.usefixtures("untracked")
+def test_two_workers_search_and_the_best_is_chosen_also_where_the_journal_is_lost(
+    journal: Path,
     model: Path,
     development: Path,
     tmp_path: Path,
@@ -73,7 +73,7 @@ def test_two_workers_search_and_the_best_is_chosen(
 
     # Three screened, one trained to the end and repeated beside the baseline; nothing is left for the second worker.
     assert (workers, counts, choice.trials) == (["1/2", "2/2"], [6, 0], 4)
-    states = [trial.state.name for trial in load_study("run").trials]
+    states = [trial.state.name for trial in stored_study().trials]
     assert sorted(states) == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
     (again,) = choice.contenders[0].accuracies
     assert again > 0.02
@@ -85,6 +85,12 @@ def test_two_workers_search_and_the_best_is_chosen(
     assert lines[-1] == f"[tune] {choice.sentence()}"
     assert choice.sentence() in html.unescape((tmp_path / "page.html").read_text())
     assert not list((tmp_path / "states").rglob("*.npz"))
+
+    journal.write_bytes(b"something else\n")
+    assert _choose(plan, development, model, tmp_path / "again") == choice
+    assert (
+        "the study has lost what was recorded of the search: it is searched again" in capfd.readouterr().out
+    )
 
 
 @pytest.mark.usefixtures("untracked", "journal")
