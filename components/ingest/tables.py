@@ -210,6 +210,11 @@ def _pixel_columns(columns: Sequence[str], label: str | None, name: str) -> Colu
     elif others or len(pixels) < FEWEST_PIXELS:
         return None
     count = len(pixels)
+    if label is None and math.isqrt(count - 1) ** 2 == count - 1:
+        raise PipelineError(
+            f"{name} must have a column of labels but all its {count} columns are called as pixels are: "
+            "name that of the labels label."
+        )
     if math.isqrt(count) ** 2 != count:
         colour = count % 3 == 0 and math.isqrt(count // 3) ** 2 == count // 3
         reason = ", which may be colours in any order" if colour else ""
