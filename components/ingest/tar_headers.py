@@ -182,7 +182,8 @@ def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArra
 
 def _are_octal(digits: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which rows are octal digits."""
-    return ((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1)
+    octal: NDArray[np.bool_] = ((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1)
+    return octal
 
 
 def _octal(digits: NDArray[np.uint8]) -> NDArray[np.int64]:

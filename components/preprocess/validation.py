@@ -107,7 +107,7 @@ class Observed:
             pixel_mean=round(self._sum / (len(self.labels) * self.spec.pixels), 3),
             class_counts=counts,
             imbalance=round(max(counts) / min(counts), 3) if min(counts) else 0.0,
-            duplicates=len(equal) - np.count_nonzero(np.bincount(equal)),
+            duplicates=len(equal) - int(np.count_nonzero(np.bincount(equal))),
         )
 
 
