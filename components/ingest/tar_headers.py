@@ -182,8 +182,7 @@ def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArra
 
 def _are_octal(digits: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which rows are octal digits."""
-    octal: NDArray[np.bool_] = ((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1)
-    return octal
+    return np.asarray(((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1))
 
 
 def _octal(digits: NDArray[np.uint8]) -> NDArray[np.int64]:
