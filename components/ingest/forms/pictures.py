@@ -10,7 +10,6 @@ from tempfile import mkdtemp
 import numpy as np
 
 from components.common.bounds import MOST_FILES, require_within
-from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.decoding import MOST_TOGETHER, picture_shapes, take_pictures
@@ -96,7 +95,7 @@ def _listed(place: Place) -> _Listing:
                 continue
             if entry.is_dir():
                 directories.append(name)
-            elif name[name.rfind(".") :].lower() in PICTURE_SUFFIXES:
+            elif is_picture(name):
                 pictures.append(name)
             else:
                 others.append(name)
