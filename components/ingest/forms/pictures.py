@@ -17,6 +17,7 @@ from components.ingest.form import Form, Part, Place, chunks_of, rows_of
 from components.ingest.picture_files import Files, Members
 from components.ingest.sizes import LARGEST_SIDE
 from components.ingest.subsets import PART_WORDS, set_and_part
+from components.ingest.zip_list import is_picture
 
 # Of Windows and macOS; names that start with a dot are left out too.
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
