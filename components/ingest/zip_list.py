@@ -24,23 +24,23 @@ LARGE_STARTS = (b"PK\x06\x06", b"PK\x06\x07")
 # What stands before the name of each member, extra field and comment after it; the lengths of these are in it.
 ENTRY_START = b"PK\x01\x02"
 ENTRY = np.dtype(
-    {
-        "names": [
-            "flags",
-            "method",
-            "checksum",
-            "packed",
-            "unpacked",
-            "name",
-            "extra",
-            "comment",
-            "kind",
-            "begin",
-        ],
-        "formats": ["<u2", "<u2", "<u4", "<u4", "<u4", "<u2", "<u2", "<u2", "<u4", "<u4"],
-        "offsets": [8, 10, 16, 20, 24, 28, 30, 32, 38, 42],
-        "itemsize": 46,
-    }
+    [
+        ("start", "S4"),
+        ("versions", "<u4"),
+        ("flags", "<u2"),
+        ("method", "<u2"),
+        ("changed", "<u4"),
+        ("checksum", "<u4"),
+        ("packed", "<u4"),
+        ("unpacked", "<u4"),
+        ("name", "<u2"),
+        ("extra", "<u2"),
+        ("comment", "<u2"),
+        ("disk", "<u2"),
+        ("text", "<u2"),
+        ("kind", "<u4"),
+        ("begin", "<u4"),
+    ]
 )
 # What zipfile calls these, and an array of them.
 LISTED_BY_ZIPFILE = {
