@@ -247,7 +247,9 @@ def test_a_picture_is_prepared_as_predict_does_it(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_a_bad_request(server: str) -> None:
     answer = _show(server, b"no picture")
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith("the picture must be a PNG, JPEG, BMP, WebP or TIFF picture but")
+    assert answer.json()["error"].startswith(
+        "the picture must be a PNG, JPEG, BMP, WebP, TIFF, GIF, PGM or PPM picture but"
+    )
     huge = io.BytesIO()
     Image.new("1", (5000, 5000)).save(huge, "PNG")
     answer = _show(server, huge.getvalue())
