@@ -290,7 +290,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: str, monkeypatch: p
 def test_the_body_of_an_answer_does_not_wait_for_its_head_to_be_acknowledged(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, immediate = BoundedProtocol.connection_made, []
+    immediate: list[bool] = []
+    made = BoundedProtocol.connection_made
 
     def noted(protocol: BoundedProtocol, transport: asyncio.Transport) -> None:
         made(protocol, transport)
