@@ -58,7 +58,8 @@ def as_labels(labels: NDArray[Any], place: str) -> NDArray[Any]:
     if labels.dtype.kind == "f":
         labels = _of_fractions(labels, place)
     if labels.dtype.kind == "U":
-        return _present(np.char.strip(labels), np.char.strip(labels) == "", place)
+        names = np.char.strip(labels)
+        return _present(names, names == "", place)
     if labels.dtype.kind not in "iub":
         raise PipelineError(
             f"{place}: labels must be whole numbers or names but are of type {labels.dtype}: write them so."

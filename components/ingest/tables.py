@@ -325,7 +325,7 @@ def _chunks(table: Table, columns: Columns) -> Callable[[], Iterator[Chunk]]:
         for batch in table.batches([*columns.images, str(columns.label)]):
             place = f"{table.name}: row {done}"
             if isinstance(batch, np.ndarray):
-                yield batch[:, :-1], batch[:, -1]
+                yield np.ascontiguousarray(batch[:, :-1]), batch[:, -1]
             elif len(columns.images) == 1:
                 yield (
                     _nested(batch.column(columns.images[0]), place),

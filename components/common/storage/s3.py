@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ OF_REGION = {
     "MalformedXML",
     "NotImplemented",
 }
+# botocore's name of what a session reads descriptions with.
+LOADER = "data_loader"
 # For clients that others make. Stores other than AWS do not all know its newer checksums.
 CHECKSUMS = dict.fromkeys(
     ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"), "when_required"
@@ -65,6 +68,7 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
     """
     import boto3
     from botocore.config import Config
+    from botocore.session import get_session
 
     loopback = urlsplit(endpoint_url or "").hostname in LOOPBACK
     style: Any = settings().s3_addressing_style
@@ -82,7 +86,9 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
     )
     given = credentials or {}
     # A new session, because the default session keeps the credentials that it read first.
-    return boto3.Session().client(
+    session = get_session()
+    session.register_component(LOADER, _loader())
+    return boto3.Session(botocore_session=session).client(
         "s3",
         endpoint_url=endpoint_url,
         aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
@@ -91,6 +97,14 @@ def s3_client(endpoint_url: str | None, credentials: Mapping[str, str] | None = 
         region_name=given.get("AWS_DEFAULT_REGION"),
         config=config,
     )
+
+
+@cache
+def _loader() -> object:
+    """Return what reads the descriptions of AWS's services, and keeps them: each time it takes a tenth of a second."""
+    from botocore.session import get_session
+
+    return get_session().get_component(LOADER)
 
 
 def client_variables(endpoint_url: str) -> dict[str, str]:

@@ -175,6 +175,7 @@ def _injected_run(client: "MlflowClient", injected: str, step: str) -> "tuple[Ru
 
     lineage = _lineage(client, injected)
     parent_id = lineage[-1].info.run_id
+    _forget_notice(client, lineage[-1])
     # Kubeflow makes a run for each task of `tune`; the run of the nested pipeline above them is the step's.
     run = next((above for above in lineage[:-1] if above.info.run_name == step), lineage[0])
     marks = {tags.STEP: step, **compute_environment()}
@@ -202,7 +203,14 @@ def _own_run(client: "MlflowClient", pipeline_run_id: str, step: str) -> "tuple[
     client.update_run(run.info.run_id, status="RUNNING")
     if parent.info.status in {"FAILED", "KILLED"}:  # a run that ended so goes on
         client.update_run(parent_id, status="RUNNING")
+    _forget_notice(client, parent)
     return run, parent_id
+
+
+def _forget_notice(client: "MlflowClient", parent: "Run") -> None:
+    """Let a run that was told of, and goes on, be told of again when it ends."""
+    if tags.NOTIFIED in parent.data.tags:
+        client.delete_tag(parent.info.run_id, tags.NOTIFIED)
 
 
 def _lineage(client: "MlflowClient", run_id: str) -> "list[Run]":

@@ -11,6 +11,9 @@ from gzip import GzipFile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from components.common.bounds import require_within
 from components.common.data.idx import open_decompressed
 from components.common.errors import PipelineError, first_line
@@ -22,10 +25,8 @@ from components.ingest.tables import FEWEST_PIXELS, Table, find_columns, intact,
 from components.ingest.whole_numbers import parsed_lines
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     import pyarrow.csv as pc
-    from numpy.typing import NDArray
 
 SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
 DELIMITERS = ",;\t"
@@ -204,7 +205,11 @@ def _batches(
     import pyarrow as pa
 
     layout = file.layout
-    places = [layout.columns.index(name) for name in types]
+    places = np.array([layout.columns.index(name) for name in types])
+    # Columns that lie together are copied together, which is much faster than one by one.
+    runs = [
+        (int(run[0]), int(run[-1]) + 1) for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+    ]
     numbers = all(pa.types.is_integer(kind) for kind in types.values())
     with _explained(file, types), open_decompressed(file.place.path) as content:
         header = layout.header
@@ -212,7 +217,7 @@ def _batches(
             body = lines[lines.find(b"\n") + 1 :] if header else lines
             rows = parsed_lines(body, layout.delimiter, len(layout.columns)) if numbers and body else None
             if rows is not None:
-                yield rows[:, places]
+                yield np.concatenate([rows[:, start:end] for start, end in runs], axis=1)
             # Blank lines at the end are no rows.
             elif body.strip():
                 yield from _parsed_by_arrow(file, lines, types, header=header)

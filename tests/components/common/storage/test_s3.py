@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from components.common.errors import PipelineError
 from components.common.storage.s3 import client_variables, ensure_bucket, s3_client, store_must_answer
@@ -22,6 +23,14 @@ def test_given_credentials_replace_those_of_the_environment(monkeypatch: pytest.
     assert url.startswith("http://127.0.0.1:9/bucket/name?")
     assert "Credential=key%2F" in url or "AWSAccessKeyId=key&" in url
     assert client.meta.region_name == "eu-west-1"
+
+
+def test_a_second_client_reads_no_description_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_client("http://127.0.0.1:9", CREDENTIALS)
+    read: list[str] = []
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: read.append(path))
+    s3_client("http://127.0.0.1:9", CREDENTIALS)
+    assert read == []
 
 
 @pytest.mark.parametrize(
