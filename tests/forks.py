@@ -45,7 +45,7 @@ class _Process(ForkServerProcess):
 
 
 class _Context(ForkServerContext):
-    Process = _Process  # type: ignore[assignment]
+    Process = _Process
 
 
 @cache
@@ -110,7 +110,7 @@ def forked_command(*arguments: object, variables: Mapping[str, str] | None = Non
     with tempfile.NamedTemporaryFile("r") as errors:
         process = ForkedPython(COMMAND, errors.name, *arguments, variables=variables)
         output = process.stdout.read()
-        return CompletedProcess(arguments, process.wait(), output, errors.read())
+        return CompletedProcess("mnist-pipeline", process.wait(), output, errors.read())
 
 
 def _run(program: str, arguments: tuple[str, ...], given: Connection, written: Connection) -> None:
