@@ -100,8 +100,9 @@ lint: env ## Check style and import contracts.
 types: env ## Check types.
 	$(BIN)/mypy
 
+# On two cores the third worker computes while another waits for a server, or for the end of an outage.
 unit: env ## Run the tests; ARGS="-k tune" passes options on.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: env ## Format the code and mend what ruff can.
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from components.common.settings import environment as process_environment
 from pipelines.cli.main import app
 from pipelines.local.home import Home
 from pipelines.local.platform import embedded_platform
+from tests.forks import forked_command
 
 PACKED = Path(__file__).parents[1] / "data" / "home-0.1.0.tar.xz"
 MODEL = "digits-before"
@@ -28,14 +29,12 @@ command.downgrade(_get_alembic_config("sqlite:///mlflow.db"), "6f8d9c3b2a1e")
 SETTINGS = ("fraction=0.3", "min_accuracy=0.0", f"model_name={MODEL}", "epochs=20")
 
 
-def _command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "pipelines.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-
 def _run(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     settings = [text for setting in SETTINGS for text in ("--set", setting)]
-    return _command("run", "--home", str(home), *OPTIONS, *settings, *options)
+    command = [sys.executable, "-W", "ignore", "-m", "pipelines.cli.main", "run", "--home", str(home)]
+    return subprocess.run(
+        [*command, *OPTIONS, *settings, *options], capture_output=True, text=True, check=False
+    )
 
 
 def _unpack(directory: Path) -> None:
@@ -63,7 +62,7 @@ def unsigned(home: Path) -> subprocess.CompletedProcess[str]:
 def outcome(home: Path, unsigned: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The outcome of a new run in that home, after the versions were signed."""
     assert unsigned.returncode == 1
-    signed = _command("models", "sign", "1", "2", "--home", str(home))
+    signed = forked_command("models", "sign", "1", "2", "--home", str(home))
     assert signed.returncode == 0, signed.stderr
     ended = _run(home, "--json")
     assert ended.returncode == 0, ended.stderr
@@ -91,15 +90,15 @@ def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_home_of_before_holds_is_shown_before_anything_is_started_in_it(tmp_path: Path) -> None:
     _unpack(tmp_path)
-    listed = json.loads(_command("models", "list", "--json", "--home", str(tmp_path)).stdout)
+    listed = json.loads(forked_command("models", "list", "--json", "--home", str(tmp_path)).stdout)
     assert [(found["version"], found["aliases"]) for found in listed["versions"]] == [
         ("2", ["challenger", "champion"]),
         ("1", []),
     ]
     assert [found["config.epochs"] for found in listed["versions"]] == [6.0, 1.0]
-    moves = json.loads(_command("models", "history", "--json", "--home", str(tmp_path)).stdout)["moves"]
+    moves = json.loads(forked_command("models", "history", "--json", "--home", str(tmp_path)).stdout)["moves"]
     assert [move["after"] for move in moves] == ["1", "2"]
-    runs = json.loads(_command("runs", "list", "--json", "--home", str(tmp_path)).stdout)["runs"]
+    runs = json.loads(forked_command("runs", "list", "--json", "--home", str(tmp_path)).stdout)["runs"]
     assert [run["registered"] for run in runs] == [f"{MODEL} version 2", f"{MODEL} version 1"]
     assert not (tmp_path / "lock").exists()
 
@@ -124,14 +123,14 @@ def test_versions_of_before_and_of_now_are_listed_and_differ_in_lineage(
     home: Path, outcome: dict[str, Any], environment: dict[str, str]
 ) -> None:
     assert outcome["model"]["name"] == MODEL
-    listed = _command("models", "list", env=environment)
+    listed = forked_command("models", "list", variables=environment)
     assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["3", "2", "1"]
-    assert _command("models", "list", "--home", str(home)).stdout == listed.stdout
+    assert forked_command("models", "list", "--home", str(home)).stdout == listed.stdout
     for versions, differing in (
         ("12", {"config.epochs"}),
         ("23", {"config.epochs", "plan_digest", "parameters_digest"}),
     ):
-        shown = _command("models", "diff", *versions, "--json", env=environment)
+        shown = forked_command("models", "diff", *versions, "--json", variables=environment)
         assert shown.returncode == 0, shown.stderr
         differences = json.loads(shown.stdout)["differences"]
         assert differing <= differences.keys()
@@ -146,7 +145,7 @@ def test_a_version_of_before_is_what_was_registered() -> None:
 
 
 def test_a_version_of_before_is_trained_again_from_its_tags(environment: dict[str, str]) -> None:
-    made_again = _command("reproduce", "2", env=environment)
+    made_again = forked_command("reproduce", "2", variables=environment)
     lines = made_again.stdout.splitlines()
     assert any(line.startswith("same data, digest ") for line in lines), made_again.stderr
     # The weights are those of the machine that the home was made on, or of one like it.

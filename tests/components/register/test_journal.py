@@ -1,8 +1,5 @@
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +10,11 @@ from components.register import journal
 from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
 from components.register.steer import rollback
 from tests.components.register.conftest import ON_EITHER_DATABASE
+from tests.forks import ForkedPython
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ROOT = Path(__file__).parents[3]
 MOVER = """
 import sys
 from mlflow import MlflowClient
@@ -217,24 +214,15 @@ def test_of_two_processes_that_promote_at_once_one_wins_and_the_history_is_one(
 ) -> None:
     rounds = 5
     _move(mlflow_client, name, "", "1")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", MOVER, name, own, str(rounds)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )
-        for own in ("2", "3")
-    ]  # fmt: skip
+    processes = [ForkedPython(MOVER, name, own, rounds) for own in ("2", "3")]
     for process in processes:
-        assert process.stdout
         assert process.stdout.readline() == "ready\n"
     won = 0
     for number in range(1, rounds + 1):
         for process in processes:
-            assert process.stdin
             process.stdin.write("go\n")
         total = 0
         for process in processes:
-            assert process.stdout
             total += int(process.stdout.readline())
         assert total == won + 1, f"round {number}"
         won = total
@@ -243,8 +231,7 @@ def test_of_two_processes_that_promote_at_once_one_wins_and_the_history_is_one(
         assert alias_champion(mlflow_client, name) == champion
         _move(mlflow_client, name, champion, "1")
     for process in processes:
-        process.communicate()
-        assert process.returncode == 0
+        assert process.wait() == 0
     moves = [move for move in read_moves(mlflow_client, name) if move.counts]
     assert [move.before for move in moves] == ["", *(move.after for move in moves[:-1])]
     assert len(moves) == 1 + 2 * rounds

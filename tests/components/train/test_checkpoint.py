@@ -2,10 +2,7 @@
 
 import io
 import json
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +18,7 @@ from components.common.storage.object_store import ObjectStore
 from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
 from components.train.session import Session
+from tests.forks import ForkedPython
 from tests.servers import Platform
 
 Splits = tuple[Split, Split]
@@ -50,7 +48,10 @@ def _halfway(splits: Splits, config: TrainConfig) -> Session:
     return session
 
 
-@pytest.mark.parametrize("compiled_loop", [True, False])
+# Where the state lies is the same to both loops.
+@pytest.mark.parametrize(
+    ("location", "compiled_loop"), [("path", True), ("store", False)], indirect=["location"]
+)
 def test_a_restored_training_ends_like_an_undisturbed_one(
     splits: Splits, random: TrainConfig, compiled_loop: bool, location: str
 ) -> None:
@@ -171,22 +172,16 @@ def test_a_damaged_object_is_deleted(
 
 
 @pytest.fixture(scope="module")
-def whole(
-    development: Path, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory
-) -> "subprocess.Popen[str]":
-    """A long training in a process of its own, which nothing disturbed."""
-    process = _train(development, random.differing(**LONG), tmp_path_factory.mktemp("whole"), interval=1e9)
-    assert process.wait() == 0
-    return process
+def whole(development: Path, random: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a long training in a process of its own said, which nothing disturbed."""
+    return _train(
+        development, random.differing(**LONG), tmp_path_factory.mktemp("whole"), interval=1e9
+    ).output()
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(
-    development: Path,
-    random: TrainConfig,
-    whole: "subprocess.Popen[str]",
-    tmp_path: Path,
-    signal_number: signal.Signals,
+    development: Path, random: TrainConfig, whole: str, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     config = random.differing(**LONG)
     interrupted = _train(development, config, tmp_path / "killed", interval=0.2)
@@ -197,28 +192,13 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(
     interrupted.send_signal(signal_number)
     assert interrupted.wait() == (TERMINATED if signal_number == signal.SIGTERM else -signal.SIGKILL)
     assert not (tmp_path / "killed" / "model").exists()
-    resumed = _train(development, config, tmp_path / "killed", interval=1e9)
-    assert resumed.wait() == 0
+    resumed = _train(development, config, tmp_path / "killed", interval=1e9).output()
 
-    digests = [_output(process).split()[-1] for process in (whole, resumed)]
-    assert digests[0] == digests[1]
-    assert _output(resumed).count("epoch") < _output(whole).count("epoch")
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    assert resumed.splitlines()[-1] == whole.splitlines()[-1]
+    assert resumed.count("epoch") < whole.count("epoch")
 
 
-_OUTPUT: dict[int, str] = {}
-
-
-def _output(process: "subprocess.Popen[str]") -> str:
-    if process.pid not in _OUTPUT:
-        assert process.stdout
-        _OUTPUT[process.pid] = process.stdout.read()
-    return _OUTPUT[process.pid]
-
-
-def _train(
-    development: Path, config: TrainConfig, directory: Path, interval: float
-) -> "subprocess.Popen[str]":
+def _train(development: Path, config: TrainConfig, directory: Path, interval: float) -> ForkedPython:
     code = (
         "import os; from pathlib import Path; from components.common.plan.training import TrainConfig; "
         "from components.train.fit import fit_model; "
@@ -228,4 +208,4 @@ def _train(
         f"target=Path({str(directory / 'model')!r}), on_epoch=lambda _: print('epoch'), "
         f"checkpoints={str(directory / 'checkpoints')!r}); print(training.weights_digest)"
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return ForkedPython(code)

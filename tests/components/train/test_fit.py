@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +10,7 @@ from components.common.errors import PipelineError
 from components.common.model.training_record import Epoch, Training, weights_digest
 from components.common.plan.training import TrainConfig
 from components.train.fit import fit_model
+from tests.forks import ForkedPython
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +147,7 @@ def _digest_of_another_process(development: Path, config: TrainConfig, target: P
         f"training = fit_model(Path({str(development)!r}), config, recipe='mine', target=Path({str(target)!r}), "
         "on_epoch=print); print(training.weights_digest)"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return finished.stdout.split()[-1]
+    return ForkedPython(code).output().split()[-1]
 
 
 def _model(kernel: list[list[float]], dtype: str = "float32") -> keras.Model:

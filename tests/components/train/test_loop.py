@@ -1,13 +1,12 @@
 """Several devices train like several shards on one device."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from components.common.plan.training import TrainConfig
+from tests.forks import ForkedPython
 
 SCRIPT = """
 import json, sys
@@ -33,18 +32,12 @@ print(json.dumps([*machine, epoch.loss, epoch.val_loss, epoch.accuracy]))
 
 
 def _trained(development: Path, config: TrainConfig, cores: int, replicas: int) -> list[float]:
-    finished = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(development), config.model_dump_json(), str(replicas)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"OMP_NUM_THREADS": str(cores), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(Path.cwd())},
-    )
-    assert finished.returncode == 0, finished.stderr
+    variables = {"OMP_NUM_THREADS": str(cores)}
+    process = ForkedPython(SCRIPT, development, config.model_dump_json(), replicas, variables=variables)
     shards: str
     threads: str
     figures: list[float]
-    shards, threads, *figures = json.loads(finished.stdout.splitlines()[-1])
+    shards, threads, *figures = json.loads(process.output().splitlines()[-1])
     assert (int(shards), threads) == (cores, "1")
     return figures
 

@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +25,7 @@ from components.tune import trials
 from components.tune.halving import Known, Leg
 from components.tune.study import SearchRecord, claims, open_study
 from components.tune.trials import Worker
+from tests.forks import ForkedPython
 from tests.records import prepared, random_split, stored_study
 
 SPACE = {"dropout": {"low": 0.1, "high": 0.4}}
@@ -291,19 +290,16 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
     model.mkdir()
     baseline.save(model)
     study = open_study("run", baseline, SPACE, trials=6, seeds=1, seed=0)
-    command = [sys.executable, "-c", PROCESS, str(development), str(model), str(tmp_path / "checkpoints")]
 
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    workers = [ForkedPython(PROCESS, development, model, tmp_path / "checkpoints") for _ in range(2)]
     killed, survivor = workers
-    assert killed.stdout
     lines = [killed.stdout.readline()]
     time.sleep(0.5)  # into its next piece of work
     killed.send_signal(signal.SIGKILL)
     for worker in workers:
-        out, _ = worker.communicate(timeout=300)
-        lines += out.splitlines()
+        lines += worker.stdout.read().splitlines()
 
-    assert (killed.returncode, survivor.returncode) == (-signal.SIGKILL, 0)
+    assert (killed.wait(), survivor.wait()) == (-signal.SIGKILL, 0)
     known = SearchRecord(study).known()
     assert all(0 in trial.scores for trial in known.values())
     finished = [number for number, trial in known.items() if 1 in trial.scores]

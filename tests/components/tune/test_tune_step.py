@@ -1,7 +1,5 @@
 import html
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from components.train.model import build_model
 from components.train.session import Session
 from components.tune.choice import Choice
 from components.tune.step import choose_step, open_study_step, search_step
+from tests.forks import ForkedPython
 from tests.records import run_plan, stored_study
 
 ALONE = """
@@ -53,7 +52,7 @@ def _choose(plan: RunPlan, development: Path, model: Path, at: Path) -> Choice:
     )
 
 
-@pytest.mark.usefixtures("untracked")
+@pytest.mark.usefixtures("untracked", "forked_search")
 def test_two_workers_search_and_the_best_is_chosen_also_where_the_journal_is_lost(
     journal: Path,
     model: Path,
@@ -133,7 +132,7 @@ def test_a_search_of_the_baseline_alone_trains_nothing(
     }
 
 
-@pytest.mark.usefixtures("untracked", "journal")
+@pytest.mark.usefixtures("untracked", "journal", "forked_search")
 def test_the_best_training_of_the_search_is_the_model_bit_for_bit(
     baseline: Training, development: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,16 +164,13 @@ def test_the_best_training_of_the_search_is_the_model_bit_for_bit(
     assert choice.overrides
     (further,) = repeats(tmp_path / "out" / "model")
     assert {one.seed for one in trained} == {Training.load(further).seed} == {1000}
-    subprocess.run(
-        [sys.executable, "-c", ALONE, str(development), str(tmp_path / "alone"), json.dumps(chosen.config)],
-        check=True,
-    )
+    ForkedPython(ALONE, development, tmp_path / "alone", json.dumps(chosen.config)).output()
     again = Training.load(tmp_path / "alone")
     assert (again.weights_digest, again.runtime) == (chosen.weights_digest, chosen.runtime)
     assert [epoch.val_loss for epoch in again.history] == [epoch.val_loss for epoch in chosen.history]
 
 
-@pytest.mark.usefixtures("untracked", "journal")
+@pytest.mark.usefixtures("untracked", "journal", "forked_search")
 def test_gpus_that_are_missing_stop_the_search(
     model: Path, development: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
