@@ -1,6 +1,5 @@
 """Headers of tar archives: the usual ones are read here, all others by tarfile, which takes twenty times as long."""
 
-import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -61,8 +60,8 @@ class _Bounded:
         self.last = self._file.read(size)
         return self.last
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
 
     def tell(self) -> int:
         return self._file.tell()
@@ -114,7 +113,8 @@ class Headers:
         """Yield the members with usual headers that come next, and leave tarfile before the first other header."""
         ahead, at = SHORT_AHEAD, self._archive.offset
         while True:
-            members, length = _usual_members(os.pread(self._file.fileno(), ahead, at), at)
+            self._file.seek(at)
+            members, length = _usual_members(self._file.read(ahead), at)
             at += length
             if not members.names:
                 self._archive.offset = at

@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from components.common.bounds import LARGEST_DOWNLOAD, MOST_FILES, require_withi
 from components.common.errors import PipelineError, first_line
 from components.ingest.decoding import start_processes
 from components.ingest.form import Place
+from components.ingest.inflating import Inflating
 from components.ingest.picture_files import MEMBER, NO_CHECKSUM, Members
 from components.ingest.tar_headers import BLOCK, MOST_READ, Headers, UsualMembers
 from components.ingest.zip_list import PLAIN_METHODS, Entries, is_picture, picture_entries
@@ -207,11 +207,20 @@ def _unpacked(place: Place, target: Path) -> Place | None:
         return None
     if large:
         start_processes()
-    path = _inflated(place, opened, target) if opened else place.path
     unpacked = _Target(place, target)
-    _unpack_tar(path, unpacked)
+    if not opened:
+        with place.path.open("rb") as file:
+            _unpack_tar(file, unpacked)
+        return Place(target, place.uri, unpacked.packed(place.path))
+    path = target.with_name(f"{target.name}.tar")
+    bounds = _Bounds(place, target)
+    with (
+        opened(place.path) as compressed,
+        Inflating(compressed, path, lambda size: bounds.announce(size, 0)) as file,
+    ):
+        _unpack_tar(cast("BinaryIO", file), unpacked)
     packed = unpacked.packed(path)
-    if opened and not packed:
+    if not packed:
         path.unlink()
     return Place(target, place.uri, packed)
 
@@ -262,23 +271,6 @@ def _keep_packed(entries: Entries, target: _Target) -> None:
     target.keep_packed(entries.names, rows)
 
 
-def _inflated(place: Place, opened: Callable[..., Any], target: Path) -> Path:
-    """Write the tar file that a compressed file holds, and return its path."""
-    path = target.with_name(f"{target.name}.tar")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    bounds = _Bounds(place, path.parent)
-    # The checksum of a compressed file stands at its end.
-    with opened(place.path) as file, path.open("xb") as inflated, ThreadPoolExecutor(1) as writer:
-        written = writer.submit(inflated.write, b"")
-        while part := file.read(MOST_READ):
-            bounds.announce(len(part), 0)
-            written.result()
-            # While the next part is inflated.
-            written = writer.submit(inflated.write, part)
-        written.result()
-    return path
-
-
 def _is_tar(start: bytes) -> bool:
     try:
         tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
@@ -287,23 +279,22 @@ def _is_tar(start: bytes) -> bool:
     return True
 
 
-def _unpack_tar(path: Path, target: _Target) -> None:
-    with path.open("rb") as file:
-        headers = Headers(file, target.place.uri)
-        for found in headers.members():
-            if isinstance(found, UsualMembers):
-                _unpack_usual(headers, found, target)
-                continue
-            if not found.isfile():
-                target.announce(0)
-                if not found.isdir():
-                    target.refuse(found.name)
-                continue
-            target.announce(found.size)
-            if found.sparse is None and is_picture(found.name):
-                target.keep_packed([found.name], _tar_rows([found.offset_data], [found.size]))
-            else:
-                target.write(found.name, found.size, headers.content(found))
+def _unpack_tar(file: BinaryIO, target: _Target) -> None:
+    headers = Headers(file, target.place.uri)
+    for found in headers.members():
+        if isinstance(found, UsualMembers):
+            _unpack_usual(headers, found, target)
+            continue
+        if not found.isfile():
+            target.announce(0)
+            if not found.isdir():
+                target.refuse(found.name)
+            continue
+        target.announce(found.size)
+        if found.sparse is None and is_picture(found.name):
+            target.keep_packed([found.name], _tar_rows([found.offset_data], [found.size]))
+        else:
+            target.write(found.name, found.size, headers.content(found))
 
 
 def _unpack_usual(headers: Headers, found: UsualMembers, target: _Target) -> None:
