@@ -1,12 +1,14 @@
-"""`mnist-pipeline serve` and MLflow's scoring server, asked by eight clients at once."""
+"""`mnist-pipeline serve`, also with a log of requests, and MLflow's scoring server, asked by eight clients at once."""
 
 import http.client
 import json
+import re
 import statistics
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,20 @@ from typing import Any
 
 from benchmarks.process import REPOSITORY, call
 from benchmarks.setting import Floor, Result, Results, Setting
+from components.common.settings import exported
+from components.common.storage.s3 import DEFAULT_BUCKET
+from pipelines.cli.serve import STORE_VARIABLES
+from pipelines.local.home import Home
+from pipelines.local.platform import embedded_platform
 
 OURS, MLFLOW = "mnist-pipeline serve", "MLflow's scoring server"
+LOGGING = f"{OURS} --log-requests"
+# A tenth is kept, as by default.
+LOG = f"s3://{DEFAULT_BUCKET}/requests"
 MLFLOW_FORM = "mlflow"
 CLIENTS = 8
-ROUNDS, ROUND_SECONDS = 3, 5.0
+# A round is longer than from one write of the log to the next.
+ROUNDS, ROUND_SECONDS = 3, 35.0
 QUICK_ROUNDS, QUICK_ROUND_SECONDS = 1, 0.5
 START_SECONDS = 120.0
 TIMES_FASTER = 3.0
@@ -31,11 +42,12 @@ def measure(setting: Setting, _: Results) -> Result:
     training = {"epochs": 0.1, "min_steps": 0}
     call("benchmarks.training:train_once", str(setting.development), "fast", training, model)
     call("benchmarks.serving:package_for_both", model, str(setting.development))
-    found: dict[str, list[dict[str, Any]]] = {OURS: [], MLFLOW: []}
-    for number in range(rounds):
-        # In turns, since what runs first finds the machine cooler.
-        for name in list(found) if number % 2 else reversed(found):
-            found[name].append(_measured(name, model, str(setting.test), seconds))
+    found: dict[str, list[dict[str, Any]]] = {OURS: [], LOGGING: [], MLFLOW: []}
+    with _embedded_store(setting.work / "home"):
+        for number in range(rounds):
+            # In turns, since what runs first finds the machine cooler.
+            for name in list(found) if number % 2 else reversed(found):
+                found[name].append(_measured(name, model, str(setting.test), seconds))
     rows = [
         [
             name,
@@ -45,19 +57,21 @@ def measure(setting: Setting, _: Results) -> Result:
             f"{_median(own, 'slow') * 1e3:.1f}",
             f"{_median(own, 'bytes') / 1e6:.0f}",
             f"{_median(own, 'start'):.1f}",
+            f"{sum(_values(own, 'dropped')):.0f}" if name == LOGGING else "",
         ]
         for name, own in found.items()
     ]
-    pairs = list(zip(*found.values(), strict=True))
+    pairs = list(zip(found[OURS], found[MLFLOW], strict=True))
     faster = statistics.median(ours["rate"] / theirs["rate"] for ours, theirs in pairs)
     share = statistics.median(ours["bytes"] / theirs["bytes"] for ours, theirs in pairs)
     return Result(
         "Serving",
         f"One image a request as JSON from {CLIENTS} clients at once, threads of one process on the same "
-        f"machine, for {seconds:g} s after a second of the same; {rounds} rounds with both servers in each, medians. "
+        f"machine, for {seconds:g} s after a second of the same; {rounds} rounds with all servers in each, medians. "
         "The model is one of recipe fast, exported and packaged as a run does it. Memory is the resident peak of the "
-        "server's process; start is from its spawn to its first answer.",
-        ["server", "requests/s", "range", "median ms", "99% within ms", "MB", "start s"],
+        "server's process; start is from its spawn to the first answer. Dropped: images of the log's sample, a tenth "
+        "of all, that found no room.",
+        ["server", "requests/s", "range", "median ms", "99% within ms", "MB", "start s", "dropped"],
         rows,
         [
             Floor("serving, times the requests a second of MLflow's server", faster, TIMES_FASTER),
@@ -65,6 +79,17 @@ def measure(setting: Setting, _: Results) -> Result:
         ],
         found,
     )
+
+
+@contextmanager
+def _embedded_store(home: Path) -> Iterator[None]:
+    """Name the store of a home by the settings, and not its keys: the model is not signed."""
+    with embedded_platform(Home(home)) as platform:
+        store = {
+            name: value for name, value in platform.environment.items() if name.startswith(STORE_VARIABLES)
+        }
+        with exported(store):
+            yield
 
 
 def _values(found: list[dict[str, Any]], name: str) -> list[float]:
@@ -81,10 +106,15 @@ def _measured(name: str, model: str, test: str, seconds: float) -> dict[str, Any
     port = free_port()
     own = ["-m", "pipelines.cli.main", "serve", "--directory", model, "--port", str(port)]
     function = "benchmarks.serving:serve_by_mlflow"
-    command = own if name == OURS else ["-m", "benchmarks.process", function, json.dumps([model, port])]
-    with running_server([sys.executable, "-W", "ignore", *command], port) as (process, start):
+    commands = {
+        OURS: own,
+        LOGGING: [*own, "--log-requests", LOG],
+        MLFLOW: ["-m", "benchmarks.process", function, json.dumps([model, port])],
+    }
+    with running_server([sys.executable, "-W", "ignore", *commands[name]], port) as (process, start):
         value = call("benchmarks.serving:ask", port, test, seconds).value
-        return {**value, "start": start, "bytes": _peak_bytes(process.pid)}
+        dropped = _dropped(port) if name == LOGGING else 0
+        return {**value, "start": start, "bytes": _peak_bytes(process.pid), "dropped": dropped}
 
 
 @contextmanager
@@ -115,6 +145,13 @@ def _answers(port: int) -> bool:
 def _peak_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def _dropped(port: int) -> int:
+    """Return the images that a server's log had no room for."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        (count,) = re.findall(r'logged_images_total{outcome="dropped"} (\d+)', answer.read().decode())
+    return int(count)
 
 
 def ask(port: int, test: str, seconds: float) -> dict[str, float]:

@@ -20,6 +20,10 @@ class StatedError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        # Names from outside may hold line ends, commands for a terminal, or bytes that are no text.
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in super().__str__())
+
 
 class PipelineError(StatedError):
     """A mistake in the input, the configuration or the environment.

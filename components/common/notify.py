@@ -91,7 +91,7 @@ def deliver(event: Notice) -> dict[str, str]:
         tuple(printable(line)[:LONGEST_LINE] for line in event.lines[:MOST_LINES]),
         event.link,
     )
-    outcome = dict.fromkeys(receivers, f"it did not answer for {ALL_SECONDS:g} s")
+    outcome = dict.fromkeys(receivers, f"it did not answer for {ALL_SECONDS:g} s.")
 
     def work(name: str, send: Callable[[Settings, Notice], None]) -> None:
         outcome[name] = _failure(lambda: send(given, told))
@@ -212,6 +212,9 @@ def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
         if isinstance(getattr(error.args[0], "reason", None), ConnectTimeoutError):
             raise UnavailableError(_without_message(error)) from None
         raise
+    except requests.exceptions.ReadTimeout:
+        # It may have been taken all the same.
+        raise PipelineError(f"it did not answer for {ANSWER_SECONDS:g} s.") from None
     answer.close()
     if not 200 <= answer.status_code < 300:
         kind = UnavailableError if answer.status_code in NOT_TAKEN else PipelineError

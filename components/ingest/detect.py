@@ -7,6 +7,7 @@ from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Place
 from components.ingest.forms import archives, delimited, idx, npz, parquet, pictures, saved
+from components.ingest.unknown import described_place
 
 # A reader returns None for content of another form, and raises PipelineError for damaged or unclear content of its own.
 # It is given a scratch directory, which lives as long as the form is read. Without one it only looks: the form that it
@@ -54,7 +55,8 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form:
             )
         if found and (form := _read(found[0], data, scratch)):
             return form
-    raise PipelineError(f"{place.uri} must hold {FORMS} but {_held(unpacked.path)}: give another address.")
+    held, way_out = described_place(unpacked)
+    raise PipelineError(f"{place.uri} must hold {FORMS} but {held}: {way_out}.")
 
 
 def _read(place: Place, data: DataPlan, scratch: Path | None) -> Form | None:
@@ -70,13 +72,3 @@ def _directories(path: Path) -> list[Path]:
     return sorted(
         child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "__"))
     )
-
-
-def _held(path: Path) -> str:
-    if path.is_file():
-        with path.open("rb") as file:
-            start = file.read(8)
-        return f"is a file of {path.stat().st_size} bytes that starts with 0x{start.hex()}"
-    names = sorted(child.name for child in path.iterdir())
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"is a directory that holds {shown or 'nothing'}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import checked_split
-from components.common.data.digests import image_digests
+from components.common.data.digests import first_places, image_digests
 from components.common.data.raw_data import (
     PixelFile,
     PixelWriter,
@@ -114,7 +114,7 @@ class _Merge:
         self._names += [batch.place for batch in batches]
         self._parts = len(parts)
         self._labels = np.concatenate([*known, *(batch.labels for batch in batches)])
-        self._first = _first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
+        self._first = first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
         self._starts = np.cumsum([0, *map(len, known), *(len(batch.labels) for batch in batches)])
         self.chosen = [self._first[places] == places for places in self._places()]
 
@@ -211,12 +211,6 @@ def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int
             f"{place}: labels must be 0 to {last} but number {outside[0]} is {labels[outside[0]]}: correct it."
         )
     return labels.astype(np.int64)
-
-
-def _first_places(digests: NDArray[np.bytes_]) -> NDArray[np.intp]:
-    """Return for each digest the place of the first one that is equal to it."""
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    return first[inverse]
 
 
 def _append(

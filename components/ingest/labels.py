@@ -14,6 +14,8 @@ from components.common.errors import PipelineError
 
 LONGEST_NAME = 100
 LABEL_IT = "label them, or leave them out"
+# Whole numbers from here on are not exact as fractions, or as large as those that labels become.
+TOO_LARGE = {"f": 2**53, "u": 2**63}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +58,35 @@ def as_labels(labels: NDArray[Any], place: str) -> NDArray[Any]:
     if labels.dtype.kind == "f":
         labels = _of_fractions(labels, place)
     if labels.dtype.kind == "U":
-        return _present(np.char.strip(labels), np.char.strip(labels) == "", place)
+        names = np.char.strip(labels)
+        return _present(names, names == "", place)
     if labels.dtype.kind not in "iub":
         raise PipelineError(
             f"{place}: labels must be whole numbers or names but are of type {labels.dtype}: write them so."
         )
+    _require_small(labels, place)
     whole = labels.astype(np.int64)
-    return _present(whole, whole == -1, place)
+    return _present(whole, whole == -1, place, f"{LABEL_IT}; where -1 is a class, count from 0")
 
 
-def _present(labels: NDArray[Any], missing: NDArray[np.bool_], place: str) -> NDArray[Any]:
+def _require_small(labels: NDArray[Any], place: str) -> None:
+    bound = TOO_LARGE.get(labels.dtype.kind)
+    wide = labels.astype(np.float64) if labels.dtype.kind == "f" else labels
+    if bound and (large := np.abs(wide) >= bound).any():
+        first = int(np.flatnonzero(large)[0])
+        raise PipelineError(
+            f"{place}: labels must be below {bound} but number {first} is {labels[first]}: write them as texts."
+        )
+
+
+def _present(
+    labels: NDArray[Any], missing: NDArray[np.bool_], place: str, way_out: str = LABEL_IT
+) -> NDArray[Any]:
     if missing.any():
         first = int(np.flatnonzero(missing)[0])
         raise PipelineError(
             f"{place}: each image must have a label but {int(missing.sum())} of {len(labels)} have none, "
-            f"number {first} first: {LABEL_IT}."
+            f"number {first} first: {way_out}."
         )
     return labels
 
@@ -90,11 +106,13 @@ def _of_objects(labels: NDArray[Any], place: str) -> NDArray[Any]:
     _present(labels, missing, place)
     if all(isinstance(value, int | np.integer) for value in labels):
         return labels.astype(np.int64)
-    return np.array([str(value) for value in labels])
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in labels]
+    return np.array(texts)
 
 
 def _of_fractions(labels: NDArray[Any], place: str) -> NDArray[Any]:
     _present(labels, ~np.isfinite(labels), place)
+    _require_small(labels, place)
     whole = np.round(labels)
     if (whole != labels).any():
         first = int(np.flatnonzero(whole != labels)[0])

@@ -49,7 +49,7 @@ class NpyFile:
         if self.dtype.kind not in KINDS:
             held = "Python objects" if self.dtype.hasobject else f"values of type {self.dtype}"
             raise PipelineError(
-                f"{name} must hold numbers or texts but holds {held}: write it with a type such as uint8."
+                f"{name} must hold numbers or texts but holds {held}: write it with a type such as uint8 or str."
             )
         announced = math.prod(self.shape) * self.dtype.itemsize
         require_within(announced, LARGEST_PART, f"{name}: announced bytes", "give a smaller array")

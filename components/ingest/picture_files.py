@@ -68,7 +68,8 @@ class Files:
         name = ""
         try:
             for name in self.names:
-                file = os.open(name, os.O_RDONLY, dir_fd=directory)
+                # Nobody may ever write into a named pipe that lies there.
+                file = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
                 try:
                     content = os.read(file, FIRST_READ)
                     if most > len(content) == FIRST_READ:

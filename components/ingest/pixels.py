@@ -75,10 +75,13 @@ class PixelReader:
             self._require(
                 np.isfinite(images).reshape(len(images), -1).all(axis=1), "pixels must be numbers", WAY_OUT
             )
-            images = self._scaled(images)
-        inside = (images >= 0) & (images <= 255)
-        self._require(inside.reshape(len(images), -1).all(axis=1), "pixels must be 0 to 255", WAY_OUT, images)
-        return images.astype(np.uint8)
+            whole = self._scaled(images)
+        else:
+            whole = images
+        inside = (whole >= 0) & (whole <= 255)
+        rule = "pixels must be 0 to 1" if self._scale == 255 else "pixels must be 0 to 255"
+        self._require(inside.reshape(len(images), -1).all(axis=1), rule, WAY_OUT, images)
+        return whole.astype(np.uint8)
 
     def _scaled(self, images: NDArray[Any]) -> NDArray[Any]:
         """Return fractions as whole numbers; whether 1 is the brightest is decided by the first chunk."""

@@ -167,6 +167,10 @@ def local_place(address: str) -> Place | None:
     path = Path(urllib.request.url2pathname(urlsplit(uri).path))
     if not path.exists():
         raise PipelineError(f"{path} must exist but does not: {GIVE_AN_ADDRESS}.")
+    if not path.is_file() and not path.is_dir():
+        raise PipelineError(
+            f"{path} must be a file or a directory but is a pipe or a device: {GIVE_AN_ADDRESS}."
+        )
     return Place(path, uri)
 
 

@@ -26,6 +26,8 @@ PLAIN = "plain"
 _PART = re.compile(rf"(?:^|(?<=[^a-z0-9]))({'|'.join(PART_WORDS)})(?=[^a-z0-9]|$)", re.IGNORECASE)
 # Of the third of 30 files: train-00002-of-00030-0123456789abcdef.
 _SHARD = re.compile(r"[-_.]?\d+-of-\d+(-[0-9a-f]{16})?$")
+# What says no more than the number of a file, as of Spark's: part-00000-0123-c000.snappy.
+_NUMBER = re.compile(r"\d*|part-\d{5}\b.*")
 
 
 def set_and_part(stem: str) -> tuple[str, str | None]:
@@ -39,10 +41,10 @@ def set_and_part(stem: str) -> tuple[str, str | None]:
     """
     stem = _SHARD.sub("", stem)
     found = _PART.search(stem)
-    if not found:
-        return stem or PLAIN, None
-    rest = f"{stem[: found.start()]} {stem[found.end() :]}".strip("-_. ")
-    return rest.replace(" ", "") or PLAIN, PART_WORDS[found[1].lower()]
+    part = PART_WORDS[found[1].lower()] if found else None
+    rest = f"{stem[: found.start()]} {stem[found.end() :]}" if found else stem
+    rest = rest.strip("-_. ").replace(" ", "") if found else rest
+    return PLAIN if _NUMBER.fullmatch(rest) else rest, part
 
 
 def files_by_part(files: Iterable[Path], suffixes: tuple[str, ...]) -> tuple[FileSets, list[Path]]:

@@ -99,7 +99,7 @@ def table_form(
     if columns.label is None:
         raise PipelineError(
             f"{train.name} must have a column of labels, such as label, but has only "
-            f"{_listed(train.schema.names)}: name it so."
+            f"{listed_names(train.schema.names)}: name it so."
         )
     noted = [*notes, *(f"left out is the column {name or 'without a name'}" for name in columns.left_out)]
     kept = {}
@@ -185,10 +185,10 @@ def find_columns(schema: "pa.Schema", name: str) -> Columns | None:
     """
     features = _features(schema, name)
     images = [column for column, feature in features.items() if feature.get("_type") in IMAGE_FEATURES]
-    images = images or [field.name for field in schema if _is_encoded(field.type)]
-    images = images or [
-        field.name for field in schema if _is_list(field.type) and field.name.lower() in IMAGE_NAMES
-    ]
+    others = [field for field in schema if field.name.lower() not in LABEL_NAMES]
+    images = images or [field.name for field in others if _is_encoded(field.type)]
+    lists = [field.name for field in others if _is_list(field.type)]
+    images = images or [column for column in lists if column.lower() in IMAGE_NAMES or len(lists) == 1]
     labels = [column for column, feature in features.items() if feature.get("_type") == "ClassLabel"]
     labels = labels or [
         column for column in schema.names if column.lower() in LABEL_NAMES and column not in images
@@ -210,6 +210,11 @@ def _pixel_columns(columns: Sequence[str], label: str | None, name: str) -> Colu
     elif others or len(pixels) < FEWEST_PIXELS:
         return None
     count = len(pixels)
+    if label is None and math.isqrt(count - 1) ** 2 == count - 1:
+        raise PipelineError(
+            f"{name} must have a column of labels but all its {count} columns are called as pixels are: "
+            "name that of the labels label."
+        )
     if math.isqrt(count) ** 2 != count:
         colour = count % 3 == 0 and math.isqrt(count // 3) ** 2 == count // 3
         reason = ", which may be colours in any order" if colour else ""
@@ -253,7 +258,8 @@ def _only(candidates: Sequence[str], preferred: Sequence[str], what: str, name: 
     return candidates[0]
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed_names(names: Sequence[str]) -> str:
+    """Return the first names of many, and the number of the others."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
@@ -263,12 +269,16 @@ def _is_encoded(kind: "pa.DataType") -> bool:
 
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index("bytes") >= 0)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    if pa.types.is_dictionary(kind):
+        return _is_encoded(kind.value_type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _is_list(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return True
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -276,7 +286,7 @@ def _require_columns(table: Table, columns: Columns) -> None:
     held = set(table.schema.names)
     if missing := [name for name in (*columns.images, columns.label or "") if name not in held]:
         raise PipelineError(
-            f"{table.name} must have the columns of the training part but lacks {_listed(missing)}: add them."
+            f"{table.name} must have the columns of the training part but lacks {listed_names(missing)}: add them."
         )
     names = _class_names(_features(table.schema, table.name), columns.label)
     # `datasets` sorts numbers as text when it makes classes of them: the place of 10 is then before that of 2.
@@ -284,8 +294,8 @@ def _require_columns(table: Table, columns: Columns) -> None:
     in_place = all(not name.isdecimal() or int(name) == place for place, name in enumerate(either))
     if names != columns.names and ((names and columns.names) or not in_place):
         raise PipelineError(
-            f"{table.name} must have the class names of the training part, {_listed(columns.names) or 'none'}, "
-            f"but has {_listed(names) or 'none'}: write all parts with one list of names."
+            f"{table.name} must have the class names of the training part, {listed_names(columns.names) or 'none'}, "
+            f"but has {listed_names(names) or 'none'}: write all parts with one list of names."
         )
 
 
@@ -315,7 +325,7 @@ def _chunks(table: Table, columns: Columns) -> Callable[[], Iterator[Chunk]]:
         for batch in table.batches([*columns.images, str(columns.label)]):
             place = f"{table.name}: row {done}"
             if isinstance(batch, np.ndarray):
-                yield batch[:, :-1], batch[:, -1]
+                yield np.ascontiguousarray(batch[:, :-1]), batch[:, -1]
             elif len(columns.images) == 1:
                 yield (
                     _nested(batch.column(columns.images[0]), place),
@@ -335,6 +345,8 @@ def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
 
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_struct(column.type):
         column = column.field("bytes")
     if column.null_count:
@@ -352,6 +364,9 @@ def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if isinstance(column, pa.FixedShapeTensorArray) and not column.null_count:
+        images: NDArray[Any] = column.to_numpy_ndarray()
+        return images
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     shape = [len(column)]
@@ -359,8 +374,8 @@ def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
         lengths = pc.list_value_length(column).unique().to_pylist()
         if len(lengths) != 1:
             raise PipelineError(
-                f"{place} and those after it must be of one size but have lists of {_listed(list(map(str, lengths)))}: "
-                "write them in one size."
+                f"{place} and those after it must be of one size but have lists of "
+                f"{listed_names(list(map(str, lengths)))}: write them in one size."
             )
         shape.append(lengths[0])
         column = column.flatten()

@@ -131,47 +131,58 @@ def _usual_members(read: bytes, offset: int) -> tuple[UsualMembers, int]:
         offset: Where in the file it begins.
     """
     blocks = np.frombuffer(read, np.uint8, len(read) // BLOCK * BLOCK).reshape(-1, BLOCK)
-    usual, sizes = _usual_headers(blocks)
-    kinds, lengths = np.where(usual, blocks[:, 156], 0).tolist(), sizes.tolist()
-    found, at = [], 0
-    while at < len(kinds):
-        header = at
-        if kinds[at] == TIMES_TYPE:
-            start = (at + 1) * BLOCK
-            if lengths[at] > BLOCK or not TIMES.fullmatch(read, start, start + lengths[at]):
-                break
-            header += 2
-        if header >= len(kinds) or kinds[header] not in {REGULAR, DIRECTORY}:
-            break
-        found.append(header)
-        at = header + 1
-        if kinds[header] == REGULAR:
-            at += -(-lengths[header] // BLOCK)
-    headers = np.array(found, np.int64)
+    places, sizes = _usual_headers(blocks)
+    kinds = blocks[places, 156]
+    contents = np.where(kinds == DIRECTORY, 0, -(-sizes // BLOCK))
+    times = kinds == TIMES_TYPE
+    # Each header must lie where the one before it leads, and times before a member.
+    ends = np.concatenate([[0], places + 1 + contents])
+    good = (places == ends[:-1]) & ~(times & np.append(False, times[:-1]))
+    good[times] &= _are_times(read, places[times], sizes[times])
+    count = int(np.append(good, False).argmin())
+    if count and times[count - 1]:
+        count -= 1
+    members = np.flatnonzero(~times[:count])
+    headers = places[members]
     # Bytes after the first zero are no part of a name.
     names = [name.partition(b"\0")[0] for name in blocks[headers, :100].view("S100").ravel().tolist()]
     texts = b"\0".join(names).decode("utf-8", "surrogateescape").split("\0") if names else []
-    files = blocks[headers, 156] == REGULAR
-    return UsualMembers(texts, files, sizes[headers], offset + (headers + 1) * BLOCK), at * BLOCK
+    starts = offset + (headers + 1) * BLOCK
+    return UsualMembers(texts, kinds[members] == REGULAR, sizes[members], starts), int(ends[count]) * BLOCK
 
 
-def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return which blocks are usual headers, and the sizes in these.
+def _are_times(read: bytes, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which further headers, in these blocks, hold nothing but times."""
+    found = [
+        size <= BLOCK and TIMES.fullmatch(read, start, start + size) is not None
+        for start, size in zip(((places + 1) * BLOCK).tolist(), sizes.tolist(), strict=True)
+    ]
+    return np.array(found, np.bool_)
+
+
+def _usual_headers(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which blocks are usual headers of files, directories and times, and the sizes in these.
 
     Args:
         blocks: N x 512.
     """
-    digits = blocks[:, 124:135]
-    usual = ((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1)
-    usual &= (blocks[:, 345] == 0) & ((blocks[:, 135] == 0) | (blocks[:, 135] == ord(" ")))
-    sums = np.zeros(len(blocks), np.int64)
-    sums[usual] = blocks[usual].sum(axis=1, dtype=np.int64)
+    # Few other blocks have these, which are quickly looked at.
+    likely = np.isin(blocks[:, 156], (TIMES_TYPE, REGULAR, DIRECTORY)) & (blocks[:, 345] == 0)
+    likely &= (blocks[:, 135] == 0) | (blocks[:, 135] == ord(" "))
+    places = np.flatnonzero(likely)
+    headers = blocks[places]
+    digits, written = headers[:, 124:135], headers[:, 148:156]
     # The checksum counts as eight spaces; it has six digits.
-    written = blocks[:, 148:156]
-    usual &= ((written[:, :6] >= ord("0")) & (written[:, :6] <= ord("7"))).all(axis=1)
+    sums = headers.sum(axis=1, dtype=np.uint32).astype(np.int64)
     expected = sums - written.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
+    usual = _are_octal(digits) & _are_octal(written[:, :6])
     usual &= _octal(written[:, :6]) == expected
-    return usual, _octal(digits)
+    return places[usual], _octal(digits[usual])
+
+
+def _are_octal(digits: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which rows are octal digits."""
+    return np.asarray(((digits >= ord("0")) & (digits <= ord("7"))).all(axis=1))
 
 
 def _octal(digits: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from components.common.data.picture import PICTURE_SUFFIXES
 
+SUFFIXES = tuple(PICTURE_SUFFIXES)
 # Of the compressions that a zip may have, the usual ones.
 PLAIN_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Members on this disk and on all, bytes of the list, where it begins, and at the end the length of the comment.
@@ -20,14 +21,26 @@ END_START = b"PK\x05\x06"
 # The same for many members or bytes, and what tells its place.
 LARGE_END = struct.Struct("<4s20xQQQQ4s16x")
 LARGE_STARTS = (b"PK\x06\x06", b"PK\x06\x07")
-# What stands before the name of each member.
+# What stands before the name of each member, extra field and comment after it; the lengths of these are in it.
+ENTRY_START = b"PK\x01\x02"
 ENTRY = np.dtype(
-    {
-        "names": ["start", "flags", "method", "checksum", "packed", "unpacked", "kind", "begin"],
-        "formats": ["<u4", "<u2", "<u2", "<u4", "<u4", "<u4", "<u4", "<u4"],
-        "offsets": [0, 8, 10, 16, 20, 24, 38, 42],
-        "itemsize": 46,
-    }
+    [
+        ("start", "S4"),
+        ("versions", "<u4"),
+        ("flags", "<u2"),
+        ("method", "<u2"),
+        ("changed", "<u4"),
+        ("checksum", "<u4"),
+        ("packed", "<u4"),
+        ("unpacked", "<u4"),
+        ("name", "<u2"),
+        ("extra", "<u2"),
+        ("comment", "<u2"),
+        ("disk", "<u2"),
+        ("text", "<u2"),
+        ("kind", "<u4"),
+        ("begin", "<u4"),
+    ]
 )
 # What zipfile calls these, and an array of them.
 LISTED_BY_ZIPFILE = {
@@ -40,9 +53,6 @@ LISTED_BY_ZIPFILE = {
     "begin": "header_offset",
 }
 LISTED = np.dtype([(field, np.int64) for field in LISTED_BY_ZIPFILE])
-# The lengths of the name, the extra field and the comment that follow.
-LENGTHS = struct.Struct("<28xHHH")
-ENTRY_START = int.from_bytes(b"PK\x01\x02", "little")
 UTF_8 = 0x800
 # A number that stands elsewhere, since it needs 64 bits.
 ELSEWHERE = 0xFFFFFFFF
@@ -74,7 +84,7 @@ class Entries(NamedTuple):
 
 def is_picture(name: str) -> bool:
     """Return whether a file's name is one of a picture."""
-    return name[name.rfind(".") :].lower() in PICTURE_SUFFIXES
+    return name.lower().endswith(SUFFIXES)
 
 
 def picture_entries(path: Path) -> Entries | None:
@@ -106,28 +116,29 @@ def picture_entries(path: Path) -> Entries | None:
 
 
 def _entries(content: bytes, count: int) -> Entries | None:
-    starts, names, at = [], [], 0
-    for _ in range(count):
-        if len(content) - at < ENTRY.itemsize:
-            return None
-        length, extra, comment = LENGTHS.unpack_from(content, at)
-        starts.append(at)
-        at += ENTRY.itemsize
-        names.append(content[at : at + length])
-        at += length + extra + comment
-    if at != len(content):
+    # Where a name holds these bytes too, lengths do not fit.
+    before, *parts = content.split(ENTRY_START)
+    sizes = np.array([len(part) for part in parts], np.int64) + len(ENTRY_START)
+    if before or len(parts) != count or (sizes < ENTRY.itemsize).any():
         return None
-    offsets = np.array(starts, np.int64)[:, None] + np.arange(ENTRY.itemsize)
+    offsets = (np.cumsum(sizes) - sizes)[:, None] + np.arange(ENTRY.itemsize)
     found = np.frombuffer(content, np.uint8)[offsets].view(ENTRY).ravel()
+    lengths = found["name"].astype(np.int64)
+    if (sizes != ENTRY.itemsize + lengths + found["extra"] + found["comment"]).any():
+        return None
+    begin = ENTRY.itemsize - len(ENTRY_START)
+    names = [part[begin : begin + length] for part, length in zip(parts, lengths.tolist(), strict=True)]
     elsewhere = [(found[field] == ELSEWHERE).any() for field in ("packed", "unpacked", "begin")]
-    usual = (found["start"] == ENTRY_START).all() and np.isin(found["method"], list(PLAIN_METHODS)).all()
+    usual = np.isin(found["method"], list(PLAIN_METHODS)).all()
     if not usual or any(elsewhere) or (texts := _texts(names, found["flags"])) is None:
         return None
     rows = np.empty(count, LISTED)
     for field in LISTED_BY_ZIPFILE:
         rows[field] = found[field]
     pictures = [is_picture(text) for text in texts]
-    others = len(texts) - sum(pictures) - sum(text.endswith("/") for text in texts)
+    others = [
+        text for text, picture in zip(texts, pictures, strict=True) if not (picture or text.endswith("/"))
+    ]
     return None if others else Entries(texts, rows).chosen(pictures)
 
 

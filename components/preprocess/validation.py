@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.data.dataset import SplitSource, class_counts
-from components.common.data.digests import image_digests
+from components.common.data.digests import first_places, image_digests
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.record import Record
@@ -91,8 +91,12 @@ class Observed:
             self._sum += int(images.sum(dtype=np.int64))
             yield images
 
-    def report(self) -> SplitReport:
-        """Return the properties of the split, all of whose images were read."""
+    def report(self, equal: NDArray[np.intp]) -> SplitReport:
+        """Return the properties of the split, all of whose images were read.
+
+        Args:
+            equal: A number for each image, the same one for equal images, N.
+        """
         counts = class_counts(self.labels, self.spec)
         shape = self.spec.shape[:2] if self.spec.channels == 1 else self.spec.shape
         return SplitReport(
@@ -103,7 +107,7 @@ class Observed:
             pixel_mean=round(self._sum / (len(self.labels) * self.spec.pixels), 3),
             class_counts=counts,
             imbalance=round(max(counts) / min(counts), 3) if min(counts) else 0.0,
-            duplicates=len(self.labels) - len(np.unique(self.digests)),
+            duplicates=len(equal) - int(np.count_nonzero(np.bincount(equal))),
         )
 
 
@@ -114,7 +118,10 @@ def validate(splits: Mapping[str, Observed]) -> ValidationReport:
         PipelineError: All pixels of a split are equal, `train` has no examples of a class, or `test` has those of one
             only, by which no model could be told from one that always gives the same answer.
     """
-    reports = {name: split.report() for name, split in splits.items()}
+    digests = [split.digests for split in splits.values()]
+    ends = np.cumsum([len(own) for own in digests])
+    equal = dict(zip(splits, np.split(first_places(np.concatenate(digests)), ends[:-1]), strict=True))
+    reports = {name: split.report(equal[name]) for name, split in splits.items()}
     for name, report in reports.items():
         if report.pixel_min == report.pixel_max:
             raise PipelineError(
@@ -133,7 +140,7 @@ def validate(splits: Mapping[str, Observed]) -> ValidationReport:
             f"the test split must have examples of several classes but all are of {only}: use other test data."
         )
     shared = {
-        f"{first}+{second}": int(np.isin(splits[second].digests, splits[first].digests).sum())
+        f"{first}+{second}": int(np.isin(equal[second], equal[first]).sum())
         for first, second in combinations(splits, 2)
     }
     return ValidationReport(

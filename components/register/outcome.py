@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STEP = "close-run"
-# On the pipeline's run: the kind of the notice that was sent.
-NOTIFIED = "notified"
 
 
 def tell_outcome(pipeline_run_id: str, *, succeeded: bool, message: str) -> None:
@@ -60,9 +58,9 @@ def _claimed(pipeline_run_id: str) -> tuple[bool, Notice | None]:
         run = find_pipeline_run(client, pipeline_run_id)
         if run is None:
             return False, None
-        notice = None if NOTIFIED in run.data.tags else notice_of(run)
+        notice = None if tags.NOTIFIED in run.data.tags else notice_of(run)
         if notice:
-            client.set_tag(run.info.run_id, NOTIFIED, notice.kind)
+            client.set_tag(run.info.run_id, tags.NOTIFIED, notice.kind)
     return True, notice
 
 

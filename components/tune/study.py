@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from components.common.compat.optuna import storage_of
-from components.common.errors import PipelineError, UnavailableError, first_line
+from components.common.errors import TRY_AGAIN, PipelineError, StatedError, UnavailableError, first_line
 from components.common.model.training_record import Training
 from components.common.narration import say
 from components.common.patience import patiently
@@ -34,8 +34,22 @@ Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
 
+class LostStudyError(StatedError):
+    """The study was damaged while it was open; waiting does not help, but trying the task again does."""
+
+    exit_status = TRY_AGAIN
+
+
 def patient(ask: Callable[Given, Answer]) -> Callable[Given, Answer]:
-    """Return the function with patience for outages of the database; it must be one that can be called again."""
+    """Return the function with patience for outages of the database; it must be one that can be called again.
+
+    What a storage that was damaged after it was opened makes Optuna raise has no common base class. The task that is
+    tried again opens the study anew, which mends it.
+
+    Raises:
+        LostStudyError: The storage was damaged.
+        UnavailableError: The database does not answer.
+    """
 
     @wraps(ask)
     def asked(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
@@ -43,7 +57,16 @@ def patient(ask: Callable[Given, Answer]) -> Callable[Given, Answer]:
             with database_must_answer():
                 return ask(*args, **kwargs)
 
-        return patiently(STEP, once)
+        try:
+            return patiently(STEP, once)
+        except StatedError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
+            raise LostStudyError(
+                f"the study must hold what was written into it but does not ({reason}): start the task again, which "
+                "mends it."
+            ) from error
 
     return asked
 
@@ -109,7 +132,8 @@ def open_study(
 
     The same arguments make the same trials, whatever the number of workers, so that any task of a run can make them.
     Trials that are there are kept with their scores. Where one before them is missing, all are made again: Optuna
-    numbers trials by their order, and the scores would be those of others.
+    numbers trials by their order, and the scores would be those of others. So they are where one has ended without
+    what made it end, since Optuna changes no trial that has ended.
 
     Args:
         name: Name of the study.
@@ -126,11 +150,11 @@ def open_study(
     import optuna
 
     study = _stored(name)
-    if len(study.trials) >= trials and _in_order(study) and "seeds" in study.user_attrs:
+    if len(study.trials) >= trials and _is_whole(study) and "seeds" in study.user_attrs:
         return study
     with _claimed(f"{name}-trials"):
         study = _stored(name)
-        if not _in_order(study):
+        if not _is_whole(study):
             say(STEP, f"the study {name} has lost trials: all are made again")
             optuna.delete_study(study_name=name, storage=storage_of(study))
             study = _stored(name)
@@ -149,8 +173,28 @@ def _stored(name: str) -> "optuna.Study":
     return optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
 
 
-def _in_order(study: "optuna.Study") -> bool:
-    return all(trial.user_attrs.get("number") == trial.number for trial in study.trials)
+def _is_whole(study: "optuna.Study") -> bool:
+    trials = study.trials
+    return all(
+        trial.user_attrs.get("number") == trial.number
+        and trial.params.keys() == trials[0].params.keys()
+        and _is_consistent(trial)
+        for trial in trials
+    )
+
+
+def _is_consistent(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Return whether a trial has what its state and its scores presuppose."""
+    from optuna.trial import TrialState
+
+    if trial.number == 0:
+        return trial.values is not None
+    if trial.state is TrialState.FAIL:
+        return {ERROR, DIVERGED} <= trial.user_attrs.keys()
+    first, last = (percent(part) for part in RUNGS)
+    scores = trial.intermediate_values.keys()
+    needed = {TrialState.COMPLETE: {first, last}, TrialState.PRUNED: {first}}.get(trial.state, set())
+    return needed <= scores and (last not in scores or first in scores)
 
 
 @contextmanager
@@ -253,11 +297,18 @@ class SearchRecord:
     def score(self, trial: int, rung: int, accuracy: float) -> None:
         """Record a trial's validation accuracy at a rung, a place in `RUNGS`."""
         self._storage.set_trial_intermediate_value(self._id(trial), percent(RUNGS[rung]), accuracy)
+        self._require(rung in self.known()[trial].scores)
 
     @patient
     def repeated(self, trial: int, shift: int, accuracy: float) -> None:
         """Record the validation accuracy of a trial trained with the baseline's seed plus `shift`."""
         self.study.set_user_attr(f"repeat {trial} {shift}", accuracy)
+        self._require((trial, shift) in self.repeats())
+
+    def _require(self, written: bool) -> None:
+        """End the work where nothing that is written can be read again: the same would be due for ever."""
+        if not written:
+            raise LookupError("a score that was just written is not there")
 
     @patient
     def fail(self, trial: int, error: PipelineError) -> None:
@@ -307,6 +358,9 @@ class SearchRecord:
         for trial, known in self.known().items():
             if known.failed:
                 continue
+            # The entry by which it was started may be lost; Optuna closes no trial that waits.
+            if self.study.trials[trial].state is TrialState.WAITING:
+                self.start(trial)
             if LAST in known.scores:
                 self.study.tell(trial, known.scores[LAST], skip_if_finished=True)
             else:

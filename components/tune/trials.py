@@ -141,14 +141,8 @@ class Worker:
     def _train_leg(self, leg: Leg, autosave: Autosave) -> Epoch:
         """Train a trial up to its rung, from where it stands; return its score there."""
         _, session = self._paused.pop(leg.trial, (0.0, None))
-        if session is None:
-            session = Session(*self._splits, self._config(leg.trial))
-            try:
-                autosave.restore(session)
-            except PipelineError as error:
-                # A store that refuses says nothing about the trial, which a PipelineError would fail.
-                raise StatedError(str(error)) from error
-        session.run(lambda _: None, autosave, math.ceil(RUNGS[leg.rung] * session.steps))
+        session = session or self._restored(leg, autosave)
+        session.run(lambda _: None, autosave, _step(leg, session))
         if leg.rung == LAST:
             epoch = session.history[-1]
         else:
@@ -157,6 +151,19 @@ class Worker:
             self._keep(leg.trial, session, epoch.val_accuracy)
         autosave.save(session)
         return epoch
+
+    def _restored(self, leg: Leg, autosave: Autosave) -> Session:
+        """Return the trial's training as it was saved, or from its beginning."""
+        session = Session(*self._splits, self._config(leg.trial))
+        try:
+            autosave.restore(session)
+        except PipelineError as error:
+            # A store that refuses says nothing about the trial, which a PipelineError would fail.
+            raise StatedError(str(error)) from error
+        if session.step <= _step(leg, session):
+            return session
+        # The study has lost the score, and that of a later step would be another.
+        return Session(*self._splits, self._config(leg.trial))
 
     def _still_mine(self, job: "Leg | Repeat") -> bool:
         """Return whether the work is still this worker's to record; a claim can be lost with its connection."""
@@ -208,3 +215,8 @@ class Worker:
         """Tell other workers the ids of nested runs; a run has none while MLflow does not answer."""
         for trial in [trial for trial, run in self._opened.items() if run.run_id]:
             self._record.note(trial, MLFLOW_RUN, self._opened.pop(trial).run_id)
+
+
+def _step(leg: Leg, session: Session) -> int:
+    """Return the step at which the training is scored."""
+    return math.ceil(RUNGS[leg.rung] * session.steps)

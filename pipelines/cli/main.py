@@ -1,5 +1,6 @@
 """The command line, `mnist-pipeline`."""
 
+import gc
 import json
 import signal
 import sys
@@ -155,6 +156,8 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 def main() -> None:
     """Run the command line; a stated error or a full disk is one line, and Ctrl-C and SIGTERM end it in order."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Imported modules are no garbage: each look through them takes some 0.02 s.
+    gc.freeze()
     try:
         app(standalone_mode=True)
     except Exception as error:
@@ -163,6 +166,8 @@ def main() -> None:
             raise
         print_line(f"error: {told}", err=True)
         sys.exit(told.exit_status)
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.child_processes import beside
-from components.common.data.digests import image_digests
+from components.common.data.digests import first_places, image_digests
 from components.common.data.raw_data import PARTS, PixelFile, has_part, open_part, raw_files
 from components.common.data.source import training_images
 from components.common.data.spec import ImageSpec
@@ -158,7 +158,8 @@ def _observed(raw: Path, part: str, spec: ImageSpec) -> Observed:
 def _constant(images: Observed) -> int:
     """Return how many images have one value in all their pixels."""
     even = np.repeat(np.arange(256, dtype=np.uint8), images.spec.pixels).reshape(-1, *images.spec.shape)
-    return int(np.isin(images.digests, image_digests([even])).sum())
+    digests = set(image_digests([even]).tolist())
+    return sum(digest in digests for digest in images.digests.tolist())
 
 
 def _named(labels: NDArray[np.integer], spec: ImageSpec) -> dict[str, int]:
@@ -181,10 +182,9 @@ def _warnings(observed: Mapping[str, Observed], constant: Mapping[str, int]) -> 
 
 def _contradictions(observed: Mapping[str, Observed]) -> int:
     """Return the number of images, of all parts, that are equal to one with another label."""
-    digests = np.concatenate([images.digests for images in observed.values()])
+    first = first_places(np.concatenate([images.digests for images in observed.values()]))
     labels = np.concatenate([images.labels for images in observed.values()])
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    return int((labels != labels[first[inverse]]).sum())
+    return int((labels != labels[first]).sum())
 
 
 def _fit(resolved: Resolved, spec: ImageSpec, images: int) -> tuple[str, str]:

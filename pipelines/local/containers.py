@@ -22,22 +22,24 @@ LABEL = "mnist-pipeline.run"
 PASSED = (
     "ALL_PROXY",
     "AWS_",
+    "CHECKPOINT_",
     "CURL_CA_BUNDLE",
+    "DATA_",
     "EMBEDDED_SERVERS",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "MLFLOW_",
+    "MNIST_DATA_URI",
     "MODEL_",
     "NOTIFY_",
     "NO_PROXY",
     "OMP_",
     "OPENBLAS_",
     "OPTUNA_STORAGE",
-    "CHECKPOINT_DIR",
+    "OUTAGE_SECONDS",
     "REQUESTS_CA_BUNDLE",
-    "DATA_",
-    "MNIST_DATA_URI",
     "S3_",
+    "SSL_CERT_FILE",
     "TF_",
 )
 LEFT_OUT = {"AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"}
@@ -50,6 +52,7 @@ CERTIFICATES = (
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
     "MLFLOW_TRACKING_SERVER_CERT_PATH",
     "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
 )
 
 

@@ -57,7 +57,8 @@ def local_data(data: str, show: Callable[[str], None]) -> tuple[str, str | None]
 
 
 def absolute_address(data: str) -> str:
-    """Make a relative path absolute: the steps run in other directories."""
-    if "://" in data or data.startswith(VARIABLE) or data in {"mnist", "digits"}:
+    """Make a relative path absolute: the steps run in other directories. No shell reads the ~ of `--data=~/pets`."""
+    # An empty text, as of a variable that is not set, is no directory.
+    if not data or "://" in data or data.startswith(VARIABLE) or data in {"mnist", "digits"}:
         return data
-    return os.path.abspath(data)  # noqa: PTH100
+    return os.path.abspath(os.path.expanduser(data))  # noqa: PTH100, PTH111

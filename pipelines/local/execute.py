@@ -74,10 +74,12 @@ def _prepare(image: str) -> None:
 
     # On one machine only what met an outage is tried again, and the settings for a cluster mean nothing.
     warnings.filterwarnings("ignore", module="kfp.local")
-    for component in mnist_pipeline.pipeline_spec.components.values():
+    spec = mnist_pipeline.pipeline_spec
+    for task in spec.root.dag.tasks.values():  # the exit handler, which always runs, and all else
+        task.ClearField("retry_policy")
+    for component in spec.components.values():
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
-            # The exit handler, which is in no component, always runs.
             task.caching_options.enable_cache = True
     if not image:
         keras_process()

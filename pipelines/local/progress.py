@@ -43,7 +43,7 @@ class Progress:
             elif (ended := TASK_ENDED.search(line)) and (step := self._running(ended[1])):
                 yield self._end(step, succeeded=ended[2] == "SUCCESS")
             elif narrated := STEP_LINE.match(line):
-                self._last_line = narrated[2].removeprefix("error: ")
+                self._last_line = _told_by(narrated[2])
                 yield f"[{narrated[1]}] {narrated[2]}"
             elif line.strip("- "):
                 self._last_line = line.strip()
@@ -66,3 +66,9 @@ class Progress:
         if not succeeded and self.error is None:
             self.error = f"step {step.name} failed: {self._last_line}"
         return f"{step.status.lower():9}  {step.name}  {step.seconds:.1f} s"
+
+
+def _told_by(line: str) -> str:
+    """Return why a step failed by the last line that it narrated; one that was killed tells no error."""
+    error = line.removeprefix("error: ")
+    return error if error != line else f"it ended without an error, after: {line}"

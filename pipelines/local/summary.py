@@ -130,8 +130,7 @@ def render(summary: Summary) -> Iterator[str]:
         yield ""
         yield f"  {summary.error}"
         yield f"  log: {summary.log}"
-        if summary.decision["action"] == "register" and not summary.model["version"]:
-            yield f"  register the candidate: mnist-pipeline models register {summary.run_name}"
+        yield f"  go on with it: mnist-pipeline runs retry {summary.run_name}"
 
 
 def _model_lines(summary: Summary) -> Iterator[str]:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from pipelines.models.served import Served
 WRITE_SECONDS, MOST_WAITING = 30.0, 16 * 2**20
 # Until a server that ends gives up writing.
 END_SECONDS = 20.0
+ABOUT_FILE, ABOUT = "about.txt", "Images and answers of a served model, which may be personal data.\n"
 # What an id, a time and a version may take beside image and probabilities.
 ROW_BYTES = 1024
 
@@ -120,6 +123,17 @@ class RequestLogger:
                 self.dropped += len(part)
 
 
+def _require_writable(store: ObjectStore, prefix: str) -> None:
+    """Write what the log is beside it: a store that refuses would be found too late by those who read the log.
+
+    The key may be one that can only write here (infra/seaweedfs/identities.json).
+    """
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch, ABOUT_FILE)
+        path.write_text(ABOUT, encoding="utf-8")
+        store.upload(path, f"{prefix}/{ABOUT_FILE}")
+
+
 def _row_bytes(images: NDArray[np.uint8], answers: NDArray[np.float32]) -> int:
     return images[:1].nbytes + answers[:1].nbytes + ROW_BYTES
 
@@ -136,8 +150,7 @@ def logged_requests(uri: str, sample: float) -> Iterator[RequestLogger]:
     store, key = ObjectStore.for_uri(uri)
     prefix = key.rstrip("/")
     try:
-        # A store that refuses would be found too late by those who read the log.
-        store.sizes(f"{prefix}/labels/")
+        _require_writable(store, prefix)
     except UnavailableError as error:
         say("serve", f"requests are not logged yet: {error}")
     logger = RequestLogger(store, prefix, sample)

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from pipelines.environment import STEP_LABEL
-from pipelines.pipeline import mnist_pipeline
+from pipelines.monitoring import monitoring_pipeline
 from tests.infra.manifests import (
     INFRA,
     OVERLAYS,
@@ -66,14 +66,20 @@ STEPS = (
     "gate",
     "register",
     "close-run",
+    # Of the pipeline that looks for drift, which has all of the others too.
+    "monitor",
+    "claim",
 )
 MLFLOW, POSTGRES, BUCKET, DATABASES = (ours(name) for name in ("mlflow", "postgres", "bucket", "databases"))
 
 
-def labels_of_the_compiled_steps() -> set[str]:
-    platform = MessageToDict(mnist_pipeline.platform_spec)["platforms"]["kubernetes"]
+def variables_of_the_compiled_steps() -> dict[str, set[str]]:
+    """The variables that a step is given from Secrets, by the label of its pod."""
+    platform = MessageToDict(monitoring_pipeline.platform_spec)["platforms"]["kubernetes"]
     return {
-        executor["podMetadata"]["labels"][STEP_LABEL]
+        executor["podMetadata"]["labels"][STEP_LABEL]: {
+            entry["envVar"] for secret in executor["secretAsEnv"] for entry in secret["keyToEnv"]
+        }
         for executor in platform["deploymentSpec"]["executors"].values()
     }
 
@@ -157,7 +163,7 @@ def test_who_talks_to_whom(name: str, client: Pod, server: Pod, port: int, expec
 
 @pytest.mark.parametrize("name", ["kind", "minikube"])
 def test_each_step_reaches_mlflow_and_three_the_database(name: str) -> None:
-    assert set(STEPS) == labels_of_the_compiled_steps()
+    assert set(STEPS) == variables_of_the_compiled_steps().keys()
     for client in STEPS:
         assert connects(name, step(client), MLFLOW, 5000)
         assert connects(name, step(client), POSTGRES, 5432) is (client in DATABASE_STEPS)
@@ -205,21 +211,24 @@ def test_ingest_alone_reaches_public_addresses_and_nobody_private_ones(name: str
             assert not outside(name, client, address, 443)
 
 
-def test_with_the_component_notices_close_run_reaches_public_receivers(tmp_path: Path) -> None:
+def test_with_the_component_notices_those_who_send_them_reach_public_receivers(tmp_path: Path) -> None:
     component = os.path.relpath(INFRA / "components/notices", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(f"components:\n  - {component}\n")
     rendered = kustomize(tmp_path)
     for port in (443, 465, 587):
         reaching = [client for client in STEPS if _outside(rendered, client, "93.184.215.14", port)]
-        assert reaching == ["close-run"]
-        assert not _outside(rendered, "close-run", "10.1.2.3", port)
+        assert reaching == ["close-run", "monitor"]
+        assert not any(_outside(rendered, client, "10.1.2.3", port) for client in reaching)
 
 
 def test_in_production_the_metadata_service_is_out_of_reach_and_no_step_has_public_data() -> None:
-    with_store = [client for client in STEPS if outside("production", client, "52.95.0.1", 443)]
-    assert with_store == ["ingest", "train-baseline", "search", "choose"]
-    with_database = [client for client in STEPS if outside("production", client, "10.20.0.1", 5432)]
-    assert with_database == list(DATABASE_STEPS)
+    given = variables_of_the_compiled_steps()
+    for address, port, variable in (
+        ("52.95.0.1", 443, "AWS_ACCESS_KEY_ID"),
+        ("10.20.0.1", 5432, "OPTUNA_STORAGE"),
+    ):
+        reaching = {client for client in STEPS if outside("production", client, address, port)}
+        assert reaching == {client for client, variables in given.items() if variable in variables} != set()
     for client in STEPS:
         assert not outside("production", client, "93.184.215.14", 80)
         assert not outside("production", client, "169.254.169.254", 443)

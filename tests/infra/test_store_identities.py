@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from components.common.storage.capabilities import PREFIX
+from pipelines.models.request_logger import ABOUT_FILE
 from tests.infra.manifests import INFRA
 
 BUCKET, MODEL = "mnist-pipeline", "mlflow/1/models/m-1/artifacts/model.keras"
@@ -50,6 +51,8 @@ def can(actions: list[str], action: str, bucket: str, key: str = "") -> bool:
         ("monitor", "Write", BUCKET, "objects/sha256/ab/abcd", False),
         ("monitor", "Read", BUCKET, MODEL, False),
         ("serve", "Write", BUCKET, "requests/2026-11-28/1.npz", True),
+        ("serve", "Write", BUCKET, f"requests/{ABOUT_FILE}", True),
+        ("serve", "List", BUCKET, "requests/labels/", False),
         ("serve", "Read", BUCKET, "requests/2026-11-28/1.npz", False),
         ("serve", "Write", BUCKET, "labelled/mnist/1.npz", False),
         ("mlflow", "Write", BUCKET, MODEL, True),

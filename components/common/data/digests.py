@@ -26,3 +26,9 @@ def image_digests(chunks: Iterable[NDArray[np.uint8]], key: bytes = b"") -> NDAr
         for images in chunks
     ]
     return np.frombuffer(b"".join(found), f"S{DIGEST_BYTES}")
+
+
+def first_places(digests: NDArray[np.bytes_]) -> NDArray[np.intp]:
+    """Return for each digest the place of the first one that is equal to it."""
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    return first[inverse]

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Endings of the files' names.
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-KINDS = "a PNG, JPEG, BMP, WebP or TIFF picture"
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pbm", ".pgm", ".ppm"}
+)
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+KINDS = "a PNG, JPEG, BMP, WebP, TIFF, GIF, PGM or PPM picture"
 GREY_MODES = {"1", "L", "LA", "La"}
 WIDE_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 # 32-bit integers and fractions, whose range the file does not say.
@@ -42,7 +44,7 @@ def decode_picture(content: bytes, name: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             _require_readable(picture, name)
             ImageOps.exif_transpose(picture, in_place=True)
-            pixels = _pixels(picture)
+            pixels = _pixels(picture, name)
     except PipelineError:
         raise
     # Damaged files raise errors of Pillow, zlib, struct and others, without a common base class.
@@ -92,10 +94,16 @@ def _require_readable(picture: "Image", name: str) -> None:
         raise PipelineError(f"{name} must hold one picture but holds {pages}: save each as a file.")
 
 
-def _pixels(picture: "Image") -> NDArray[np.uint8]:
+def _pixels(picture: "Image", name: str) -> NDArray[np.uint8]:
     """Return the pixels, H x W or H x W x 3."""
     if picture.mode in WIDE_MODES:
         wide = np.asarray(picture)
+        # As when values of 8 bits are saved with 16: they would all become 0 or 1.
+        if 0 < (largest := int(wide.max())) <= 255:
+            raise PipelineError(
+                f"{name} must use the range of its 16 bits but its largest value is {largest} of 65535: "
+                "save it with 8 bits."
+            )
         narrow = np.rint(wide / 257).astype(np.uint8)
         transparent = picture.info.get("transparency")
         return narrow if transparent is None else np.where(wide == transparent, np.uint8(255), narrow)

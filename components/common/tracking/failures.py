@@ -10,6 +10,8 @@ from components.common.storage.s3 import is_store_outage
 REFUSAL = "FEATURE_DISABLED"
 # MLflow has error codes for few statuses; the others stand in the message alone.
 STATUS = re.compile(r"failed with error code (\d{3}) ")
+# What the client says after its last try.
+EACH_TIME = re.compile(r"too many (\d{3}) error responses")
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
@@ -42,12 +44,15 @@ def is_outage(error: Exception) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of an error, at most 200 characters; that of the cause where a request had no answer."""
+    """Return an error in one line of at most 200 characters; that of the cause where a request had no good answer."""
     from requests import RequestException
 
     causes = list(_causes(error))
     unanswered = any(isinstance(cause, RequestException) and cause.response is None for cause in causes)
-    return first_line(causes[-1] if unanswered else error)[:200]
+    told = first_line(causes[-1] if unanswered else error)[:200]
+    if status := EACH_TIME.search(told):
+        return f"it answered each try with status {status[1]}, as where its store or database is away"
+    return told
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

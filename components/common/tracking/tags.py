@@ -9,6 +9,8 @@ STEP = "step"
 PIPELINE = "pipeline"
 # First error of a run, in one line.
 ERROR = "error"
+# On the pipeline's run: the kind of the notice that was sent of how it ended.
+NOTIFIED = "notified"
 
 # Outcome of a pipeline run, on the pipeline's run.
 DATASET = "dataset"

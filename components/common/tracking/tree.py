@@ -104,7 +104,8 @@ def close_pipeline_run(pipeline_run_id: str, succeeded: bool, message: str) -> N
     Args:
         pipeline_run_id: Kubeflow's id of the pipeline run.
         succeeded: Kubeflow reports success.
-        message: Kubeflow's error; recorded where the run has failed and no step has recorded an error.
+        message: Kubeflow's error; where the run has failed and no step has recorded an error, it is recorded, behind
+            the names of the steps that were killed.
 
     Raises:
         UnavailableError: MLflow does not answer for OUTAGE_SECONDS.
@@ -133,8 +134,14 @@ def _close_pipeline_run(client: "MlflowClient", pipeline_run_id: str, succeeded:
         if tags.ERROR in parent.data.tags:
             if succeeded or ended:  # of an earlier attempt
                 client.delete_tag(parent.info.run_id, tags.ERROR)
-        elif message and not ended:
-            client.set_tag(parent.info.run_id, tags.ERROR, message)
+        elif not ended and not succeeded and (told := "; ".join(filter(None, (_lost_steps(lost), message)))):
+            client.set_tag(parent.info.run_id, tags.ERROR, told)
+
+
+def _lost_steps(runs: "list[Run]") -> str:
+    """Say which steps have left their runs open; "" for none."""
+    steps = ", ".join(sorted({run.data.tags[tags.STEP] for run in runs if tags.STEP in run.data.tags}))
+    return steps and f"{steps}: ended without an error of its own, as where it was killed"
 
 
 def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
@@ -175,6 +182,7 @@ def _injected_run(client: "MlflowClient", injected: str, step: str) -> "tuple[Ru
 
     lineage = _lineage(client, injected)
     parent_id = lineage[-1].info.run_id
+    _forget_notice(client, lineage[-1])
     # Kubeflow makes a run for each task of `tune`; the run of the nested pipeline above them is the step's.
     run = next((above for above in lineage[:-1] if above.info.run_name == step), lineage[0])
     marks = {tags.STEP: step, **compute_environment()}
@@ -202,7 +210,14 @@ def _own_run(client: "MlflowClient", pipeline_run_id: str, step: str) -> "tuple[
     client.update_run(run.info.run_id, status="RUNNING")
     if parent.info.status in {"FAILED", "KILLED"}:  # a run that ended so goes on
         client.update_run(parent_id, status="RUNNING")
+    _forget_notice(client, parent)
     return run, parent_id
+
+
+def _forget_notice(client: "MlflowClient", parent: "Run") -> None:
+    """Let a run that was told of, and goes on, be told of again when it ends."""
+    if tags.NOTIFIED in parent.data.tags:
+        client.delete_tag(parent.info.run_id, tags.NOTIFIED)
 
 
 def _lineage(client: "MlflowClient", run_id: str) -> "list[Run]":

@@ -10,7 +10,8 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import compress
+from itertools import compress, groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -92,17 +93,26 @@ class _Target(_Bounds):
             names: Names of the members.
             rows: Array of `MEMBER`.
         """
-        found: dict[str, tuple[list[str], list[int]]] = {}
-        for place, name in enumerate(names):
-            parent, _, short = (name.replace("\\", "/") if "\\" in name else name).rpartition("/")
-            if not short.startswith("."):
-                shorts, places = found.setdefault(parent, ([], []))
-                shorts.append(short)
-                places.append(place)
-        for shorts, places in found.values():
-            if path := self.path(names[places[0]]):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._kept.setdefault(path.parent, []).append((shorts, rows[places]))
+        split = [(name.replace("\\", "/") if "\\" in name else name).rpartition("/") for name in names]
+        shown = [not short.startswith(".") for _, _, short in split]
+        if not all(shown):
+            split, names, rows = list(compress(split, shown)), list(compress(names, shown)), rows[shown]
+        paths: dict[str, Path | None] = {}
+        start = 0
+        for parent, together in groupby(split, itemgetter(0)):
+            shorts = [short for _, _, short in together]
+            if parent not in paths:
+                paths[parent] = self._made(names[start])
+            if path := paths[parent]:
+                self._kept.setdefault(path, []).append((shorts, rows[start : start + len(shorts)]))
+            start += len(shorts)
+
+    def _made(self, name: str) -> Path | None:
+        """Make the directory of a member, and return it; None for one that is hidden."""
+        if path := self.path(name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.parent
+        return None
 
     def packed(self, archive: Path) -> dict[Path, Members]:
         """Return the pictures that stay in the archive by the directories that they would be in."""

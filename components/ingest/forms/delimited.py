@@ -11,6 +11,9 @@ from gzip import GzipFile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from components.common.bounds import require_within
 from components.common.data.idx import open_decompressed
 from components.common.errors import PipelineError, first_line
@@ -22,10 +25,8 @@ from components.ingest.tables import FEWEST_PIXELS, Table, find_columns, intact,
 from components.ingest.whole_numbers import parsed_lines
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     import pyarrow.csv as pc
-    from numpy.typing import NDArray
 
 SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv")
 DELIMITERS = ",;\t"
@@ -44,11 +45,13 @@ class Layout:
         delimiter: Character between the values.
         columns: Names of the columns, of the first line or made up.
         header: Whether the first line names the columns.
+        made_up: Whether the names were made up, since the first line does not name the label.
     """
 
     delimiter: str
     columns: tuple[str, ...]
     header: bool
+    made_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
 def _form(
     place: Place, data_set: str, files: dict[str, CsvFile], data: DataPlan, notes: list[str]
 ) -> Form | None:
-    headerless = [file.layout for file in files.values() if not file.layout.header]
-    if headerless and "label" in headerless[0].columns:
-        end = "first" if headerless[0].columns[0] == "label" else "last"
+    made_up = [file.layout.columns for file in files.values() if file.layout.made_up]
+    if made_up and "label" in made_up[0]:
+        end = "first" if made_up[0][0] == "label" else "last"
         notes.append(f"there is no line of names: the {end} column was taken for the label")
     form = table_form("csv", place, {part: _table(file) for part, file in files.items()}, data, notes)
     if form and is_emnist(data_set):
@@ -117,7 +120,10 @@ def read_layout(place: Place) -> Layout | None:
             f"{place.uri} must be intact but is not ({first_line(error).removesuffix('.')}): fetch it again."
         ) from error
     lines = start.decode("utf-8-sig", "replace").splitlines()
-    if not lines or "\ufffd" in lines[0] or not lines[0].replace("\t", "").isprintable():
+    # A list or an object of JSON, or a page of HTML, may have many commas too.
+    if not lines or "\ufffd" in lines[0] or lines[0].startswith(("[", "{", "<")):
+        return None
+    if not lines[0].replace("\t", "").isprintable():
         return None
     delimiter = max(DELIMITERS, key=lines[0].count)
     first = [cell.strip() for cell in next(csv.reader(lines[:1], delimiter=delimiter))]
@@ -126,11 +132,21 @@ def read_layout(place: Place) -> Layout | None:
     require_within(
         2 * len(lines[0]), CHUNK_BYTES, f"{place.uri}: twice the bytes of a line", "write an npz archive"
     )
-    if sum(not _is_number(cell) for cell in first) > 1:
+    header = _counts(first)
+    if sum(not _is_number(cell) for cell in first) > int(not header):
         return Layout(delimiter, tuple(first), header=True)
     # The last line may be cut off.
-    rows = [line.split(delimiter) for line in lines[: min(SAMPLE, max(1, len(lines) - 1))]]
-    return Layout(delimiter, _made_up(rows, place.uri), header=False)
+    body = lines[int(header) : max(1 + header, min(SAMPLE, len(lines) - 1))]
+    rows = [line.split(delimiter) for line in body] or [first]
+    return Layout(delimiter, _made_up(rows, place.uri), header, made_up=True)
+
+
+def _counts(cells: list[str]) -> bool:
+    """Return whether all cells, but for one name of a label, count from 0 or 1, as pandas names columns."""
+    numbers = [int(cell) for cell in cells if cell.isdecimal()]
+    start = numbers[0] if numbers else -1
+    counted = [*range(start, start + len(numbers))]
+    return start in {0, 1} and len(numbers) >= len(cells) - 1 and numbers == counted
 
 
 def _made_up(rows: list[list[str]], uri: str) -> tuple[str, ...]:
@@ -189,7 +205,11 @@ def _batches(
     import pyarrow as pa
 
     layout = file.layout
-    places = [layout.columns.index(name) for name in types]
+    places = np.array([layout.columns.index(name) for name in types])
+    # Columns that lie together are copied together, which is much faster than one by one.
+    runs = [
+        (int(run[0]), int(run[-1]) + 1) for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+    ]
     numbers = all(pa.types.is_integer(kind) for kind in types.values())
     with _explained(file, types), open_decompressed(file.place.path) as content:
         header = layout.header
@@ -197,7 +217,7 @@ def _batches(
             body = lines[lines.find(b"\n") + 1 :] if header else lines
             rows = parsed_lines(body, layout.delimiter, len(layout.columns)) if numbers and body else None
             if rows is not None:
-                yield rows[:, places]
+                yield np.concatenate([rows[:, start:end] for start, end in runs], axis=1)
             # Blank lines at the end are no rows.
             elif body.strip():
                 yield from _parsed_by_arrow(file, lines, types, header=header)

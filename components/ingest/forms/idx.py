@@ -17,7 +17,7 @@ from components.ingest.form import Form, Part, Place
 from components.ingest.subsets import chosen_subset, set_and_part
 
 # Such as emnist-letters-train-images-idx3-ubyte.gz and train-images.idx3-ubyte.
-_NAME = re.compile(r"(?P<start>.+)-(?P<kind>images|labels)[-.]idx\d-\w+?(\.gz)?")
+_NAME = re.compile(r"(?P<start>.+)[-_](?P<kind>images|labels)[-_.]idx(\d[-_]\w+?)?(\.gz)?")
 # QMNIST's labels are rows of the class, the writer and more.
 QMNIST_COLUMNS = 8
 # The usual name of the other file of a part.

@@ -11,7 +11,7 @@ from components.common.plan.run import DataPlan
 from components.ingest.arrays import array_part
 from components.ingest.form import Form, Place
 from components.ingest.npy import NPY_MAGIC, NpyFile, npz_members
-from components.ingest.subsets import PART_WORDS, PLAIN, chosen_subset
+from components.ingest.subsets import PART_WORDS, PLAIN, chosen_subset, set_and_part
 
 _WORDS = "|".join(sorted(PART_WORDS, key=len, reverse=True))
 _KINDS = "(?P<images>images?|imgs?|x|data|pixels|features)|(?P<labels>labels?|y|targets?)"
@@ -37,10 +37,20 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
         for data_set, parts in _sets_of_files(place).items()
         if {"images", "labels"} <= {kind for arrays in parts.values() for kind in arrays}
     }
+    # Archives such as train.npz and test.npz, whose arrays are named x and y.
+    sets_of_parts: dict[str, Parts] = {}
     for path in sorted(place.path.glob("*.npz")):
         archive = place.child(path.name)
-        if "labels" in _parts_of_archive(archive)[0].get("train", {}):
+        held = _parts_of_archive(archive)[0]
+        if "labels" not in held.get("train", {}):
+            continue
+        data_set, part = set_and_part(path.stem)
+        if part and list(held) == ["train"]:
+            for kind, array in held["train"].items():
+                _add(sets_of_parts.setdefault(data_set, {}), part, kind, array)
+        else:
             sets[path.stem] = archive
+    sets |= {data_set: parts for data_set, parts in sets_of_parts.items() if "train" in parts}
     if not sets:
         return None
     data_set, found = chosen_subset(sets, data.subset, place.uri)

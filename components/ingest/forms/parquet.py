@@ -9,7 +9,7 @@ from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Place, rows_of
 from components.ingest.subsets import PART_WORDS, chosen_subset, files_by_part
-from components.ingest.tables import Table, intact, table_form
+from components.ingest.tables import Table, intact, listed_names, table_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,13 @@ def recognize(place: Place, data: DataPlan, scratch: Path | None) -> Form | None
         with place.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
-        return table_form("parquet", place, {"train": _table([place])}, data, scratch=scratch)
+        table = _table([place])
+        if form := table_form("parquet", place, {"train": table}, data, scratch=scratch):
+            return form
+        raise PipelineError(
+            f"{place.uri} must have a column of pictures, such as image, or one for each pixel but has only "
+            f"{listed_names(table.schema.names)}: write the pictures into it."
+        )
     sets, others = files_by_part(place.path.iterdir(), SUFFIXES)
     # As the Hub converts data sets: a directory for each part.
     for child in sorted(place.path.iterdir()):

@@ -10,14 +10,14 @@ from tempfile import mkdtemp
 import numpy as np
 
 from components.common.bounds import MOST_FILES, require_within
-from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.decoding import MOST_TOGETHER, picture_shapes, take_pictures
 from components.ingest.form import Form, Part, Place, chunks_of, rows_of
 from components.ingest.picture_files import Files, Members
 from components.ingest.sizes import LARGEST_SIDE
-from components.ingest.subsets import PART_WORDS
+from components.ingest.subsets import PART_WORDS, set_and_part
+from components.ingest.zip_list import is_picture
 
 # Of Windows and macOS; names that start with a dot are left out too.
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
@@ -96,7 +96,7 @@ def _listed(place: Place) -> _Listing:
                 continue
             if entry.is_dir():
                 directories.append(name)
-            elif name[name.rfind(".") :].lower() in PICTURE_SUFFIXES:
+            elif is_picture(name):
                 pictures.append(name)
             else:
                 others.append(name)
@@ -113,13 +113,14 @@ def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]
     """Return the parts by name where the directory holds one for each part; else none of them."""
     parts: dict[str, _Classes] = {}
     notes = []
+    words = _part_words(root.directories)
     for name in root.directories:
-        part, child = PART_WORDS.get(name.lower()), place.child(name)
+        part, child = words.get(name), place.child(name)
         if not part:
             notes.append(f"{child.uri} is left out")
             continue
         listing = _listed(child)
-        classes = _classes(child, listing)
+        classes = _classes_below(child, listing)
         if not classes:
             pictures = ": its pictures lie in no directories of classes" if listing.pictures else ""
             notes.append(f"{child.uri} is left out{pictures}")
@@ -131,6 +132,24 @@ def _parts(place: Place, root: _Listing) -> tuple[dict[str, _Classes], list[str]
             )
         parts[part] = classes
     return (parts, notes) if "train" in parts else ({}, [])
+
+
+def _part_words(names: list[str]) -> dict[str, str]:
+    """Return the parts that directories are named by, such as train, or seg_train and seg_test."""
+    plain = {name: PART_WORDS[name.lower()] for name in names if name.lower() in PART_WORDS}
+    said = {name: set_and_part(name) for name in names}
+    longer = {name: part for name, (_, part) in said.items() if part}
+    alike = len({said[name][0] for name in longer}) == 1 and {"train", "test"} <= set(longer.values())
+    return longer if alike and not plain else plain
+
+
+def _classes_below(place: Place, listing: _Listing) -> _Classes | None:
+    """Return a part's pictures by class; its directory may hold only one that holds those of the classes."""
+    classes = _classes(place, listing)
+    if classes or listing.pictures or len(listing.directories) != 1:
+        return classes
+    inner = place.child(listing.directories[0])
+    return _classes(inner, _listed(inner))
 
 
 def _classes(place: Place, root: _Listing) -> _Classes | None:
@@ -156,6 +175,11 @@ def _classes(place: Place, root: _Listing) -> _Classes | None:
 
 def _require_classes(classes: _Classes) -> None:
     """Refuse pictures in directories of parts; a class may have a part's name beside others."""
+    if len(classes.files) == 1:
+        raise PipelineError(
+            f"{classes.place.uri} must hold a directory for each of at least two classes but only "
+            f"{next(iter(classes.files))} has pictures: sort these into directories of classes, or add others."
+        )
     if {name.lower() for name in classes.files} <= PART_WORDS.keys():
         raise PipelineError(
             f"{classes.place.uri} must hold a directory for each class but holds only {' and '.join(classes.files)}, "

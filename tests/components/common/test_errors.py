@@ -52,3 +52,7 @@ def test_memory_that_is_used_up_is_an_outage(error: Exception) -> None:
     assert isinstance(told, UnavailableError)
     assert "memory" in str(told)
     assert stated(RuntimeError("another")) is None
+
+
+def test_a_name_from_outside_cannot_break_the_line() -> None:
+    assert str(PipelineError("it is a\nb\x1b[2J\udcff, größer")) == "it is a\\nb\\x1b[2J\\udcff, größer"

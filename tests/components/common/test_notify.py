@@ -190,13 +190,14 @@ def test_receivers_that_fail_are_told_without_their_secrets_and_never_raise(
     assert said.count("NOTIFY_SMTP_URL told nobody") == 4
 
 
+@pytest.mark.parametrize("bound", ["ALL_SECONDS", "ANSWER_SECONDS"])
 def test_a_receiver_that_does_not_answer_is_waited_for_shortly(
-    monkeypatch: pytest.MonkeyPatch,
+    bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.common.notify.ALL_SECONDS", 0.1)
+    monkeypatch.setattr(f"components.common.notify.{bound}", 0.1)
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as silent:
         monkeypatch.setenv("NOTIFY_SLACK_URL", f"http://127.0.0.1:{silent.server_address[1]}")
-        assert deliver(NOTICE) == {"NOTIFY_SLACK_URL": "it did not answer for 0.1 s"}
+        assert deliver(NOTICE) == {"NOTIFY_SLACK_URL": "it did not answer for 0.1 s."}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,12 @@ def test_labels_of_the_usual_kinds_are_read(given: Any, expected: list[Any]) -> 
         (np.zeros((4, 2, 2)), "one for each image but are 4 x 2 x 2 of type float64: "),
         (np.array([0.0, 1.5]), "whole numbers or names but number 1 is 1.5: "),
         (np.array([0.0, np.nan]), "a label but 1 of 2 have none, number 1 first: "),
-        (np.array([0, -1, -1]), "a label but 2 of 3 have none, number 1 first: "),
+        (
+            np.array([0, -1, -1]),
+            "a label but 2 of 3 have none, number 1 first: .* where -1 is a class, count",
+        ),
+        (np.array([0, 2**63], np.uint64), "below 9223372036854775808 but number 1 is 9223372036854775808: "),
+        (np.array([0, 1e30]), "below 9007199254740992 but number 1 is 1e.30: write them as texts"),
         (np.array(["cat", " "]), "a label but 1 of 2 have none, number 1 first: "),
         (np.array([None, "dog"], object), "a label but 1 of 2 have none, number 0 first: "),
         (np.array([1j, 0]), "whole numbers or names but are of type complex128: "),

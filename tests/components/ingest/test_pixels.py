@@ -63,7 +63,7 @@ def spoiled(images: NDArray[Any], value: float) -> NDArray[Any]:
             spoiled(GREY / 255, 0.5),
             "fractional pixels must be whole numbers .* but image 3 is not one with values ",
         ),
-        (GREY / 127.5 - 1, "pixels must be .* but image 0 is not one with values from -"),
+        (GREY / 127.5 - 1, "pixels must be 0 to 1 but image 0 is not one with values from -0"),
         (spoiled(OPAQUE, 7), "images with an alpha channel must be opaque but image 3 is not one: "),
     ],
 )

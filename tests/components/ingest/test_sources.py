@@ -1,4 +1,5 @@
 import gzip
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,3 +268,11 @@ def test_a_mirror_is_available_when_it_answers(
     assert mnist_available(None, seconds=0.5) is None
     compress(raw)
     assert mnist_available(None) == mirrors[1]
+
+
+def test_a_pipe_is_neither_a_file_nor_a_directory(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(
+        PipelineError, match="pipe must be a file or a directory but is a pipe or a device: give"
+    ):
+        load_source(str(tmp_path / "pipe"), None)

@@ -18,6 +18,10 @@ from components.ingest.subsets import chosen_subset, files_by_part, set_and_part
         ("Fashion.Validation", ("Fashion", "validation")),
         ("trainings", ("trainings", None)),
         ("mnist_784", ("mnist_784", None)),
+        ("0001", ("plain", None)),
+        ("train-3", ("plain", "train")),
+        ("part-00000-0123abcd-c000.snappy", ("plain", None)),
+        ("cifar-10-train", ("cifar-10", "train")),
     ],
 )
 def test_a_files_name_says_set_and_part(stem: str, expected: tuple[str, str | None]) -> None:

@@ -117,3 +117,13 @@ def test_a_size_that_leads_nowhere_is_noticed(tmp_path: Path, size: bytes) -> No
     (tmp_path / "it.tar").write_bytes(content)
     with pytest.raises(tarfile.ReadError):
         members(tmp_path / "it.tar")
+
+
+def test_a_header_in_the_content_of_a_member_is_none(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "inner.tar", "w") as archive:
+        for name in ("a", "b"):
+            archive.addfile(tarfile.TarInfo(name))
+    with tarfile.open(tmp_path / "it.tar", "w") as archive:
+        for name in ("1", "2", "3"):
+            archive.add(tmp_path / "inner.tar", name)
+    assert members(tmp_path / "it.tar") == by_tarfile(tmp_path / "it.tar")

@@ -53,6 +53,7 @@ def test_names_without_a_flag_are_of_code_page_437(tmp_path: Path) -> None:
         lambda path: zip_of(path, names=[*NAMES, "readme.txt"]),
         lambda path: zip_of(path, zipfile.ZIP_LZMA),
         lambda path: zip_of(path, comment=b"by hand"),
+        lambda path: zip_of(path, names=["PK\x01\x02.png"]),
     ],
 )
 def test_an_unusual_zip_is_for_zipfile(tmp_path: Path, made: Callable[[Path], Path]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.common.errors import TRY_AGAIN
+from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step
 from tests.receivers import Webhook
@@ -70,6 +71,27 @@ def test_the_outcome_of_a_run_is_told_once(
 
     texts = [json.loads(body)["text"].split("\n") for _, body in told]
     assert [text[: len(lines)] for text in texts] == [lines] * bool(lines)
+
+
+def test_a_run_that_goes_on_is_told_of_again(
+    mlflow_client: "MlflowClient", told: list[tuple[dict[str, str], bytes]]
+) -> None:
+    run_id = uuid.uuid4().hex
+    open_pipeline_run(run_id, "stripes-fast", "outcomes")
+    close_run_step(run_id, "FAILED", "no room")
+    run = find_pipeline_run(mlflow_client, run_id)
+    assert run is not None
+
+    with step_run(run_id, "register"):
+        for name, value in REGISTERED.items():
+            mlflow_client.set_tag(run.info.run_id, name, value)
+    for _ in range(2):
+        close_run_step(run_id, "SUCCEEDED", "")
+
+    assert [json.loads(body)["text"].partition("\n")[0] for _, body in told] == [
+        "*run stripes-fast failed*",
+        "*stripes-cnn version 3 is the new champion*",
+    ]
 
 
 def test_a_failure_is_told_of_a_run_that_mlflow_does_not_know(

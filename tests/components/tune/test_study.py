@@ -1,16 +1,17 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
-from components.common.errors import PipelineError, UnavailableError
+from components.common.errors import TRY_AGAIN, PipelineError, UnavailableError
 from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.common.plan.training import RECIPES
 from components.common.settings import settings
 from components.train.session import DivergedError
-from components.tune.halving import Known
-from components.tune.study import SearchRecord, open_study, storage
+from components.tune.halving import Known, Repeat
+from components.tune.study import LostStudyError, SearchRecord, open_study, storage
 from tests.records import stored_study
 
 
@@ -168,3 +169,50 @@ def test_a_search_that_was_not_made_chooses_nothing(
     else:
         with pytest.raises(PipelineError, match=r"but 2 of 3 were refused because training\.batch_size must"):
             record.require_tried()
+
+
+def _searched(baseline: Training) -> SearchRecord:
+    """Search to the end, with made-up scores."""
+    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0))
+    while jobs := record.due():
+        job = jobs[0]
+        if isinstance(job, Repeat):
+            record.repeated(job.trial, job.shift, 0.5)
+            continue
+        record.start(job.trial)
+        if job.trial == 3:
+            record.fail(3, DivergedError("the loss must stay finite but was inf"))
+        else:
+            record.score(job.trial, job.rung, 0.5 + job.trial / 10)
+    record.settle()
+    record.require_tried()
+    return record
+
+
+def test_a_search_that_lost_any_entry_of_its_journal_comes_to_the_same_end(
+    baseline: Training, journal: Path
+) -> None:
+    expected = _searched(baseline).known()
+    entries = journal.read_bytes().splitlines(keepends=True)
+    for lost in range(len(entries)):
+        journal.write_bytes(b"".join(entries[:lost] + entries[lost + 1 :]))
+        assert _searched(baseline).known() == expected
+
+
+@pytest.mark.parametrize("damage", [b"", b"<html>\n" * 900])
+def test_a_journal_that_is_damaged_under_a_worker_ends_its_task_which_is_tried_again(
+    baseline: Training, journal: Path, damage: bytes
+) -> None:
+    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0))
+    journal.write_bytes(damage)
+
+    def work() -> None:
+        record.start(1)
+        record.score(1, 0, 0.5)
+
+    with pytest.raises(
+        LostStudyError, match=r"^the study must hold what was written into it but does not \(.*\.$"
+    ):
+        work()
+    assert LostStudyError.exit_status == TRY_AGAIN
+    assert len(_searched(baseline).known()) == 5

@@ -79,9 +79,8 @@ def _worker(baseline: Training, development: Path, run: TrackedRun, states: str 
     return Worker(record, claims(), development, config, run, states)
 
 
-@pytest.mark.usefixtures("journal")
 def test_a_paused_trial_goes_on_where_it_stood(
-    baseline: Training, config: TrainConfig, development: Path, tmp_path: Path
+    journal: Path, baseline: Training, config: TrainConfig, development: Path, tmp_path: Path
 ) -> None:
     open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     run, states = RecordedRun(), str(tmp_path / "states")
@@ -113,6 +112,13 @@ def test_a_paused_trial_goes_on_where_it_stood(
     assert Checkpoint(str(state)).restore(restored := Session(*splits, trained))
     assert weights_digest(restored.model) == weights_digest(session.model)
     assert restored.history[-1].val_loss == undisturbed.val_loss
+
+    # The state of the end does not score the beginning of a search that was lost.
+    scores = record.known()[1].scores
+    journal.unlink()
+    open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
+    assert _worker(baseline, development, run, states).work(1) == 4
+    assert SearchRecord(stored_study()).known()[1].scores == scores
 
 
 @pytest.mark.usefixtures("journal")

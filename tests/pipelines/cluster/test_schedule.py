@@ -17,7 +17,8 @@ def uploaded(kubeflow: Kubeflow, documents: tuple[Document, Document]) -> str:
     kubeflow.pipelines.append(pipeline)
     for version in ("older", "newest"):
         spec = {"pipeline_spec": copy.deepcopy(documents[0]), "platform_spec": documents[1]}
-        kubeflow.versions.append({"pipeline_id": "p", "pipeline_version_id": version, "pipeline_spec": spec})
+        named = {"pipeline_version_id": version, "name": version, "display_name": version}
+        kubeflow.versions.append({"pipeline_id": "p", **named, "pipeline_spec": spec})
     return "p"
 
 
@@ -42,6 +43,18 @@ def test_set_twice_is_one_schedule(kubeflow: Kubeflow, mnist_pipeline: CommandLi
     (first,) = kubeflow.recurring_runs
     assert mnist_pipeline(*NIGHTLY, *options).out == ["unchanged  nightly  0 0 3 * * *"]
     assert kubeflow.recurring_runs == [first]
+
+
+def test_drift_is_looked_for_on_a_schedule(kubeflow: Kubeflow, mnist_pipeline: CommandLine) -> None:
+    assert mnist_pipeline("upload", "--monitoring").status == 0
+    drift = ("schedule", "set", "drift", "--pipeline", "mnist-monitoring", "--cron", "0 30 0 * * *")
+    options = ("--set", "monitor_requests=s3://bucket/requests", "--set", "monitor_retrain=true")
+    assert mnist_pipeline(*drift, *options).out == ["created  drift  0 30 0 * * *"]
+    assert mnist_pipeline(*drift, *options).out == ["unchanged  drift  0 30 0 * * *"]
+    given = kubeflow.recurring_runs[0]["runtime_config"]["parameters"]
+    assert (given["monitor_requests"], given["monitor_retrain"]) == ("s3://bucket/requests", True)
+    refused = mnist_pipeline(*NIGHTLY, *options)
+    assert "not required by pipeline: monitor_requests, monitor_retrain" in refused.err[0]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,20 @@ from typing import Any
 import pytest
 
 from components.common.errors import PipelineError
-from pipelines.local.containers import check_engine, docker_runner
+from components.common.settings import VARIABLES
+from pipelines.local.containers import PASSED, check_engine, docker_runner
+
+# Of the image, of a pod on Kubernetes, of the engine, or of commands that are no steps.
+NOT_OF_A_LOCAL_STEP = (
+    "DEFAULT_MLFLOW_",
+    "DOCKER_HOST",
+    "GIT_SHA",
+    "KF",
+    "KUBERNETES_",
+    "LOCK_DIGEST",
+    "SERVE_TOKEN",
+    "STEP_",
+)
 
 
 def test_no_engine_is_one_line_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +52,10 @@ def test_steps_get_their_settings_and_credentials_by_value_and_nothing_else() ->
     assert options("digits", **passed, **kept)["environment"] == passed
 
 
+def test_every_setting_of_a_step_is_passed() -> None:
+    assert [name for name in VARIABLES if not name.upper().startswith((*PASSED, *NOT_OF_A_LOCAL_STEP))] == []
+
+
 def test_containers_are_confined() -> None:
     given = options("digits")
     assert given["read_only"] is True
@@ -54,11 +71,12 @@ def test_only_what_the_steps_need_of_this_machine_is_mounted(tmp_path: Path) -> 
         OPTUNA_STORAGE=str(tmp_path / "optuna" / "journal.log"),
         AWS_CA_BUNDLE=str(tmp_path / "own.crt"),
         MLFLOW_TRACKING_SERVER_CERT_PATH=str(tmp_path / "own.crt"),
+        SSL_CERT_FILE=str(tmp_path / "mail.crt"),
         MODEL_SIGNING_KEY=str(tmp_path / "own.key"),
         MODEL_PUBLIC_KEYS="-----BEGIN PUBLIC KEY-----\n...",
     )
     mounts = {Path(mount["Target"]).name: mount["ReadOnly"] for mount in given["mounts"]}
-    read = dict.fromkeys(["data", "own.crt", "own.key"], True)
+    read = dict.fromkeys(["data", "own.crt", "mail.crt", "own.key"], True)
     assert mounts == {**read, "checkpoints": False, "optuna": False}
     assert len(given["mounts"]) == len(mounts)
     assert (tmp_path / "checkpoints").is_dir()

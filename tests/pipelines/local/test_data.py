@@ -86,3 +86,12 @@ def test_auto_is_mnist_where_a_mirror_answers() -> None:
 
 def test_auto_falls_back_on_the_digits_and_says_so() -> None:
     assert _local_data("auto") == (("digits", None), [FALLBACK])
+
+
+def test_a_tilde_that_no_shell_read_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_data("~/pets", print) == (str(tmp_path / "pets"), None)
+
+
+def test_an_empty_address_is_not_this_directory() -> None:
+    assert local_data("", print) == ("", None)

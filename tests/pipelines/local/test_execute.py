@@ -79,6 +79,11 @@ def test_another_attempt_runs_what_has_not_succeeded_under_the_same_id(attempt: 
     assert other.identities[0] != first.identities[0]
 
 
+def test_an_exit_handler_that_fails_is_not_waited_for(attempt: Any) -> None:
+    """As any task's on this machine, its outages are waited for in the attempts at its process."""
+    assert attempt("close-run").run[-2:] == ["register", "close-run"]
+
+
 def test_other_code_runs_everything_again(
     attempt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

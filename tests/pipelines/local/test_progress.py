@@ -87,6 +87,7 @@ def test_tasks_of_one_name_may_run_at_a_time() -> None:
     ("lines", "reason"),
     [
         (["    [train] error: epochs must be at least 1\n", "    \n"], "epochs must be at least 1"),
+        (["    [train] epoch 3/20\n"], "it ended without an error, after: epoch 3/20"),
         (TRACEBACK, "NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`"),
     ],
 )

@@ -1,5 +1,6 @@
 """The HTTP server of a model, in a thread."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +8,6 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from pipelines.local.process import free_port
 from pipelines.models.connections import BoundedProtocol
 from pipelines.models.predict import Answerer
 from pipelines.models.serve import ModelServer
@@ -24,18 +24,16 @@ def serving(classifier: Answerer, reject_below: float = 0.5) -> Iterator[str]:
 @contextmanager
 def listening(server: ModelServer) -> Iterator[str]:
     """Yield the address of a server."""
-    port = free_port(0)
+    listener = socket.create_server(("127.0.0.1", 0))  # as `listen` does
     running = uvicorn.Server(
-        uvicorn.Config(
-            server.application(), http=BoundedProtocol, port=port, log_level="critical", lifespan="off"
-        )
+        uvicorn.Config(server.application(), http=BoundedProtocol, log_level="critical", lifespan="off")
     )
-    thread = threading.Thread(target=running.run)
+    thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
     while not running.started:
         time.sleep(0.02)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         running.should_exit = True
         thread.join()

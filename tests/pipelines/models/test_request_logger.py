@@ -62,7 +62,7 @@ def test_requests_are_kept_in_the_store_until_the_end(
     assert f"logged 4 images at s3://{platform.bucket}/logger/of-test; 0 more" in capsys.readouterr().out
     store, _ = ObjectStore.for_uri(uri)
     # Images of one size are in one file.
-    assert len(store.keys("logger/of-test/")) == 2
+    assert len([key for key in store.keys("logger/of-test/") if key.endswith(".npz")]) == 2
     found = read_requests(store, "logger/of-test", started, time.time() + 1)
     assert found is not None
     assert found.ids.tolist() in (["many-0", "many-1", "many-2"], ["one"])
@@ -161,6 +161,22 @@ def test_a_sample_is_a_share(sample: float) -> None:
         logged_requests("s3://a/b", sample),
     ):
         pass
+
+
+def test_a_key_that_may_write_and_do_nothing_else_is_enough(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def refuse(*_: object) -> None:
+        raise PipelineError("this key may not.")
+
+    for asked_for in ("sizes", "_stream", "delete"):
+        monkeypatch.setattr(ObjectStore, asked_for, refuse)
+    with logged_requests(f"s3://{platform.bucket}/logger/writes", 1.0) as logger:
+        logger.add("one", served(), *asked(1))
+    assert (logger.kept, logger.problem) == (1, "")
 
 
 def test_a_store_that_refuses_is_found_at_the_start(

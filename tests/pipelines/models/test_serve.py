@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import contextlib
 import io
@@ -26,6 +27,7 @@ from components.common.model.classifier import Classifier
 from components.common.model.runtime import RuntimeClassifier
 from components.common.model.training_record import MODEL_FILE
 from pipelines.models import bodies, connections, parsing, serve
+from pipelines.models.connections import BoundedProtocol
 from pipelines.models.serve import LONGEST_ERROR, ModelServer
 from pipelines.models.served import Served
 from tests.linear_models import BINARY, save_candidate
@@ -245,7 +247,9 @@ def test_a_picture_is_prepared_as_predict_does_it(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_a_bad_request(server: str) -> None:
     answer = _show(server, b"no picture")
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith("the picture must be a PNG, JPEG, BMP, WebP or TIFF picture but")
+    assert answer.json()["error"].startswith(
+        "the picture must be a PNG, JPEG, BMP, WebP, TIFF, GIF, PGM or PPM picture but"
+    )
     huge = io.BytesIO()
     Image.new("1", (5000, 5000)).save(huge, "PNG")
     answer = _show(server, huge.getvalue())
@@ -281,6 +285,22 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: str, monkeypatch: p
     assert answer.status == 408
     assert json.loads(answer.read()) == {"error": "the body must arrive within 0.05 seconds."}
     connection.close()
+
+
+def test_the_body_of_an_answer_does_not_wait_for_its_head_to_be_acknowledged(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    immediate: list[bool] = []
+    made = BoundedProtocol.connection_made
+
+    def noted(protocol: BoundedProtocol, transport: asyncio.Transport) -> None:
+        made(protocol, transport)
+        connection = transport.get_extra_info("socket")
+        immediate.append(bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+
+    monkeypatch.setattr(BoundedProtocol, "connection_made", noted)
+    assert requests.get(f"{server}/ping", timeout=30).status_code == 200
+    assert immediate == [True]
 
 
 def test_clients_that_send_nothing_or_too_little_are_cut(

@@ -98,7 +98,7 @@ def test_a_photograph_is_turned_as_its_exif_data_says() -> None:
     ("content", "message"),
     [
         (b"", r"cannot be read \(cannot identify image file\): convert it"),
-        (b"GIF89a" + encoded(Image.fromarray(GREY), "GIF")[6:], "cannot identify"),
+        (encoded(Image.fromarray(GREY), "ICO"), "cannot identify"),
         (encoded(Image.fromarray(COLOUR), "PNG")[:120], "truncated"),
         (
             encoded(Image.new("1", (4001, 4000)), "PNG"),
@@ -111,7 +111,7 @@ def test_a_photograph_is_turned_as_its_exif_data_says() -> None:
             "a must hold one picture but holds 2",
         ),
     ],
-    ids=["empty", "gif", "truncated", "large", "huge", "float", "pages"],
+    ids=["empty", "icon", "truncated", "large", "huge", "float", "pages"],
 )
 def test_what_is_no_such_picture_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(PipelineError, match=message):

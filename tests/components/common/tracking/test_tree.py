@@ -99,6 +99,16 @@ def test_pipeline_run_ends_with_its_true_status(
     assert (parent.info.status, parent.data.tags.get("error")) == (status, tag)
 
 
+def test_a_step_that_was_killed_is_named(mlflow_client: "MlflowClient", run_id: str) -> None:
+    with step_run(run_id, "train-baseline", last=False) as killed:  # so its run stays open
+        pass
+    close_pipeline_run(run_id, succeeded=False, message="Task exit-handler-1 failed.")
+    assert mlflow_client.get_run(killed.run_id).info.status == "FAILED"
+    error = _parent(mlflow_client, run_id).data.tags["error"]
+    assert error.startswith("train-baseline: ended without an error of its own")
+    assert error.endswith("; Task exit-handler-1 failed.")
+
+
 def test_a_retried_first_step_finds_the_pipeline_run(
     mlflow_client: "MlflowClient", run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,3 +175,33 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, kept: float) -> None:
     (tmp_path / "set.csv.gz").write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(PipelineError, match=r"set.csv.gz must be intact but is not \("):
         read_part(recognized(tmp_path / "set.csv.gz"), "train")
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("label", ["label", None])
+def test_a_line_that_counts_the_columns_is_a_line_of_names(
+    tmp_path: Path, start: int, label: str | None
+) -> None:
+    table = frame()
+    pixels = [str(start + place) for place in range(64 + (label is None))]
+    table.columns = pd.Index([label, *pixels] if label else pixels)
+    table.to_csv(tmp_path / "set.csv", index=False)
+    form = recognized(tmp_path / "set.csv")
+    assert bool(form.notes) is (label is None)
+    pixels_read, labels = read_part(form, "train")
+    np.testing.assert_array_equal(pixels_read[..., 0], IMAGES)
+    assert labels.tolist() == LABELS.tolist()
+
+
+def test_a_label_that_is_called_as_a_pixel_is_asked_for(tmp_path: Path) -> None:
+    table = frame()
+    table.columns = pd.Index([f"pixel{place}" for place in range(65)])
+    table.to_csv(tmp_path / "set.csv", index=False)
+    with pytest.raises(PipelineError, match="all its 65 columns are called as pixels are: name that"):
+        recognized(tmp_path / "set.csv")
+
+
+def test_json_is_no_csv(tmp_path: Path) -> None:
+    (tmp_path / "set.json").write_text(f"[{', '.join(map(str, range(40)))}]")
+    with pytest.raises(PipelineError, match="must hold idx files"):
+        recognized(tmp_path / "set.json")

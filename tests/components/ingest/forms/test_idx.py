@@ -33,12 +33,15 @@ def write_pair(
     write(directory / f"{prefix}-labels-idx1-ubyte.gz", (np.arange(count) % classes + first).astype(np.uint8))
 
 
-@pytest.mark.parametrize("spelling", ["-idx", ".idx"])
+@pytest.mark.parametrize("spelling", ["-{}-idx{}-ubyte", "-{}.idx{}-ubyte", "_{}-idx{}-ubyte", "-{}.idx"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_mnists_files_are_read_in_each_spelling(tmp_path: Path, spelling: str, suffix: str) -> None:
     for part, count in (("train", 30), ("t10k", 20)):
-        write(tmp_path / f"{part}-images{spelling}3-ubyte{suffix}", images(count))
-        write(tmp_path / f"{part}-labels{spelling}1-ubyte{suffix}", (np.arange(count) % 10).astype(np.uint8))
+        write(tmp_path / f"{part}{spelling.format('images', 3)}{suffix}", images(count))
+        write(
+            tmp_path / f"{part}{spelling.format('labels', 1)}{suffix}",
+            (np.arange(count) % 10).astype(np.uint8),
+        )
     form = recognized(tmp_path)
     assert (form.kind, form.names, form.turned, set(form.parts)) == ("idx", (), False, {"train", "test"})
     pixels, labels = read_part(form, "test")

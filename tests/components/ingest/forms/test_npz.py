@@ -225,3 +225,11 @@ def test_damage_is_an_error_of_one_line(tmp_path: Path, seed: int) -> None:
     content.tofile(path)
     with pytest.raises(PipelineError, match=r"^[^\n]* must [^\n]*\.$"):
         read_part(recognized(path), "train")
+
+
+def test_an_archive_for_each_part_is_one_data_set(tmp_path: Path) -> None:
+    for part, rows in {"train": slice(0, 30), "test": slice(30, 40)}.items():
+        np.savez(tmp_path / f"{part}.npz", x=IMAGES[rows], y=LABELS[rows])
+    form = recognized(tmp_path)
+    np.testing.assert_array_equal(read_part(form, "train")[0][..., 0], IMAGES[:30])
+    assert read_part(form, "test")[1].tolist() == LABELS[30:].tolist()

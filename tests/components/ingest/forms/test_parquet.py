@@ -249,7 +249,7 @@ def test_columns_that_make_no_images_are_refused(
 
 def test_a_table_without_images_is_no_data_set(tmp_path: Path) -> None:
     path = write(tmp_path / "iris.parquet", sepal=[1.0], petal=[2.0], species=["setosa"])
-    with pytest.raises(PipelineError, match="starts with 0x50415231"):
+    with pytest.raises(PipelineError, match="a column of pictures, .* has only sepal, petal, species"):
         recognized(path)
 
 
@@ -277,3 +277,20 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.parquet").write_bytes((tmp_path / "set.parquet").read_bytes()[:-20])
     with pytest.raises(PipelineError, match=r"set.parquet must be intact but is not \("):
         recognized(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([encoded(image) for image in IMAGES], pa.binary_view()),
+        pa.array([encoded(image) for image in IMAGES]).dictionary_encode(),
+        pa.FixedShapeTensorArray.from_numpy_ndarray(IMAGES),
+        IMAGES.tolist(),
+    ],
+    ids=["views", "dictionary", "tensors", "lists"],
+)
+def test_further_types_of_columns_are_read(tmp_path: Path, column: Any) -> None:
+    path = write(tmp_path / "set.parquet", features=column, label=[str(label).encode() for label in LABELS])
+    pixels, labels = read_part(recognized(path), "train")
+    np.testing.assert_array_equal(pixels[..., 0], IMAGES)
+    assert labels.tolist() == [str(label) for label in LABELS]

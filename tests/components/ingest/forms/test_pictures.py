@@ -1,5 +1,6 @@
 """Directories of pictures that real writers made, in every layout; damaged and odd ones."""
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ from components.ingest.form import Form, Place
 from components.ingest.forms import pictures
 
 RNG = np.random.default_rng(5)
+# What Pillow does not know by the ending.
+FORMATS = {"jfif": "JPEG"}
 
 
 def save(path: Path, *, size: tuple[int, int] = (8, 8), mode: str = "L", **options: Any) -> NDArray[np.uint8]:
@@ -213,7 +216,7 @@ def test_files_that_are_no_pictures_are_left_out_and_said(tmp_path: Path) -> Non
     for name in ("cat/.DS_Store", "cat/Thumbs.db", ".git/x.png", "__MACOSX/cat/._1.png", "dog/.hidden.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"x")
-    for name in ("readme.md", "cat/a.txt", "dog/b.gif"):
+    for name in ("readme.md", "cat/a.txt", "dog/b.svg"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     form = recognized(tmp_path)
@@ -371,3 +374,50 @@ def test_processes_share_the_work_and_report_damage(
     (tmp_path / "1" / "131.png").write_bytes(b"no picture")
     with pytest.raises(PipelineError, match=r"^it/1/131.png must be a PNG"):
         recognized(tmp_path, size=size)
+
+
+@pytest.mark.parametrize("ending", ["gif", "pgm", "jfif"])
+def test_further_formats_are_read(tmp_path: Path, ending: str) -> None:
+    expected = [
+        save(tmp_path / name, format=FORMATS.get(ending)) for name in (f"a/1.{ending}", f"b/1.{ending}")
+    ]
+    np.testing.assert_array_equal(read(recognized(tmp_path))[0], expected)
+
+
+def test_16_bits_that_hold_values_of_8_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((8, 8), 250, np.uint16)).save(tmp_path / "a/1.png")
+    save(tmp_path / "b/1.png")
+    with pytest.raises(
+        PipelineError, match="a/1.png must use the range of its 16 bits but its largest value is 250"
+    ):
+        recognized(tmp_path)
+
+
+def test_a_named_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        save(tmp_path / name)
+    os.mkfifo(tmp_path / "a/2.png")
+    with pytest.raises(PipelineError, match="a/2.png must be a PNG"):
+        recognized(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [("seg_train", "seg_test"), ("training_set", "test_set"), ("x-train/x", "x-test/x")]
+)
+def test_parts_may_have_longer_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        for label in "ab":
+            save(tmp_path / name / label / "1.png")
+    form = recognized(tmp_path)
+    assert set(form.parts) == {"train", "test"}
+    assert [read(form, part)[1] for part in ("train", "test")] == [["a", "b"], ["a", "b"]]
+
+
+def test_pictures_beside_a_list_of_their_labels_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    save(tmp_path / "images/1.png")
+    (tmp_path / "labels.csv").write_text("filename,label\n1.png,a\n")
+    with pytest.raises(
+        PipelineError, match="only images has pictures: sort these into directories of classes"
+    ):
+        recognized(tmp_path)
