@@ -31,6 +31,7 @@ from components.register.steer import promote, rollback
 from components.register.step import register_step
 from components.register.verify import verify
 from components.train.step import train_step
+from components.tune import processes
 from components.tune.step import choose_step, open_study_step, search_step
 from pipelines.models.predict import predictions
 from pipelines.models.reproduce import Recorded, reproduce
@@ -38,6 +39,7 @@ from pipelines.models.serve import ModelServer
 from pipelines.models.served import Served
 from pipelines.models.sources import read_sources
 from tests import made_forms
+from tests.forks import forking
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
 from tests.servers import Platform, close_runs
 
@@ -214,8 +216,9 @@ def ran(
     address = kind.write(data, home / kind.path)
     plan = _begin(kind, address, home)
     preprocess_step(plan, home / "raw", development=home / "development", test=home / "test")
-    _train(plan, home)
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(processes, "child_context", forking)
+        _train(plan, home)
         if not kind.thorough:
             # The other figures take most of the time of an evaluation.
             monkeypatch.setattr(contents, "FIGURES", contents.FIGURES[:4])
@@ -307,9 +310,16 @@ def test_report_and_figures_call_the_classes_by_their_names(ran: Ran) -> None:
     assert {"confusion_matrix", "explanations"} <= figures
 
 
+@pytest.fixture(scope="module")
+def model(ran: Ran) -> Path:
+    """The version's files, which are what was registered."""
+    directory = ran.home / "verified"
+    verify(ran.client, ran.plan.model_name, ran.version, directory).require()
+    return directory
+
+
+@pytest.mark.usefixtures("model")
 def test_the_version_is_what_was_registered_and_is_trained_again_alike(ran: Ran, tmp_path: Path) -> None:
-    verification = verify(ran.client, ran.plan.model_name, ran.version, tmp_path / "model")
-    assert verification.problems == ()
     (tmp_path / "scratch").mkdir()
     recorded = Recorded.of(ran.client, ran.plan.model_name, ran.version)
     outcome = reproduce(recorded, tmp_path / "scratch", None, print)
@@ -317,9 +327,8 @@ def test_the_version_is_what_was_registered_and_is_trained_again_alike(ran: Ran,
     assert outcome.differing == {}
 
 
-def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) -> None:
-    verify(ran.client, ran.plan.model_name, ran.version, tmp_path / "model").require()
-    classifier = RuntimeClassifier(tmp_path / "model")
+def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, model: Path, tmp_path: Path) -> None:
+    classifier = RuntimeClassifier(model)
     images, labels = ran.data.parts["test"]
     directory = tmp_path / "pictures"
     directory.mkdir()
@@ -339,7 +348,7 @@ def test_pictures_of_the_kind_are_answered_with_names(ran: Ran, tmp_path: Path) 
     served = np.array(answer.json()["predictions"])
     np.testing.assert_allclose(served, classifier.probabilities(ran.test.images[:5]), atol=1e-6)
     # On some processors the model in Keras calculates in bfloat16; its float32 copy was compared at registration.
-    in_keras = Classifier(tmp_path / "model").probabilities(ran.test.images[:5])
+    in_keras = Classifier(model).probabilities(ran.test.images[:5])
     np.testing.assert_allclose(served, in_keras, atol=0.05)
 
 

@@ -29,6 +29,7 @@ from pipelines.cli.main import app
 from pipelines.local.home import Home
 from pipelines.local.platform import Platform
 from pipelines.local.process import accepts_connections, free_port
+from tests.forks import ForkedPython, forked_command
 from tests.linear_models import save_candidate
 from tests.pipelines.models.drawings import handwritten, landscape
 from tests.records import judgement, lineage, run_plan
@@ -86,7 +87,7 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     collect_data(plan.data, directory / "raw")
     prepare_splits(directory / "raw", plan.data, development=development, test=directory / "test")
     # In a process of its own: this one may have started TensorFlow with other settings.
-    subprocess.run([sys.executable, "-c", TRAIN, str(development), str(directory / "model")], check=True)
+    ForkedPython(TRAIN, development, directory / "model").output()
     training = Training.load(directory / "model")
     records = Lineage(plan, judgement(training=training, reject_below=0.1))
     publish(directory / "model", records, run_id=MlflowClient().create_run("0").info.run_id)
@@ -98,7 +99,7 @@ def test_a_version_is_reproduced_from_a_server_of_ones_own_and_the_embedded_stor
 ) -> None:
     for name in ("S3_ENDPOINT_URL", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    reproduced = _run("reproduce", "champion", "--home", str(home.path), model=TRAINED)
+    reproduced = forked_command("reproduce", "champion", "--home", home.path, "--model", TRAINED)
     assert reproduced.returncode == 0, reproduced.stderr
     assert reproduced.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
 
