@@ -58,6 +58,5 @@ def _require_picture(sheet: Path) -> None:
     fits = sheet.suffix.lower() == ".png" and not sheet.is_dir() and os.access(sheet.parent, os.W_OK)
     if not fits:
         raise PipelineError(
-            f"--sheet must be a PNG file in a directory that can be written but is {sheet}: name another, such as "
-            "/tmp/sheet.png."
+            f"--sheet must be a PNG file in a directory that can be written but is {sheet}: name another."
         )
