@@ -1,11 +1,13 @@
 """`mnist-pipeline data`: commands that look at data before anything is trained."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.common.errors import PipelineError
 from pipelines.cli.answers import print_line
 from pipelines.cli.options import JsonOption
 from pipelines.cli.plan import PlanFlag, RecipeFlag, SetFlag
@@ -35,6 +37,7 @@ def inspect(
     from pipelines.local.data import local_data
     from pipelines.parameters import request
 
+    _require_picture(sheet)
     source, name = local_data(data, lambda warning: print_line(warning, err=True))
     flags = {"data.source": source, "data.name": name, "recipe": recipe}
     found = inspect_data(
@@ -48,3 +51,12 @@ def inspect(
         print_line(f"sheet     {sheet}")
     if found.refusal:
         raise typer.Exit(1)
+
+
+def _require_picture(sheet: Path) -> None:
+    """Refuse a file that cannot be written as PNG, before the data is read."""
+    fits = sheet.suffix.lower() == ".png" and not sheet.is_dir() and os.access(sheet.parent, os.W_OK)
+    if not fits:
+        raise PipelineError(
+            f"--sheet must be a PNG file in a directory that can be written but is {sheet}: name another."
+        )
