@@ -52,11 +52,10 @@ def test_the_rest_is_inflated_where_it_was_not_read(tmp_path: Path) -> None:
 
 def test_a_reader_that_fails_ends_the_inflating(tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError, match="of the reader"),
+        pytest.raises(ValueError, match="substring not found"),
         Inflating(Endless(), tmp_path / "it", lambda _: None) as file,
     ):
-        file.read(1)
-        raise ValueError("of the reader")
+        file.read(1).decode("ascii").index("1")
 
 
 def test_what_is_refused_is_not_written_and_told_to_the_reader(tmp_path: Path) -> None:
