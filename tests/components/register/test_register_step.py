@@ -169,4 +169,4 @@ def test_a_run_that_came_to_its_end_has_succeeded_whatever_kubeflow_makes_of_it(
 
     parent = mlflow_client.get_run(parent.info.run_id)
     assert parent.info.status == status
-    assert parent.data.tags.get("error") == (None if ended else "why")
+    assert parent.data.tags.get("error") == ("why" if status == "FAILED" else None)
