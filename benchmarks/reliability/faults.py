@@ -25,7 +25,6 @@ from benchmarks.reliability.steps import STEPS
 from benchmarks.reliability.table import scenarios
 from components.common.settings import environment, withdraw
 from components.train.devices import onednn_is_decided
-from pipelines.local.step_process import IMPORTED
 
 LANES = 2
 OUTPUT = Path("docs/reliability-faults.json")
@@ -173,7 +172,8 @@ def import_steps() -> None:
     for name in environment():
         if name.startswith(("MLFLOW_", "S3_", "AWS_", "OPTUNA_", "CHECKPOINT_")):
             withdraw(name)
-    modules = [*IMPORTED, "benchmarks.reliability.attempt", *(["keras"] if onednn_is_decided() else [])]
+    keras = ["keras"] if onednn_is_decided() else []
+    modules = ["pipelines.local.imported", "benchmarks.reliability.attempt", *keras]
     multiprocessing.set_forkserver_preload(modules)
     forkserver.ensure_running()
 

@@ -4,6 +4,7 @@ Its application also has an assistant, a gateway to language models, jobs, webho
 of the server's user. The image of the MLflow server has this file too, without the rest of the project.
 """
 
+import gc
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -47,8 +48,12 @@ LOCAL_ORIGIN = re.compile(rb"https?://((?:localhost|127\.0\.0\.1|\[::1\]|::1)(?:
 
 def application() -> Application:
     """Return MLflow's application behind the list; other paths do not exist."""
+    # Modules stay: without the search for garbage among them the import takes 0.8 s less (of 3.8).
+    gc.disable()
     from mlflow.server.fastapi_app import app
 
+    gc.freeze()
+    gc.enable()
     return restricted(app)
 
 

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from components.common.garbage import imports_stay
 from components.common.narration import exit_on_stated_error
 from components.common.settings import environment, export, export_defaults, withdraw
 from components.train.devices import onednn_is_decided
@@ -49,7 +50,7 @@ def start_importing() -> None:
     from multiprocessing import forkserver
 
     export_defaults(QUIET)
-    multiprocessing.set_forkserver_preload(list(IMPORTED))
+    multiprocessing.set_forkserver_preload(["pipelines.local.imported"])
     export({RUNTIME: "true"})
     forkserver.ensure_running()
     withdraw(RUNTIME)
@@ -117,7 +118,8 @@ def _status(process: BaseProcess) -> int:
 
 def _fork_for(asked: Connection) -> None:
     """Import Keras, and start a process for each task that is asked for, until nobody can ask."""
-    import keras  # noqa: F401
+    with imports_stay():
+        import keras  # noqa: F401
 
     while True:
         try:
