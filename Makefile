@@ -7,8 +7,9 @@ PYTHON ?= python3
 # uv from the PATH, else one of the project's own.
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
-LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --no-annotate
+# One version of each package for all versions of Python.
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
 
 CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-ui minikube-down
 # The images' packages have the versions that the tests ran with.
