@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
@@ -79,7 +80,13 @@ class SupervisedProcess:
 
     def stop(self) -> None:
         """Send SIGTERM to the process group, SIGKILL after `GRACE_SECONDS`; return when it is gone."""
-        self._supervisor.communicate()  # closes the supervisor's stdin, which makes it stop
+        stdin = self._supervisor.stdin
+        if stdin and not stdin.closed:
+            # A process forked from this one holds the pipe too, so its end may be long in coming.
+            with suppress(OSError):
+                stdin.write("\n")
+                stdin.flush()
+        self._supervisor.communicate()
 
     def __enter__(self) -> Self:
         return self

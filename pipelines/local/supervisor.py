@@ -1,8 +1,8 @@
 """A command in a new session, whose whole process group ends when the parent goes away.
 
-Run as a script, `python -IS supervisor.py GRACE_SECONDS COMMAND...`, with a pipe as stdin of which only the
-parent holds the other end: end of file means that the parent closed it or died, however it died. Exits with
-the command's status, or 128 + N where signal N ended it. On Linux kill -9 of this process kills the command too.
+Run as a script, `python -IS supervisor.py GRACE_SECONDS COMMAND...`, with a pipe as stdin: a line on it means that the
+parent wants the end, end of file that it died, however it died. Exits with the command's status, or 128 + N where
+signal N ended it. On Linux kill -9 of this process kills the command too.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class Group:
             return self._leader.wait()
 
     def end_with_parent(self, grace_seconds: float) -> None:
-        """Wait for the end of stdin, and then end the group."""
+        """Wait for a line or the end of stdin, and then end the group."""
         os.read(0, 1)  # not sys.stdin: a thread inside its lock would crash the interpreter's exit
         self.signal(signal.SIGTERM)
         time.sleep(grace_seconds)

@@ -1,7 +1,6 @@
 """Images of a model from files, directories and prefixes of the object store, read by all cores."""
 
 import math
-import multiprocessing
 import signal
 import stat
 from collections import deque
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import LARGEST_IN_MEMORY, require_within
+from components.common.child_processes import child_context
 from components.common.cores import cores
 from components.common.data.picture import PICTURE_SUFFIXES
 from components.common.data.png import PngBatch, png_shape
@@ -52,13 +52,13 @@ class File(NamedTuple):
 def picture_readers(paths: Sequence[str]) -> Iterator[Pool | None]:
     """Yield processes that read pictures; None for few files or one core.
 
-    They are forked, so that they start at once. Enter this before a model is loaded: its threads do not survive a fork.
+    Enter this before a model is loaded: until then they can be forked, and start at once.
     """
     few = len(paths) <= CHUNK and not any(path.startswith("s3://") or Path(path).is_dir() for path in paths)
     if few or cores() == 1:
         yield None
         return
-    with multiprocessing.get_context("fork").Pool(cores(), _undisturbed) as pool:
+    with child_context().Pool(cores(), _undisturbed) as pool:
         yield pool
 
 

@@ -54,6 +54,18 @@ def test_command_runs_in_a_session_of_its_own() -> None:
         assert int(next(command.lines())) != os.getsid(0)
 
 
+def test_stop_ends_a_command_whose_pipe_a_fork_of_this_process_holds_too() -> None:
+    command = start("sleep", "300")
+    if not (forked := os.fork()):
+        signal.pause()
+    try:
+        command.stop()
+        assert command.poll() == 143
+    finally:
+        os.kill(forked, signal.SIGKILL)
+        os.waitpid(forked, 0)
+
+
 def test_stop_ends_the_whole_group() -> None:
     command = start(*PARENT_AND_CHILD)
     pids = [int(pid) for pid in next(command.lines()).split()]
