@@ -11,6 +11,23 @@ NotImplementedError: Learning rate schedule 'Schedule' must override `get_config
 
 
 """.splitlines(keepends=True)
+CHAINED = """\
+Traceback (most recent call last):
+  File "/app/components/common/plan/run.py", line 41, in load
+    return json.loads(text)
+json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/app/components/common/plan/run.py", line 43, in load
+    cls.model_validate_json(text)
+pydantic_core._pydantic_core.ValidationError: 1 validation error for RunPlan
+training.epochs
+  Input should be greater than 0 [type=greater_than, input_value=-1, input_type=int]
+
+    For further information visit https://errors.pydantic.dev/2.12/v/greater_than
+""".splitlines(keepends=True)
 RULE = "-" * 80 + "\n"
 
 
@@ -89,6 +106,9 @@ def test_tasks_of_one_name_may_run_at_a_time() -> None:
         (["    [train] error: epochs must be at least 1\n", "    \n"], "epochs must be at least 1"),
         (["    [train] epoch 3/20\n"], "it ended without an error, after: epoch 3/20"),
         (TRACEBACK, "NotImplementedError: Learning rate schedule 'Schedule' must override `get_config()`"),
+        (CHAINED, "pydantic_core._pydantic_core.ValidationError: 1 validation error for RunPlan"),
+        ([*TRACEBACK, "[train] attempt 2\n", "Killed\n"], "Killed"),
+        (["[train] error: no room\n", "resource_tracker: leaked objects\n"], "no room"),
     ],
 )
 def test_the_first_error_is_kept(lines: list[str], reason: str) -> None:
@@ -108,6 +128,12 @@ def test_the_first_error_is_kept(lines: list[str], reason: str) -> None:
     assert not progress.succeeded
     assert _statuses(progress) == [("train", "FAILED"), ("close-run", "FAILED")]
     assert "failed     train" in shown
+
+
+def test_what_a_task_printed_explains_no_later_one() -> None:
+    told = [*_started("train"), *TRACEBACK, *_succeeded("train"), *_started("search"), "Killed\n"]
+    progress, _ = _follow([*told, *_failed("search")], 1)
+    assert progress.error == "step search failed: Killed"
 
 
 def test_a_run_that_is_killed_leaves_no_step_running() -> None:
