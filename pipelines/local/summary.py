@@ -38,6 +38,7 @@ class Summary:
     report: str | None
     log: str
     error: str | None
+    warning: str | None = None  # of a run that has succeeded
 
     def as_json(self) -> dict[str, Any]:
         steps = [
@@ -90,6 +91,15 @@ def summarize(
         report=str(report) if report else None,
         log=str(log),
         error=progress.error,
+        warning=_missing(tracking_uri, run_name, log) if progress.succeeded and parent is None else None,
+    )
+
+
+def _missing(tracking_uri: str, run_name: str, log: Path) -> str:
+    """Say that MLflow has nothing to tell of a run."""
+    return (
+        f"MLflow at {shown(tracking_uri)} must show run {run_name} but does not, as where it was deleted there, or "
+        f"this user may not read it: {log} tells what it came to."
     )
 
 
@@ -126,6 +136,9 @@ def render(summary: Summary) -> Iterator[str]:
     for title, link in summary.links():
         yield f"  {title:13} {link}"
     yield f"  {'report':13} {summary.report or 'none'}"
+    if summary.warning:
+        yield ""
+        yield f"  {summary.warning}"
     if summary.error:
         yield ""
         yield f"  {summary.error}"

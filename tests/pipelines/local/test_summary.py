@@ -208,3 +208,14 @@ def test_a_run_that_mlflow_does_not_know_has_no_results(platform: Platform) -> N
     assert (summary.status, summary.run_id, summary.report) == ("FAILED", "", None)
     assert summary.error == "the run's process ended with status 1: "
     assert list(summary.links()) == []
+    assert summary.warning is None
+
+
+def test_a_run_that_succeeded_and_that_mlflow_does_not_show_says_so(platform: Platform) -> None:
+    progress = Progress()
+    progress.finish(0)
+    summary = summarize(platform.tracking_uri, "never-shown", progress, 1.0, None, Path("run.log"))
+    told = f"MLflow at {platform.tracking_uri} must show run never-shown but does not"
+    assert str(summary.as_json()["warning"]).startswith(told)
+    assert [line for line in render(summary) if line.startswith(f"  {told}")] == [f"  {summary.warning}"]
+    assert (summary.status, summary.error) == ("SUCCEEDED", None)
