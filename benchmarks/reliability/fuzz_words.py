@@ -160,6 +160,7 @@ def _lines(random: Random) -> list[str]:
     good = (
         "Executing task 'ingest'", "Task 'ingest' finished with status SUCCESS", "[ingest] error: x", "[train] 1",
         "Task 'train' finished with status FAILURE", "\x1b[36mExecuting task 'train'\x1b[0m", "----", "",
+        "Traceback (most recent call last):", "  raise ValueError", "ValueError: x",
     )  # fmt: skip
     lines = [random.choice(good) for _ in range(random.randint(1, 8))]
     return [rewritten(random, line) if random.random() < 0.4 else line for line in lines]
