@@ -19,7 +19,7 @@ def measure(setting: Setting, _: Results) -> Result:
     seconds: dict[str, list[float]] = {"DAG": [], "one process": []}
     steps = 0
     with embedded_platform(Home(work / "home")) as platform:
-        given = environment(platform.environment)
+        given = environment({**platform.environment, "OPTUNA_STORAGE": str(work / "journal")})
         for number in range(1 if setting.quick else ROUNDS):
             dag = call("benchmarks.step_overhead:as_dag", str(work), number, environment=given)
             direct = call("benchmarks.step_overhead:in_one_process", str(work), number, environment=given)

@@ -22,7 +22,7 @@ from components.common.plan.training import TrainConfig
 from components.evaluate.compare import MARGIN, Comparison, compare_counts
 from components.evaluate.gate import largest_p
 from components.tune.choice import choose_configuration
-from components.tune.halving import FINALISTS, LAST, Known, finalists
+from components.tune.halving import FINALISTS, LAST, Known, Repeat, due, finalists, repeated
 
 SIZES = (100, 1_000, 10_000)
 MOST_DISCORDANT = 40
@@ -129,13 +129,16 @@ def replacements(gain: float, seeds: int, searches: int) -> float:
     truth[1] += gain
     for _ in range(searches):
         first = generator.normal(truth, SPREAD).tolist()
-        known = {trial: Known({LAST: first[trial]}) for trial in range(1, OTHERS + 1)}
+        known = {trial: Known(dict.fromkeys(range(LAST + 1), first[trial])) for trial in range(1, OTHERS + 1)}
+        repeats: dict[tuple[int, int], float] = {}
+        while work := due(known, repeats, seeds, first[0]):
+            for job in work:
+                if isinstance(job, Repeat):
+                    repeats[job.trial, job.shift] = generator.normal(truth[job.trial], SPREAD)
         final = finalists(known, first[0])
-        accuracies = {trial: generator.normal(truth[trial], SPREAD, seeds).tolist() for trial in (0, *final)}
-        choice = choose_configuration(
-            config, {trial: {} for trial in final}, accuracies, OTHERS + 1, VALIDATION
-        )
-        replaced += choice.trial != 0
+        if final:
+            accuracies, options = repeated(repeats, [0, *final]), {trial: {} for trial in final}
+            replaced += choose_configuration(config, options, accuracies, OTHERS + 1, VALIDATION).trial != 0
     return replaced / searches
 
 

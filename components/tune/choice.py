@@ -47,7 +47,7 @@ class Choice(Record):
         baseline_validation_accuracy: Mean validation accuracy of the baseline.
         trials: Configurations tried, the baseline included.
         overrides: Options in which the chosen configuration differs from the baseline.
-        contenders: The baseline first, then the finalists, best first.
+        contenders: The baseline first, then the finalists, best first; those that were given up have fewer accuracies.
         needed: Gain in mean validation accuracy over the baseline that a finalist needs.
     """
 
@@ -72,9 +72,10 @@ class Choice(Record):
             others = f"none of {self.trials - 1} other trials beats its" if self.trials > 1 else "alone, with"
             return f"the baseline is kept: {others} {baseline.mean:.4f}"
         best = finalists[0]
+        count = len(best.accuracies)
         against = (
-            f"validation {best.spread} against the baseline's {baseline.spread}, means of "
-            f"{len(best.accuracies)} seeds; a gain counts from {self.needed:.4f}"
+            f"validation {best.spread} against the baseline's {baseline.spread}, "
+            f"{'one seed each' if count == 1 else f'means of {count} seeds'}; a gain counts from {self.needed:.4f}"
         )
         if self.trial == 0:
             return f"the baseline is kept: the best of {self.trials} trials, {best.trial}, does not beat it: {against}"
@@ -97,7 +98,8 @@ def choose_configuration(
     Args:
         baseline: The baseline's configuration.
         options: Training options of each finalist by trial.
-        accuracies: Validation accuracies by trial, of trainings that chose no finalist; trial 0 is the baseline.
+        accuracies: Validation accuracies by trial, of trainings that chose no finalist; trial 0 is the baseline. A
+            finalist with fewer than the baseline was given up.
         trials: Configurations tried, the baseline included.
         images: Validation images.
     """
@@ -110,10 +112,12 @@ def choose_configuration(
         )
         for trial, changed in options.items()
     ]
-    contenders.sort(key=lambda contender: (-contender.mean, contender.trial))
+    contenders.sort(key=lambda contender: (-len(contender.accuracies), -contender.mean, contender.trial))
     reference = Contender(0, {}, accuracies[0])
     needed = needed_gain([reference, *contenders], images) if contenders else 0.0
-    best = contenders[0] if contenders and contenders[0].mean - reference.mean > needed else reference
+    best = reference
+    if contenders and len(contenders[0].accuracies) == len(reference.accuracies):
+        best = contenders[0] if contenders[0].mean - reference.mean > needed else reference
     return Choice(
         trial=best.trial,
         validation_accuracy=best.mean,
@@ -133,7 +137,7 @@ def needed_gain(contenders: list[Contender], images: int) -> float:
     5% divided by the number of finalists (Bonferroni).
 
     Args:
-        contenders: The baseline, and at least one finalist, trained with equally many seeds.
+        contenders: The baseline, and at least one finalist.
         images: Validation images.
     """
     from scipy.stats import norm, t
@@ -144,6 +148,8 @@ def needed_gain(contenders: list[Contender], images: int) -> float:
     accuracy = min(reference.mean, 1 - 1 / images)
     needed = norm.isf(rate) * math.sqrt(2 * accuracy * (1 - accuracy) / images / seeds)
     if seeds > 1:
-        pooled = statistics.fmean(statistics.variance(contender.accuracies) for contender in contenders)
-        needed = max(needed, t.isf(rate, len(contenders) * (seeds - 1)) * math.sqrt(2 * pooled / seeds))
+        spreads = [(each, contender.mean) for contender in contenders for each in contender.accuracies]
+        freedom = len(spreads) - len(contenders)
+        pooled = sum((accuracy - mean) ** 2 for accuracy, mean in spreads) / freedom
+        needed = max(needed, t.isf(rate, freedom) * math.sqrt(2 * pooled / seeds))
     return float(needed)

@@ -2,11 +2,12 @@
 
 All trials are trained for a part of their schedule and previewed. The best go on from where they paused, to the end.
 The best of those are the finalists, as far as they beat the baseline's own training. They and the baseline are trained
-again with other seeds, since the best score of many is partly luck.
+again with other seeds, since the best score of many is partly luck. A finalist goes on to the next seed while its mean
+is above the baseline's.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 # The parts of its schedule after which a trial is scored.
@@ -65,10 +66,25 @@ def due(
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
     final = finalists(known, baseline)
-    # The baseline's first training does not count: the finalists are those that beat it, so it may be an unlucky one.
-    contenders = [0, *final] if final else []
-    wanted = [Repeat(trial, shift) for trial in contenders for shift in range(1, seeds + 1)]
-    return [repeat for repeat in wanted if (repeat.trial, repeat.shift) not in repeats]
+    for shift in range(1, seeds + 1):
+        if not final:
+            break
+        # The first training of the baseline does not count: finalists are those that beat it, so it may be unlucky.
+        contenders = [trial for trial in (0, *final) if (trial, shift) not in repeats]
+        if contenders:
+            return [Repeat(trial, shift) for trial in contenders]
+        final = [trial for trial in final if _total(repeats, trial, shift) > _total(repeats, 0, shift)]
+    return []
+
+
+def _total(repeats: Mapping[tuple[int, int], float], trial: int, last: int) -> float:
+    """Return the sum of a trial's accuracies over the shifts of the seed up to `last`."""
+    return sum(repeats[trial, shift] for shift in range(1, last + 1))
+
+
+def repeated(repeats: Mapping[tuple[int, int], float], trials: Collection[int]) -> dict[int, list[float]]:
+    """Return the accuracies of trials in the order of their seeds; a finalist that was given up has fewer."""
+    return {trial: [repeats[key] for key in sorted(repeats) if key[0] == trial] for trial in trials}
 
 
 def finalists(known: Mapping[int, Known], baseline: float) -> list[int]:

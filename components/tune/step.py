@@ -20,7 +20,7 @@ from components.train.runtime import start_tensorflow
 from components.train.step import checkpoint_directory, narrator
 from components.tune.choice import Choice, choose_configuration
 from components.tune.claims import STEP
-from components.tune.halving import FINALISTS, finalists
+from components.tune.halving import FINALISTS, finalists, repeated
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import SearchRecord, claims, open_study, patient
@@ -156,11 +156,9 @@ def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfi
         images: Validation images.
     """
     final = finalists(record.known(), record.baseline)
-    accuracies: dict[int, list[float]] = {trial: [] for trial in (0, *final)}
-    for (trial, _), accuracy in sorted(record.repeats().items()):
-        accuracies[trial].append(accuracy)
+    accuracies = repeated(record.repeats(), [0, *final])
     if not final:
-        accuracies = {0: [baseline.validation_accuracy]}
+        accuracies[0] = [baseline.validation_accuracy]
     options = {trial: record.options(trial) for trial in final}
     return choose_configuration(config, options, accuracies, len(record.known()) + 1, images)
 

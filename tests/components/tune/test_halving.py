@@ -3,7 +3,7 @@ from itertools import count
 
 import pytest
 
-from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists
+from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalists, repeated
 
 # Of each trial's score at the end only those above it stand.
 BASELINE = 0.8
@@ -18,7 +18,7 @@ def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list
         rounds.append(work)
         for job in work:
             if isinstance(job, Repeat):
-                repeats[job.trial, job.shift] = 0.5
+                repeats[job.trial, job.shift] = 0.5 if job.trial else 0.4
             elif job.trial in failing:
                 known[job.trial].failed = True
             else:
@@ -27,11 +27,11 @@ def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list
 
 
 def test_the_best_quarter_goes_on_and_the_best_of_them_are_repeated() -> None:
-    screening, final, repeats = _search(10, seeds=2)
+    screening, final, *repeats = _search(10, seeds=2)
 
     assert screening == [Leg(trial, 0) for trial in range(1, 10)]
     assert final == [Leg(trial, 1) for trial in (9, 8, 7)]
-    assert repeats == [Repeat(trial, shift) for trial in (0, 9, 8) for shift in (1, 2)]
+    assert repeats == [[Repeat(trial, shift) for trial in (0, 9, 8)] for shift in (1, 2)]
 
 
 def test_of_many_trials_a_quarter_goes_on_and_two_are_repeated() -> None:
@@ -63,8 +63,21 @@ def test_only_what_is_missing_is_due() -> None:
     assert due(known, {}, 1, BASELINE) == [Leg(2, 1)]
     known[2].scores[1] = 0.9
     assert finalists(known, BASELINE) == [2]
-    assert due(known, {(2, 1): 0.9}, 2, BASELINE) == [Repeat(0, 1), Repeat(0, 2), Repeat(2, 2)]
+    assert due(known, {(2, 1): 0.9}, 2, BASELINE) == [Repeat(0, 1)]
+    assert due(known, {(2, 1): 0.9, (0, 1): 0.8, (0, 2): 0.8}, 2, BASELINE) == [Repeat(2, 2)]
     assert due(known, dict(zip([(0, 1), (0, 2), (2, 1), (2, 2)], count())), 2, BASELINE) == []
+
+
+def test_a_finalist_goes_on_while_its_mean_is_above_the_baselines() -> None:
+    known = {trial: Known({0: 0.5, 1: 0.9 + trial / 100}) for trial in (1, 2)}
+    repeats = {(0, 1): 0.5, (1, 1): 0.5, (2, 1): 0.75}
+
+    assert due(known, repeats, 3, BASELINE) == [Repeat(0, 2), Repeat(2, 2)]
+    repeats |= {(0, 2): 0.75, (2, 2): 0.625}
+    assert due(known, repeats, 3, BASELINE) == [Repeat(0, 3), Repeat(2, 3)]
+    repeats[2, 2] = 0.5
+    assert due(known, repeats, 3, BASELINE) == []
+    assert repeated(repeats, [0, 2, 1]) == {0: [0.5, 0.75], 2: [0.75, 0.5], 1: [0.5]}
 
 
 def test_equal_scores_go_to_the_earlier_trial() -> None:
@@ -77,5 +90,5 @@ def test_trials_that_do_not_beat_the_baseline_are_not_repeated() -> None:
     known = {1: Known({0: 0.5, 1: 0.9}), 2: Known({0: 0.5, 1: 0.7}), 3: Known({0: 0.5}, failed=True)}
 
     assert finalists(known, 0.8) == [1]
-    assert due(known, {}, 2, baseline=0.8) == [Repeat(0, 1), Repeat(0, 2), Repeat(1, 1), Repeat(1, 2)]
+    assert due(known, {}, 2, baseline=0.8) == [Repeat(0, 1), Repeat(1, 1)]
     assert due(known, {}, 2, baseline=0.9) == []
