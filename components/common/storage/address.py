@@ -13,6 +13,8 @@ VARIABLE = "env:"
 VARIABLES = ("DATA_URI", "MNIST_DATA_URI")
 # A host with or without a port; anything else may be a part of a password.
 HOST = re.compile(r"([\w.~-]*|\[[\da-fA-F:.]*\])(:\d*)?")
+# In a text, an address up to its host. No blank is in an address, and what looks like a longer password goes too.
+LOGIN = re.compile(r"(\w://)\S*@")
 GIVE_AN_ADDRESS = "give --data another address, or set MNIST_DATA_URI (docs/your-data.md)"
 
 
@@ -53,6 +55,11 @@ def shown(uri: str) -> str:
     host = authority.rpartition("@")[2]
     told = HOST.fullmatch(host) and (host or not scheme.startswith("http"))
     return f"{scheme}://{host}{slash}{path}" if told else f"{scheme}://..."
+
+
+def without_logins(text: str) -> str:
+    """Return a text of another program without user and password in the addresses that it names."""
+    return LOGIN.sub(r"\1", text)
 
 
 def grants_access(address: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
+from components.common.storage.address import shown
 from components.common.storage.capabilities import StoreTrial, try_store
 from components.common.storage.files import sha256_file, written_file
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
@@ -20,7 +21,7 @@ class ObjectStore:
 
     def __init__(self, bucket: str, endpoint_url: str | None) -> None:
         self.bucket = bucket
-        self.endpoint = endpoint_url or "AWS S3"
+        self.endpoint = shown(endpoint_url) if endpoint_url else "AWS S3"
         with self._explained():
             self._client = s3_client(endpoint_url)
 
@@ -35,6 +36,11 @@ class ObjectStore:
     @classmethod
     def for_uri(cls, uri: str) -> "tuple[ObjectStore, str]":
         """Return the store and the key that `s3://bucket/key` names; the settings give the address."""
+        if shown(uri) != uri:
+            raise PipelineError(
+                f"{shown(uri)} must name bucket and key alone but holds a user or a password: set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its place."
+            )
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not bucket or not key:
             raise PipelineError(f"the address of an object must be s3://bucket/key but is {uri}: correct it.")

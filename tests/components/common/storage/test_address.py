@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.address import absolute_uri, grants_access, looked_up, shown
+from components.common.storage.address import absolute_uri, grants_access, looked_up, shown, without_logins
 
 
 @pytest.mark.parametrize("uri", ["file:///a/b", "http://host/a", "https://host/a?b=c", "s3://bucket/key"])
@@ -53,6 +53,18 @@ def test_any_other_address_is_refused(address: str, message: str) -> None:
 def test_what_grants_access_is_not_shown(uri: str, safe: str) -> None:
     assert shown(uri) == safe
     assert grants_access(uri) == (uri != safe and not uri.startswith("postgresql"))
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ('no "http://bob:pw@host:9/b?list" here', 'no "http://host:9/b?list" here'),
+        ("no https://bob:p/w@host, nor s3://key:pw@b/c", "no https://host, nor s3://b/c"),
+        ("http://host:9/b and bob@host", "http://host:9/b and bob@host"),
+    ],
+)
+def test_a_login_is_taken_out_of_a_text(text: str, safe: str) -> None:
+    assert without_logins(text) == safe
 
 
 def test_a_fragment_grants_nothing() -> None:
