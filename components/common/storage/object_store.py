@@ -4,7 +4,7 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import settings
 from components.common.storage.address import shown
 from components.common.storage.capabilities import StoreTrial, try_store
@@ -68,7 +68,13 @@ class ObjectStore:
     def upload(self, path: Path, key: str) -> None:
         """Store a file in place of the object with this key; no other client sees a part of it."""
         with self._explained(), path.open("rb") as content:
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+        # So Swift answers, as if all were well, where its clock was set back and the object is of a later time.
+        if not answer.get("ETag"):
+            raise UnavailableError(
+                f"{self.uri(key)} on {self.endpoint} must be replaced but the store keeps what it has: set its clock, or "
+                "wait until it is past the time of that object."
+            )
 
     def delete(self, key: str) -> None:
         """Remove an object, where there is one."""
