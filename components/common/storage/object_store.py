@@ -72,8 +72,8 @@ class ObjectStore:
         # So Swift answers, as if all were well, where its clock was set back and the object is of a later time.
         if not answer.get("ETag"):
             raise UnavailableError(
-                f"{self.uri(key)} on {self.endpoint} must be replaced but the store keeps what it has: set its clock, or "
-                "wait until it is past the time of that object."
+                f"{self.uri(key)} on {self.endpoint} must be replaced but the store keeps what it has: set its clock, "
+                "or wait until it is past the time of that object."
             )
 
     def delete(self, key: str) -> None:

@@ -42,7 +42,7 @@ def test_a_login_that_a_network_can_read_is_warned_of_once(
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with gateway(lambda _: (200, b"{}")) as server:
-        elsewhere = server.address.replace("127.0.0.1", "0.0.0.0")
+        elsewhere = server.address.replace("127.0.0.1", "0")  # another name of this machine
         check_tracking_server(elsewhere)
         assert capsys.readouterr().err == ""
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")

@@ -111,7 +111,12 @@ CALL = "/api/2.0/mlflow/runs/log-batch"
 
 @pytest.mark.parametrize(
     ("path", "length", "status"),
-    [(FILE, LARGEST_FILE, 200), (FILE, LARGEST_FILE + 1, 413), (CALL, LARGEST_CALL, 200), (CALL, LARGEST_CALL + 1, 413)],
+    [
+        (FILE, LARGEST_FILE, 200),
+        (FILE, LARGEST_FILE + 1, 413),
+        (CALL, LARGEST_CALL, 200),
+        (CALL, LARGEST_CALL + 1, 413),
+    ],
 )
 def test_a_body_has_a_largest_length(path: str, length: int, status: int) -> None:
     assert LARGEST_FILE >= 500e6

@@ -53,9 +53,13 @@ def test_a_uri_names_bucket_and_key(uri: str) -> None:
         ObjectStore.for_uri(uri)
 
 
-@pytest.mark.parametrize("uri", ["s3://key:c4nary@bucket/a", "s3://c4nary@bucket/a", "s3://key:c4/nary@bucket/a"])
+@pytest.mark.parametrize(
+    "uri", ["s3://key:c4nary@bucket/a", "s3://c4nary@bucket/a", "s3://key:c4/nary@bucket/a"]
+)
 def test_a_uri_with_a_login_is_refused_and_not_shown(uri: str) -> None:
-    with pytest.raises(PipelineError, match="must name bucket and key alone but .* AWS_ACCESS_KEY") as refused:
+    with pytest.raises(
+        PipelineError, match="must name bucket and key alone but .* AWS_ACCESS_KEY"
+    ) as refused:
         ObjectStore.for_uri(uri)
     assert "c4" not in str(refused.value)
 
