@@ -63,21 +63,25 @@ class _Relay(BaseHTTPRequestHandler):
         given = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, given, body)
         self.server.asked.append(request)
-        status, content = self.server.rule(request) or self._handed_on(request)
+        own = self.server.rule(request)
+        status, content, tag = (*own, "") if own else self._handed_on(request)
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        if tag:
+            self.send_header("ETag", tag)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def _handed_on(self, request: Request) -> tuple[int, bytes]:
+    def _handed_on(self, request: Request) -> tuple[int, bytes, str]:
+        """Return status, content and ETag of the server's answer."""
         connection = HTTPConnection(self.server.server)
         asked = urlsplit(request.path)
         # A proxy is asked for a whole address.
         path = asked._replace(scheme="", netloc="", path=asked.path.removeprefix(self.server.prefix)).geturl()
         connection.request(request.method, path, request.body, request.headers)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(), answer.getheader("ETag", "")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 

@@ -5,14 +5,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import LOOPBACK, direct, environment, settings
-from components.common.storage.address import shown
+from components.common.storage.address import LOGIN_IN_CLEAR, in_clear, shown
 from pipelines.cluster.errors import explained, foreign, untrusted
 from pipelines.cluster.login import session_cookie
 from pipelines.cluster.port_forward import forwarded
@@ -89,11 +87,8 @@ def _cookie(host: str, address: Address) -> str | None:
     """Return the session that is given, or that user and password open; None where there is a token or nothing."""
     given = settings()
     token, password = _token(address), given.kfp_username and given.kfp_password
-    if (token or given.kfp_cookie or password) and _in_clear(host):
-        print(
-            f"warning: {shown(host)} has no encryption: everybody on the way can read the login",
-            file=sys.stderr,
-        )
+    if (token or given.kfp_cookie or password) and in_clear(host):
+        print(f"warning: {shown(host)} {LOGIN_IN_CLEAR}", file=sys.stderr)
     if token or given.kfp_cookie or not password:
         return given.kfp_cookie
     return session_cookie(
@@ -158,17 +153,6 @@ def _token(address: Address) -> str | None:
         return address.token_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"--token-file must be a file with a token but {error}.") from None
-
-
-def _in_clear(host: str) -> bool:
-    """Whether what is sent there can be read on a network: http, and not to this machine."""
-    parts = urlsplit(host)
-    name = parts.hostname or ""
-    try:
-        here = ip_address(name).is_loopback
-    except ValueError:
-        here = name == "localhost" or name.endswith(".localhost")
-    return parts.scheme == "http" and not here
 
 
 def _certificates() -> str | None:

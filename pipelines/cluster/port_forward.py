@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from components.common.errors import PipelineError
 from components.common.settings import environment
+from components.common.storage.address import shown
 from pipelines.local.process import Server
 
 # The UI's service serves the API as well, so the links that are printed work while the tunnel is open.
@@ -65,7 +67,7 @@ class Tunnel:
 
 @contextmanager
 def forwarded() -> Iterator[Tunnel]:
-    """Forward a free local port to Kubeflow with kubectl.
+    """Forward a free local port to Kubeflow with kubectl, and say who can use it.
 
     Raises:
         PipelineError: There is no kubectl, or it cannot forward.
@@ -75,6 +77,12 @@ def forwarded() -> Iterator[Tunnel]:
     with TemporaryDirectory() as directory:
         tunnel = Tunnel(Path(directory, "kubectl.log"))
         try:
+            # A loopback interface belongs to everybody on a machine.
+            print(
+                "warning: while this command runs, every user of this machine can reach Kubeflow by "
+                f"{shown(tunnel.host)}: give --host where others use it",
+                file=sys.stderr,
+            )
             yield tunnel
         finally:
             tunnel.close()

@@ -33,12 +33,17 @@ class Connection(Protocol):
         """Return address and port of this end."""
 
 
+def owners_are_known() -> bool:
+    """Return whether this system tells whose socket the other end of a connection is."""
+    return sys.platform == "linux"
+
+
 def comes_from_owner(connection: Connection) -> bool:
     """Return whether the other end of an IPv4 connection on this machine is an open socket of this user or of root.
 
-    On another system than Linux the answer is always yes.
+    Where the system does not tell, the answer is always yes.
     """
-    if sys.platform != "linux":
+    if not owners_are_known():
         return True
     try:
         other, own = connection.getpeername(), connection.getsockname()

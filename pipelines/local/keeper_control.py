@@ -19,6 +19,7 @@ from components.common.errors import PipelineError
 from components.common.provenance import lock_digest
 from components.common.settings import environment
 from pipelines.local.clients import Client, ClientRecord, scan_clients, try_lock
+from pipelines.local.guard import owners_are_known
 from pipelines.local.home import Home, open_lock
 from pipelines.local.keeper import LINGER_SECONDS, KeeperPlan, KeeperState
 from pipelines.local.ports import Ports
@@ -99,6 +100,7 @@ def _join(client: Client, needs: Needs, code: str, ports: Ports) -> KeeperState:
             state = KeeperState.load(home)
             if lock is not None:
                 _refuse_to_start_again(home, state, started)
+                _warn_unguarded(home)
                 _start(home, KeeperPlan(code, needs.store, needs.plan(ports), LINGER_SECONDS), lock)
                 started += 1
             elif state is None or state.ending:
@@ -141,6 +143,15 @@ def _refuse_to_start_again(home: Home, state: KeeperState | None, started: int) 
     if started == STARTS:
         raise PipelineError(
             f"the servers of {home.path} must stay but ended {STARTS} times: read {home.logs / 'keeper.log'}."
+        )
+
+
+def _warn_unguarded(home: Home) -> None:
+    if not owners_are_known():
+        print(
+            f"warning: every user of this machine can use MLflow of {home.path}, since this system does not tell whose "
+            "a connection is: name a server that asks for a login in MLFLOW_TRACKING_URI where others use the machine",
+            file=sys.stderr,
         )
 
 

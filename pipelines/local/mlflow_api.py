@@ -5,14 +5,16 @@ time (MLflow 3.17.2 on two cores).
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
-from components.common.storage.address import shown
+from components.common.storage.address import LOGIN_IN_CLEAR, shown
+from components.common.tracking.login import login_in_clear
 from components.common.tracking.preflight import require_supported, stated_version
 from components.common.tracking.tags import IS_PIPELINE, PIPELINE_RUN, below
 from pipelines.local.mlflow_request import request_mlflow
@@ -54,7 +56,7 @@ def fetch_mlflow_artifact(tracking_uri: str, path: str, *, seconds: float = 60) 
 
 
 def check_tracking_server(tracking_uri: str) -> None:
-    """Make sure within seconds that an MLflow server answers there.
+    """Make sure within seconds that an MLflow server answers there; warn where a network can read the login.
 
     Raises:
         UnavailableError: No server does.
@@ -65,6 +67,8 @@ def check_tracking_server(tracking_uri: str) -> None:
             f"MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server but got {shown(tracking_uri)}: "
             "correct it, or unset it to use the embedded server."
         )
+    if login_in_clear(tracking_uri):
+        _warn_once(f"{shown(tracking_uri)} {LOGIN_IN_CLEAR}")
     call_mlflow(tracking_uri, "experiments/search", {"max_results": 1}, seconds=CHECK_SECONDS)
     try:
         answer = request_mlflow(tracking_uri, "version", None, seconds=CHECK_SECONDS)
@@ -72,6 +76,12 @@ def check_tracking_server(tracking_uri: str) -> None:
         return
     if version := stated_version(answer):
         require_supported(version, tracking_uri)
+
+
+@cache
+def _warn_once(warning: str) -> None:
+    """Print a warning; a command checks its server several times."""
+    print(f"warning: {warning}", file=sys.stderr)
 
 
 def find_parent(tracking_uri: str, run_name: str) -> dict[str, Any] | None:

@@ -43,6 +43,10 @@ ALLOWED_BELOW = (
     # Clients move large files in parts.
     *(f"/{api}/2.0/mlflow-artifacts/{kind}/" for api in APIS for kind in ("artifacts", "mpu", "presigned")),
 )
+# Most bytes of a body: of a file, and of a call. MLflow holds a body in memory, for a moment twice, and then a file in
+# its temporary directory. What it makes of a call takes many times its bytes.
+LARGEST_FILE, LARGEST_CALL = 512 << 20, 64 << 20
+FILES = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/" for api in APIS)
 LOCAL_ORIGIN = re.compile(rb"https?://((?:localhost|127\.0\.0\.1|\[::1\]|::1)(?::\d+)?)")
 
 
@@ -58,7 +62,7 @@ def application() -> Application:
 
 
 def restricted(served: Application) -> Application:
-    """Return an application of which only the listed paths exist, and only for its own pages."""
+    """Return an application of which only the listed paths exist, for its own pages and bodies of bounded length."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -66,10 +70,10 @@ def restricted(served: Application) -> Application:
         elif scope["type"] == "lifespan":
             # MLflow would look for containers that its assistant has left.
             return
-        elif not is_allowed(scope["path"]):
-            await _refuse(send, 404, b"this server has runs and models only\n")
-        elif _is_from_another_page(dict(scope["headers"])):
-            await _refuse(send, 403, b"requests of another server's page are not answered\n")
+        elif refusal := _refusal(scope["path"], headers := dict(scope["headers"])):
+            await _refuse(send, *refusal)
+        elif b"transfer-encoding" in headers:
+            await _answer_empty(served, scope, receive, send)
         else:
             await served(scope, receive, send)
 
@@ -79,6 +83,34 @@ def restricted(served: Application) -> Application:
 def is_allowed(path: str) -> bool:
     """Return whether a path of MLflow's application exists here."""
     return path in ALLOWED or path.startswith(ALLOWED_BELOW)
+
+
+def _refusal(path: str, headers: dict[bytes, bytes]) -> tuple[int, bytes] | None:
+    """Return status and reason where a request is not handed to MLflow."""
+    if not is_allowed(path):
+        return 404, b"this server has runs and models only\n"
+    if _is_from_another_page(headers):
+        return 403, b"requests of another server's page are not answered\n"
+    most = LARGEST_FILE if path.startswith(FILES) else LARGEST_CALL
+    if int(headers.get(b"content-length", b"0")) > most:
+        return 413, b"a body must have at most %d bytes here\n" % most
+    return None
+
+
+async def _answer_empty(served: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that does not tell how long its body is, as that of MLflow's client for an empty file.
+
+    A body that is not empty is refused: nobody knows its length before it fills the memory.
+    """
+    received = [await receive()]
+    if received[0].get("body") or received[0].get("more_body"):
+        await _refuse(send, 411, b"a body must come with its length\n")
+        return
+
+    async def again() -> dict[str, Any]:
+        return received.pop() if received else await receive()
+
+    await served(scope, again, send)
 
 
 def _is_from_another_page(headers: dict[bytes, bytes]) -> bool:

@@ -21,7 +21,7 @@ from components.common.model.signing import (
 from components.common.model.version_tags import version_tags
 from components.common.settings import settings
 from components.common.storage.files import require_digests
-from components.common.tracking.failures import is_outage, mlflow_errors
+from components.common.tracking.failures import is_outage, mlflow_errors, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,10 +113,10 @@ def fetch_version(
     except mlflow_errors() as error:
         if is_outage(error) and not REFUSED.search(str(error)):
             raise UnavailableError(
-                f"MLflow must hand out {name} version {version} but does not ({first_line(error).rstrip('.')}): "
+                f"MLflow must hand out {name} version {version} but does not ({reason(error).rstrip('.')}): "
                 "read the log of the server."
             ) from error
-        return FetchedVersion("", 0, (f"its files cannot be fetched ({first_line(error)})",))
+        return FetchedVersion("", 0, (f"its files cannot be fetched ({reason(error)})",))
     except OSError as error:
         return FetchedVersion("", 0, (f"its files cannot be fetched ({first_line(error)})",))
     file = directory / SIGNATURE_FILE

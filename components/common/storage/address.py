@@ -2,7 +2,9 @@
 
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
@@ -13,7 +15,10 @@ VARIABLE = "env:"
 VARIABLES = ("DATA_URI", "MNIST_DATA_URI")
 # A host with or without a port; anything else may be a part of a password.
 HOST = re.compile(r"([\w.~-]*|\[[\da-fA-F:.]*\])(:\d*)?")
+# In a text, an address up to its host. No blank is in an address, and what looks like a longer password goes too.
+LOGIN = re.compile(r"(\w://)\S*@")
 GIVE_AN_ADDRESS = "give --data another address, or set MNIST_DATA_URI (docs/your-data.md)"
+LOGIN_IN_CLEAR = "has no encryption: everybody on the way can read the login"
 
 
 def absolute_uri(address: str) -> str:
@@ -55,11 +60,27 @@ def shown(uri: str) -> str:
     return f"{scheme}://{host}{slash}{path}" if told else f"{scheme}://..."
 
 
+def without_logins(text: str) -> str:
+    """Return a text of another program without user and password in the addresses that it names."""
+    return LOGIN.sub(r"\1", text)
+
+
 def grants_access(address: str) -> bool:
     """Return whether an address holds what not everybody may see: a user, a password or a query."""
     if address.startswith(("http://", "https://")):
         return shown(address) != address.partition("#")[0]
     return address.startswith("s3://") and shown(address) != address
+
+
+def in_clear(address: str) -> bool:
+    """Return whether a network can read what is sent there: http, and not to this machine."""
+    parts = urlsplit(address)
+    name = parts.hostname or ""
+    try:
+        here = ip_address(name).is_loopback
+    except ValueError:
+        here = name == "localhost" or name.endswith(".localhost")
+    return parts.scheme == "http" and not here
 
 
 def looked_up(address: str) -> str:

@@ -4,8 +4,9 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import settings
+from components.common.storage.address import shown
 from components.common.storage.capabilities import StoreTrial, try_store
 from components.common.storage.files import sha256_file, written_file
 from components.common.storage.s3 import DEFAULT_BUCKET, s3_client, store_must_answer
@@ -20,7 +21,7 @@ class ObjectStore:
 
     def __init__(self, bucket: str, endpoint_url: str | None) -> None:
         self.bucket = bucket
-        self.endpoint = endpoint_url or "AWS S3"
+        self.endpoint = shown(endpoint_url) if endpoint_url else "AWS S3"
         with self._explained():
             self._client = s3_client(endpoint_url)
 
@@ -35,6 +36,11 @@ class ObjectStore:
     @classmethod
     def for_uri(cls, uri: str) -> "tuple[ObjectStore, str]":
         """Return the store and the key that `s3://bucket/key` names; the settings give the address."""
+        if shown(uri) != uri:
+            raise PipelineError(
+                f"{shown(uri)} must name bucket and key alone but holds a user or a password: set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its place."
+            )
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not bucket or not key:
             raise PipelineError(f"the address of an object must be s3://bucket/key but is {uri}: correct it.")
@@ -62,7 +68,13 @@ class ObjectStore:
     def upload(self, path: Path, key: str) -> None:
         """Store a file in place of the object with this key; no other client sees a part of it."""
         with self._explained(), path.open("rb") as content:
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+        # So Swift answers, as if all were well, where its clock was set back and the object is of a later time.
+        if not answer.get("ETag"):
+            raise UnavailableError(
+                f"{self.uri(key)} on {self.endpoint} must be replaced but the store keeps what it has: set its clock, "
+                "or wait until it is past the time of that object."
+            )
 
     def delete(self, key: str) -> None:
         """Remove an object, where there is one."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from components.common.errors import PipelineError, UnavailableError, is_outage_status
 from components.common.settings import LOOPBACK, settings
-from components.common.storage.address import shown
+from components.common.storage.address import shown, without_logins
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -185,4 +185,4 @@ def store_must_answer(bucket: str, endpoint: str, way_out: str = "") -> Iterator
     except (exceptions.BotoCoreError, ValueError) as error:
         kind = UnavailableError if is_store_outage(error) else PipelineError
         advice = way_out or "start the store, or check S3_ENDPOINT_URL and AWS_*"
-        raise kind(f"{where} does not ({error}): {advice}.") from error
+        raise kind(f"{where} does not ({without_logins(str(error))}): {advice}.") from error

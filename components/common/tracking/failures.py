@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from components.common.errors import first_line, is_outage_status
+from components.common.storage.address import without_logins
 from components.common.storage.s3 import is_store_outage
 
 # MLflow answers so with status 500.
@@ -49,7 +50,7 @@ def reason(error: BaseException) -> str:
 
     causes = list(_causes(error))
     unanswered = any(isinstance(cause, RequestException) and cause.response is None for cause in causes)
-    told = first_line(causes[-1] if unanswered else error)[:200]
+    told = without_logins(first_line(causes[-1] if unanswered else error))[:200]
     if status := EACH_TIME.search(told):
         return f"it answered each try with status {status[1]}, as where its store or database is away"
     return told

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from components.common.errors import PipelineError
 from components.common.settings import settings
+from components.common.storage.address import in_clear
 
 USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 CREDENTIALS = "~/.mlflow/credentials"
@@ -35,3 +36,13 @@ def login_variables() -> dict[str, str]:
     if user and password:
         return {USER: user, PASSWORD: password}
     return {TOKEN: given.mlflow_tracking_token} if given.mlflow_tracking_token else {}
+
+
+def login_in_clear(tracking_uri: str) -> bool:
+    """Return whether a network can read a login on its way to a server.
+
+    Raises:
+        PipelineError: MLflow's file of credentials is damaged.
+    """
+    # A signature of AWS shows no key.
+    return in_clear(tracking_uri) and bool(login_variables() or settings().mlflow_tracking_auth)

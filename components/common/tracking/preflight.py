@@ -19,10 +19,11 @@ from components.common.model.aliases import HISTORY_SUFFIX
 from components.common.narration import say
 from components.common.patience import patiently
 from components.common.settings import LOOPBACK, settings
-from components.common.storage.address import shown
+from components.common.storage.address import LOGIN_IN_CLEAR, shown
 from components.common.storage.object_store import ObjectStore
 from components.common.tracking.client import find_registered_model, mlflow_must_answer, tracking_client
 from components.common.tracking.failures import mlflow_errors, reason
+from components.common.tracking.login import login_in_clear
 from components.common.tracking.tree import ensured_experiment
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def _server() -> str:
     if answer.ok and (version := stated_version(answer.content)):
         require_supported(version, uri)
         told = f"{version}, and the client {VERSION}"
-    return f"{shown(uri)} is {told}; {_skew(answer.headers.get('Date'), where)}"
+    readable = f"; it {LOGIN_IN_CLEAR}" if login_in_clear(uri) else ""
+    return f"{shown(uri)} is {told}; {_skew(answer.headers.get('Date'), where)}{readable}"
 
 
 def _run(client: "MlflowClient", experiment: str) -> str:

@@ -245,6 +245,13 @@ def _kubectl(directory: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT")
 
 
+def _told_of_tunnel(host: str) -> str:
+    return (
+        f"warning: while this command runs, every user of this machine can reach Kubeflow by {host}: "
+        "give --host where others use it"
+    )
+
+
 def test_without_a_host_kubectl_forwards_a_port_for_as_long_as_the_command_lasts(
     kubeflow: Kubeflow, mnist_pipeline: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +263,8 @@ print("Forwarding from {address} -> 3000", flush=True)
 time.sleep(60)
 """
     _kubectl(tmp_path, body, monkeypatch)
-    assert mnist_pipeline("submit").status == 0
+    done = mnist_pipeline("submit")
+    assert (done.status, done.err) == (0, [_told_of_tunnel(f"http://{address}")])
     assert len(kubeflow.runs) == 1
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -295,10 +303,10 @@ while True:
 """
     _kubectl(tmp_path, body, monkeypatch)
     done = mnist_pipeline("submit", "--wait")
-    assert (done.status, done.err) == (0, [])
     assert {line.partition(":")[0] for line in done.out[1:-1]} == {"waiting    Kubeflow does not answer"}
     assert done.out[-1] == "the run has succeeded"
     first, second = (line.split() for line in ports.read_text().splitlines())
+    assert (done.status, done.err) == (0, [_told_of_tunnel(f"http://127.0.0.1:{first[1]}")])
     assert first[0] == "any"
     assert second == [first[1], first[1]]
 

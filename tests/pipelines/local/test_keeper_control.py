@@ -89,6 +89,17 @@ def test_commands_that_start_at_once_share_one_keeper_and_the_death_of_the_first
     assert not accepts_connections(port)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_start_without_a_guard_is_warned_of(
+    known: bool, home: Home, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keeper_control, "owners_are_known", lambda: known)
+    with joined(home, trivial_needs(home, port)):
+        told = capsys.readouterr().err
+    assert told.startswith(f"warning: every user of this machine can use MLflow of {home.path}, ") != known
+    assert len(told.splitlines()) == (not known)
+
+
 def test_a_killed_server_is_started_again_at_its_port(home: Home, port: int) -> None:
     with joined(home, trivial_needs(home, port)) as state:
         server = server_process(state)

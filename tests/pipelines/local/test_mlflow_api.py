@@ -36,6 +36,24 @@ def test_unreachable_server_is_an_error_with_a_way_out(uri: str) -> None:
         check_tracking_server(uri.format(closed=free_port(0)))
 
 
+def test_a_login_that_a_network_can_read_is_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with gateway(lambda _: (200, b"{}")) as server:
+        elsewhere = server.address.replace("127.0.0.1", "0")  # another name of this machine
+        check_tracking_server(elsewhere)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+        check_tracking_server(server.address)
+        assert capsys.readouterr().err == ""
+        for _ in range(2):
+            check_tracking_server(elsewhere)
+    warning = f"warning: {elsewhere} has no encryption: everybody on the way can read the login\n"
+    assert capsys.readouterr().err == warning
+
+
 def test_a_server_that_refuses_is_an_error() -> None:
     with (
         gateway(lambda _: (401, b"Who are you?")) as server,

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.local.mlflow_app import ALLOWED, ALLOWED_BELOW, is_allowed, restricted
+from pipelines.local.mlflow_app import (
+    ALLOWED,
+    ALLOWED_BELOW,
+    LARGEST_CALL,
+    LARGEST_FILE,
+    is_allowed,
+    restricted,
+)
 
 # Routes that MLflow has and this project's servers have not, below /api and /ajax-api.
 DENIED_CALLS = re.compile(
@@ -47,18 +54,20 @@ def test_every_route_of_mlflow_is_allowed_or_denied_by_name() -> None:
     assert all(any(route.startswith(below) for route in routes) for below in ALLOWED_BELOW)
 
 
-def ask(path: str, **headers: str) -> int:
-    """The status of the restricted application, whose inner one answers 200."""
+def ask(path: str, *body: dict[str, Any], **headers: str) -> int:
+    """The status of the restricted application, whose inner one answers 200 where it gets the body."""
     sent: list[dict[str, Any]] = []
+    coming = list(body)
 
-    async def served(_scope: object, _receive: object, send: Any) -> None:
+    async def served(_scope: object, receive: Any, send: Any) -> None:
+        assert [await receive() for _ in body] == list(body)
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     async def receive() -> dict[str, Any]:
-        return {}
+        return coming.pop(0)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     asyncio.run(restricted(served)({"type": "http", "path": path, "headers": raw}, receive, send))
@@ -94,6 +103,37 @@ def test_other_paths_do_not_exist(path: str, status: int) -> None:
 )
 def test_a_page_of_another_local_server_is_not_answered(origin: str, status: int) -> None:
     assert ask("/api/2.0/mlflow/runs/search", origin=origin, host="127.0.0.1:5001") == status
+
+
+FILE = "/api/2.0/mlflow-artifacts/artifacts/1/run/artifacts/model.keras"
+CALL = "/api/2.0/mlflow/runs/log-batch"
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        (FILE, LARGEST_FILE, 200),
+        (FILE, LARGEST_FILE + 1, 413),
+        (CALL, LARGEST_CALL, 200),
+        (CALL, LARGEST_CALL + 1, 413),
+    ],
+)
+def test_a_body_has_a_largest_length(path: str, length: int, status: int) -> None:
+    assert LARGEST_FILE >= 500e6
+    assert ask(path, **{"content-length": str(length)}) == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ([{"body": b"", "more_body": False}, {"type": "http.disconnect"}], 200),
+        ([{"body": b"a", "more_body": False}], 411),
+        ([{"body": b"", "more_body": True}], 411),
+    ],
+)
+def test_a_body_that_does_not_tell_its_length_must_be_empty(body: list[dict[str, Any]], status: int) -> None:
+    # The length that is told too does not count.
+    assert ask(FILE, *body, **{"content-length": "1", "transfer-encoding": "chunked"}) == status
 
 
 def test_the_file_needs_nothing_of_the_project() -> None:

@@ -4,7 +4,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import psutil
@@ -15,6 +18,7 @@ from pipelines.local.home import Home
 from pipelines.local.keeper import KeeperState
 from pipelines.local.keeper_control import end_servers
 from pipelines.local.mlflow_api import call_mlflow
+from pipelines.local.mlflow_app import LARGEST_CALL, LARGEST_FILE
 from pipelines.local.platform import Platform, embedded_platform
 from pipelines.local.process import accepts_connections, free_port
 
@@ -59,6 +63,40 @@ def test_artifacts_pass_through_mlflow_into_the_store(platform: Platform) -> Non
     assert scheme == "mlflow-artifacts"
     upload_artifact(platform.tracking_uri, f"{path}/report.html", b"<p>report</p>")
     assert get_object(platform, f"mlflow/{path.lstrip('/')}/report.html") == b"<p>report</p>"
+
+
+def test_mlflows_client_sends_empty_and_large_files(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", platform.tracking_uri)
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    sizes = {"empty": 0, "large": LARGEST_CALL + 1}
+    for name, size in sizes.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+        client.log_artifact(run_id, str(tmp_path / name))
+    client.set_terminated(run_id)
+    assert {file.path: file.file_size or 0 for file in client.list_artifacts(run_id)} == sizes
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces", "status"),
+    [
+        ({"Content-Length": str(LARGEST_FILE + 1)}, [], 413),
+        ({"Transfer-Encoding": "chunked"}, [b"content"], 411),
+    ],
+)
+def test_a_body_that_could_fill_the_memory_is_refused_before_it_comes(
+    platform: Platform, headers: dict[str, str], pieces: list[bytes], status: int
+) -> None:
+    path = "/api/2.0/mlflow-artifacts/artifacts/file"
+    with closing(HTTPConnection(urlsplit(platform.tracking_uri).netloc, timeout=30)) as connection:
+        connection.request("PUT", path, pieces, headers, encode_chunked=True)
+        assert connection.getresponse().status == status
 
 
 def test_mlflow_serves_its_pages(platform: Platform) -> None:

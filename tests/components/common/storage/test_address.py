@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import PipelineError
-from components.common.storage.address import absolute_uri, grants_access, looked_up, shown
+from components.common.storage.address import (
+    absolute_uri,
+    grants_access,
+    in_clear,
+    looked_up,
+    shown,
+    without_logins,
+)
 
 
 @pytest.mark.parametrize("uri", ["file:///a/b", "http://host/a", "https://host/a?b=c", "s3://bucket/key"])
@@ -55,6 +62,18 @@ def test_what_grants_access_is_not_shown(uri: str, safe: str) -> None:
     assert grants_access(uri) == (uri != safe and not uri.startswith("postgresql"))
 
 
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ('no "http://bob:pw@host:9/b?list" here', 'no "http://host:9/b?list" here'),
+        ("no https://bob:p/w@host, nor s3://key:pw@b/c", "no https://host, nor s3://b/c"),
+        ("http://host:9/b and bob@host", "http://host:9/b and bob@host"),
+    ],
+)
+def test_a_login_is_taken_out_of_a_text(text: str, safe: str) -> None:
+    assert without_logins(text) == safe
+
+
 def test_a_fragment_grants_nothing() -> None:
     assert not grants_access("https://host/a#b")
 
@@ -72,3 +91,20 @@ def test_a_variable_may_hold_the_address(monkeypatch: pytest.MonkeyPatch) -> Non
         PipelineError, match="must name one of DATA_URI, MNIST_DATA_URI after env: but names 'HOME'"
     ):
         looked_up("env:HOME")
+
+
+@pytest.mark.parametrize(
+    ("address", "readable"),
+    [
+        ("http://mlflow.example.org/ml", True),
+        ("http://192.168.0.9:5000", True),
+        ("http://[::2]:5000", True),
+        ("https://mlflow.example.org", False),
+        ("http://127.0.0.1:5000", False),
+        ("http://[::1]:5000", False),
+        ("http://localhost", False),
+        ("http://mlflow.localhost:80", False),
+    ],
+)
+def test_what_a_network_can_read(address: str, readable: bool) -> None:
+    assert in_clear(address) == readable

@@ -53,6 +53,17 @@ def test_a_uri_names_bucket_and_key(uri: str) -> None:
         ObjectStore.for_uri(uri)
 
 
+@pytest.mark.parametrize(
+    "uri", ["s3://key:c4nary@bucket/a", "s3://c4nary@bucket/a", "s3://key:c4/nary@bucket/a"]
+)
+def test_a_uri_with_a_login_is_refused_and_not_shown(uri: str) -> None:
+    with pytest.raises(
+        PipelineError, match="must name bucket and key alone but .* AWS_ACCESS_KEY"
+    ) as refused:
+        ObjectStore.for_uri(uri)
+    assert "c4" not in str(refused.value)
+
+
 def test_content_is_stored_once_under_its_digest(
     store: ObjectStore, s3_client: "S3Client", small_file: Path
 ) -> None:
@@ -190,6 +201,19 @@ def test_an_unreachable_store_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             match=f"bucket b of the object store at {endpoint} .*Could not connect .* S3_ENDPOINT",
         ):
             ObjectStore("b", endpoint).keys("")
+
+
+@pytest.mark.parametrize("port", [1, 99999])
+def test_a_password_in_the_address_of_the_store_is_not_shown(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    with pytest.raises(StatedError, match="bucket b of the object store at http") as told:
+        ObjectStore("b", f"http://alice:c4nary@127.0.0.1:{port}").keys("")
+    assert "c4nary" not in str(told.value)
+    assert "alice" not in str(told.value)
 
 
 @pytest.mark.usefixtures("no_object_store")

@@ -68,6 +68,7 @@ def test_the_server_is_examined_by_the_way_that_mlflows_client_takes(way: str) -
     answers = {subject: question() for subject, question in server_questions(EXPERIMENT)}
     assert list(answers) == ["MLflow", "MLflow's runs", "MLflow's models"], way
     assert " is 3." in answers["MLflow"]
+    assert ("; it has no encryption: everybody" in answers["MLflow"]) == way.startswith("a proxy")
     assert "stays" not in "".join(answers.values())
     _nothing_is_left()
 
