@@ -137,6 +137,25 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
     )
 
 
+def test_a_prefix_of_the_embedded_store_is_read_where_no_setting_names_it(
+    on_postgres: Platform, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seven, prefix = tmp_path / "seven.png", f"s3://{on_postgres.bucket}/embedded-scans"
+    handwritten(7, size=200, width=20, corner=(60, 60), inverted=False).save(seven)
+    store, key = ObjectStore.for_uri(f"{prefix}/seven.png")
+    store.upload(seven, key)
+    save_candidate(tmp_path / "model", MNIST_SPEC)
+    for name in on_postgres.environment:
+        monkeypatch.delenv(name)
+
+    given = ("--directory", tmp_path / "model", "--allow-unsigned", "--home", home.path, "--format", "csv")
+    found = forked_command("predict", prefix, *given)
+
+    assert found.returncode == 0, found.stderr
+    (row,) = csv.DictReader(found.stdout.splitlines())
+    assert (row["image"], row["refused"]) == (f"{prefix}/seven.png", "")
+
+
 def test_the_champion_is_served_and_its_requests_are_logged_until_the_server_is_stopped(
     on_postgres: Platform, trained: Training, tmp_path: Path
 ) -> None:
