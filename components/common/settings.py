@@ -90,7 +90,8 @@ class Settings(BaseModel):
     )
     curl_ca_bundle: Path | None = Field(
         default=None,
-        description="The same where REQUESTS_CA_BUNDLE is not set, but not for the store, whose client does not know it.",
+        description="The same where REQUESTS_CA_BUNDLE is not set, but not for the store, whose client does not know "
+        "it.",
     )
     s3_endpoint_url: str | None = Field(
         default=None, description="Address of the S3-compatible store; AWS S3 without it."
