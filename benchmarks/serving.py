@@ -16,11 +16,8 @@ from typing import Any
 
 from benchmarks.process import REPOSITORY, call
 from benchmarks.setting import Floor, Result, Results, Setting
-from components.common.settings import exported
 from components.common.storage.s3 import DEFAULT_BUCKET
-from pipelines.cli.serve import STORE_VARIABLES
-from pipelines.local.home import Home
-from pipelines.local.platform import embedded_platform
+from pipelines.local.store_of import store_of
 
 OURS, MLFLOW = "mnist-pipeline serve", "MLflow's scoring server"
 LOGGING = f"{OURS} --log-requests"
@@ -43,7 +40,7 @@ def measure(setting: Setting, _: Results) -> Result:
     call("benchmarks.training:train_once", str(setting.development), "fast", training, model)
     call("benchmarks.serving:package_for_both", model, str(setting.development))
     found: dict[str, list[dict[str, Any]]] = {OURS: [], LOGGING: [], MLFLOW: []}
-    with _embedded_store(setting.work / "home"):
+    with store_of([LOG], setting.work / "home"):
         for number in range(rounds):
             # In turns, since what runs first finds the machine cooler.
             for name in list(found) if number % 2 else reversed(found):
@@ -79,17 +76,6 @@ def measure(setting: Setting, _: Results) -> Result:
         ],
         found,
     )
-
-
-@contextmanager
-def _embedded_store(home: Path) -> Iterator[None]:
-    """Name the store of a home by the settings, and not its keys: the model is not signed."""
-    with embedded_platform(Home(home)) as platform:
-        store = {
-            name: value for name, value in platform.environment.items() if name.startswith(STORE_VARIABLES)
-        }
-        with exported(store):
-            yield
 
 
 def _values(found: list[dict[str, Any]], name: str) -> list[float]:

@@ -21,6 +21,11 @@ ALLOWED = {
 
 
 def _named(node: ast.expr) -> str:
+    """Return the name of a value, or of the text that it is a part of, as `host` in `host.split("@")[-1]`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _named(node.func.value)
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
@@ -57,6 +62,7 @@ def test_messages_show_no_address_as_it_is() -> None:
         ('f"no server at {settings().mlflow.tracking_uri}: start it"', ["settings().mlflow.tracking_uri"]),
         ('f"no server at {shown(tracking_uri)}"', []),
         ('f"{tracking_uri}/api"', []),
+        ('f"no storage at {optuna_storage.split(1)[-1]!r}"', ["optuna_storage.split(1)[-1]"]),
     ],
 )
 def test_an_address_in_a_message_is_found(source: str, found: list[str]) -> None:

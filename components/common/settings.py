@@ -89,7 +89,9 @@ class Settings(BaseModel):
         "MLFLOW_TRACKING_SERVER_CERT_PATH, SSL_CERT_FILE and AWS_CA_BUNDLE come first.",
     )
     curl_ca_bundle: Path | None = Field(
-        default=None, description="The same, where REQUESTS_CA_BUNDLE is not set."
+        default=None,
+        description="The same where REQUESTS_CA_BUNDLE is not set, but not for the store, whose client does not know "
+        "it.",
     )
     s3_endpoint_url: str | None = Field(
         default=None, description="Address of the S3-compatible store; AWS S3 without it."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, StatedError, first_line
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
 from components.common.storage.object_store import ObjectStore
@@ -73,8 +73,12 @@ class Checkpoint:
 
     def _set_aside(self, reason: str) -> None:
         if self._store:
-            self._store.delete(self._key)
-            what = "is deleted"
+            try:
+                self._store.delete(self._key)
+                what = "is deleted"
+            except StatedError:
+                # A store may refuse to delete. The training would meet the same object at each attempt.
+                what = "cannot be deleted: it stays until the next save replaces it"
         else:
             path = Path(self._location)
             aside = path.with_name(f"{path.name}{DAMAGED}")

@@ -15,6 +15,7 @@ from components.common.narration import say
 from components.common.patience import patiently
 from components.common.plan.training import TrainConfig
 from components.common.settings import settings
+from components.common.storage.address import shown
 from components.train.session import DivergedError
 from components.tune.claims import STEP, Claims, DatabaseClaims, FileClaims
 from components.tune.database import database_must_answer, engine_options
@@ -98,18 +99,18 @@ def storage() -> "BaseStorage":
     """
     from optuna.storages import RDBStorage
 
-    where = _location()
-    if "://" not in where:
-        return open_journal(Path(where))
+    optuna_storage = _location()
+    if "://" not in optuna_storage:
+        return open_journal(Path(optuna_storage))
     try:
         with database_must_answer():
-            return RDBStorage(where, engine_kwargs=engine_options())
+            return RDBStorage(optuna_storage, engine_kwargs=engine_options())
     except UnavailableError:
         raise
     except Exception as error:
         reason = first_line(error)
         raise PipelineError(
-            f"OPTUNA_STORAGE must be a storage that opens but {where.split('@')[-1]!r} does not ({reason}): "
+            f"OPTUNA_STORAGE must be a storage that opens but {shown(optuna_storage)} does not ({reason}): "
             "start the database, or correct the address."
         ) from error
 

@@ -47,11 +47,12 @@ def export_command(
     from components.register.steer import find_version
     from pipelines.models.export import export_version
     from pipelines.models.formats import FORMATS
-    from pipelines.models.versions import open_model
+    from pipelines.models.versions import all_servers, open_model
 
     # Before servers start.
     FORMATS[kind].runtime_version()
-    with open_model(home, model) as (client, name):
+    # The data may be in the embedded store although the version is on a server of one's own.
+    with all_servers(home), open_model(home, model) as (client, name):
         number = find_version(client, name, version)
         target = output or Path("-".join([name, number, kind, *(["int8"] if int8 else [])]))
         export = export_version(client, name, number, kind, target, int8=int8, allow_unsigned=allow_unsigned)

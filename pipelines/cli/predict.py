@@ -140,6 +140,7 @@ def predict(
     allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Say what each picture shows, in the words of the data set that the model was trained on."""
+    from pipelines.local.store_of import store_of
     from pipelines.models.predict import RAW_WRITERS, WRITERS, counted, predictions, progress_printer
     from pipelines.models.sources import picture_readers, read_sources
 
@@ -151,6 +152,7 @@ def predict(
     answered: Counter[bool] = Counter()
     with (
         picture_readers(paths) as readers,
+        store_of(paths, home),
         loaded(directory, home, model, version, allow_unsigned) as served,
     ):
         classifier, limit = served.classifier, served.reject_below if reject_below is None else reject_below

@@ -1,7 +1,6 @@
 """`mnist-pipeline serve`: a server of a registered model."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from pipelines.models.served import Served
 
 app = typer.Typer()
-
-# Of the embedded store.
-STORE_VARIABLES = ("S3_", "AWS_")
 
 
 @app.command()
@@ -52,6 +48,7 @@ def serve(
     allow_unsigned: AllowUnsignedOption = False,
 ) -> None:
     """Answer requests over HTTP with a verified model, and show a page to try it, until Ctrl-C."""
+    from pipelines.local.store_of import store_of
     from pipelines.models.connections import listen
     from pipelines.models.following import following
     from pipelines.models.request_logger import logged_requests
@@ -64,7 +61,7 @@ def serve(
     with ExitStack() as context:
         logger = None
         if log_requests:
-            context.enter_context(_store(home))
+            context.enter_context(store_of([log_requests], home))
             logger = context.enter_context(logged_requests(log_requests, sample))
         with loaded(directory, home, model, follow or version, allow_unsigned) as served:
             server = ModelServer(served, logger)
@@ -73,25 +70,6 @@ def serve(
             context.enter_context(following(server, newer, every))
         _announce(served.about, host, port)
         listen(server.application(), host, port)
-
-
-@contextmanager
-def _store(home: Path) -> Iterator[None]:
-    """Use the embedded store where the settings name none."""
-    from components.common.settings import exported, settings
-
-    if settings().s3_endpoint_url or settings().s3_bucket:
-        yield
-        return
-    from pipelines.local.home import Home
-    from pipelines.local.platform import embedded_platform
-
-    with embedded_platform(Home(home)) as platform:
-        variables = {
-            name: value for name, value in platform.environment.items() if name.startswith(STORE_VARIABLES)
-        }
-        with exported(variables):
-            yield
 
 
 def newer_version(home: Path, alias: str, allow_unsigned: bool, served: "Served") -> "Served | None":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 # Variables of MLflow are those of the user's clients, or of another server; those for the store concern this one too.
-OF_OTHERS = re.compile("_?MLFLOW_(?!S3_|BOTO_)")
+OF_OTHERS = re.compile("_?MLFLOW_(?!S3_|BOTO_|EXPERIMENTAL_S3_)")
 
 
 def server_environment(

@@ -87,7 +87,7 @@ class Outbox:
                 time.sleep(LAST_PAUSE)
             else:
                 if pause == FIRST_PAUSE:
-                    say(STEP, f"MLflow does not answer, and records wait until it does: {outage}")
+                    say(STEP, f"MLflow takes no records, which wait until it does: {outage}")
                 self._closing.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 

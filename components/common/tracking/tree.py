@@ -163,7 +163,9 @@ def open_step_run(pipeline_run_id: str, step: str) -> StepRun:
             return _own_run(client, pipeline_run_id, step)
         except mlflow_errors() as error:
             if is_outage(error):
-                raise UnavailableError(f"MLflow does not answer: {reason(error)}") from error
+                raise UnavailableError(
+                    f"MLflow must give this step a run but does not ({reason(error)}): start it, or read its log."
+                ) from error
             raise
 
     expected: tuple[type[Exception], ...] = (UnavailableError, *mlflow_errors())

@@ -19,6 +19,7 @@ from components.train.autosave import TERMINATED
 from components.train.checkpoint import Checkpoint
 from components.train.session import Session
 from tests.forks import ForkedPython
+from tests.gateways import Request, gateway
 from tests.servers import Platform
 
 Splits = tuple[Split, Split]
@@ -169,6 +170,34 @@ def test_a_damaged_object_is_deleted(
     assert not Checkpoint(stored).restore(untouched)
     assert "and is deleted" in capsys.readouterr().out
     assert store.keys(key) == []
+
+
+def test_a_damaged_object_that_the_store_does_not_delete_stays_until_the_next_save(
+    stored: str,
+    untouched: Session,
+    platform: Platform,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, key = ObjectStore.for_uri(stored)
+    (tmp_path / "half").write_bytes(b"half")
+    store.upload(tmp_path / "half", key)
+
+    def keeping(asked: Request) -> tuple[int, bytes] | None:
+        return (403, b"") if asked.method == "DELETE" else None
+
+    with gateway(keeping, platform.s3_endpoint_url) as before:
+        monkeypatch.setenv("S3_ENDPOINT_URL", before.address)
+        checkpoint = Checkpoint(stored)
+        assert not checkpoint.restore(untouched)
+        said = capsys.readouterr().out
+        checkpoint.save(untouched)
+        assert checkpoint.restore(untouched)
+
+    assert said.endswith(
+        "and cannot be deleted: it stays until the next save replaces it; the training begins anew\n"
+    )
 
 
 @pytest.fixture(scope="module")

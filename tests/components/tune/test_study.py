@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from optuna.trial import TrialState
@@ -127,8 +128,16 @@ def test_a_journal_that_does_not_open_is_refused_in_one_line(monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("database")
-def test_a_database_that_refuses_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPTUNA_STORAGE", str(settings().optuna_storage).replace("tune@", "nobody:password@"))
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://nobody:password@{0.hostname}:{0.port}{0.path}",
+        "postgresql://{0.path}?host={0.hostname}&port={0.port}&user=nobody&password=password",
+    ],
+    ids=["before the host", "in the query"],
+)
+def test_a_database_that_refuses_is_a_mistake(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", address.format(urlsplit(settings().optuna_storage or "")))
 
     with pytest.raises(PipelineError, match="must be a storage that opens .* does not exist") as refused:
         storage()

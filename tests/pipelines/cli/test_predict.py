@@ -1,6 +1,7 @@
 """The commands on a registered version, from the outside; the servers are the session's."""
 
 import csv
+import re
 import signal
 import subprocess
 import sys
@@ -94,14 +95,29 @@ def trained(on_postgres: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     return training
 
 
+@pytest.fixture
+def no_named_store(on_postgres: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow as the environment names it, without a word about the store."""
+    for name in on_postgres.environment:
+        if name.startswith(("S3_", "AWS_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_named_store")
 def test_a_version_is_reproduced_from_a_server_of_ones_own_and_the_embedded_store(
-    trained: Training, home: Home, monkeypatch: pytest.MonkeyPatch
+    trained: Training, home: Home
 ) -> None:
-    for name in ("S3_ENDPOINT_URL", "S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
     reproduced = forked_command("reproduce", "champion", "--home", home.path, "--model", TRAINED)
     assert reproduced.returncode == 0, reproduced.stderr
     assert reproduced.stdout.splitlines()[-1] == f"identical: weights digest {trained.weights_digest}"
+
+
+@pytest.mark.usefixtures("trained", "no_named_store")
+def test_an_export_is_compared_on_the_data_in_the_embedded_store(home: Home, tmp_path: Path) -> None:
+    given = ("--format", "onnx", "-o", tmp_path / "export", "--home", home.path, "--model", TRAINED)
+    exported = forked_command("export", "champion", *given)
+    assert exported.returncode == 0, exported.stderr
+    assert re.match(r"on \d+ validation images: accuracy ", exported.stdout.splitlines()[-1])
 
 
 def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_that_is_named(
@@ -135,6 +151,25 @@ def test_pictures_below_a_prefix_of_the_object_store_are_read_by_the_version_tha
         f"error: {prefix}-none must be or hold {', '.join(sorted(PICTURE_SUFFIXES))} or .npy files but there are none: "
         "give another path."
     )
+
+
+def test_a_prefix_of_the_embedded_store_is_read_where_no_setting_names_it(
+    on_postgres: Platform, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seven, prefix = tmp_path / "seven.png", f"s3://{on_postgres.bucket}/embedded-scans"
+    handwritten(7, size=200, width=20, corner=(60, 60), inverted=False).save(seven)
+    store, key = ObjectStore.for_uri(f"{prefix}/seven.png")
+    store.upload(seven, key)
+    save_candidate(tmp_path / "model", MNIST_SPEC)
+    for name in on_postgres.environment:
+        monkeypatch.delenv(name)
+
+    given = ("--directory", tmp_path / "model", "--allow-unsigned", "--home", home.path, "--format", "csv")
+    found = forked_command("predict", prefix, *given)
+
+    assert found.returncode == 0, found.stderr
+    (row,) = csv.DictReader(found.stdout.splitlines())
+    assert (row["image"], row["refused"]) == (f"{prefix}/seven.png", "")
 
 
 def test_the_champion_is_served_and_its_requests_are_logged_until_the_server_is_stopped(

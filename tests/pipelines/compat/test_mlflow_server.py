@@ -1,6 +1,8 @@
+import pytest
 from mlflow import environment_variables
 from mlflow.server import constants
 
+from components.common.storage.s3 import client_variables
 from pipelines.compat.mlflow_server import server_environment
 
 
@@ -22,7 +24,7 @@ def test_the_variables_are_those_of_this_mlflow_and_still_private() -> None:
     }
 
 
-def test_the_users_variables_do_not_open_the_server() -> None:
+def test_the_users_variables_do_not_open_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of another server, and of the user's clients, are not this server's; those for the store are."""
     users = {
         environment_variables.MLFLOW_SERVER_ALLOWED_HOSTS.name: "*",
@@ -31,11 +33,10 @@ def test_the_users_variables_do_not_open_the_server() -> None:
         environment_variables.MLFLOW_ENABLE_REMOTE_ASSISTANT.name: "true",
         "_MLFLOW_STATIC_PREFIX": "/mlflow",
     }
-    kept = {
-        "PATH": "/bin",
-        "MLFLOW_S3_ENDPOINT_URL": "http://store",
-        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",
-    }
+    monkeypatch.setenv("S3_ADDRESSING_STYLE", "path")
+    monkeypatch.setenv("S3_SIGNATURE_VERSION", "s3")
+    kept = {"PATH": "/bin", **client_variables("http://store")}
+    assert len(kept) == 6
     found = server_environment(users | kept, database="d", artifacts="a", port=5001)
     assert found == server_environment(kept, database="d", artifacts="a", port=5001)
     assert kept.items() <= found.items()

@@ -81,9 +81,8 @@ def test_int8_by_the_command_line(client: "MlflowClient", tmp_path: Path) -> Non
     del client
     target = tmp_path / "export"
 
-    told = CliRunner().invoke(
-        app, ["export", "champion", "--format", "openvino", "--int8", "-o", str(target), "--model", NAME]
-    )
+    given = ["--format", "openvino", "--int8", "-o", str(target), "--model", NAME]
+    told = CliRunner().invoke(app, ["export", "champion", *given, "--home", str(tmp_path / "home")])
 
     assert told.exit_code == 0, told.output
     export = Export.load(target)

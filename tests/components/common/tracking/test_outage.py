@@ -119,7 +119,7 @@ def test_records_wait_and_are_sent_when_mlflow_is_back(
         gateway.outage = None
 
     said = capsys.readouterr().out
-    assert said.count("[tracking] MLflow does not answer, and records wait until it does: ") == 1
+    assert said.count("[tracking] MLflow takes no records, which wait until it does: ") == 1
     assert "lost" not in said
     history = mlflow_client.get_metric_history(run.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 2.0), (2, 1.0)]

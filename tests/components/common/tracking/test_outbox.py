@@ -83,7 +83,7 @@ def test_an_outage_is_said_once_and_pauses_double(
     assert sent.wait(60)
     assert pauses == [15.0, 30.0, 40.0, 40.0]
     assert capsys.readouterr().out == (
-        "[tracking] MLflow does not answer, and records wait until it does: refused\n"
+        "[tracking] MLflow takes no records, which wait until it does: refused\n"
     )
 
 
