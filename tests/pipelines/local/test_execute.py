@@ -79,6 +79,12 @@ def test_another_attempt_runs_what_has_not_succeeded_under_the_same_id(attempt: 
     assert other.identities[0] != first.identities[0]
 
 
+def test_no_two_of_many_runs_share_an_id(attempt: Any) -> None:
+    """They would share their run in MLflow, and the later would take up the version of the earlier."""
+    [identity] = set(attempt("ingest").identities)
+    assert len(identity) == 32
+
+
 def test_an_exit_handler_that_fails_is_not_waited_for(attempt: Any) -> None:
     """As any task's on this machine, its outages are waited for in the attempts at its process."""
     assert attempt("close-run").run[-2:] == ["register", "close-run"]
