@@ -9,7 +9,7 @@ from pipelines.local import execute
 from pipelines.local.execute import FINISHED, execute_pipeline
 from pipelines.pipeline import mnist_pipeline
 
-ANSWERS = {"check-changes": "train", "gate": "register", "open-study": [0, 1]}
+ANSWERS = {"check-changes": "train", "evaluate": "f" * 64, "gate": "register", "open-study": [0, 1]}
 
 
 class Steps:
