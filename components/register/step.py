@@ -22,9 +22,7 @@ from components.register.publish import Registration, publish
 STEP = "register"
 
 
-def register_step(
-    plan: RunPlan, *, candidate: Path, evaluation: Path, judgement_digest: str
-) -> Registration:
+def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path, judgement_digest: str) -> Registration:
     """Register the candidate as `register_candidate` does; a stated error ends the process in one line."""
     with exit_on_stated_error(STEP):
         return register_candidate(

@@ -85,8 +85,8 @@ class Checkpoint:
             except OSError as error:
                 kind = PipelineError if isinstance(error, PermissionError) else UnavailableError
                 raise kind(
-                    f"{self._location} must be a checkpoint that can be read but is not ({error.strerror}): mend that, or "
-                    "delete it to start the training again."
+                    f"{self._location} must be a checkpoint that can be read but is not ({error.strerror}): mend that, "
+                    "or delete it to start the training again."
                 ) from error
 
     def _set_aside(self, reason: str) -> None:

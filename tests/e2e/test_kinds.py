@@ -283,9 +283,7 @@ def _judge(plan: RunPlan, home: Path, suffix: str, decision: str) -> str:
 
 def _registered(plan: RunPlan, candidate: Path, evaluation: Path) -> str:
     digest = judgement_digest(evaluation)
-    return register_step(
-        plan, candidate=candidate, evaluation=evaluation, judgement_digest=digest
-    ).version
+    return register_step(plan, candidate=candidate, evaluation=evaluation, judgement_digest=digest).version
 
 
 def test_the_data_is_taken_as_it_is(ran: Ran) -> None:

@@ -60,9 +60,7 @@ def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.Tem
         run_id = uuid.uuid4().hex
         open_pipeline_run(run_id, "stripes-fast", "changes")
         plan = run_plan(run_id, model_name=name, skip_if_unchanged=True)
-        register_step(
-            plan, candidate=candidate, evaluation=made, judgement_digest=judgement_digest(made)
-        )
+        register_step(plan, candidate=candidate, evaluation=made, judgement_digest=judgement_digest(made))
     return name
 
 

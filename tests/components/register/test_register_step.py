@@ -180,7 +180,10 @@ def test_without_mlflow_nothing_can_be_registered(
     monkeypatch.setenv("OUTAGE_SECONDS", "0")
     with pytest.raises(SystemExit) as ended:
         register_step(
-            run_plan(), candidate=candidate, evaluation=evaluation, judgement_digest=judgement_digest(evaluation)
+            run_plan(),
+            candidate=candidate,
+            evaluation=evaluation,
+            judgement_digest=judgement_digest(evaluation),
         )
     assert ended.value.code == status
     last = capsys.readouterr().out.splitlines()[-1]

@@ -44,7 +44,9 @@ def test_an_outage_of_the_store_behind_mlflow_is_no_problem_of_the_version(
 
 
 def test_a_full_disk_is_no_problem_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow.artifacts.download_artifacts", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(
+        "mlflow.artifacts.download_artifacts", Mock(side_effect=OSError(errno.ENOSPC, "full"))
+    )
     client: Any = Mock()
     client.get_model_version.return_value.tags = {}
     with pytest.raises(OSError, match="full"):
