@@ -55,7 +55,9 @@ def as_dag(work: str, number: int) -> None:
 
 def in_one_process(work: str, number: int) -> int:
     """Call the steps in the DAG's order; return how many they are."""
+    from components.common.model.judgement import Judgement
     from components.common.plan.run import RunPlan
+    from components.common.storage.files import sha256_file
     from components.evaluate.judge import EvaluationInputs
     from components.evaluate.step import evaluate_step, gate_step
     from components.ingest.step import ingest_step
@@ -87,6 +89,11 @@ def in_one_process(work: str, number: int) -> int:
     evaluate_step(plan, inputs, target=at / "evaluation", candidate=at / "candidate")
     if gate_step(plan, at / "evaluation") != "register":
         raise RuntimeError("the gate refused the model")
-    register_step(plan, candidate=at / "candidate", evaluation=at / "evaluation")
+    register_step(
+        plan,
+        candidate=at / "candidate",
+        evaluation=at / "evaluation",
+        judgement_digest=sha256_file(at / "evaluation" / Judgement.FILE),
+    )
     close_run_step(name, "SUCCEEDED", "")
     return 11

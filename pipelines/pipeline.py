@@ -165,7 +165,12 @@ def _train_and_judge(
     evaluation = judged.outputs["evaluation"]
     decision = durable(gate(plan=plan, evaluation=evaluation), "Gate")
     with dsl.If(decision.output == "register", name="passed the gate"):
-        registered = register(plan=plan, candidate=judged.outputs["candidate"], evaluation=evaluation)
+        registered = register(
+            plan=plan,
+            candidate=judged.outputs["candidate"],
+            evaluation=evaluation,
+            judgement_digest=judged.outputs["Output"],
+        )
         durable(registered, "Register", "store", "signing", "verification")
 
 

@@ -15,7 +15,7 @@ from components.common.model.lineage import Lineage
 from components.common.model.training_record import Epoch, Training
 from components.common.plan.resolve import resolve
 from components.common.plan.run import RunPlan
-from components.common.storage.files import combined_digest, file_digests
+from components.common.storage.files import combined_digest, file_digests, sha256_file
 
 if TYPE_CHECKING:
     import optuna
@@ -119,6 +119,11 @@ def judgement(**changes: Any) -> Judgement:
         "summary": "## Register: first champion",
     }
     return Judgement(**{**record, **changes})
+
+
+def judgement_digest(evaluation: Path) -> str:
+    """Return what `evaluate` returns of a directory with judgement.json."""
+    return sha256_file(evaluation / Judgement.FILE)
 
 
 def lineage(

@@ -201,9 +201,17 @@ def _gate(place: Place) -> None:
 
 
 def _register(place: Place) -> None:
+    from components.common.model.judgement import Judgement
+    from components.common.storage.files import sha256_file
     from components.register.step import register_step
 
-    register_step(place.plan, candidate=place.given / "candidate", evaluation=place.given / "evaluation")
+    evaluation = place.given / "evaluation"
+    register_step(
+        place.plan,
+        candidate=place.given / "candidate",
+        evaluation=evaluation,
+        judgement_digest=sha256_file(evaluation / Judgement.FILE),
+    )
 
 
 def _registered(place: Place) -> Outcome:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 TRY_AGAIN = 75
 # Python says so, in a RuntimeError, where there is no memory for a thread's stack.
 NO_THREAD = "can't start new thread"
+# MLflow's client says so, before the errors of the files that it could not fetch.
+GATHERED = "failures occurred while downloading"
 
 
 class StatedError(Exception):
@@ -71,10 +73,19 @@ def stated(error: BaseException) -> StatedError | None:
     return error if isinstance(error, StatedError) else None
 
 
+def of_outage(error: BaseException) -> bool:
+    """Return whether an error is an outage, or comes from a full disk or want of memory.
+
+    It says nothing about what was being read then.
+    """
+    return isinstance(stated(error), UnavailableError)
+
+
 def _full_disk(error: BaseException) -> str:
     """Return what the operating system says of a full disk; "" for another error."""
-    # `shutil.copytree` gathers the errors of its files as texts.
-    reasons = str(error) if isinstance(error, shutil.Error) else ""
+    # `shutil.copytree` and MLflow's client gather the errors of several files as texts.
+    gathered = isinstance(error, shutil.Error) or GATHERED in str(error)
+    reasons = str(error) if gathered else ""
     number = error.errno if isinstance(error, OSError) else None
     full = [code for code in (errno.ENOSPC, errno.EDQUOT) if code == number or os.strerror(code) in reasons]
     return os.strerror(full[0]) if full else ""

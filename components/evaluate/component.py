@@ -19,8 +19,8 @@ def evaluate(
     roc_curve: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
-) -> None:
-    """Judge baseline, tuned model and champion on the same test images.
+) -> str:
+    """Judge baseline, tuned model and champion on the same test images, and return the SHA-256 of judgement.json.
 
     Args:
         plan: The plan of the run.
@@ -39,7 +39,9 @@ def evaluate(
     import shutil
     from pathlib import Path
 
+    from components.common.model.judgement import Judgement
     from components.common.plan.run import RunPlan
+    from components.common.storage.files import sha256_file
     from components.evaluate.judge import EvaluationInputs
     from components.evaluate.step import evaluate_step, small_confusion_matrix
 
@@ -56,6 +58,8 @@ def evaluate(
     roc_curve.log_roc_curve(curve.false_positive_rate, curve.true_positive_rate, curve.thresholds)
     shutil.copy(Path(evaluation.path) / "report.html", report.path)
     shutil.copy(Path(evaluation.path) / "summary.md", summary.path)
+    # Other steps can write to the artifacts, but not to what Kubeflow keeps of this task.
+    return sha256_file(Path(evaluation.path) / Judgement.FILE)
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, of_outage
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, ONNX_FILE, Exchange, float32_copy, write_onnx
 from components.common.model.runtime import RuntimeClassifier
@@ -31,6 +31,8 @@ def write_exchange(candidate: Path, classifier: Classifier, images: NDArray[np.u
         write_onnx(copy, candidate / ONNX_FILE)
         exchange = _compared(RuntimeClassifier(candidate), classifier, ServedModel(copy), images)
     except PipelineError as error:
+        if of_outage(error):
+            raise
         exchange = Exchange(problem=str(error))
     exchange.save(candidate / EXCHANGE)
     return exchange

@@ -26,6 +26,7 @@ def register(
     plan: dsl.Input[dsl.Artifact],
     candidate: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
+    judgement_digest: str,
     registered: dsl.Output[dsl.Model],
 ) -> None:
     """Register the candidate as a new version, and make it champion.
@@ -34,6 +35,7 @@ def register(
         plan: The plan of the run.
         candidate: The model to register.
         evaluation: Directory with judgement.json.
+        judgement_digest: SHA-256 of that file, as `evaluate` returned it.
         registered: Names the version in its metadata.
     """
     from pathlib import Path
@@ -42,7 +44,10 @@ def register(
     from components.register.step import register_step
 
     registration = register_step(
-        RunPlan.load(Path(plan.path)), candidate=Path(candidate.path), evaluation=Path(evaluation.path)
+        RunPlan.load(Path(plan.path)),
+        candidate=Path(candidate.path),
+        evaluation=Path(evaluation.path),
+        judgement_digest=judgement_digest,
     )
     registered.metadata["name"] = registration.name
     registered.metadata["version"] = registration.version

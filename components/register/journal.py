@@ -210,10 +210,11 @@ def move_champion(
             return True
         if champion == after:
             return False
-    last = next(move for move in reversed(read_moves(client, name)) if move.counts)
+    counting = (move for move in reversed(read_moves(client, name)) if move.counts)
+    mover = next((f"{move.who} ({move.action})" for move in counting), "nobody")
     raise PipelineError(
         f"the champion of {name!r} must still be version {before or '(none)'} but is now {champion or '(none)'}, "
-        f"moved by {last.who} ({last.action}): look at `mnist-pipeline models history` and decide again."
+        f"moved by {mover}: look at `mnist-pipeline models history` and decide again."
     )
 
 
@@ -296,4 +297,14 @@ def _append(client: "MlflowClient", name: str, **tags: str) -> int:
 
 
 def _any_version(client: "MlflowClient", name: str) -> str:
-    return str(client.search_model_versions(f"name = '{name}'", max_results=1)[0].version)
+    """Return the number of a version.
+
+    Raises:
+        PipelineError: All are deleted.
+    """
+    found = client.search_model_versions(f"name = '{name}'", max_results=1)
+    if not found:
+        raise PipelineError(
+            f"{name!r} must have a version but all are deleted: run the pipeline, which registers one."
+        )
+    return str(found[0].version)

@@ -11,7 +11,7 @@ from components.common.patience import patiently
 from components.common.plan.run import RunPlan
 from components.common.settings import settings
 from components.common.storage.address import shown
-from components.common.storage.files import file_digests
+from components.common.storage.files import file_digests, require_digests
 from components.common.tracking import tags
 from components.common.tracking.client import mlflow_must_answer
 from components.common.tracking.step import tracked_work
@@ -22,19 +22,24 @@ from components.register.publish import Registration, publish
 STEP = "register"
 
 
-def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Registration:
+def register_step(plan: RunPlan, *, candidate: Path, evaluation: Path, judgement_digest: str) -> Registration:
     """Register the candidate as `register_candidate` does; a stated error ends the process in one line."""
     with exit_on_stated_error(STEP):
-        return register_candidate(plan, candidate=candidate, evaluation=evaluation)
+        return register_candidate(
+            plan, candidate=candidate, evaluation=evaluation, judgement_digest=judgement_digest
+        )
 
 
-def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> Registration:
+def register_candidate(
+    plan: RunPlan, *, candidate: Path, evaluation: Path, judgement_digest: str | None
+) -> Registration:
     """Register the candidate, and end the run in MLflow; no other work needs MLflow.
 
     Args:
         plan: The plan of the run.
         candidate: Directory of the model to register.
         evaluation: Directory with judgement.json.
+        judgement_digest: SHA-256 of that file, as `evaluate` returned it; None trusts whoever may write the file.
 
     Raises:
         PipelineError: A check fails, or MLflow refuses.
@@ -50,6 +55,8 @@ def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> R
     with tracked_work(plan.run_id, STEP, last=True) as run:
         if not run.tracked:
             raise UnavailableError(f"MLflow at {shown(uri)} must answer but does not: start that server.")
+        if judgement_digest is not None:
+            require_digests(evaluation, {Judgement.FILE: judgement_digest}, "the output of evaluate")
         lineage = Lineage(plan, Judgement.load(evaluation))
         require_judged(candidate, lineage.judgement)
 
@@ -70,11 +77,16 @@ def register_candidate(plan: RunPlan, *, candidate: Path, evaluation: Path) -> R
 
 
 def require_judged(candidate: Path, judgement: Judgement) -> None:
-    """Check that a candidate is the one that was judged.
+    """Check that a candidate is the one that was judged, and passed.
 
     Raises:
-        PipelineError: A file is missing, added or changed.
+        PipelineError: A file is missing, added or changed, or the judgement is another.
     """
+    if judgement.action != "register":
+        raise PipelineError(
+            f"the judgement on {candidate} must be to register it but is to {judgement.action} what there is: "
+            "run the evaluation again."
+        )
     judged, found = judgement.candidate_files, file_digests(candidate)
     if found != judged:
         differing = sorted(

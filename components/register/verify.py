@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, of_outage
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import ONNX_FILE
 from components.common.model.known_answers import compare_known_answers
@@ -85,5 +85,7 @@ def _check_answers(directory: Path) -> tuple[float | None, tuple[str, ...]]:
             difference = max(difference, of_onnx)
             problem = f"of its ONNX file, {problem}" if problem else ""
     except PipelineError as error:
+        if of_outage(error):
+            raise
         return None, (str(error).removesuffix("."),)
     return difference, (problem,) if problem else ()

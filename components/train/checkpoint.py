@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.errors import PipelineError, StatedError, first_line
+from components.common.errors import PipelineError, StatedError, UnavailableError, first_line, of_outage
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
 from components.common.storage.object_store import ObjectStore
@@ -53,23 +53,41 @@ class Checkpoint:
 
         Raises:
             PipelineError: This process may not read or move the file.
+            UnavailableError: The store or the disk does not hand the state out.
         """
+        content = self._content()
+        if content is None:
+            return False
+        try:
+            # From memory, so that an error of the disk is not taken for damage.
+            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+                *arrays, progress = saved.values()
+            session.restore(arrays, json.loads(str(progress)))
+        except Exception as error:
+            if of_outage(error):
+                raise
+            # A damaged zip file or array header raises errors of a dozen kinds.
+            self._set_aside(first_line(error)[:200])
+            return False
+        return True
+
+    def _content(self) -> bytes | None:
+        """Return the saved state; None where there is none."""
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(self._location)
             if self._store:
                 path = Path(scratch, "state.npz")
                 self._store.download(self._key, path)
-            if not path.exists():
-                return False
             try:
-                with np.load(path, allow_pickle=False) as saved:
-                    *arrays, progress = saved.values()
-                session.restore(arrays, json.loads(str(progress)))
-            except Exception as error:
-                # A damaged zip file or array header raises errors of a dozen kinds.
-                self._set_aside(first_line(error)[:200])
-                return False
-        return True
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                kind = PipelineError if isinstance(error, PermissionError) else UnavailableError
+                raise kind(
+                    f"{self._location} must be a checkpoint that can be read but is not ({error.strerror}): mend that, "
+                    "or delete it to start the training again."
+                ) from error
 
     def _set_aside(self, reason: str) -> None:
         if self._store:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from components.common.errors import PipelineError, first_line
+from components.common.errors import PipelineError, first_line, of_outage
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
 from components.tune.claims import STEP
@@ -61,6 +61,8 @@ def open_journal(path: Path) -> "BaseStorage":
             except OSError:
                 raise
             except Exception as error:
+                if of_outage(error):
+                    raise
                 aside = path.rename(f"{path}{DAMAGED}")
                 say(STEP, f"{path}: Optuna cannot read it ({first_line(error)}), it is now {aside.name}")
                 path.touch()

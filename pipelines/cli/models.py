@@ -118,12 +118,19 @@ def verify_version(
 @app.command(name="register")
 def register_candidate_of(
     run: Annotated[str, typer.Argument(help="Name or id of a run whose last step failed.")],
+    judgement: Annotated[
+        str | None,
+        typer.Option(
+            help="SHA-256 of its judgement.json, which Kubeflow shows as the output of Evaluate; without it, what the "
+            "store keeps is trusted."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Register the candidate of a run whose last step failed, with the checks of that step."""
     from pipelines.models.registration import register_run
 
-    print_line(register_run(home, run))
+    print_line(register_run(home, run, judgement))
 
 
 @app.command(name="sign")

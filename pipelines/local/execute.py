@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Directory of a run with what kfp.local notes of finished tasks, and digits of the digests in its name.
 FINISHED, DIGITS = "finished", 12
+# Of the id of a run, as many as the ids of MLflow have.
+IDENTITY_DIGITS = 32
 
 
 def main(request: str, image: str) -> int:
@@ -95,10 +97,11 @@ def _run(
     # kfp's key of a finished task does not know the code that the task imported.
     finished = Path(pipeline_root, FINISHED, f"{code_digest()[:DIGITS]}-{lock_digest()[:DIGITS]}")
     local.init(runner, pipeline_root=pipeline_root, enable_caching=True, cache_root=str(finished))
-    # A run that goes on must have its id again, which is that of its run in MLflow; kfp's has so many digits too.
-    identity = int(hashlib.sha256(Path(pipeline_root).name.encode()).hexdigest(), 16) % 10**8
+    # A run that goes on must have its id again, which is that of its run in MLflow. Of some thousand runs two would
+    # share one of eight digits, as kfp gives, and the later would write into the run of the earlier.
+    identity = hashlib.sha256(Path(pipeline_root).name.encode()).hexdigest()[:IDENTITY_DIGITS]
     try:
-        with identified_as(str(identity)), finished_without_files(), print_left_alone():
+        with identified_as(identity), finished_without_files(), print_left_alone():
             mnist_pipeline(**arguments)
     except RuntimeError as error:
         print(error)

@@ -85,12 +85,12 @@ class Home:
         return self.keeper / "until-down"
 
     def prepare(self) -> None:
-        """Create the directories that are missing, and close the home to other users.
+        """Make the directories that are missing, close the home to other users, and sweep it.
 
         Raises:
             PipelineError: The home is no directory that can be written, or others can write to it.
         """
-        parts = (
+        self.make(
             self.store,
             self.mlflow,
             self.kfp,
@@ -100,25 +100,28 @@ class Home:
             self.clients,
             self.keeper,
         )
-        try:
-            # A directory with other things in it may be meant for others.
-            found = self.path.iterdir() if self.path.exists() else ()
-            alone = {path.name.strip(".").partition(".")[0] for path in found} <= OWN_NAMES
-            if not alone:
-                self._refuse_where_others_write()
-            for directory in (self.path, *parts) if alone else parts:
-                directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-                _close_to_others(directory)
+        with _must_be_writable():
             self.keeper_lock.touch(0o600)
             with self.mutex():
                 pass
             for directory in (self.path, self.keeper, self.checkpoints, self.models):
                 sweep_partial(directory)
-        except OSError as error:
-            raise PipelineError(
-                f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
-                "choose another with --home."
-            ) from None
+
+    def make(self, *directories: Path) -> None:
+        """Make directories of the home where they are missing, and close them and the home to other users.
+
+        Raises:
+            PipelineError: The home is no directory that can be written, or others can write to it.
+        """
+        with _must_be_writable():
+            # A directory with other things in it may be meant for others.
+            found = self.path.iterdir() if self.path.exists() else ()
+            alone = {path.name.strip(".").partition(".")[0] for path in found} <= OWN_NAMES
+            if not alone:
+                self._refuse_where_others_write()
+            for directory in (self.path, *directories) if alone else directories:
+                directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+                _close_to_others(directory)
 
     def _refuse_where_others_write(self) -> None:
         mode = stat.S_IMODE(self.path.stat().st_mode)
@@ -151,6 +154,17 @@ def open_lock(path: Path) -> IO[str]:
         raise PipelineError(
             f"{path} must be a file that can be written but is not ({error.strerror}): "
             "remove it, or choose another directory with --home."
+        ) from None
+
+
+@contextmanager
+def _must_be_writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PipelineError(
+            f"the home must be a directory that can be written but {error.filename} is not ({error.strerror}): "
+            "choose another with --home."
         ) from None
 
 

@@ -12,13 +12,14 @@ def signing_variables(home: Home) -> dict[str, str]:
     """Return the variables that name the home's keys, made on first use; none where the settings name keys.
 
     Raises:
-        PipelineError: The home cannot be written.
+        PipelineError: The home cannot be written, or others can write to it.
     """
     if settings().model_signing_key or settings().model_public_keys:
         return {}
+    home.make(home.keys)
     try:
-        home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (home.keys / PUBLIC).exists():
+        # Versions of before could leave it empty where the machine lost power.
+        if not (home.keys / PUBLIC).exists() or not (home.keys / PUBLIC).stat().st_size:
             make_signing_key(home.keys / PRIVATE, home.keys / PUBLIC)
     except OSError as error:
         raise PipelineError(

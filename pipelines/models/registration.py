@@ -1,5 +1,6 @@
 """Registration of the candidate of a run whose last step failed."""
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,11 +8,12 @@ from components.common.errors import PipelineError
 from components.common.model.kept_candidate import fetch_candidate
 from components.common.settings import leave_other_runs
 from components.common.tracking import tags
+from components.common.tracking.failures import mlflow_errors
 from pipelines.models.reader import Reader, StoredRun, open_reader
 from pipelines.models.versions import all_servers, operator, tell_champion
 
 
-def register_run(home: Path, named: str) -> str:
+def register_run(home: Path, named: str, judgement_digest: str | None = None) -> str:
     """Register the candidate that a run left, with the checks of the step `register`, and return the outcome.
 
     A run that has registered its candidate is left as it is.
@@ -19,10 +21,13 @@ def register_run(home: Path, named: str) -> str:
     Args:
         home: Home of the embedded platform, for what the settings do not name.
         named: Name or id in MLflow of a run of the pipeline.
+        judgement_digest: SHA-256 of its judgement.json; None trusts whoever may write to the store.
 
     Raises:
         PipelineError: There is no such run, it goes on, it left no candidate, or a check fails.
     """
+    from mlflow import MlflowClient
+
     from components.register.step import register_candidate
 
     # The run to register is `named`.
@@ -38,7 +43,16 @@ def register_run(home: Path, named: str) -> str:
                 f"(its decision: {run.tags.get(tags.DECISION, 'none')}): name the store that the run used, or run the "
                 "pipeline again."
             )
-        made = register_candidate(kept.plan, candidate=kept.model, evaluation=kept.evaluation)
+        try:
+            made = register_candidate(
+                kept.plan, candidate=kept.model, evaluation=kept.evaluation, judgement_digest=judgement_digest
+            )
+        except BaseException:
+            # The step has opened the run again, and there is no exit handler: the next try would take it for one that
+            # goes on.
+            with suppress(*mlflow_errors()):
+                MlflowClient().set_terminated(run.run_id, "FAILED")
+            raise
         if not made.waits:
             tell_champion(made.name, made.version, operator(), f"registered from run {run.name}")
     return made.outcome

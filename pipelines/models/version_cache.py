@@ -60,7 +60,7 @@ def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool =
 
     Raises:
         PipelineError: There is no such version, it must be signed but is not, it is not what was registered, the
-            registry does not answer, or the home cannot be written.
+            registry does not answer, or the home cannot be written, or others can write to it.
     """
     with exported(trust_variables(Home(home))), open_reader(home) as reader:
         models = reader.aliases()
@@ -73,6 +73,8 @@ def open_version(home: Path, model: str, version: str, *, allow_unsigned: bool =
         expected = {path: recorded.get(path, "") for path in NEEDED}
         # So what was kept while another key was trusted is not found.
         trust = {"keys": trust_digest(), "unsigned": str(allow_unsigned)}
+        # Else somebody could replace a file after its digest is compared.
+        Home(home).make(Home(home).models)
         kept = Home(home).models / combined_digest(expected | trust)
         if not _is_whole(kept, expected):
             shutil.rmtree(kept, ignore_errors=True)
@@ -114,7 +116,6 @@ def _keep(
     location = reader.location(version)
     _require_signed(reader, version, location, expected, allow_unsigned)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with written_directory(target) as partial:
             for path, digest in expected.items():
                 content = reader.file(version, location, path)

@@ -16,6 +16,7 @@ from components.preprocess.step import preprocess_step
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
 from components.train.step import train_step
+from tests.records import judgement_digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,7 +65,13 @@ def plan(tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch) -> RunPla
 def test_a_run_with_mlflow_away_until_register_registers_a_version_with_its_whole_lineage(
     plan: RunPlan, mlflow_client: "MlflowClient", tmp_path: Path
 ) -> None:
-    done = register_step(plan, candidate=tmp_path / "candidate", evaluation=tmp_path / "evaluation")
+    evaluation = tmp_path / "evaluation"
+    done = register_step(
+        plan,
+        candidate=tmp_path / "candidate",
+        evaluation=evaluation,
+        judgement_digest=judgement_digest(evaluation),
+    )
 
     version = mlflow_client.get_model_version(done.name, done.version)
     kept = stored_lineage(mlflow_client, done.name, done.version)

@@ -41,6 +41,7 @@ from pipelines.models.sources import read_sources
 from tests import made_forms
 from tests.forks import forking
 from tests.made_sets import MadeSet, coloured_shapes, letters, linear_answers, numbers, rings
+from tests.records import judgement_digest
 from tests.servers import Platform, close_runs
 
 if TYPE_CHECKING:
@@ -275,7 +276,14 @@ def _judge(plan: RunPlan, home: Path, suffix: str, decision: str) -> str:
     evaluation, candidate = home / f"evaluation{suffix}", home / f"candidate{suffix}"
     evaluate_step(plan, inputs, target=evaluation, candidate=candidate)
     assert gate_step(plan, evaluation) == decision
-    return register_step(plan, candidate=candidate, evaluation=evaluation).version
+    if decision == "keep":
+        Judgement.load(evaluation).model_copy(update={"action": "register"}).save(evaluation)
+    return _registered(plan, candidate, evaluation)
+
+
+def _registered(plan: RunPlan, candidate: Path, evaluation: Path) -> str:
+    digest = judgement_digest(evaluation)
+    return register_step(plan, candidate=candidate, evaluation=evaluation, judgement_digest=digest).version
 
 
 def test_the_data_is_taken_as_it_is(ran: Ran) -> None:
@@ -359,7 +367,7 @@ def _second_version(ran: Ran, plan: RunPlan, monkeypatch: pytest.MonkeyPatch) ->
         again = ran.home / "evaluation-again"
         again.mkdir()
         judged.model_copy(update={"champion_version": ran.version}).save(again)
-        return register_step(plan, candidate=ran.home / "candidate", evaluation=again).version
+        return _registered(plan, ran.home / "candidate", again)
     monkeypatch.setattr(contents, "FIGURES", contents.FIGURES[:1])
     version = _judge(plan, ran.home, "-again", "keep")
     evaluation = Evaluation.load(ran.home / "evaluation-again")

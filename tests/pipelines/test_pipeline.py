@@ -155,6 +155,14 @@ def test_nothing_is_registered_that_did_not_pass_the_gate(spec: Spec) -> None:
     }
 
 
+def test_the_registration_gets_the_judgements_digest_from_kubeflow_and_not_from_an_artifact(
+    spec: Spec,
+) -> None:
+    [(dag, task)] = [(dag, task) for dag, name, task in _tasks(spec) if name == "register"]
+    digest = _inputs(task, "parameters")["judgement_digest"]
+    assert _origin(spec, dag, digest) == "output of evaluate"
+
+
 def test_the_run_is_closed_whatever_happened(spec: Spec) -> None:
     tasks = spec["root"]["dag"]["tasks"]
     assert tasks.keys() == {"exit-handler-1", "close-run"}

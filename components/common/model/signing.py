@@ -19,7 +19,7 @@ from components.common.bounds import LARGEST_SIGNATURE
 from components.common.errors import PipelineError, first_line
 from components.common.record import Sha256
 from components.common.settings import settings
-from components.common.storage.files import file_digests
+from components.common.storage.files import file_digests, written_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -211,7 +211,8 @@ def make_signing_key(private: Path, public: Path) -> None:
         pass
     finally:
         partial.unlink(missing_ok=True)
-    public.write_bytes(SigningKey(private.read_bytes(), str(private)).public)
+    with written_file(public) as partial:
+        partial.write_bytes(SigningKey(private.read_bytes(), str(private)).public)
 
 
 def version_digests(directory: Path) -> dict[str, str]:

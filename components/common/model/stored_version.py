@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from components.common.errors import PipelineError, UnavailableError, first_line
+from components.common.errors import PipelineError, UnavailableError, first_line, of_outage
 from components.common.model.lineage import LINEAGE, Lineage
 from components.common.model.signing import (
     SIGNATURE_FILE,
@@ -118,6 +118,8 @@ def fetch_version(
             ) from error
         return FetchedVersion("", 0, (f"its files cannot be fetched ({reason(error)})",))
     except OSError as error:
+        if of_outage(error):
+            raise
         return FetchedVersion("", 0, (f"its files cannot be fetched ({first_line(error)})",))
     file = directory / SIGNATURE_FILE
     statement = signed_statement(

@@ -1,10 +1,14 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from mlflow.entities import FileInfo
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-from components.common.errors import PipelineError, UnavailableError, first_line, stated
+from components.common.errors import PipelineError, UnavailableError, first_line, of_outage, stated
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,29 @@ def test_a_full_disk_is_an_outage_where_a_directory_is_copied() -> None:
     assert stated(shutil.Error([("a", "b", "denied")])) is None
 
 
+def test_a_full_disk_is_an_outage_where_mlflow_fetches_files(tmp_path: Path) -> None:
+    """MLflow's client fetches them in threads, and gathers their errors as texts."""
+
+    class Repository(ArtifactRepository):  # type: ignore[misc]
+        def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+            raise NotImplementedError
+
+        log_artifacts = log_artifact
+
+        def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+            return [] if path else [FileInfo(name, is_dir=False, file_size=1) for name in ("a", "b")]
+
+        def _download_file(self, remote_file_path: str, local_path: str) -> None:
+            del remote_file_path
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), local_path)
+
+    with pytest.raises(MlflowException) as raised:
+        Repository("mlflow-artifacts:/files").download_artifacts("", str(tmp_path))
+    told = stated(raised.value)
+    assert isinstance(told, UnavailableError)
+    assert "the disk must have room but has none" in str(told)
+
+
 def test_a_stated_error_is_itself_and_a_defect_is_not_told() -> None:
     error = PipelineError("x must be y")
     assert stated(error) is error
@@ -56,3 +83,13 @@ def test_memory_that_is_used_up_is_an_outage(error: Exception) -> None:
 
 def test_a_name_from_outside_cannot_break_the_line() -> None:
     assert str(PipelineError("it is a\nb\x1b[2J\udcff, größer")) == "it is a\\nb\\x1b[2J\\udcff, größer"
+
+
+def test_an_outage_says_nothing_about_what_was_read() -> None:
+    assert of_outage(UnavailableError("no answer"))
+    assert of_outage(OSError(errno.ENOSPC, "full"))
+    unreadable = PipelineError("it must be readable")
+    assert not of_outage(unreadable)
+    unreadable.__cause__ = MemoryError()
+    assert of_outage(unreadable)
+    assert not of_outage(ValueError("damaged"))

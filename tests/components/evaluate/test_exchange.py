@@ -1,11 +1,13 @@
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import keras
 import numpy as np
 import pytest
 
 from components.common.data.spec import MNIST_SPEC
+from components.common.errors import PipelineError, of_outage
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, Exchange
 from components.common.plan.training import TrainConfig
@@ -51,3 +53,12 @@ def test_a_file_of_other_answers_is_a_problem_of_the_registration(
     found = write_exchange(candidate, other, IMAGES)
     assert "must give every image the Keras model's class but does not for" in found.problem
     assert found.summary == ""
+
+
+def test_want_of_memory_is_no_problem_of_the_candidate(
+    candidate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tf2onnx.convert.from_function", Mock(side_effect=MemoryError))
+    with pytest.raises(PipelineError) as raised:
+        write_exchange(candidate, Classifier(candidate), IMAGES)
+    assert of_outage(raised.value)

@@ -12,7 +12,7 @@ from components.evaluate.judge import EvaluationInputs
 from components.evaluate.step import evaluate_step, gate_step
 from components.register.step import register_step
 from components.train.fit import fit_model
-from tests.records import prepared, run_plan
+from tests.records import judgement_digest, prepared, run_plan
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +58,9 @@ def test_only_a_better_model_takes_the_champions_place(
         inputs = EvaluationInputs(test=test_data, development=development, baseline=model, tuned=model)
         evaluate_step(plan, inputs, target=target, candidate=candidate)
         if gate_step(plan, target) == "register":
-            register_step(plan, candidate=candidate, evaluation=target)
+            register_step(
+                plan, candidate=candidate, evaluation=target, judgement_digest=judgement_digest(target)
+            )
         run = find_pipeline_run(mlflow_client, run_id)
         assert run is not None
         return run

@@ -15,7 +15,7 @@ from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register import changes
 from components.register.check_step import check_changes_step
 from components.register.step import register_step
-from tests.records import judgement, prepared, random_split, run_plan, training_record
+from tests.records import judgement, judgement_digest, prepared, random_split, run_plan, training_record
 from tests.servers import Platform
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def registered(platform: Platform, candidate: Path, tmp_path_factory: pytest.Tem
         run_id = uuid.uuid4().hex
         open_pipeline_run(run_id, "stripes-fast", "changes")
         plan = run_plan(run_id, model_name=name, skip_if_unchanged=True)
-        register_step(plan, candidate=candidate, evaluation=made)
+        register_step(plan, candidate=candidate, evaluation=made, judgement_digest=judgement_digest(made))
     return name
 
 

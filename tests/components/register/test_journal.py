@@ -72,6 +72,24 @@ def test_a_move_from_an_outdated_champion_is_an_error_that_names_the_last_mover(
     assert len(read_moves(mlflow_client, name)) == 2
 
 
+def test_a_move_from_an_outdated_champion_is_an_error_where_nobody_has_moved_it(
+    mlflow_client: "MlflowClient", name: str
+) -> None:
+    with pytest.raises(PipelineError, match=r"must still be version 1 but is now \(none\), moved by nobody"):
+        _move(mlflow_client, name, "1", "2")
+
+
+def test_the_last_champion_may_be_gone_with_all_versions(
+    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
+    _move(mlflow_client, name, "", "1")
+    for version in ("1", "2", "3"):
+        mlflow_client.delete_model_version(name, version)
+    with pytest.raises(PipelineError, match="must have a version but all are deleted: run the pipeline"):
+        rollback(mlflow_client, name, "me", "")
+
+
 def test_a_move_that_another_overtakes_is_void(
     mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from components.common.storage.files import file_digests
 from components.common.tracking.step import step_run
 from components.common.tracking.tree import find_pipeline_run, open_pipeline_run
 from components.register.step import close_run_step, register_step
-from tests.records import judgement, run_plan, training_record
+from tests.records import judgement, judgement_digest, run_plan, training_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,9 @@ def test_a_version_carries_its_lineage_and_the_runs_name_it(
     judgement(training=training, candidate_files=file_digests(candidate)).save(evaluation)
     plan = run_plan(run_id)
 
-    registration = register_step(plan, candidate=candidate, evaluation=evaluation)
+    registration = register_step(
+        plan, candidate=candidate, evaluation=evaluation, judgement_digest=judgement_digest(evaluation)
+    )
 
     version = mlflow_client.get_model_version("stripes-cnn", registration.version)
     expected = {
@@ -90,8 +92,47 @@ def test_a_candidate_that_is_not_the_one_that_was_judged_is_refused(
     shutil.copytree(candidate, other)
     (other / "added").write_text("")
     with pytest.raises(SystemExit):
-        register_step(run_plan(run_id, model_name="judged"), candidate=other, evaluation=evaluation)
+        register_step(
+            run_plan(run_id, model_name="judged"),
+            candidate=other,
+            evaluation=evaluation,
+            judgement_digest=judgement_digest(evaluation),
+        )
     assert "must be the model that was judged but added differs: run" in capsys.readouterr().out
+    assert not mlflow_client.search_registered_models("name = 'judged'")
+
+
+def test_a_judgement_that_is_not_the_one_that_was_handed_on_is_refused(
+    mlflow_client: "MlflowClient",
+    run_id: str,
+    candidate: Path,
+    evaluation: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every step can write to the artifacts of a run."""
+    digest = judgement_digest(evaluation)
+    judgement(candidate_files=file_digests(candidate), reject_below=0.1).save(evaluation)
+    plan = run_plan(run_id, model_name="judged")
+    with pytest.raises(SystemExit):
+        register_step(plan, candidate=candidate, evaluation=evaluation, judgement_digest=digest)
+    said = capsys.readouterr().out
+    assert f"judgement.json must have the sha256 {digest} that the output of evaluate records but has" in said
+    assert not mlflow_client.search_registered_models("name = 'judged'")
+
+
+def test_a_candidate_that_did_not_pass_is_refused(
+    mlflow_client: "MlflowClient",
+    run_id: str,
+    candidate: Path,
+    evaluation: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The gate reads what every step can write to."""
+    judgement(candidate_files=file_digests(candidate), action="keep").save(evaluation)
+    plan, digest = run_plan(run_id, model_name="judged"), judgement_digest(evaluation)
+    with pytest.raises(SystemExit):
+        register_step(plan, candidate=candidate, evaluation=evaluation, judgement_digest=digest)
+    assert "must be to register it but is to keep what there is: run" in capsys.readouterr().out
     assert not mlflow_client.search_registered_models("name = 'judged'")
 
 
@@ -109,7 +150,9 @@ def test_a_version_comes_from_the_run_that_kubeflow_injects(
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment_id)
 
     plan = run_plan(run_id, model_name="injected-model")
-    registration = register_step(plan, candidate=candidate, evaluation=evaluation)
+    registration = register_step(
+        plan, candidate=candidate, evaluation=evaluation, judgement_digest=judgement_digest(evaluation)
+    )
 
     version = mlflow_client.get_model_version("injected-model", registration.version)
     assert version.run_id == parent
@@ -136,7 +179,12 @@ def test_without_mlflow_nothing_can_be_registered(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("OUTAGE_SECONDS", "0")
     with pytest.raises(SystemExit) as ended:
-        register_step(run_plan(), candidate=candidate, evaluation=evaluation)
+        register_step(
+            run_plan(),
+            candidate=candidate,
+            evaluation=evaluation,
+            judgement_digest=judgement_digest(evaluation),
+        )
     assert ended.value.code == status
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("[register] error: ")

@@ -4,12 +4,13 @@ import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from components.common.data.spec import MNIST_SPEC
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, of_outage
 from components.common.model.classifier import Classifier
 from components.common.model.signing import make_signing_key, signing_key, version_digests
 from components.register.journal import alias_champion, read_moves, settle
@@ -120,6 +121,15 @@ def test_other_answers_are_found(
     monkeypatch.setattr(answer, lambda _, images: np.eye(10, dtype=np.float32)[len(images) * [0]])
     (problem,) = verify(mlflow_client, untouched, "1", tmp_path / "model").problems
     assert problem.startswith("its answers differ by ")
+
+
+def test_want_of_memory_is_no_problem_of_a_version(
+    mlflow_client: "MlflowClient", untouched: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("keras.saving.load_model", Mock(side_effect=MemoryError))
+    with pytest.raises(PipelineError) as raised:
+        verify(mlflow_client, untouched, "1", tmp_path / "model")
+    assert of_outage(raised.value)
 
 
 @ON_EITHER_DATABASE

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from components.common.data.dataset import Split
+from components.common.errors import UnavailableError
 from components.common.model.training_record import Epoch, weights_digest
 from components.common.plan.training import TrainConfig
 from components.common.storage.object_store import ObjectStore
@@ -158,6 +159,33 @@ def test_a_damaged_checkpoint_is_set_aside_and_changes_nothing(
     assert said.startswith(f"[checkpoint] {path} is no state of this training (")
     assert said.endswith("and is now state.npz.damaged; the training begins anew\n")
     assert not Checkpoint(str(path)).restore(untouched)
+
+
+class _Full(Session):
+    """A session for which there is no memory."""
+
+    def __init__(self) -> None:
+        pass
+
+    def restore(self, arrays: list[Any], progress: Any) -> None:
+        del arrays, progress
+        raise MemoryError
+
+
+def test_a_sound_checkpoint_stays_where_there_is_no_memory_for_it(saved: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    path.write_bytes(saved)
+    with pytest.raises(MemoryError):
+        Checkpoint(str(path)).restore(_Full())
+    assert path.read_bytes() == saved
+
+
+def test_a_checkpoint_that_the_disk_does_not_hand_out_stays(untouched: Session, tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    path.symlink_to("/proc/self/mem")  # its first bytes cannot be read
+    with pytest.raises(UnavailableError, match=r"must be a checkpoint that can be read but is not \(Input/"):
+        Checkpoint(str(path)).restore(untouched)
+    assert path.is_symlink()
 
 
 def test_a_damaged_object_is_deleted(

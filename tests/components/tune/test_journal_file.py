@@ -4,13 +4,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from components.common.model.training_record import Training
 from components.common.plan.space import SEARCH_SPACE
 from components.tune.halving import Known
-from components.tune.journal_file import JournalLock
+from components.tune.journal_file import JournalLock, open_journal
 from components.tune.study import SearchRecord, open_study
 from tests.records import stored_study
 
@@ -48,6 +49,17 @@ def test_lines_that_are_no_entries_are_set_aside(
     assert "are now in study.journal.damaged" in capsys.readouterr().out
     stored_study()
     assert "damaged" not in capsys.readouterr().out
+
+
+def test_a_sound_journal_stays_where_there_is_no_memory_for_it(
+    journal: Path, baseline: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)).score(1, 0, 0.5)
+    content = journal.read_bytes()
+    monkeypatch.setattr("optuna.storages.JournalStorage", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        open_journal(journal)
+    assert journal.read_bytes() == content
 
 
 @pytest.mark.parametrize("lost", ["trial_id", '"datetime_start"', '"number":1', "seeds", "study_name"])
@@ -95,7 +107,7 @@ def test_a_killed_writer_leaves_no_lock(journal: Path, find_locked: Callable[[],
     journal.touch()
     script = f"""
 import pathlib, time
-from components.tune.journal_file import JournalLock
+from components.tune.journal_file import JournalLock, open_journal
 lock = JournalLock(pathlib.Path({str(journal)!r}))
 lock.acquire()
 print("locked", flush=True)

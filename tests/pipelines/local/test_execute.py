@@ -9,7 +9,7 @@ from pipelines.local import execute
 from pipelines.local.execute import FINISHED, execute_pipeline
 from pipelines.pipeline import mnist_pipeline
 
-ANSWERS = {"check-changes": "train", "gate": "register", "open-study": [0, 1]}
+ANSWERS = {"check-changes": "train", "evaluate": "f" * 64, "gate": "register", "open-study": [0, 1]}
 
 
 class Steps:
@@ -77,6 +77,12 @@ def test_another_attempt_runs_what_has_not_succeeded_under_the_same_id(attempt: 
     other = attempt("ingest", "run-2")
     assert other.run == ["ingest", "close-run"]
     assert other.identities[0] != first.identities[0]
+
+
+def test_no_two_of_many_runs_share_an_id(attempt: Any) -> None:
+    """They would share their run in MLflow, and the later would take up the version of the earlier."""
+    [identity] = set(attempt("ingest").identities)
+    assert len(identity) == 32
 
 
 def test_an_exit_handler_that_fails_is_not_waited_for(attempt: Any) -> None:

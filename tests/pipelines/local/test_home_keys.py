@@ -27,10 +27,13 @@ def test_the_key_of_a_home_is_made_on_first_use_private_and_stays(tmp_path: Path
     assert trust_variables(home) == {"MODEL_PUBLIC_KEYS": str(public)}
 
 
-def test_a_lost_public_half_is_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_lost_or_empty_public_half_is_written_again(tmp_path: Path, empty: bool) -> None:
     public = Path(signing_variables(Home(tmp_path))["MODEL_PUBLIC_KEYS"])
     content = public.read_bytes()
     public.unlink()
+    if empty:
+        public.touch()
     signing_variables(Home(tmp_path))
     assert public.read_bytes() == content
 

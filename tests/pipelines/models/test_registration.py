@@ -15,7 +15,7 @@ from components.common.tracking.tree import close_pipeline_run, find_pipeline_ru
 from pipelines.cli.main import app
 from pipelines.local.home import Home
 from tests.linear_models import save_candidate
-from tests.records import judgement, run_plan
+from tests.records import judgement, judgement_digest, run_plan
 from tests.servers import Platform
 
 NAME = "taken-up"
@@ -32,16 +32,16 @@ def run_id(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> str:
     return run_id
 
 
-def _keep(run_id: str, directory: Path) -> None:
+def _keep(run_id: str, directory: Path, name: str = NAME) -> None:
     model = directory / "candidate"
     model.mkdir()
     save_candidate(model, MNIST_SPEC)
     judgement(candidate_files=file_digests(model)).save(directory)
-    keep_candidate("evaluate", run_plan(run_id, model_name=NAME), model, directory)
+    keep_candidate("evaluate", run_plan(run_id, model_name=name), model, directory)
 
 
-def _register(home: Home, run: str) -> Result:
-    return CliRunner().invoke(app, ["models", "register", run, "--home", str(home.path)])
+def _register(home: Home, run: str, *options: str) -> Result:
+    return CliRunner().invoke(app, ["models", "register", run, *options, "--home", str(home.path)])
 
 
 def test_the_candidate_of_a_run_is_registered_once(run_id: str, home: Home, tmp_path: Path) -> None:
@@ -58,6 +58,16 @@ def test_the_candidate_of_a_run_is_registered_once(run_id: str, home: Home, tmp_
     again = _register(home, run.info.run_id)
     assert again.stdout == f"run run-{run_id} has registered {NAME} version 1 already\n"
     assert len(client.search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_the_judgement_must_have_the_digest_that_is_given(run_id: str, home: Home, tmp_path: Path) -> None:
+    _keep(run_id, tmp_path, "taken-up-by-digest")
+    error = _register(home, f"run-{run_id}", "--judgement", "0" * 64).exception
+    assert isinstance(error, PipelineError)
+    assert f"judgement.json must have the sha256 {'0' * 64} that the output of evaluate records" in str(error)
+    assert not MlflowClient().search_registered_models("name = 'taken-up-by-digest'")
+
+    assert _register(home, f"run-{run_id}", "--judgement", judgement_digest(tmp_path)).exit_code == 0
 
 
 def test_a_run_without_a_candidate_is_refused(run_id: str, home: Home) -> None:

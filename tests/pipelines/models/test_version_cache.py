@@ -1,4 +1,5 @@
 import json
+import stat
 import subprocess
 import sys
 import uuid
@@ -83,6 +84,21 @@ def test_a_version_is_fetched_once_and_fetched_again_when_the_kept_file_has_chan
     open_version(tmp_path, name, "v1")
     assert fetch.call_count == 1
     assert (kept / ONNX_FILE).read_bytes() == content
+
+
+def test_nobody_else_can_replace_what_is_kept(name: str, tmp_path: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    open_version(home, name, "1")
+    # As an earlier version left it.
+    Home(home).models.chmod(0o775)
+    open_version(home, name, "1")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, Home(home).models)] == [0o700, 0o700]
+
+    (shared / "project").mkdir(parents=True)
+    shared.chmod(0o775)
+    with pytest.raises(PipelineError, match="a home among other files must not be open for writing"):
+        open_version(shared, name, "1")
+    assert not Home(shared).models.exists()
 
 
 def test_a_changed_object_is_refused_and_not_kept(

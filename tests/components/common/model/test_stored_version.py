@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -40,3 +41,13 @@ def test_an_outage_of_the_store_behind_mlflow_is_no_problem_of_the_version(
         assert (
             fetch_version(client, "m", "3", tmp_path).problems[0].startswith("its files cannot be fetched (")
         )
+
+
+def test_a_full_disk_is_no_problem_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "mlflow.artifacts.download_artifacts", Mock(side_effect=OSError(errno.ENOSPC, "full"))
+    )
+    client: Any = Mock()
+    client.get_model_version.return_value.tags = {}
+    with pytest.raises(OSError, match="full"):
+        fetch_version(client, "m", "3", tmp_path)
