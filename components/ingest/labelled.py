@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from components.common.data.dataset import checked_split
 from components.common.data.digests import first_places, image_digests
+from components.common.data.npy import NpyFile, npz_members
 from components.common.data.raw_data import (
     PixelFile,
     PixelWriter,
@@ -27,7 +28,6 @@ from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
 from components.ingest.form import rows_of
 from components.ingest.labels import as_labels
-from components.ingest.npy import NpyFile, npz_members
 from components.ingest.pixels import PixelReader
 
 
