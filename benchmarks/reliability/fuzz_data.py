@@ -296,14 +296,14 @@ def _merge_labelled(content: bytes, directory: Path) -> None:
     from components.common.data.raw_data import open_part, write_part
     from components.ingest.labelled import merge_labelled
 
-    part = Split(np.zeros((2, *SPEC.shape), np.uint8), np.zeros(2, np.uint8), SPEC)
+    part = Split(np.zeros((4, *SPEC.shape), np.uint8), np.zeros(4, np.uint8), SPEC)
     raw, scratch = directory / "raw", directory / "scratch"
     for made in (raw, scratch):
         made.mkdir()
     for name in ("train", "test"):
         write_part(raw, name, part)
     (record,) = merge_labelled(_Store("a.npz", content), "a", raw, SPEC, scratch)  # type: ignore[arg-type]
-    promise(len(open_part(raw, "train", SPEC).labels) == 2 + record.used, "the images that the record counts")
+    promise(len(open_part(raw, "train", SPEC).labels) == 4 + record.used, "the images that the record counts")
 
 
 DATA_TARGETS = (

@@ -22,6 +22,9 @@ KINDS = "biufUS"
 LONGEST_HEADER = 2**14
 # Of an archive's members, as numpy writes them. zipfile inflates no other in bounded parts.
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# Bytes of an archive's list of members, of which zipfile makes objects that take ten times as many.
+LONGEST_LIST = 2**20
+MOST_AXES = 64
 # By the version of the format.
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -131,7 +134,7 @@ class NpyFile:
             with self.path.open("rb") as file:
                 yield file, self.path.stat().st_size
             return
-        with zipfile.ZipFile(self.path) as archive:
+        with _archive(self.path) as archive:
             found = archive.getinfo(self.member)
             if found.compress_type not in METHODS:
                 raise ValueError(f"compressed by method {found.compress_type}, which numpy does not use")
@@ -141,14 +144,33 @@ class NpyFile:
     def _damaged(self, error: Exception) -> PipelineError:
         reason = first_line(error).removesuffix(".")
         return PipelineError(
-            f"{self.name} must be an intact array but is not ({reason}): fetch or write it again."
+            f"{self.name} must be an intact array but is not ({reason:.200}): fetch or write it again."
         )
+
+
+class _ListedFile(io.BufferedReader):
+    """A file of which no more is read at a time than a list of members may have."""
+
+    most = LONGEST_LIST
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.most:
+            raise ValueError(f"its list of members has {size:,} bytes")
+        return super().read(size)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file, which must not have more members than fit into the memory."""
+    with _ListedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        file.most = sys.maxsize  # the list has been read
+        yield archive
 
 
 def npz_members(path: Path) -> list[str]:
     """Return the names of the arrays in an npz archive; none for any other file."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             names = archive.namelist()
     # On damaged bytes zipfile raises errors without a common base class.
     except Exception:
@@ -172,6 +194,6 @@ def _header(file: IO[bytes]) -> tuple[int, tuple[int, ...], bool, np.dtype[Any]]
     if parsed is None:
         raise ValueError("its header is nested too deep")
     shape, fortran, dtype = parsed
-    if min(shape, default=0) < 0:
-        raise ValueError(f"shape {shape}")
+    if len(shape) > MOST_AXES or not all(0 <= side <= sys.maxsize for side in shape):
+        raise ValueError("no array has its shape")
     return start.tell(), shape, fortran, dtype

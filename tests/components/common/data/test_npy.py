@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.data.npy import NpyFile
+from components.common.data.npy import NpyFile, npz_members
 from components.common.errors import PipelineError, stated
+
+
+def write_header(path: Path, header: str) -> None:
+    """Write an npy file with this header, and a byte after it."""
+    size = (len(header) + 1).to_bytes(2, "little")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + size + f"{header}\n1".encode())
 
 
 def test_a_member_that_inflates_to_more_than_it_says_is_not_inflated_further(tmp_path: Path) -> None:
@@ -39,10 +45,24 @@ def test_a_single_value_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_header_that_python_has_no_room_for_is_damage_and_no_outage(tmp_path: Path) -> None:
-    header = "-" * 9000 + "\n"
-    (tmp_path / "a.npy").write_bytes(
-        b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
-    )
+    write_header(tmp_path / "a.npy", "-" * 9000)
     with pytest.raises(PipelineError, match="must be an intact array but is not") as caught:
         NpyFile(tmp_path / "a.npy", "a")
     assert stated(caught.value) is caught.value
+
+
+def test_a_long_list_of_members_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "a.npz", **{f"a{number}": np.arange(5) for number in range(20)})
+    assert NpyFile(tmp_path / "a.npz", "a", "a7.npy").array().tolist() == [0, 1, 2, 3, 4]
+    assert len(npz_members(tmp_path / "a.npz")) == 20
+    monkeypatch.setattr("components.common.data.npy._ListedFile.most", 20 * 46)
+    with pytest.raises(PipelineError, match=r"is not \(its list of members has 1,\d+ bytes\): "):
+        NpyFile(tmp_path / "a.npz", "a", "a7.npy")
+    assert npz_members(tmp_path / "a.npz") == []
+
+
+@pytest.mark.parametrize("shape", [f"({10**4000}, {10**4000})", f"({'1, ' * 70})", "(-1,)", "1"])
+def test_a_shape_that_no_array_has_is_damage(tmp_path: Path, shape: str) -> None:
+    write_header(tmp_path / "a.npy", f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}")
+    with pytest.raises(PipelineError, match=r"^a must be an intact array but is not \(.{1,210}\): "):
+        NpyFile(tmp_path / "a.npy", "a")
