@@ -58,7 +58,10 @@ def array_part(
     require_within(values, MOST_PICTURE_PIXELS, f"{images.name}: values of one image", "give smaller images")
     image_bytes = values * images.dtype.itemsize
     require_within(
-        image_bytes, LARGEST_IN_MEMORY, f"{images.name}: bytes of one image", "write numbers of a smaller type"
+        image_bytes,
+        LARGEST_IN_MEMORY,
+        f"{images.name}: bytes of one image",
+        "write numbers of a smaller type",
     )
     label_bytes = math.prod(labels.shape) * labels.dtype.itemsize
     require_within(

@@ -199,14 +199,19 @@ class _Merge:
         )
         part = array_part(images, labels)
         require_within(
-            images.shape[0], self._known.largest, f"{place}: the number of its images", "leave out what is known"
+            images.shape[0],
+            self._known.largest,
+            f"{place}: the number of its images",
+            "leave out what is known",
         )
         self._take_room(place, images.nbytes + labels.nbytes)
         return part, _places(as_labels(labels.array(), labels.name), self._spec, place)
 
     def _take_room(self, place: str, size: int) -> None:
         """Count bytes that are read, packed or unpacked, against the bound on those of all batches."""
-        require_within(size, self._room, f"{place}: its bytes, beside the batches before it,", "take some away")
+        require_within(
+            size, self._room, f"{place}: its bytes, beside the batches before it,", "take some away"
+        )
         self._room -= size
 
 
@@ -237,9 +242,7 @@ def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int
     return labels.astype(np.int64)
 
 
-def _append(
-    directory: Path, spec: ImageSpec, scratch: Path, labels: Sequence[NDArray[np.int64]]
-) -> None:
+def _append(directory: Path, spec: ImageSpec, scratch: Path, labels: Sequence[NDArray[np.int64]]) -> None:
     """Append the new images, which lie in `scratch` as a training part does, and their labels."""
     images_file, labels_file = raw_files("train", spec)
     larger = directory / f"{images_file}.larger"

@@ -183,7 +183,10 @@ BLACK = np.zeros((2, 28, 28), np.uint8)
             {"images": BLACK, "labels": ["x" * 1000] * 2},
             ": labels must be classes of the data set but 'x{119} is none: ",
         ),
-        ({"images": np.zeros((51, 28, 28)), "labels": [0] * 51}, ": the number of its images must be at most 50 but is 51: "),
+        (
+            {"images": np.zeros((51, 28, 28)), "labels": [0] * 51},
+            ": the number of its images must be at most 50 but is 51: ",
+        ),
         ({"images": 5, "labels": 1}, ": images must hold images but holds none: "),
     ],
 )
@@ -226,9 +229,7 @@ def test_what_a_batch_unpacks_to_counts_too(case: Case, monkeypatch: pytest.Monk
     monkeypatch.setattr(labelled, "LARGEST_BATCHES", 30_000)
     content = BytesIO()
     np.savez_compressed(content, images=np.zeros((40, 28, 28), np.uint8), labels=np.zeros(40, np.uint8))
-    case.client.put_object(
-        Bucket=case.store.bucket, Key="labelled/small/a.npz", Body=content.getvalue()
-    )
+    case.client.put_object(Bucket=case.store.bucket, Key="labelled/small/a.npz", Body=content.getvalue())
     _, (batch,) = case.merge()
     assert re.search(r"must be at most 29,\d{3} but is 31,400: take some away", batch.left_out)
 

@@ -118,7 +118,7 @@ def poked(content: bytes, start: bytes, offset: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (archive(ids=b"text"), "magic string is not correct"),
+        (archive(ids=b"text and no array"), "magic string is not correct"),
         (poked(archive(zipfile.ZIP_DEFLATED), LOCAL, 30 + len("ids.npy"), 7), "invalid block type"),
         (poked(archive(), CENTRAL, 8, 1), "is encrypted"),
         (poked(archive(), CENTRAL, 10, 99), "compressed by method 99"),
