@@ -52,7 +52,7 @@ def test_a_header_that_python_has_no_room_for_is_damage_and_no_outage(tmp_path: 
 
 
 def test_a_long_list_of_members_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    np.savez(tmp_path / "a.npz", **{f"a{number}": np.arange(5) for number in range(20)})
+    np.savez(tmp_path / "a.npz", **{f"a{number}": np.arange(5) for number in range(20)})  # type: ignore[arg-type]
     assert NpyFile(tmp_path / "a.npz", "a", "a7.npy").array().tolist() == [0, 1, 2, 3, 4]
     assert len(npz_members(tmp_path / "a.npz")) == 20
     monkeypatch.setattr("components.common.data.npy._ListedFile.most", 20 * 46)
