@@ -120,7 +120,7 @@ def train_and_register(
         options=options,
         gpu_count=gpu_count,
     )
-    durable(ingested, "Ingest", "store", "data")
+    durable(ingested, "Ingest", "store", "data", "verification")
     plan = ingested.outputs["plan"]
     prepared = durable(preprocess(plan=plan, raw=ingested.outputs["raw"]), "Preprocess")
     development = prepared.outputs["development"]

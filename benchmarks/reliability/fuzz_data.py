@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.reliability import hostile_files as files
 from benchmarks.reliability.fuzz_documents import good_documents
@@ -233,9 +235,80 @@ def _open_split(given: tuple[bytes, bytes], directory: Path) -> None:
     open_split(directory, "train")
 
 
+class _Store:
+    """A store with one object, whatever its prefix is asked for."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._name, self._content = name, content
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        return {f"{prefix}{self._name}": len(self._content)}
+
+    def uri(self, key: str) -> str:
+        return f"s3://bucket/{key}"
+
+    def download(self, _: str, target: Path) -> bool:
+        target.write_bytes(self._content)
+        return True
+
+
+def _archive(random: Random, good: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return an npz file of these arrays, of which one is another or says what is not so."""
+    other, content = random.choice(list(good)), io.BytesIO()
+    right = random.random() < 0.5
+    with zipfile.ZipFile(content, "w", random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for name, array in good.items():
+            member = io.BytesIO()
+            np.save(member, array)
+            changed = files.npy(random, array.shape, array.dtype.str) if right else files.npy(random)
+            archive.writestr(f"{name}.npy", changed if name == other else member.getvalue())
+    return mutated(random, content.getvalue()) if random.random() < 0.4 else content.getvalue()
+
+
+@cache
+def _good_log() -> dict[str, NDArray[Any]]:
+    return {
+        "ids": np.array(["a", "b", "c"], "<U4"), "times": np.arange(3.0), "images": np.zeros((3, 8, 8, 1), np.uint8),
+        "probabilities": np.full((3, 2), 0.5, np.float32), "versions": np.array(["1"] * 3, "<U4"),
+        "rejected": np.zeros(3, bool),
+    }  # fmt: skip
+
+
+def _logged(random: Random) -> bytes:
+    return _archive(random, _good_log())
+
+
+def _read_requests(content: bytes, _: Path) -> None:
+    from components.common.data.request_log import read_requests
+
+    found = read_requests(_Store("000000-0.npz", content), "log", 0, 60)  # type: ignore[arg-type]
+    if found is not None:
+        promise(len(found.ids.tolist()) == len(found.images), "an id for each image")
+
+
+def _labelled(random: Random) -> bytes:
+    labels = random.choice((np.array([0, 1, 1]), np.array(["a", "b", "b"], "<U4")))
+    return _archive(random, {"images": np.arange(192, dtype=np.uint8).reshape(3, 8, 8), "labels": labels})
+
+
+def _merge_labelled(content: bytes, directory: Path) -> None:
+    from components.common.data.dataset import Split
+    from components.common.data.raw_data import open_part, write_part
+    from components.ingest.labelled import merge_labelled
+
+    part = Split(np.zeros((4, *SPEC.shape), np.uint8), np.zeros(4, np.uint8), SPEC)
+    raw, scratch = directory / "raw", directory / "scratch"
+    for made in (raw, scratch):
+        made.mkdir()
+    for name in ("train", "test"):
+        write_part(raw, name, part)
+    (record,) = merge_labelled(_Store("a.npz", content), "a", raw, SPEC, scratch)  # type: ignore[arg-type]
+    promise(len(open_part(raw, "train", SPEC).labels) == 4 + record.used, "the images that the record counts")
+
+
 DATA_TARGETS = (
     Target("data set: idx", (f"{DATA}idx", f"{INGEST}forms.idx"), 20_000, _idx_set, _take_in, files=True),
-    Target("data set: npz", (f"{INGEST}npy", f"{INGEST}forms.npz"), 20_000, _npz_set, _take_in, files=True),
+    Target("data set: npz", (f"{DATA}npy", f"{INGEST}forms.npz"), 20_000, _npz_set, _take_in, files=True),
     Target(
         "data set: zip, tar",
         (f"{INGEST}forms.archives", f"{INGEST}tar_headers", f"{INGEST}zip_list", f"{INGEST}picture_files"),
@@ -280,5 +353,7 @@ DATA_TARGETS = (
         _read_picture,
     ),
     Target("arrays of predict", ("pipelines.models.sources",), 20_000, files.npy, _read_sources, files=True),
+    Target("logged requests", (f"{DATA}request_log", f"{DATA}npy"), 40_000, _logged, _read_requests),
+    Target("labelled batches", (f"{INGEST}labelled",), 20_000, _labelled, _merge_labelled, files=True),
     Target("bodies of serve", ("pipelines.models.invocations",), 50_000, _invocation, _parse_invocation),
 )

@@ -13,6 +13,11 @@ LARGEST_PART = 64 * 2**30
 # An array that has to be in memory as a whole, such as labels.
 LARGEST_IN_MEMORY = 256 * 2**20
 MOST_FILES = 2_000_000
+# Batches of labelled images of one data set, one of them as it lies in the store, and the bytes that are read of all,
+# packed and unpacked.
+MOST_BATCHES = 10_000
+LARGEST_BATCH = 2**30
+LARGEST_BATCHES = 64 * 2**30
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000
 MOST_CLASSES = 10_000

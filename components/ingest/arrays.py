@@ -56,6 +56,13 @@ def array_part(
         )
     values = math.prod(images.shape[1:])
     require_within(values, MOST_PICTURE_PIXELS, f"{images.name}: values of one image", "give smaller images")
+    image_bytes = values * images.dtype.itemsize
+    require_within(
+        image_bytes,
+        LARGEST_IN_MEMORY,
+        f"{images.name}: bytes of one image",
+        "write numbers of a smaller type",
+    )
     label_bytes = math.prod(labels.shape) * labels.dtype.itemsize
     require_within(
         label_bytes, LARGEST_IN_MEMORY, f"{labels.name}: bytes of labels", "give one label an image"
@@ -64,7 +71,7 @@ def array_part(
     def chunks() -> Iterator[Chunk]:
         all_labels = of_labels(labels.array())
         done = 0
-        for chunk in images.chunks(rows_of(values * images.dtype.itemsize)):
+        for chunk in images.chunks(rows_of(image_bytes)):
             yield chunk, all_labels[done : done + len(chunk)]
             done += len(chunk)
 

@@ -7,7 +7,7 @@ from components.common.data.source import SourceInfo
 from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.aliases import CHAMPION
-from components.common.model.lineage import stored_lineage
+from components.common.model.stored_version import verified_lineage
 from components.common.model.version_tags import version_tags
 from components.common.settings import settings
 from components.common.tracking import tags
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-def refuse_foreign_model(model_name: str, info: SourceInfo, *, derived: bool) -> None:
+def refuse_foreign_model(
+    model_name: str, info: SourceInfo, *, derived: bool, allow_unsigned: bool = False
+) -> None:
     """Refuse to put models of two data sets under one registered name, where one would judge the other.
 
     The data sets are told apart by name and by the description of their images. A name that nobody gave is no proof
@@ -28,9 +30,11 @@ def refuse_foreign_model(model_name: str, info: SourceInfo, *, derived: bool) ->
         model_name: The registered model of this run.
         info: Description of this run's raw data.
         derived: Whether the data set's name was made of its address.
+        allow_unsigned: Whether the last version may be without a signature by a trusted key.
 
     Raises:
-        PipelineError: The registered model's last version is of another data set, or MLflow does not answer.
+        PipelineError: The registered model's last version is of another data set, is not what was signed, or must be
+            signed but is not; or MLflow does not answer.
     """
     if not settings().mlflow_tracking_uri:
         return
@@ -41,7 +45,7 @@ def refuse_foreign_model(model_name: str, info: SourceInfo, *, derived: bool) ->
         versions = client.search_model_versions(
             f"name = '{model_name}'", max_results=1, order_by=["version_number DESC"]
         )
-        held = _data_of(client, versions[0]) if versions else None
+        held = _data_of(client, versions[0], allow_unsigned) if versions else None
     if held is None:
         return
     if held.name != info.name:
@@ -101,9 +105,10 @@ def _elsewhere(held: SourceInfo, info: SourceInfo) -> bool:
     return known and held.source != info.source and held.files[images] != info.files[images]
 
 
-def _data_of(client: "MlflowClient", version: "ModelVersion") -> SourceInfo | None:
+def _data_of(client: "MlflowClient", version: "ModelVersion", allow_unsigned: bool) -> SourceInfo | None:
     """Return the description of the raw data of a version, None where it is not known."""
-    if lineage := stored_lineage(client, version.name, str(version.version)):
+    number = str(version.version)
+    if lineage := verified_lineage(client, version.name, number, allow_unsigned=allow_unsigned):
         return lineage.training.dataset.raw
     # A version that was registered before records were kept has only tags.
-    return version_tags(version.tags, version.name, str(version.version)).source()
+    return version_tags(version.tags, version.name, number).source()

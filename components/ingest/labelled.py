@@ -1,17 +1,19 @@
 """Extra labelled images from the object store, merged into the training part."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.bounds import LARGEST_BATCH, LARGEST_BATCHES, MOST_BATCHES, require_within
 from components.common.data.dataset import checked_split
-from components.common.data.digests import first_places, image_digests
+from components.common.data.digests import image_digests
+from components.common.data.npy import NpyFile, npz_members
 from components.common.data.raw_data import (
     PixelFile,
     PixelWriter,
@@ -22,24 +24,13 @@ from components.common.data.raw_data import (
 )
 from components.common.data.source import LABELLED, LabelledBatch
 from components.common.data.spec import ImageSpec
-from components.common.errors import PipelineError
+from components.common.errors import PipelineError, stated
 from components.common.storage.files import sha256_file
 from components.common.storage.object_store import ObjectStore
-from components.ingest.form import rows_of
+from components.ingest.arrays import array_part
+from components.ingest.form import Part
 from components.ingest.labels import as_labels
-from components.ingest.npy import NpyFile, npz_members
 from components.ingest.pixels import PixelReader
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """A batch of labelled images on this machine."""
-
-    key: str
-    place: str
-    path: Path
-    labels: NDArray[np.int64]
-    digests: NDArray[np.bytes_]
 
 
 def merge_labelled(
@@ -49,149 +40,187 @@ def merge_labelled(
 
     A batch holds `images` (uint8, N x height x width, or N x height x width x channels) and `labels` (N places in the
     list of classes, or N names of classes). An image is left out if it is in another part or in an earlier batch
-    already. A batch is left out as a whole, with the reason in its record, if it breaks a rule, labels an image
-    otherwise than where it was seen first, or would make the new images too many: whoever may write to the bucket
-    must not be able to stop or to take over every run.
+    already. A batch is left out as a whole, with the reason in its record, if it breaks a rule or a bound, labels an
+    image otherwise than where it was seen first, or would make the new images too many: whoever may write to the
+    bucket must not be able to stop or to take over every run. One batch is on the disk at a time.
 
     Args:
         store: The object store with the batches.
         dataset_name: Name of the data set.
         directory: The raw data; its training part is replaced where there are new images.
         spec: Description of the images.
-        scratch: Existing directory for the batches.
+        scratch: Existing directory for a batch and for the new images.
         share: Most new images, as a share of the training part.
 
     Returns:
-        A record of each batch.
+        A record of each batch; of the batches beyond the bound on their number, one of the first.
     """
-    keys = [key for key in store.keys(f"{LABELLED}/{dataset_name}/") if key.endswith(".npz")]
+    sizes = store.sizes(f"{LABELLED}/{dataset_name}/")
+    keys = [key for key in sorted(sizes) if key.endswith(".npz")]
     if not keys:
         return ()
-    batches, left_out = [], {}
-    for number, key in enumerate(keys):
-        try:
-            batches.append(_fetch(store, key, spec, scratch / f"{number}.npz"))
-        except PipelineError as error:
-            left_out[key] = str(error)
-    # An image of several parts counts as one of the first of them: the training part comes last.
-    parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
-    known = [open_part(directory, part, spec).labels for part in parts]
-    held = [image_digests(PixelFile(directory, part, spec).chunks()) for part in parts]
-    most = math.floor(share * len(known[-1]))
-    merge = _Merge(batches, parts, known, held, spec)
-    while reason := merge.reason_against(most):
-        batch = merge.batches[reason[0]]
-        left_out[batch.key] = reason[1]
-        merge = _Merge([kept for kept in merge.batches if kept is not batch], parts, known, held, spec)
-    records = {record.key: record for record in merge.records()}
-    if any(record.used for record in records.values()):
-        _append(directory, spec, known[-1], merge.batches, merge.chosen)
-    files = {key: scratch / f"{number}.npz" for number, key in enumerate(keys)}
-    return tuple(
-        records.get(key)
-        or LabelledBatch(key, sha256_file(files[key]) if files[key].exists() else "", 0, 0, 0, left_out[key])
-        for key in keys
-    )
+    with PixelWriter(scratch / raw_files("train", spec)[0], spec.shape) as new:
+        merge = _Merge(store, _Known(directory, spec, share), new, spec, scratch / "batch.npz")
+        records = [merge.add(key, sizes[key]) for key in keys[:MOST_BATCHES]]
+    if merge.labels:
+        _append(directory, spec, scratch, merge.labels)
+    if len(keys) > MOST_BATCHES:
+        reason = (
+            f"batches must be at most {MOST_BATCHES:,} but are {len(keys):,}, so it and those after it are not read: "
+            "join some."
+        )
+        records.append(LabelledBatch(keys[MOST_BATCHES], "", 0, 0, 0, reason))
+    return tuple(records)
+
+
+class _Known:
+    """The images of the data set and of the batches that were merged, and where each was seen first.
+
+    Attributes:
+        largest: Images that a batch may hold: as many as the data set has, and as there may be new ones.
+    """
+
+    def __init__(self, directory: Path, spec: ImageSpec, share: float) -> None:
+        self._spec = spec
+        # An image of several parts counts as one of the first of them: the training part comes last.
+        parts = [part for part in ("test", "validation", "train") if has_part(directory, part, spec)]
+        labels = [open_part(directory, part, spec).labels for part in parts]
+        digests = [image_digests(PixelFile(directory, part, spec).chunks()) for part in parts]
+        self._names = [f"the {part}ing part" if part == "train" else f"the {part} part" for part in parts]
+        self._starts = [0, *accumulate(map(len, labels))]
+        self._held_out = self._starts[-2]
+        self._new, self._most = 0, math.floor(share * len(labels[-1]))
+        self.largest = self._starts[-1] + self._most
+        # In the order of the digests, each once: its place among all images, and its label there.
+        self._digests, self._places = np.unique(np.concatenate(digests), return_index=True)
+        self._labels = np.concatenate(labels)[self._places].astype(np.int64)
+
+    def merge(
+        self, place: str, digests: NDArray[np.bytes_], labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], int]:
+        """Take in the images of a batch; return which of them are new, and the number that is held out for tests.
+
+        Raises:
+            PipelineError: One is labelled otherwise than where it was seen first, or the new ones would be too many.
+        """
+        own, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+        at = np.searchsorted(self._digests, own)
+        near = np.minimum(at, len(self._digests) - 1)
+        seen = self._digests[near] == own
+        places = np.where(seen, self._places[near], self._starts[-1] + first)
+        right = np.where(seen, self._labels[near], labels[first])
+        wrong = np.flatnonzero(labels != right[inverse])
+        if len(wrong):
+            row = int(wrong[0])
+            earlier = self._described(int(places[inverse[row]]), int(right[inverse[row]]), place)
+            raise PipelineError(
+                f"the same image must have one label but image {row} of {place} is labelled "
+                f"{self._spec.classes[labels[row]]} and {earlier}: correct {place}."
+            )
+        fresh = np.flatnonzero(~seen)
+        if self._new + len(fresh) > self._most:
+            raise PipelineError(
+                f"new images must be at most {self._most} but {place} makes them {self._new + len(fresh)}: "
+                "raise data.labelled_share, or take the batch away."
+            )
+        self._new += len(fresh)
+        self._digests = np.insert(self._digests, at[fresh], own[fresh])
+        self._places = np.insert(self._places, at[fresh], places[fresh])
+        self._labels = np.insert(self._labels, at[fresh], right[fresh])
+        self._names.append(place)
+        self._starts.append(self._starts[-1] + len(labels))
+        new = np.zeros(len(labels), np.bool_)
+        new[first[fresh]] = True
+        return new, int((places < self._held_out)[inverse].sum())
+
+    def _described(self, place: int, label: int, batch: str) -> str:
+        number = bisect_right(self._starts, place) - 1
+        name = [*self._names, batch][number]
+        return f"image {place - self._starts[number]} of {name} is labelled {self._spec.classes[label]}"
 
 
 class _Merge:
-    """Which images of some batches are new.
+    """Batches, fetched and merged one after another.
 
     Attributes:
-        chosen: For each batch, which of its images are new.
+        labels: Of the new images, by batch.
+
+    Args:
+        store: Where the batches lie.
+        known: The images that are no new ones.
+        new: Takes the new ones.
+        spec: Description of the images.
+        path: File for a batch.
     """
 
     def __init__(
-        self,
-        batches: Sequence[_Batch],
-        parts: Sequence[str],
-        known: Sequence[NDArray[np.integer]],
-        held: Sequence[NDArray[np.bytes_]],
-        spec: ImageSpec,
+        self, store: ObjectStore, known: _Known, new: PixelWriter, spec: ImageSpec, path: Path
     ) -> None:
-        self.batches, self._spec = batches, spec
-        self._names = [f"the {part}ing part" if part == "train" else f"the {part} part" for part in parts]
-        self._names += [batch.place for batch in batches]
-        self._parts = len(parts)
-        self._labels = np.concatenate([*known, *(batch.labels for batch in batches)])
-        self._first = first_places(np.concatenate([*held, *(batch.digests for batch in batches)]))
-        self._starts = np.cumsum([0, *map(len, known), *(len(batch.labels) for batch in batches)])
-        self.chosen = [self._first[places] == places for places in self._places()]
+        self._store, self._known, self._new, self._spec, self._path = store, known, new, spec, path
+        self._room = LARGEST_BATCHES
+        self.labels: list[NDArray[np.int64]] = []
 
-    def _places(self) -> list[NDArray[np.integer]]:
-        bounds = self._starts[self._parts :].tolist()
-        return [np.arange(start, end) for start, end in pairwise(bounds)]
+    def add(self, key: str, size: int) -> LabelledBatch:
+        """Merge a batch, or leave it out; return its record."""
+        place = self._store.uri(key)
+        self._path.unlink(missing_ok=True)
+        try:
+            part, labels = self._fetched(key, place, size)
+            digests = image_digests(_images(part, self._spec))
+            chosen, in_test = self._known.merge(place, digests, labels)
+        except PipelineError as error:
+            if stated(error) is not error:  # a full disk or memory says nothing of the batch
+                raise
+            digest = sha256_file(self._path) if self._path.exists() else ""
+            return LabelledBatch(key, digest, 0, 0, 0, str(error))
+        used = int(chosen.sum())
+        if used:
+            done = 0
+            for images in _images(part, self._spec):
+                self._new.add(images[chosen[done : done + len(images)]])
+                done += len(images)
+            self.labels.append(labels[chosen])
+        return LabelledBatch(key, sha256_file(self._path), used, len(chosen) - used - in_test, in_test)
 
-    def reason_against(self, most: int) -> tuple[int, str] | None:
-        """Return the number of the first batch that must be left out, and the reason; None where none must.
-
-        Args:
-            most: New images that there may be.
-        """
-        own = self._starts[self._parts]
-        wrong = own + np.flatnonzero(self._labels[own:] != self._labels[self._first[own:]])
-        if len(wrong):
-            second = int(wrong[0])
-            return self._number(second) - self._parts, (
-                f"the same image must have one label but {self._described(second)} and "
-                f"{self._described(int(self._first[second]))}: correct {self._names[self._number(second)]}."
+    def _fetched(self, key: str, place: str, size: int) -> tuple[Part, NDArray[np.int64]]:
+        """Fetch a batch; return its images, which are not read yet, and the places of its labels."""
+        require_within(size, LARGEST_BATCH, f"{place}: its bytes", "split it")
+        self._take_room(place, size)
+        if not self._store.download(key, self._path):
+            raise PipelineError(f"{place} must exist until it is read but was deleted: run again.")
+        held = npz_members(self._path)
+        if missing := [name for name in ("images", "labels") if name not in held]:
+            raise PipelineError(
+                f"{place} must be an npz archive with images and labels but lacks {' and '.join(missing)}: "
+                "write it again with both."
             )
-        new = np.cumsum([chosen.sum() for chosen in self.chosen])
-        if not len(new) or new[-1] <= most:
-            return None
-        number = int(np.argmax(new > most))
-        return number, (
-            f"new images must be at most {most} but {self._names[self._parts + number]} makes them {new[number]}: "
-            "raise data.labelled_share, or take the batch away."
+        images, labels = (
+            NpyFile(self._path, f"{place}: {name}", f"{name}.npy") for name in ("images", "labels")
         )
-
-    def records(self) -> list[LabelledBatch]:
-        """Return a record of each batch."""
-        held_out = self._starts[self._parts - 1]
-        records = []
-        for batch, new, places in zip(self.batches, self.chosen, self._places(), strict=True):
-            of_test = self._first[places] < held_out
-            counts = int(new.sum()), int((~new & ~of_test).sum()), int(of_test.sum())
-            records.append(LabelledBatch(batch.key, sha256_file(batch.path), *counts))
-        return records
-
-    def _number(self, place: int) -> int:
-        return int(np.searchsorted(self._starts, place, side="right")) - 1
-
-    def _described(self, place: int) -> str:
-        number = self._number(place)
-        label = self._spec.classes[self._labels[place]]
-        return f"image {place - self._starts[number]} of {self._names[number]} is labelled {label}"
-
-
-def _fetch(store: ObjectStore, key: str, spec: ImageSpec, target: Path) -> _Batch:
-    place = store.uri(key)
-    if not store.download(key, target):
-        raise PipelineError(f"{place} must exist until it is read but was deleted: run again.")
-    held = npz_members(target)
-    if missing := [name for name in ("images", "labels") if name not in held]:
-        raise PipelineError(
-            f"{place} must be an npz archive with images and labels but lacks {' and '.join(missing)}: "
-            "write it again with both."
+        part = array_part(images, labels)
+        require_within(
+            images.shape[0],
+            self._known.largest,
+            f"{place}: the number of its images",
+            "leave out what is known",
         )
-    given = NpyFile(target, f"{place}: labels", "labels.npy").array()
-    labels = _places(as_labels(given, f"{place}: labels"), spec, place)
-    digests = image_digests(_images(target, place, spec))
-    if len(digests) != len(labels):
-        raise PipelineError(
-            f"{place}: each image must have a label but there are {len(digests)} images and {len(labels)} labels: "
-            "correct it."
+        self._take_room(place, images.nbytes + labels.nbytes)
+        return part, _places(as_labels(labels.array(), labels.name), self._spec, place)
+
+    def _take_room(self, place: str, size: int) -> None:
+        """Count bytes that are read, packed or unpacked, against the bound on those of all batches."""
+        require_within(
+            size, self._room, f"{place}: its bytes, beside the batches before it,", "take some away"
         )
-    return _Batch(key, place, target, labels, digests)
+        self._room -= size
 
 
-def _images(path: Path, place: str, spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
-    reader = PixelReader(f"{place}: images")
-    for given in NpyFile(path, reader.place, "images.npy").chunks(rows_of(spec.pixels)):
+def _images(part: Part, spec: ImageSpec) -> Iterator[NDArray[np.uint8]]:
+    reader = PixelReader(part.place)
+    for given, _ in part.chunks():
         images = reader.pixels(given)
-        yield checked_split(
-            images, np.zeros(len(images), np.uint8), spec, (f"{place}: images", f"{place}: labels")
-        ).images
+        labels = np.zeros(len(images), np.uint8)
+        yield checked_split(images, labels, spec, (part.place, part.labels)).images
 
 
 def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int64]:
@@ -200,7 +229,7 @@ def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int
         by_name = {name: number for number, name in enumerate(spec.classes)}
         if unknown := sorted({str(label) for label in labels} - by_name.keys()):
             raise PipelineError(
-                f"{place}: labels must be classes of the data set but {unknown[0]!r} is none: "
+                f"{place}: labels must be classes of the data set but {unknown[0]!r:.120} is none: "
                 "add the class to the data set first."
             )
         return np.array([by_name[str(label)] for label in labels], np.int64)
@@ -213,23 +242,14 @@ def _places(labels: NDArray[Any], spec: ImageSpec, place: str) -> NDArray[np.int
     return labels.astype(np.int64)
 
 
-def _append(
-    directory: Path,
-    spec: ImageSpec,
-    labels: NDArray[np.integer],
-    batches: Sequence[_Batch],
-    chosen: Sequence[NDArray[np.bool_]],
-) -> None:
+def _append(directory: Path, spec: ImageSpec, scratch: Path, labels: Sequence[NDArray[np.int64]]) -> None:
+    """Append the new images, which lie in `scratch` as a training part does, and their labels."""
     images_file, labels_file = raw_files("train", spec)
     larger = directory / f"{images_file}.larger"
     with PixelWriter(larger, spec.shape) as writer:
-        for images in PixelFile(directory, "train", spec).chunks():
-            writer.add(images)
-        for batch, new in zip(batches, chosen, strict=True):
-            done = 0
-            for images in _images(batch.path, batch.place, spec):
-                writer.add(images[new[done : done + len(images)]])
-                done += len(images)
+        for part in (directory, scratch):
+            for images in PixelFile(part, "train", spec).chunks():
+                writer.add(images)
+    known = open_part(directory, "train", spec).labels
     larger.replace(directory / images_file)
-    added = [batch.labels[new] for batch, new in zip(batches, chosen, strict=True)]
-    write_labels(directory / labels_file, np.concatenate([labels, *added]), spec)
+    write_labels(directory / labels_file, np.concatenate([known, *labels]), spec)

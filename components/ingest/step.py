@@ -85,9 +85,10 @@ def ingest_step(
 
 def _refuse(plan: RunPlan, info: SourceInfo, derived: bool) -> None:
     """Refuse a run whose model cannot join those that are registered under its name."""
-    refuse_foreign_model(plan.model_name, info, derived=derived)
-    if not plan.registry.allow_unsigned:
+    allow_unsigned = plan.registry.allow_unsigned
+    if not allow_unsigned:
         refuse_unsigned_champion(plan.model_name)
+    refuse_foreign_model(plan.model_name, info, derived=derived, allow_unsigned=allow_unsigned)
     require_changeable(plan.model_name)
 
 

@@ -1,7 +1,7 @@
 """Labels of requests that came in later."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,7 +44,7 @@ def read_labels(
         if not key.endswith(".csv"):
             continue
         try:
-            given |= {name: label for name, label in _rows(store, key, size) if name in wanted}
+            given |= _labels(store, key, size, wanted)
         except PipelineError as error:
             say(STEP, f"{store.uri(key)} is left out: {error}")
     unknown = {label for label in given.values() if label not in places}
@@ -53,7 +53,8 @@ def read_labels(
     return np.array([places.get(given.get(name, ""), -1) for name in ids.tolist()], np.int64)
 
 
-def _rows(store: ObjectStore, key: str, size: int) -> list[tuple[str, str]]:
+def _labels(store: ObjectStore, key: str, size: int, wanted: Set[str]) -> dict[str, str]:
+    """Return the labels of the wanted requests in one object, by their ids; others may be too many for the memory."""
     require_within(size, LARGEST_REQUEST_LOG, "its bytes", "split it")
     with TemporaryDirectory() as scratch:
         path = Path(scratch, "labels.csv")
@@ -66,7 +67,7 @@ def _rows(store: ObjectStore, key: str, size: int) -> list[tuple[str, str]]:
                     raise PipelineError(
                         f"its columns must be {' and '.join(COLUMNS)} but are {rows.fieldnames}: correct it."
                     )
-                return [(row["id"] or "", (row["label"] or "").strip()) for row in rows]
+                return {row["id"]: (row["label"] or "").strip() for row in rows if row["id"] in wanted}
         except (UnicodeDecodeError, csv.Error) as error:
             raise PipelineError(
                 f"it must be text in UTF-8 but is not ({first_line(error)}): correct it."

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable
 
+from components.common.data.npy import npz_members
 from components.common.plan.run import DataPlan
 from components.common.settings import settings
 from components.common.storage.address import VARIABLE, grants_access
 from components.common.storage.object_store import ObjectStore
 from components.ingest.detect import recognize
 from components.ingest.forms.archives import may_be_archive
-from components.ingest.npy import npz_members
 from components.ingest.sources import local_place, mnist_available
 from pipelines.parameters import AUTO
 

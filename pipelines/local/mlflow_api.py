@@ -7,13 +7,14 @@ time (MLflow 3.17.2 on two cores).
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from components.common.errors import PipelineError
 from components.common.storage.address import LOGIN_IN_CLEAR, shown
+from components.common.tracking.client import MOST_EXPERIMENTS, batched
 from components.common.tracking.login import login_in_clear
 from components.common.tracking.preflight import require_supported, stated_version
 from components.common.tracking.tags import IS_PIPELINE, PIPELINE_RUN, below
@@ -22,8 +23,6 @@ from pipelines.local.mlflow_request import request_mlflow
 CHECK_SECONDS = 10
 
 PAGE = 1000
-# In one search for runs: SQLite takes so many values in one query for sure.
-MOST_EXPERIMENTS = 500
 
 
 def call_mlflow(
@@ -122,12 +121,6 @@ def mlflow_pages(
         if not (token := answer.get("next_page_token")):
             return
         query["page_token"] = token
-
-
-def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Yield the values in parts of so many at most."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def close_run_named(tracking_uri: str, run_name: str) -> None:

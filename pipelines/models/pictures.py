@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.bounds import MOST_PICTURE_PIXELS, require_within
+from components.common.data.npy import NpyFile
 from components.common.data.picture import decode_picture, resized
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError
 from components.ingest.form import rows_of
-from components.ingest.npy import NpyFile
 from pipelines.models.parts import part_sizes
 
 # MNIST scales the longer side of a digit to this length, and puts the centre of mass into the middle of the image.

@@ -9,12 +9,10 @@ from urllib.parse import urlencode
 
 from components.common.errors import PipelineError, UnavailableError
 from components.common.settings import export_defaults
-from components.common.tracking.client import QUIET, configure_mlflow
+from components.common.tracking.client import MOST_EXPERIMENTS, QUIET, batched, configure_mlflow
 from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.tags import IS_PIPELINE
 from pipelines.local.mlflow_api import (
-    MOST_EXPERIMENTS,
-    batched,
     call_mlflow,
     check_tracking_server,
     fetch_mlflow_artifact,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.common.model.lineage import stored_lineage
+from components.common.model.stored_version import verified_lineage
 from components.common.plan.run import RunPlan
 from components.common.provenance import code_digest
 from components.evaluate.judge import EvaluationInputs
@@ -74,7 +74,7 @@ def test_a_run_with_mlflow_away_until_register_registers_a_version_with_its_whol
     )
 
     version = mlflow_client.get_model_version(done.name, done.version)
-    kept = stored_lineage(mlflow_client, done.name, done.version)
+    kept = verified_lineage(mlflow_client, done.name, done.version)
     assert kept is not None
     assert kept.plan == plan
     assert kept.training.dataset.raw.version == "7"

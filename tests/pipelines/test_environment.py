@@ -40,7 +40,7 @@ CREDENTIALS_OF: dict[str, set[tuple[str, str]]] = {
     "register": STORE | {("mnist-pipeline-signing", "MODEL_SIGNING_KEY")},
     "close-run": NOTICES,
 }
-VERIFYING = {"check-changes", "evaluate", "register"}
+VERIFYING = {"ingest", "check-changes", "evaluate", "register"}
 PACKAGE_OF = {"check-changes": "register", "open-study": "tune", "search": "tune", "choose": "tune"}
 
 Executors = dict[str, dict[str, Any]]

@@ -3,15 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from components.common.model.judgement import Judgement
 from components.common.model.training_record import Training
 from components.common.plan.run import RunPlan
 from components.common.provenance import PREFIX
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 # Directory of the records among the files of a version.
 LINEAGE = "lineage"
@@ -85,23 +82,3 @@ def stored_judgement(directory: Path) -> Judgement | None:
     """
     records = directory / LINEAGE
     return Judgement.load(records) if (records / Judgement.FILE).exists() else None
-
-
-def stored_lineage(client: "MlflowClient", name: str, version: str) -> Lineage | None:
-    """Fetch the records kept with a version; None for one that was registered before records were kept.
-
-    Raises:
-        MlflowException: The registry does not answer.
-        PipelineError: A record breaks a rule.
-    """
-    from tempfile import TemporaryDirectory
-
-    from mlflow.artifacts import download_artifacts, list_artifacts
-
-    uri = f"models:/{name}/{version}"
-    client.get_model_version(name, version)
-    if LINEAGE not in {Path(found.path).name for found in list_artifacts(artifact_uri=uri)}:
-        return None
-    with TemporaryDirectory() as scratch:
-        directory = Path(download_artifacts(artifact_uri=f"{uri}/{LINEAGE}", dst_path=scratch))
-        return Lineage.load(directory)

@@ -71,7 +71,7 @@ def signed_statement(
             return None
         raise PipelineError(
             f"{about} must be signed by a trusted key but {error}: the holder of a key signs it by `mnist-pipeline "
-            "models sign VERSION`; --allow-unsigned takes it as it is."
+            "models sign VERSION`; --allow-unsigned, or registry.allow_unsigned=true of a run, takes it as it is."
         ) from None
     except SignatureError as error:
         raise PipelineError(f"{about} must be what was signed but {error}: choose another version.") from None

@@ -1,6 +1,6 @@
 """The client of the MLflow server that the settings name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
+
+# In one search for runs: SQLite takes so many values in one query for sure.
+MOST_EXPERIMENTS = 500
 
 # Variables of libraries whose messages do not belong on the terminal of a command.
 QUIET = {
@@ -64,6 +67,12 @@ def find_registered_model(client: "MlflowClient", name: str) -> "RegisteredModel
     """
     found = client.search_registered_models(f"name = '{name}'", max_results=1)
     return found[0] if found else None
+
+
+def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield the values in parts of so many at most."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def all_pages(search: Callable[..., Any], *given: Any, **query: Any) -> Iterator[Any]:

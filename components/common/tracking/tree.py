@@ -16,7 +16,13 @@ from components.common.patience import patiently
 from components.common.provenance import compute_environment
 from components.common.settings import settings
 from components.common.tracking import tags
-from components.common.tracking.client import all_pages, mlflow_must_answer, tracking_client
+from components.common.tracking.client import (
+    MOST_EXPERIMENTS,
+    all_pages,
+    batched,
+    mlflow_must_answer,
+    tracking_client,
+)
 from components.common.tracking.failures import is_outage, mlflow_errors, reason
 from components.common.tracking.outbox import STEP, Outbox
 from components.common.tracking.run import StepRun, TrackedRun
@@ -31,10 +37,12 @@ WITNESS_SECONDS = 300.0
 
 def find_pipeline_run(client: "MlflowClient", pipeline_run_id: str) -> "Run | None":
     """Return the pipeline's run in MLflow by Kubeflow's id, None where there is none."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    experiments = [experiment.experiment_id for experiment in all_pages(client.search_experiments)]
     wanted = f"tags.{tags.PIPELINE_RUN} = '{pipeline_run_id}' and {tags.IS_PIPELINE}"
-    runs = client.search_runs(experiments, wanted, max_results=1)
-    return runs[0] if runs else None
+    for part in batched(experiments, MOST_EXPERIMENTS):
+        if runs := client.search_runs(list(part), wanted, max_results=1):
+            return runs[0]
+    return None
 
 
 def open_pipeline_run(pipeline_run_id: str, name: str, experiment_name: str) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from components.common.data.npy import NPY_MAGIC, NpyFile, npz_members
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
 from components.ingest.arrays import array_part
 from components.ingest.form import Form, Place
-from components.ingest.npy import NPY_MAGIC, NpyFile, npz_members
 from components.ingest.subsets import PART_WORDS, PLAIN, chosen_subset, set_and_part
 
 _WORDS = "|".join(sorted(PART_WORDS, key=len, reverse=True))

@@ -13,6 +13,13 @@ from components.common.data.source import SourceInfo
 from components.common.data.spec import MNIST_SPEC, ImageSpec
 from components.common.errors import PipelineError, UnavailableError
 from components.common.model.lineage import LINEAGE, Lineage
+from components.common.model.signing import (
+    SIGNATURE_FILE,
+    Statement,
+    signed,
+    signing_key,
+    version_digests,
+)
 from components.ingest.foreign import refuse_foreign_model, refuse_unsigned_champion
 from tests.records import COLOUR, dataset_info, judgement, run_plan, source_info, training_record
 
@@ -22,13 +29,18 @@ if TYPE_CHECKING:
 IMAGES, _ = raw_files("test", MNIST_SPEC)
 
 
-def register_tagged(client: "MlflowClient", tags: dict[str, str], files: Path | None = None) -> str:
-    """Register a version with these tags, and with a directory of files where there is one; return the name."""
-    name = f"model-{uuid.uuid4().hex}"
-    client.create_registered_model(name)
+def register_tagged(
+    client: "MlflowClient", tags: dict[str, str], files: Path, name: str = "", *, sign: bool = True
+) -> str:
+    """Register a version with these tags and a directory of files, which are signed; return the model's name."""
+    if not name:
+        name = f"model-{uuid.uuid4().hex}"
+        client.create_registered_model(name)
     run = client.create_run("0")
-    if files is not None:
-        client.log_artifacts(run.info.run_id, str(files), "model")
+    if sign:
+        statement = Statement(name, "run", version_digests(files))
+        (files / SIGNATURE_FILE).write_bytes(signed(statement, signing_key()))
+    client.log_artifacts(run.info.run_id, str(files), "model")
     client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
     return name
 
@@ -39,21 +51,32 @@ def data(spec: ImageSpec = MNIST_SPEC, test_digest: str = "f" * 64, **changes: A
 
 
 @pytest.fixture
-def recorded(mlflow_client: "MlflowClient", tmp_path: Path) -> str:
-    """A registered model of the data `data()`, with records."""
-    training = training_record(dataset=dataset_info().model_copy(update={"raw": data()}))
-    Lineage(run_plan(), judgement(training=training)).save(tmp_path / LINEAGE)
-    return register_tagged(mlflow_client, {}, tmp_path)
+def files(tmp_path: Path) -> Path:
+    """A version's files of before records were kept."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "model.keras").write_bytes(b"a model")
+    return files
+
+
+def save_lineage(files: Path, raw: SourceInfo) -> None:
+    training = training_record(dataset=dataset_info().model_copy(update={"raw": raw}))
+    Lineage(run_plan(), judgement(training=training)).save(files / LINEAGE)
 
 
 @pytest.fixture
-def tagged(mlflow_client: "MlflowClient") -> str:
+def recorded(mlflow_client: "MlflowClient", files: Path) -> str:
+    """A registered model of the data `data()`, with records."""
+    save_lineage(files, data())
+    return register_tagged(mlflow_client, {}, files)
+
+
+@pytest.fixture
+def tagged(mlflow_client: "MlflowClient", files: Path) -> str:
     """A registered model of the data `data()`, of before records were kept."""
     raw = data()
-    return register_tagged(
-        mlflow_client,
-        {"dataset": raw.name, "data_source": raw.source, "raw_files": json.dumps(raw.files)},
-    )
+    tags = {"dataset": raw.name, "data_source": raw.source, "raw_files": json.dumps(raw.files)}
+    return register_tagged(mlflow_client, tags, files)
 
 
 @pytest.fixture(params=["recorded", "tagged"])
@@ -121,20 +144,42 @@ def test_other_data_under_a_name_that_nobody_gave_is_refused(model: str) -> None
 
 @pytest.mark.parametrize("tags", [{"dataset": "stripes"}, {}])
 def test_a_version_that_does_not_say_where_its_data_came_from_is_no_other(
-    mlflow_client: "MlflowClient", tags: dict[str, str]
+    mlflow_client: "MlflowClient", files: Path, tags: dict[str, str]
 ) -> None:
-    refuse_foreign_model(register_tagged(mlflow_client, tags), data(), derived=True)
+    refuse_foreign_model(register_tagged(mlflow_client, tags, files), data(), derived=True)
 
 
-def test_the_last_version_decides(mlflow_client: "MlflowClient", tagged: str) -> None:
-    run = mlflow_client.create_run("0")
-    source = f"{run.info.artifact_uri}/model"
-    mlflow_client.create_model_version(tagged, source, run.info.run_id, tags={"dataset": "dots"})
+def test_the_last_version_decides(mlflow_client: "MlflowClient", tagged: str, files: Path) -> None:
+    register_tagged(mlflow_client, {"dataset": "dots"}, files, tagged)
     # A change makes the first version the one that changed last.
     mlflow_client.set_model_version_tag(tagged, "1", "looked", "at")
     mlflow_client.update_model_version(tagged, "1", "looked at")
     with pytest.raises(PipelineError, match="holds those of 'dots'"):
         refuse_foreign_model(tagged, data(), derived=True)
+
+
+def test_an_unsigned_last_version_decides_where_that_is_allowed(
+    mlflow_client: "MlflowClient", files: Path
+) -> None:
+    name = register_tagged(mlflow_client, {"dataset": "dots"}, files, sign=False)
+    unsigned = f"{name} version 1 must be signed by a trusted key but it is not signed: "
+    with pytest.raises(PipelineError, match=unsigned):
+        refuse_foreign_model(name, data(), derived=True)
+    with pytest.raises(PipelineError, match="holds those of 'dots'"):
+        refuse_foreign_model(name, data(), derived=True, allow_unsigned=True)
+
+
+@pytest.mark.parametrize("allow_unsigned", [True, False])
+def test_records_that_are_not_what_was_signed_decide_nothing(
+    mlflow_client: "MlflowClient", recorded: str, tmp_path: Path, allow_unsigned: bool
+) -> None:
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    save_lineage(forged, data(name="dots"))
+    run_id = mlflow_client.get_model_version(recorded, "1").run_id
+    mlflow_client.log_artifacts(run_id, str(forged), "model")
+    with pytest.raises(PipelineError, match=r"must have the sha256 .* that model\.sig records but has"):
+        refuse_foreign_model(recorded, data(name="dots"), derived=False, allow_unsigned=allow_unsigned)
 
 
 def test_a_model_yet_to_be_made_is_not_refused(mlflow_client: "MlflowClient") -> None:

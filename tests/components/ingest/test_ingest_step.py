@@ -125,7 +125,10 @@ def test_the_time_of_the_run_is_a_version_of_the_data(
 def test_data_for_another_data_sets_model_fails_the_step(
     mlflow_client: "MlflowClient", tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = register_tagged(mlflow_client, {"dataset": "stripes"})
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "model.keras").write_bytes(b"a model")
+    name = register_tagged(mlflow_client, {"dataset": "stripes"}, files)
     with pytest.raises(SystemExit):
         _ingest(tmp_path, uuid.uuid4().hex, model_name=name)
     last = capsys.readouterr().out.splitlines()[-1]

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from components.common.data.dataset import Split
 from components.common.data.raw_data import open_part, write_part
 from components.common.data.source import LabelledBatch
 from components.common.data.spec import MNIST_SPEC, ImageSpec
+from components.common.errors import PipelineError
 from components.common.storage.object_store import ObjectStore
+from components.ingest import labelled
 from components.ingest.labelled import merge_labelled
 from tests.records import COLOUR, random_split
 
@@ -171,8 +173,21 @@ BLACK = np.zeros((2, 28, 28), np.uint8)
         ({"images": BLACK, "labels": [0, 10]}, ": labels must be 0 to 9 but number 1 is 10"),
         (
             {"images": BLACK, "labels": [0]},
-            ": each image must have a label but there are 2 images and 1 labels",
+            ": labels: each image must have a label but there are 2 images in .* and 1 labels",
         ),
+        (
+            {"images": BLACK, "labels": np.array([0x110000] * 2, np.uint32).view("<U1")},
+            ": labels must be an intact array but is not ",
+        ),
+        (
+            {"images": BLACK, "labels": ["x" * 1000] * 2},
+            ": labels must be classes of the data set but 'x{119} is none: ",
+        ),
+        (
+            {"images": np.zeros((51, 28, 28)), "labels": [0] * 51},
+            ": the number of its images must be at most 50 but is 51: ",
+        ),
+        ({"images": 5, "labels": 1}, ": images must hold images but holds none: "),
     ],
 )
 def test_a_bad_batch_is_left_out_and_told_by_key(
@@ -184,3 +199,80 @@ def test_a_bad_batch_is_left_out_and_told_by_key(
     assert (good.used, good.left_out, bad.used) == (10, "", 0)
     assert re.match(f"{case.store.uri('labelled/small/a.npz')}{message}", bad.left_out)
     assert len(merged.labels) == 30
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "reason"),
+    [
+        ("LARGEST_BATCH", 4000, r"its bytes must be at most 4,000 but is 5,\d{3}: split it"),
+        (
+            "LARGEST_BATCHES",
+            8000,
+            r"its bytes, beside the batches before it, must be at most 4,\d{3} but is 5,\d{3}: take some away",
+        ),
+    ],
+)
+def test_a_batch_beyond_a_bound_is_left_out_before_it_is_fetched(
+    case: Case, bound: str, most: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled, bound, most)
+    for name, rows in (("a", slice(0, 2)), ("b", slice(2, 8)), ("c", slice(8, 10))):
+        case.put(f"labelled/small/{name}.npz", case.new.images[rows], case.new.labels[rows])
+    merged, batches = case.merge()
+    assert [batch.used for batch in batches] == [2, 0, 2]
+    assert re.fullmatch(rf"s3://.*/labelled/small/b\.npz: {reason}\.", batches[1].left_out)
+    assert [bool(batch.sha256) for batch in batches] == [True, False, True]
+    np.testing.assert_array_equal(merged.images[20:], case.new.images[[0, 1, 8, 9]])
+
+
+def test_what_a_batch_unpacks_to_counts_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelled, "LARGEST_BATCHES", 30_000)
+    content = BytesIO()
+    np.savez_compressed(content, images=np.zeros((40, 28, 28), np.uint8), labels=np.zeros(40, np.uint8))
+    case.client.put_object(Bucket=case.store.bucket, Key="labelled/small/a.npz", Body=content.getvalue())
+    _, (batch,) = case.merge()
+    assert re.search(r"must be at most 29,\d{3} but is 31,400: take some away", batch.left_out)
+
+
+def test_batches_beyond_the_most_are_told_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelled, "MOST_BATCHES", 2)
+    for number in range(4):
+        case.put(f"labelled/small/{number}.npz", case.new.images[[number]], case.new.labels[[number]])
+    merged, batches = case.merge()
+    assert counts(batches) == [(f"labelled/small/{number}.npz", int(number < 2), 0, 0) for number in range(3)]
+    assert "at most 2 but are 4, so it and those after it are not read" in batches[2].left_out
+    assert len(merged.labels) == 22
+
+
+def test_a_batch_that_is_left_out_decides_nothing_on_those_after_it(case: Case) -> None:
+    case.put("labelled/small/a.npz", case.new.images, case.new.labels)
+    case.put("labelled/small/b.npz", case.new.images[:1], [7])
+    merged, batches = case.merge(share=0.4)
+    assert [batch.used for batch in batches] == [0, 1]
+    assert merged.labels[20:].tolist() == [7]
+
+
+def test_one_batch_is_on_the_disk_at_a_time(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[list[Path]] = []
+    download = ObjectStore.download
+
+    def watched(self: ObjectStore, key: str, target: Path) -> bool:
+        there.append(list(target.parent.glob("*.npz")))
+        return download(self, key, target)
+
+    monkeypatch.setattr(ObjectStore, "download", watched)
+    for number in range(3):
+        case.put(f"labelled/small/{number}.npz", case.new.images[[number]], case.new.labels[[number]])
+    merged, _ = case.merge()
+    assert there == [[], [], []]
+    np.testing.assert_array_equal(merged.images[20:], case.new.images[:3])
+
+
+def test_no_memory_is_no_fault_of_a_batch(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise PipelineError("it must be read") from MemoryError()
+
+    monkeypatch.setattr(labelled, "NpyFile", fail)
+    case.put("labelled/small/a.npz", case.new.images, case.new.labels)
+    with pytest.raises(PipelineError, match="it must be read"):
+        case.merge()

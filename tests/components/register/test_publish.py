@@ -13,8 +13,8 @@ from components.common.data.spec import ImageSpec
 from components.common.errors import PipelineError
 from components.common.model.classifier import Classifier
 from components.common.model.exchange import EXCHANGE, ONNX_FILE, Exchange
-from components.common.model.lineage import stored_lineage
 from components.common.model.runtime import RuntimeClassifier
+from components.common.model.stored_version import verified_lineage
 from components.register.publish import Registration, publish
 from components.register.verify import verify
 from tests.linear_models import BINARY, save_candidate
@@ -189,7 +189,7 @@ def test_the_next_run_makes_the_next_champion(
 def test_a_version_keeps_the_records_of_its_run(
     mlflow_client: "MlflowClient", published: Registration
 ) -> None:
-    assert stored_lineage(mlflow_client, published.name, "1") == lineage(
+    assert verified_lineage(mlflow_client, published.name, "1") == lineage(
         published.name, "first", summary="**good**"
     )
 
@@ -198,7 +198,7 @@ def test_a_version_of_before_has_no_records(mlflow_client: "MlflowClient", name:
     mlflow_client.create_registered_model(name)
     run = mlflow_client.create_run("0")
     mlflow_client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
-    assert stored_lineage(mlflow_client, name, "1") is None
+    assert verified_lineage(mlflow_client, name, "1", allow_unsigned=True) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from components.common.errors import PipelineError
 from components.common.model.aliases import HISTORY_SUFFIX
+from components.common.tracking.tree import find_pipeline_run
 from components.register.steer import find_model, find_version
 from pipelines.local.home import Home
 from pipelines.local.mlflow_api import find_parent
@@ -142,7 +143,7 @@ DELETE FROM experiments WHERE name LIKE 'crowd-%';
 
 @pytest.fixture
 def crowded(home: Home, platform: Platform, post: Callable[..., dict[str, Any]]) -> Iterator[str]:
-    """The session's MLflow with a thousand of each; gives the id of a pipeline's run in one of the experiments."""
+    """The session's MLflow with a thousand of each; gives the id of a pipeline's run in the last of the experiments."""
     assert platform
 
     def execute(script: str) -> None:
@@ -150,8 +151,10 @@ def crowded(home: Home, platform: Platform, post: Callable[..., dict[str, Any]])
             database.executescript(script)
 
     execute(FILL)
-    run = {"experiment_id": "1000001", "run_name": "in the crowd", "start_time": 1}
-    run_id: str = post("runs/create", **run, tags=tags_of({"step": "pipeline"}))["run"]["info"]["run_id"]
+    # MLflow lists the experiments whose time is not known last, by their ids.
+    run = {"experiment_id": "1001001", "run_name": "in the crowd", "start_time": 1}
+    tags = tags_of({"step": "pipeline", "pipeline_run_id": "known to Kubeflow"})
+    run_id: str = post("runs/create", **run, tags=tags)["run"]["info"]["run_id"]
     yield run_id
     execute(CLEAR)
 
@@ -173,10 +176,12 @@ def test_more_than_a_page_of_everything_is_read(server: ServerReader, home: Home
     assert named["info"]["run_id"] == crowded
 
 
-@pytest.mark.usefixtures("crowded")
-def test_more_than_a_page_is_chosen_from(platform: Platform) -> None:
+def test_more_than_a_page_is_chosen_from(platform: Platform, crowded: str) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(platform.tracking_uri)
     assert find_model(client, "crowd-1001") == "crowd-1001"
     assert find_version(client, "crowd-0001", "v1") == "1"
+    found = find_pipeline_run(client, "known to Kubeflow")
+    assert found
+    assert found.info.run_id == crowded

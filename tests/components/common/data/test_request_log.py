@@ -1,10 +1,13 @@
 import io
+import struct
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from components.common.data import request_log
 from components.common.data.request_log import LONGEST_BATCH, Requests, read_requests, write_requests
@@ -80,6 +83,76 @@ def test_odd_files_are_left_out_and_told(
     monkeypatch.setattr(request_log, "LARGEST_REQUEST_LOG", 100)
     assert read_requests(store, "log", START - 5, START + 5) is None
     assert "must be at most 100 but is" in capsys.readouterr().out
+
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+HEADER = "{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }"
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    target = io.BytesIO()
+    np.save(target, array)
+    return target.getvalue()
+
+
+def npy_of(header: str) -> bytes:
+    """Return an npy file without values, given its header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + f"{header}\n".encode()
+
+
+def archive(method: int = zipfile.ZIP_STORED, **changed: bytes) -> bytes:
+    members = {name: npy(getattr(logged(1, 2), name)) for name in request_log.FORMS}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", method) as packed:
+        for name, content in (members | changed).items():
+            packed.writestr(f"{name}.npy", content)
+    return target.getvalue()
+
+
+def poked(content: bytes, start: bytes, offset: int, value: int) -> bytes:
+    """Return a zip file with another byte, at an offset from the first record that starts so."""
+    at = content.index(start) + offset
+    return content[:at] + bytes([value]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (archive(ids=b"text and no array"), "magic string is not correct"),
+        (poked(archive(zipfile.ZIP_DEFLATED), LOCAL, 30 + len("ids.npy"), 7), "invalid block type"),
+        (poked(archive(), CENTRAL, 8, 1), "is encrypted"),
+        (poked(archive(), CENTRAL, 10, 99), "compressed by method 99"),
+        (archive(zipfile.ZIP_BZIP2), "compressed by method 12"),
+        (archive(times=npy_of(HEADER % ("<f8", 2**40))), "announced bytes must be at most"),
+        (archive(times=npy_of(HEADER % ("<f8", 2**20))), "must hold 8388608 bytes after its header"),
+        (archive(times=npy_of("-" * 9000)), "must be an intact array"),
+        (archive(versions=npy_of(HEADER % ("<U0", 2))), "itemsize cannot be zero"),
+        (archive(ids=npy(np.array([65, 0x110000], np.uint32).view("<U1"))), "beyond Unicode"),
+    ],
+    ids=["text", "deflate", "encrypted", "unknown", "bzip2", "huge", "short", "deep", "empty", "letter"],
+)
+def test_a_file_that_is_damaged_in_any_way_is_left_out_alone(
+    store: ObjectStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, reason: str
+) -> None:
+    write_requests(store, "log", logged(0, 1))
+    (tmp_path / "file").write_bytes(content)
+    store.upload(tmp_path / "file", "log/2026-03-01/235957-0.npz")
+    found = read_requests(store, "log", START - 5, START + 5)
+    assert found is not None
+    assert len(found) == 2
+    (told,) = capsys.readouterr().out.splitlines()
+    assert "235957-0.npz is left out: " in told
+    assert reason in told
+
+
+def test_no_memory_is_no_fault_of_a_file(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise PipelineError("it must be read") from MemoryError()
+
+    write_requests(store, "log", logged(0, 1))
+    monkeypatch.setattr(request_log, "NpyFile", fail)
+    with pytest.raises(PipelineError, match="it must be read"):
+        read_requests(store, "log", START - 5, START + 5)
 
 
 def test_only_the_newest_fill_the_memory(

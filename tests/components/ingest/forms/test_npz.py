@@ -178,9 +178,18 @@ def test_order_and_bytes_of_any_machine_are_read(tmp_path: Path, images: NDArray
 
 def test_a_large_array_in_fortrans_order_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     form = recognized(npz(tmp_path, images=np.asfortranarray(IMAGES), labels=LABELS))
-    monkeypatch.setattr("components.ingest.npy.LARGEST_IN_MEMORY", IMAGES.nbytes - 1)
+    monkeypatch.setattr("components.common.data.npy.LARGEST_IN_MEMORY", IMAGES.nbytes - 1)
     with pytest.raises(PipelineError, match=r"images: bytes to read at once must be at most .* in C order"):
         read_part(form, "train")
+
+
+def test_an_image_of_wide_numbers_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.ingest.arrays.LARGEST_IN_MEMORY", 784)
+    assert recognized(npz(tmp_path, images=IMAGES, labels=LABELS))
+    with pytest.raises(PipelineError, match="bytes of one image must be at most 784 but is 1,568"):
+        recognized(npz(tmp_path, images=IMAGES.astype(np.uint16), labels=LABELS))
 
 
 def test_rows_are_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
