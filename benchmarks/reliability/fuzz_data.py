@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -117,21 +118,27 @@ def _csv_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 @cache
-def _good_tables() -> tuple[bytes, bytes]:
-    """Return a Parquet file of pictures, and one of lists of numbers."""
+def _good_tables() -> list[bytes]:
+    """Return Parquet files of pictures and of lists of numbers, with pages as several writers make them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     random, found = Random(0), []  # noqa: S311
     pictures = [{"bytes": files.picture(random), "path": None} for _ in range(8)]
-    for images in (pictures, [[[number] * 8] * 8 for number in range(8)]):
+    lists = [[[number] * 8] * 8 for number in range(8)]
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"compression": "zstd", "data_page_version": "2.0"},
+        {"use_dictionary": False, "row_group_size": 3},
+    ]
+    for images, options in product((pictures, lists), kinds):
         features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["a", "b"]}}
         about = json.dumps({"info": {"features": features}}).encode()
         content = io.BytesIO()
         table = pa.table({"image": images, "label": [number % 2 for number in range(8)]})
-        pq.write_table(table.replace_schema_metadata({b"huggingface": about}), content)
+        pq.write_table(table.replace_schema_metadata({b"huggingface": about}), content, **options)
         found.append(content.getvalue())
-    return found[0], found[1]
+    return found
 
 
 def _parquet_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -139,14 +146,23 @@ def _parquet_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 @cache
-def _good_arrow() -> bytes:
+def _good_arrow(pictures: bool, codec: str | None) -> bytes:
+    """Return an Arrow stream of pictures and names, some of them shared by rows, or one of lists and numbers."""
     import pyarrow as pa
 
-    content = io.BytesIO()
-    table = pa.table(
-        {"image": [[[number] * 8] * 8 for number in range(8)], "label": [n % 2 for n in range(8)]}
-    )
-    with pa.ipc.new_stream(content, table.schema) as writer:
+    content, columns = io.BytesIO(), dict[str, Any]()
+    if pictures:
+        contents = pa.array([files.picture(Random(0))] * 8)  # noqa: S311
+        columns = {
+            "image": contents.dictionary_encode(),
+            "label": pa.array(["a", "b"] * 4).dictionary_encode(),
+        }
+    else:
+        columns = {"image": [[[number] * 8] * 8 for number in range(8)], "label": [n % 2 for n in range(8)]}
+    table = pa.table(columns)
+    with pa.ipc.new_stream(
+        content, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)
+    ) as writer:
         writer.write_table(table)
     return content.getvalue()
 
@@ -162,7 +178,8 @@ def _saved_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
         state = altered(random, state)
     if random.random() < 0.3:
         listed = altered(random, listed)
-    arrow = mutated(random, _good_arrow()) if random.random() < 0.5 else _good_arrow()
+    good = _good_arrow(random.random() < 0.5, random.choice((None, None, None, "lz4")))
+    arrow = mutated(random, good) if random.random() < 0.5 else good
     contents = {
         "dataset_dict.json": encoded(random, listed),
         "train/state.json": encoded(random, state),
@@ -335,14 +352,19 @@ DATA_TARGETS = (
     ),
     Target(
         "data set: Parquet",
-        (f"{INGEST}forms.parquet", f"{INGEST}tables"),
+        (f"{INGEST}forms.parquet", f"{INGEST}parquet_pages", f"{INGEST}tables"),
         10_000,
         _parquet_set,
         _take_in,
         files=True,
     ),
     Target(
-        "data set: saved by datasets", (f"{INGEST}forms.saved",), 10_000, _saved_set, _take_in, files=True
+        "data set: saved by datasets",
+        (f"{INGEST}forms.saved", f"{INGEST}arrow_messages"),
+        10_000,
+        _saved_set,
+        _take_in,
+        files=True,
     ),
     Target("prepared arrays", (f"{DATA}dataset",), 10_000, _prepared, _open_split, files=True),
     Target(

@@ -21,6 +21,8 @@ LARGEST_BATCHES = 64 * 2**30
 # Of one picture; a scan of a page at 300 dots an inch has 8.7 million.
 MOST_PICTURE_PIXELS = 16_000_000
 MOST_CLASSES = 10_000
+# What the files of a data set say of themselves, as JSON: names of columns, classes and shards.
+LARGEST_DESCRIPTION = 16 * 2**20
 # A registered version's signature, the description of a Keras model's layers, and all that a Keras file unpacks to.
 LARGEST_SIGNATURE = 4 * 2**20
 LARGEST_LAYERS = 16 * 2**20

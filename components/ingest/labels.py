@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.bounds import MOST_CLASSES, require_within
+from components.common.bounds import LARGEST_IN_MEMORY, MOST_CLASSES, require_within
 from components.common.data.dataset import described
 from components.common.errors import PipelineError
 
@@ -107,6 +107,11 @@ def _of_objects(labels: NDArray[Any], place: str) -> NDArray[Any]:
     if all(isinstance(value, int | np.integer) for value in labels):
         return labels.astype(np.int64)
     texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in labels]
+    # Each takes as much room as the longest.
+    room = 4 * len(texts) * max(map(len, texts), default=0)
+    require_within(
+        room, LARGEST_IN_MEMORY, f"{place}: the bytes of all labels", "shorten them, or give numbers"
+    )
     return np.array(texts)
 
 

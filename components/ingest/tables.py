@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.bounds import LARGEST_DESCRIPTION, LARGEST_IN_MEMORY, MOST_CLASSES, require_within
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
 from components.ingest.decoding import MOST_TOGETHER, picture_shapes, take_pictures
-from components.ingest.form import Chunk, Form, Part, Place, chunks_of
+from components.ingest.form import CHUNK_BYTES, Chunk, Form, Part, Place, chunks_of
 from components.ingest.picture_files import Contents
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ LABEL_NAMES = ("label", "labels", "class", "fine_label", "target", "y", "categor
 # Columns that only number the rows.
 INDEX_NAMES = ("", "id", "index", "unnamed: 0", "__index_level_0__")
 # Types of columns by which Hugging Face's datasets mark images.
-IMAGE_FEATURES = {"Image", "Array2D", "Array3D"}
+IMAGE_FEATURES = ("Image", "Array2D", "Array3D")
 FEWEST_PIXELS = 16
+# Characters of a text that is a label; a class has a shorter name.
+LONGEST_LABEL = 1000
 # Pictures that are looked at before the others.
 SAMPLE = 16
 
@@ -148,24 +151,35 @@ def _decoded(
     return parts, notes
 
 
+def _labelled_batches(table: Table, columns: Sequence[str]) -> Iterator["pa.RecordBatch | NDArray[np.uint8]"]:
+    """Yield the batches of a table with labels as the last column, which have to be in memory as a whole."""
+    held = 0
+    for batch in table.batches(columns):
+        texts = 0 if isinstance(batch, np.ndarray) else batch.column(columns[-1]).nbytes
+        held += max(8 * len(batch), texts)
+        require_within(held, LARGEST_IN_MEMORY, f"{table.name}: the bytes of all labels", "give fewer rows")
+        yield batch
+
+
 def _files_together(table: Table, column: str) -> Iterator[tuple[int, list[bytes]]]:
     """Yield the contents of pictures, as many as one job has, with the number of the first row."""
-    row, files = 0, list[bytes]()
+    row, files, size = 0, list[bytes](), 0
     for batch in cast("Iterator[pa.RecordBatch]", table.batches([column])):
-        for start in range(0, len(batch), MOST_TOGETHER):
-            files += _contents(batch.slice(start, MOST_TOGETHER).column(0), table.name, row + len(files))
-            if len(files) >= MOST_TOGETHER:
+        for contents in _contents(batch.column(0), table.name, row + len(files)):
+            files += contents
+            size += sum(map(len, contents))
+            if len(files) >= MOST_TOGETHER or size >= CHUNK_BYTES:
                 yield row, files
-                row, files = row + len(files), []
+                row, files, size = row + len(files), [], 0
     if files:
         yield row, files
 
 
 def _all_labels(table: Table, column: str) -> NDArray[Any]:
     """Return all labels of a part."""
-    labels, done = [np.empty(0, np.int64)], 0
-    for batch in cast("Iterator[pa.RecordBatch]", table.batches([column])):
-        labels.append(_labels(batch.column(0), f"{table.name}: row {done}"))
+    labels, done, texts = [np.empty(0, np.int64)], 0, dict[Any, Any]()
+    for batch in cast("Iterator[pa.RecordBatch]", _labelled_batches(table, [column])):
+        labels.append(_labels(batch.column(0), f"{table.name}: row {done}", texts))
         done += len(batch)
     return np.concatenate(labels[1:] or labels)
 
@@ -232,11 +246,15 @@ def _pixel_columns(columns: Sequence[str], label: str | None, name: str) -> Colu
 
 def _features(schema: "pa.Schema", name: str) -> dict[str, dict[str, Any]]:
     """Return Hugging Face's description of each column; empty where the file has none."""
+    about = (schema.metadata or {}).get(b"huggingface", b"{}")
+    require_within(
+        len(about), LARGEST_DESCRIPTION, f"{name}: the bytes under the key huggingface", "write it again"
+    )
     try:
-        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        described = json.loads(about)
         features = described.get("info", {}).get("features", {})
         return {column: feature for column, feature in features.items() if isinstance(feature, dict)}
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, RecursionError, ValueError) as error:
         raise PipelineError(
             f"{name} must describe its columns under the key huggingface as JSON but does not: write it again."
         ) from error
@@ -244,7 +262,8 @@ def _features(schema: "pa.Schema", name: str) -> dict[str, dict[str, Any]]:
 
 def _class_names(features: Mapping[str, Mapping[str, Any]], label: str | None) -> tuple[str, ...]:
     """Return the names of the classes whose places the labels are; none where the file has none."""
-    return tuple(map(str, features.get(label or "", {}).get("names") or ()))
+    names = features.get(label or "", {}).get("names")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _only(candidates: Sequence[str], preferred: Sequence[str], what: str, name: str) -> str:
@@ -268,9 +287,16 @@ def _is_encoded(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
+        at = kind.get_field_index("bytes")
+        return at >= 0 and (pa.types.is_null(kind.field(at).type) or _is_binary(kind.field(at).type))
+    return _is_binary(kind)
+
+
+def _is_binary(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
     if pa.types.is_dictionary(kind):
-        return _is_encoded(kind.value_type)
+        kind = kind.value_type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
@@ -305,7 +331,7 @@ def _unlabelled(table: Table, label: str) -> bool:
 
     if label not in table.schema.names:
         return True
-    for batch in table.batches([label]):
+    for batch in _labelled_batches(table, [label]):
         if isinstance(batch, np.ndarray):
             return False
         column = batch.column(0)
@@ -321,42 +347,45 @@ def _chunks(table: Table, columns: Columns) -> Callable[[], Iterator[Chunk]]:
     """Return what reads images that are numbers, and their labels."""
 
     def chunks() -> Iterator[Chunk]:
-        done = 0
-        for batch in table.batches([*columns.images, str(columns.label)]):
+        done, texts = 0, dict[Any, Any]()
+        for batch in _labelled_batches(table, [*columns.images, str(columns.label)]):
             place = f"{table.name}: row {done}"
             if isinstance(batch, np.ndarray):
                 yield np.ascontiguousarray(batch[:, :-1]), batch[:, -1]
             elif len(columns.images) == 1:
                 yield (
                     _nested(batch.column(columns.images[0]), place),
-                    _labels(batch.column(columns.label), place),
+                    _labels(batch.column(columns.label), place, texts),
                 )
             else:
                 images = _pixels(batch.select(list(columns.images)), table.name, done)
-                yield images, _labels(batch.column(columns.label), place)
+                yield images, _labels(batch.column(columns.label), place, texts)
             done += len(batch)
 
     return chunks
 
 
-def _contents(column: "pa.Array", name: str, done: int) -> list[bytes]:
-    """Return the files of pictures in a column whose first row is number `done`."""
+def _contents(column: "pa.Array", name: str, done: int) -> Iterator[list[bytes]]:
+    """Yield the files of pictures in a column whose first row is number `done`, some at a time."""
     import pyarrow as pa
 
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     if pa.types.is_struct(column.type):
         column = column.field("bytes")
-    if column.null_count:
-        row = done + column.is_valid().to_pylist().index(False)
-        raise PipelineError(
-            f"{name}: each row must hold its picture but row {row} holds none, or a path alone: write the data set "
-            "with the pictures in it."
-        )
-    contents: list[bytes] = column.to_pylist()
-    return contents
+    # Rows may share bytes by a dictionary or by views, and then need much more room than the column.
+    shared = pa.types.is_dictionary(column.type) or pa.types.is_binary_view(column.type)
+    for start in range(0, len(column), MOST_TOGETHER):
+        rows = column.slice(start, MOST_TOGETHER)
+        few = not shared and rows.nbytes <= CHUNK_BYTES
+        for row, contents in enumerate([rows.to_pylist()] if few else ([row.as_py()] for row in rows)):
+            if None in contents:
+                at = done + start + row + contents.index(None)
+                raise PipelineError(
+                    f"{name}: each row must hold its picture but row {at} holds none, or a path alone: write the data "
+                    "set with the pictures in it."
+                )
+            yield contents
 
 
 def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
@@ -415,21 +444,60 @@ def _pixels(batch: "pa.RecordBatch", name: str, done: int) -> NDArray[Any]:
     return values
 
 
-def _labels(column: "pa.Array", place: str) -> NDArray[Any]:
-    """Return labels as numbers or, where they are texts, as objects; what is missing is NaN or None."""
+def _labels(column: "pa.Array", place: str, texts: dict[Any, Any]) -> NDArray[Any]:
+    """Return labels as numbers or, where they are texts, as objects; what is missing is NaN or None.
+
+    Args:
+        column: The labels.
+        place: What to call the first of them in an error.
+        texts: Gets each text that is met. Equal labels share it: a short column may hold a text many times.
+    """
     import pyarrow as pa
 
-    if pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type) and _is_number(column.type.value_type):
         column = column.dictionary_decode()
     if _is_list(column.type):
         return _nested(column, place)
-    if (
-        pa.types.is_integer(column.type)
-        or pa.types.is_floating(column.type)
-        or pa.types.is_boolean(column.type)
-    ):
+    if _is_number(column.type):
         return _numbers(column)
-    return np.array(column.to_pylist(), dtype=object)
+    if pa.types.is_dictionary(column.type):
+        values = np.array([*_texts(column.dictionary, place, texts), None], dtype=object)
+        chosen: NDArray[Any] = values[_numbers(column.indices.cast(pa.int64()).fill_null(-1))]
+        return chosen
+    return np.array(_texts(column, place, texts), dtype=object)
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _texts(column: "pa.Array", place: str, texts: dict[Any, Any]) -> list[Any]:
+    import pyarrow as pa
+
+    kind = getattr(column.type, "storage_type", column.type)
+    if pa.types.is_nested(kind) or pa.types.is_run_end_encoded(kind):
+        raise PipelineError(
+            f"{place} and those after it: labels must be numbers or texts but are of type {kind!s:.100}: write them so."
+        )
+    found = []
+    for value in column:
+        text = value.as_py()
+        if text not in texts:
+            length = len(text) if isinstance(text, str | bytes) else 0
+            require_within(
+                length,
+                LONGEST_LABEL,
+                f"{place} and those after it: the characters of a label",
+                "give the name of its class",
+            )
+            texts[text] = text
+            require_within(
+                len(texts), MOST_CLASSES, f"{place}: the number of classes", "give labels, not measurements"
+            )
+        found.append(texts[text])
+    return found
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def read_layout(place: Place) -> Layout | None:
     if not lines[0].replace("\t", "").isprintable():
         return None
     delimiter = max(DELIMITERS, key=lines[0].count)
-    first = [cell.strip() for cell in next(csv.reader(lines[:1], delimiter=delimiter))]
+    first = _cells(lines[0], delimiter)
     if len(first) <= FEWEST_PIXELS:
         return None
     require_within(
@@ -139,6 +139,14 @@ def read_layout(place: Place) -> Layout | None:
     body = lines[int(header) : max(1 + header, min(SAMPLE, len(lines) - 1))]
     rows = [line.split(delimiter) for line in body] or [first]
     return Layout(delimiter, _made_up(rows, place.uri), header, made_up=True)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Return the values in a line; none where one is longer than 128 KiB, as in no table."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+    except csv.Error:
+        return []
 
 
 def _counts(cells: list[str]) -> bool:
@@ -213,7 +221,7 @@ def _batches(
     numbers = all(pa.types.is_integer(kind) for kind in types.values())
     with _explained(file, types), open_decompressed(file.place.path) as content:
         header = layout.header
-        for lines in _whole_lines(content):
+        for lines in _whole_lines(content, file.place.uri):
             body = lines[lines.find(b"\n") + 1 :] if header else lines
             rows = parsed_lines(body, layout.delimiter, len(layout.columns)) if numbers and body else None
             if rows is not None:
@@ -238,7 +246,7 @@ def _parsed_by_arrow(
     return batches
 
 
-def _whole_lines(content: IO[bytes] | GzipFile) -> Iterator[bytes]:
+def _whole_lines(content: IO[bytes] | GzipFile, uri: str) -> Iterator[bytes]:
     """Yield the content in parts of some MiB that end where a line does."""
     rest = b""
     while part := content.read(CHUNK_BYTES):
@@ -247,6 +255,7 @@ def _whole_lines(content: IO[bytes] | GzipFile) -> Iterator[bytes]:
             rest = part[end:]
         else:
             rest += part
+            require_within(len(rest), CHUNK_BYTES, f"{uri}: the bytes of a line", "write an npz archive")
     if rest:
         yield rest
 

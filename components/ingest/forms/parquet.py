@@ -8,6 +8,7 @@ from components.common.bounds import LARGEST_PART, require_within
 from components.common.errors import PipelineError
 from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Place, rows_of
+from components.ingest.parquet_pages import bounded_reads
 from components.ingest.subsets import PART_WORDS, chosen_subset, files_by_part
 from components.ingest.tables import Table, intact, listed_names, table_form
 
@@ -85,5 +86,7 @@ def _bytes(metadata: "pq.FileMetaData") -> int:
 
 def _batches(shard: Place, columns: Sequence[str]) -> Iterator["pa.RecordBatch"]:
     with intact(shard.uri), _opened(shard) as file:
+        # As the footer announces, which may be anything.
         rows = rows_of(_bytes(file.metadata) // max(1, file.metadata.num_rows))
-        yield from file.iter_batches(batch_size=rows, columns=list(columns))
+        for groups, most in bounded_reads(shard, file.metadata, columns):
+            yield from file.iter_batches(min(rows, most), groups, list(columns))

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.bounds import LARGEST_DESCRIPTION, require_within
 from components.common.errors import PipelineError, first_line
 from components.common.plan.run import DataPlan
+from components.ingest.arrow_messages import is_compressed
 from components.ingest.form import Form, Place, rows_of
 from components.ingest.subsets import PART_WORDS
 from components.ingest.tables import Table, intact, table_form
@@ -39,6 +41,8 @@ def _table(directory: Place) -> Table:
         directory.child(STATE_FILE), lambda state: [item["filename"] for item in state["_data_files"]]
     )
     shards = [directory.child(file) for file in files]
+    for shard in shards:
+        _require_uncompressed(shard)
     with _opened(shards[0]) as stream:
         schema = stream.schema
 
@@ -57,6 +61,18 @@ def _opened(shard: Place) -> Iterator["pa.RecordBatchStreamReader"]:
         yield stream
 
 
+def _require_uncompressed(shard: Place) -> None:
+    """Refuse a shard whose rows would be unpacked into memory: all others lie in the file itself."""
+    import pyarrow as pa
+
+    with intact(shard.uri), pa.memory_map(str(shard.path)) as file:
+        messages = pa.ipc.MessageReader.open_stream(file)
+        if any(is_compressed(message.metadata.to_pybytes()) for message in messages):
+            raise PipelineError(
+                f"{shard.uri} must be uncompressed, as save_to_disk writes it, but is compressed: save it again."
+            )
+
+
 def _batches(shard: Place, columns: Sequence[str]) -> Iterator["pa.RecordBatch"]:
     with _opened(shard) as stream:
         for whole in stream:
@@ -71,9 +87,11 @@ def _batches(shard: Place, columns: Sequence[str]) -> Iterator["pa.RecordBatch"]
 def _names(file: Place, of: Callable[[Any], list[str]]) -> list[str]:
     """Return the names in a JSON file, which must be names in its directory and no paths."""
     try:
+        size = file.path.stat().st_size
+        require_within(size, LARGEST_DESCRIPTION, f"{file.uri}: the bytes of a description", "save it again")
         names = of(json.loads(file.path.read_bytes()))
         wrong = [name for name in names if Path(name).name != name]
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, RecursionError, TypeError, ValueError) as error:
         raise PipelineError(
             f"{file.uri} must be what save_to_disk writes but is not ({first_line(error):.200}): save it again."
         ) from error

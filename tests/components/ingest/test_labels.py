@@ -124,3 +124,11 @@ def test_classes_that_cannot_be_learned_are_refused(
     arrays = {part: np.array(values) for part, values in labels.items()}
     with pytest.raises(PipelineError, match=rf"^set: .*{message}.*\.$"):
         resolve_classes(arrays, names, "set")
+
+
+def test_texts_have_to_have_room_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = np.array(["cat", "dog"] * 9 + ["owl" * 9], object)
+    assert as_labels(given, "train")[-1] == "owl" * 9
+    monkeypatch.setattr("components.ingest.labels.LARGEST_IN_MEMORY", 2000)
+    with pytest.raises(PipelineError, match="bytes of all labels must be at most 2,000 but is 2,052: "):
+        as_labels(given, "train")

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from components.common.errors import PipelineError
+from components.ingest.forms import delimited
 from tests.forms import read_classes, read_part, recognized
 
 CHANCE = np.random.default_rng(0)
@@ -153,11 +154,28 @@ def test_colours_in_rows_are_refused(tmp_path: Path) -> None:
         recognized(tmp_path / "set.csv")
 
 
-@pytest.mark.parametrize("content", ["a,b,label\n1,2,3\n", "\n", "", "1,2\n", ",,,,,,,,,,,,,,,,,,,,\0\n"])
+@pytest.mark.parametrize(
+    "content", ["a,b,label\n1,2,3\n", "\n", "", "1,2\n", ",,,,,,,,,,,,,,,,,,,,\0\n", "x" * 2**18 + "," * 20]
+)
 def test_other_tables_are_no_data_set(tmp_path: Path, content: str) -> None:
     (tmp_path / "set.csv").write_text(content)
     with pytest.raises(PipelineError, match="must hold idx files"):
         recognized(tmp_path / "set.csv")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_a_line_without_an_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    content = (frame().to_csv(index=False) + "1" * 5000).encode()
+    path = tmp_path / f"set{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    for bound in ("CHUNK_BYTES", "FIRST_BYTES"):
+        monkeypatch.setattr(delimited, bound, 2000)
+    with pytest.raises(
+        PipelineError, match="the bytes of a line must be at most 2,000 but is .*: write an npz"
+    ):
+        read_part(recognized(path), "train")
 
 
 def test_several_files_of_a_part_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Parquet files, as Hugging Face's datasets, pandas and pyarrow write them."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from components.common.errors import PipelineError
+from components.ingest import parquet_pages, tables
 from tests.forms import read_classes, read_part, recognized
 
 NAMES = ["t-shirt", "boot"]
@@ -149,6 +151,44 @@ def test_memory_holds_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_array_equal(read_part(form, "train")[0][..., 0], IMAGES)
 
 
+def test_one_row_of_a_repeated_picture_is_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "set.parquet", image=[encoded(IMAGES[0])] * 40, label=LABELS)
+    monkeypatch.setattr(parquet_pages, "LARGEST_IN_MEMORY", 1)
+    np.testing.assert_array_equal(
+        read_part(recognized(path), "train")[0][..., 0], IMAGES[:1].repeat(40, axis=0)
+    )
+
+
+def test_labels_have_to_have_room_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures().to_parquet(tmp_path / "set.parquet")
+    monkeypatch.setattr(tables, "LARGEST_IN_MEMORY", 100)
+    with pytest.raises(PipelineError, match="bytes of all labels must be at most 100 but is 3.."):
+        recognized(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_texts_are_labels_and_may_not_be_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dictionary: bool
+) -> None:
+    labels = pa.array([None, *(f"class {number % 5}" for number in range(39))])
+    path = write(
+        tmp_path / "set.parquet",
+        image=IMAGES.tolist(),
+        label=labels.dictionary_encode() if dictionary else labels,
+    )
+    with pytest.raises(
+        PipelineError, match="each image must have a label but 1 of 40 have none, number 0 first"
+    ):
+        read_part(recognized(path), "train")
+    monkeypatch.setattr(tables, "MOST_CLASSES", 4)
+    with pytest.raises(
+        PipelineError, match="the number of classes must be at most 4 but is 5: give labels, not"
+    ):
+        read_part(recognized(path), "train")
+
+
 @pytest.mark.parametrize("missing", [-1, None])
 def test_a_test_part_without_labels_is_left_out(tmp_path: Path, missing: int | None) -> None:
     pictures().to_parquet(tmp_path / "train.parquet")
@@ -233,6 +273,15 @@ def test_the_fine_label_of_two_is_taken_and_others_are_named(tmp_path: Path) -> 
             "in order but p2 follows p15: ",
         ),
         ({f"p{n}": [0 if n else None] for n in range(16)} | {"label": [0]}, "but p0 in row 0 has none: "),
+        ({"image": [{"bytes": 5}], "label": [0]}, "must have a column of pictures, such as image, "),
+        (
+            {"image": [[[1, 2]]], "label": ["x" * 2000]},
+            "characters of a label must be at most 1,000 but is 2,000: ",
+        ),
+        (
+            {"image": [[[1, 2]]], "label": [{"a": 1}]},
+            "labels must be numbers or texts but are of type struct<a: int64>: ",
+        ),
         (
             {f"p{n}": ["x"] for n in range(16)} | {"label": [0]},
             "pixels must be numbers but p0 is of type string",
@@ -270,6 +319,32 @@ def test_damage_is_an_error_of_one_line(tmp_path: Path, seed: int) -> None:
     content.tofile(tmp_path / "set.parquet")
     with pytest.raises(PipelineError, match=r"^[^\n]* must [^\n]*\.$"):
         read_part(recognized(tmp_path / "set.parquet"), "train")
+
+
+@pytest.mark.parametrize(
+    "about", [b"[" * 5000, b"[]", b"{", b'{"info": []}', b'{"info": {"features": []}}', b"{}" + b" " * 2**24]
+)
+def test_a_damaged_description_is_refused(tmp_path: Path, about: bytes) -> None:
+    table = pa.table({"image": IMAGES.tolist(), "label": LABELS}).replace_schema_metadata(
+        {"huggingface": about}
+    )
+    pq.write_table(table, tmp_path / "set.parquet")
+    with pytest.raises(
+        PipelineError, match=r"set.parquet.* under the key huggingface .* (but does not|but is .*): "
+    ):
+        recognized(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize(
+    "feature", [{"names": 5}, {"names": {"a": 1}}, {"_type": ["ClassLabel"]}, {"_type": {}}]
+)
+def test_a_description_of_other_kinds_counts_for_nothing(tmp_path: Path, feature: dict[str, Any]) -> None:
+    about = json.dumps({"info": {"features": {"image": feature, "label": feature}}})
+    table = pa.table({"image": IMAGES.tolist(), "label": LABELS}).replace_schema_metadata(
+        {"huggingface": about}
+    )
+    pq.write_table(table, tmp_path / "set.parquet")
+    assert read_classes(recognized(tmp_path / "set.parquet")) == ("0", "1")
 
 
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from components.common.errors import PipelineError
+from components.ingest import tables
+from components.ingest.form import Place
+from components.ingest.forms import saved
 from tests.forms import read_classes, read_part, recognized
 
 NAMES = ["cat", "dog"]
@@ -57,12 +62,57 @@ def test_a_test_part_alone_is_refused(tmp_path: Path) -> None:
         recognized(tmp_path / "saved")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"_data_files": [{"name": "a"}]}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 5000, '{"_data_files": [{"name": "a"}]}'])
 def test_a_damaged_description_is_refused(tmp_path: Path, content: str) -> None:
     pictures().save_to_disk(tmp_path / "saved")
     (tmp_path / "saved" / "state.json").write_text(content)
     with pytest.raises(PipelineError, match=r"state.json must be what save_to_disk writes but is not"):
         recognized(tmp_path / "saved")
+
+
+def test_a_description_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    monkeypatch.setattr(saved, "LARGEST_DESCRIPTION", 10)
+    with pytest.raises(
+        PipelineError, match=r"state.json: the bytes of a description must be at most 10 but is "
+    ):
+        recognized(tmp_path / "saved")
+
+
+def rewrite(directory: Path, table: pa.Table, **options: Any) -> None:
+    """Write other rows into the only shard of a saved data set."""
+    [path] = directory.glob("*.arrow")
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_stream(file, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer,
+    ):
+        writer.write_table(table)
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_rows_are_refused(tmp_path: Path, codec: str) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    rewrite(tmp_path / "saved", pictures().data.table, compression=codec)
+    with pytest.raises(
+        PipelineError,
+        match="must be uncompressed, as save_to_disk writes it, but is compressed: save it again",
+    ):
+        recognized(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("shared", ["dictionary", "views"])
+def test_pictures_that_share_their_bytes_are_copied_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: str
+) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    contents = pa.array([pictures(1).data.table["image"][0].as_py()["bytes"]] * 40)
+    column = contents.dictionary_encode() if shared == "dictionary" else contents.cast(pa.binary_view())
+    rewrite(tmp_path / "saved", pa.table({"image": column, "label": LABELS}))
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 3 * len(contents[0].as_py()))
+    table = saved._table(Place(tmp_path / "saved", "saved"))
+    assert [len(files) for _, files in tables._files_together(table, "image")] == [3] * 13 + [1]
+    pixels = read_part(recognized(tmp_path / "saved"), "train")[0]
+    np.testing.assert_array_equal(pixels[..., 0], IMAGES[:1].repeat(40, axis=0))
 
 
 def test_files_elsewhere_are_not_read(tmp_path: Path) -> None:
