@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +138,8 @@ def replacements(gain: float, seeds: int, searches: int) -> float:
                     repeats[job.trial, job.shift] = generator.normal(truth[job.trial], SPREAD)
         final = finalists(known, first[0])
         if final:
-            accuracies, options = repeated(repeats, [0, *final]), {trial: {} for trial in final}
+            options: dict[int, dict[str, Any]] = {trial: {} for trial in final}
+            accuracies = repeated(repeats, [0, *final])
             replaced += choose_configuration(config, options, accuracies, OTHERS + 1, VALIDATION).trial != 0
     return replaced / searches
 
