@@ -66,20 +66,25 @@ def due(
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
     final = finalists(known, baseline)
+    wanted = []
     for shift in range(1, seeds + 1):
-        if not final:
-            break
+        going = [
+            trial for trial in final if all(_ahead(repeats, trial, earlier) for earlier in range(1, shift))
+        ]
         # The first training of the baseline does not count: finalists are those that beat it, so it may be unlucky.
-        contenders = [trial for trial in (0, *final) if (trial, shift) not in repeats]
-        if contenders:
-            return [Repeat(trial, shift) for trial in contenders]
-        final = [trial for trial in final if _total(repeats, trial, shift) > _total(repeats, 0, shift)]
-    return []
+        wanted += [Repeat(trial, shift) for trial in (0, *going) if going and (trial, shift) not in repeats]
+    return wanted
 
 
-def _total(repeats: Mapping[tuple[int, int], float], trial: int, last: int) -> float:
-    """Return the sum of a trial's accuracies over the shifts of the seed up to `last`."""
-    return sum(repeats[trial, shift] for shift in range(1, last + 1))
+def _ahead(repeats: Mapping[tuple[int, int], float], trial: int, last: int) -> bool:
+    """Return whether a trial's mean over the shifts of the seed up to `last` is known, and above the baseline's."""
+    sums = []
+    for each in (trial, 0):
+        found = [repeats[each, shift] for shift in range(1, last + 1) if (each, shift) in repeats]
+        if len(found) < last:
+            return False
+        sums.append(sum(found))
+    return sums[0] > sums[1]
 
 
 def repeated(repeats: Mapping[tuple[int, int], float], trials: Collection[int]) -> dict[int, list[float]]:

@@ -73,6 +73,9 @@ def test_a_finalist_goes_on_while_its_mean_is_above_the_baselines() -> None:
     repeats = {(0, 1): 0.5, (1, 1): 0.5, (2, 1): 0.75}
 
     assert due(known, repeats, 3, BASELINE) == [Repeat(0, 2), Repeat(2, 2)]
+    # It does not wait for the other finalist, whose training may be going on.
+    others = {key: repeats[key] for key in repeats if key != (1, 1)}
+    assert due(known, others, 3, BASELINE) == [Repeat(1, 1), Repeat(0, 2), Repeat(2, 2)]
     repeats |= {(0, 2): 0.75, (2, 2): 0.625}
     assert due(known, repeats, 3, BASELINE) == [Repeat(0, 3), Repeat(2, 3)]
     repeats[2, 2] = 0.5
