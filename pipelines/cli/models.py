@@ -245,9 +245,8 @@ def show_history(
             f"version {number} waits for approval: mnist-pipeline models approve {number} --why REASON"
         )
     for split, count in decisions.items():
-        print_line(
-            f"test split {split} has decided {count} times: each decision makes the next promotion harder"
-        )
+        often = f"{count} times" if count > 1 else "once"
+        print_line(f"test split {split} has decided {often}: each decision makes the next promotion harder")
     for move in moves:
         if move.problem:
             print_line(f"warning: do not trust move {move.number}: {move.problem}")
