@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.bounds import LARGEST_LAYERS, LARGEST_MODEL, require_within
 from components.common.errors import PipelineError, first_line
+from components.common.notices import without_notices
 
 if TYPE_CHECKING:
     from keras import Model
@@ -47,7 +48,8 @@ def load_keras_file(path: Path) -> "Model":
     Raises:
         PipelineError: The file is damaged or too large, or a class in it is not one of `KNOWN_CLASSES`.
     """
-    from keras.saving import load_model
+    with without_notices():
+        from keras.saving import load_model
 
     check_layers(path)
     try:
