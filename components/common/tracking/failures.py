@@ -13,6 +13,9 @@ REFUSAL = "FEATURE_DISABLED"
 STATUS = re.compile(r"failed with error code (\d{3}) ")
 # What the client says after its last try.
 EACH_TIME = re.compile(r"too many (\d{3}) error responses")
+# How it tells of each file that did not arrive, below a first line that names none.
+OF_FILE = re.compile(r"^##### File (.+) #####\n(.*)", re.MULTILINE)
+MOST_FILES = 3
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
@@ -45,15 +48,23 @@ def is_outage(error: Exception) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error in one line of at most 200 characters; that of the cause where a request had no good answer."""
+    """Return an error in one line, with the files not handed out; that of the cause where no good answer came."""
     from requests import RequestException
 
     causes = list(_causes(error))
     unanswered = any(isinstance(cause, RequestException) and cause.response is None for cause in causes)
-    told = without_logins(first_line(causes[-1] if unanswered else error))[:200]
-    if status := EACH_TIME.search(told):
+    if not unanswered and (lines := dict(OF_FILE.findall(str(error)))):
+        named = ", ".join(sorted(lines)[:MOST_FILES]) + f" and {len(lines) - MOST_FILES} more" * (
+            len(lines) > MOST_FILES
+        )
+        return f"not {named}: {_told(lines[min(lines)])}"
+    return _told(first_line(causes[-1] if unanswered else error))
+
+
+def _told(line: str) -> str:
+    if status := EACH_TIME.search(line):
         return f"it answered each try with status {status[1]}, as where its store or database is away"
-    return told
+    return without_logins(line)[:200]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
