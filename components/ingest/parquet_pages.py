@@ -1,4 +1,7 @@
-"""Memory that the rows of a Parquet file take, by the headers of its pages: nothing holds a file to its footer."""
+"""Memory that the rows of a Parquet file take, by the headers of its pages: nothing holds a file to its footer.
+
+The footer is read here too: pyarrow ends the process where the statistics of a column's pages are damaged.
+"""
 
 import mmap
 from collections.abc import Sequence
@@ -18,9 +21,33 @@ WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE
 MOST_INFLATED = {"UNCOMPRESSED": 1, "SNAPPY": 22}
 # A page of texts that is no larger needs no closer look: hundreds of rows are read at a time.
 SMALL_PAGE = 2**20
-# Fields of a page's header, and the types of fields that count.
-UNPACKED, PACKED, DATA, DATA_V2, VALUES = 2, 3, 5, 8, 1
-TRUE, FALSE, BYTE, SHORT, INTEGER, LONG, DOUBLE, TEXT, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 12
+# Of the packings that are told apart, by their numbers in the footer.
+PACKINGS = {0: "UNCOMPRESSED", 1: "SNAPPY"}
+# Kinds of fields.
+TRUE, FALSE, BYTE, SHORT, INTEGER, LONG, DOUBLE, TEXT, LIST, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
+# Fields by kind and number: of a page's header,
+UNPACKED, PACKED, VALUES = (INTEGER, 2), (INTEGER, 3), (INTEGER, 1)
+DATA, DATA_V2 = (STRUCT, 5), (STRUCT, 8)
+# and of the footer.
+GROUPS, CHUNKS, CHUNK = (LIST, 4), (LIST, 1), (STRUCT, 3)
+PACKING, CHUNK_BYTES, DATA_PAGE, DICTIONARY_PAGE = (INTEGER, 4), (LONG, 7), (LONG, 9), (LONG, 11)
+END = b"PAR1"
+
+Fields = dict[tuple[int, int], Any]
+
+
+class Chunk(NamedTuple):
+    """Values of one column in one group of rows, as the footer has them.
+
+    Attributes:
+        start: Place of the first page.
+        size: Bytes of the pages with their headers, packed.
+        packing: How they are packed, by `PACKINGS`; "" for another way.
+    """
+
+    start: int
+    size: int
+    packing: str
 
 
 class Pages(NamedTuple):
@@ -54,8 +81,9 @@ def bounded_reads(
     lists = any(metadata.schema.column(at).max_repetition_level for at in leaves)
     groups, longest = range(metadata.num_row_groups), 1
     with shard.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        chunks = _chunks(content)
         for group in groups:
-            pages, listed, row = _group_bytes(content, metadata, group, leaves)
+            pages, listed, row = _group_bytes(content, metadata, chunks[group], leaves)
             require_within(
                 pages,
                 LARGEST_AT_ONCE,
@@ -80,15 +108,15 @@ def _is_of(path: str, columns: set[str]) -> bool:
 
 
 def _group_bytes(
-    content: mmap.mmap, metadata: "pq.FileMetaData", group: int, leaves: Sequence[int]
+    content: mmap.mmap, metadata: "pq.FileMetaData", chunks: Sequence[Chunk], leaves: Sequence[int]
 ) -> tuple[int, int, int]:
     """Return the most bytes of pages that are unpacked together, of all lists, and of a row without its lists."""
     unpacked, listed, row = 0, 0, 0
     for at in leaves:
-        leaf, chunk = metadata.schema.column(at), metadata.row_group(group).column(at)
+        leaf, chunk = metadata.schema.column(at), chunks[at]
         # A text, which a page may repeat as often as it likes, is no longer than the page.
         width = WIDTHS.get(leaf.physical_type, 0)
-        most = chunk.total_compressed_size * MOST_INFLATED.get(chunk.compression, LARGEST_AT_ONCE)
+        most = chunk.size * MOST_INFLATED.get(chunk.packing, LARGEST_AT_ONCE)
         if leaf.max_repetition_level:
             pages = _pages(content, chunk)
             listed += pages.values * (width or pages.largest)
@@ -102,9 +130,24 @@ def _group_bytes(
     return unpacked, listed, row
 
 
-def _pages(content: mmap.mmap, chunk: "pq.ColumnChunkMetaData") -> Pages:
-    at = min(chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset)
-    end, largest, values = at + chunk.total_compressed_size, 0, 0
+def _chunks(content: mmap.mmap) -> list[list[Chunk]]:
+    """Return the chunks of each group of rows."""
+    at = len(content) - len(END) - 4
+    footer, _ = _struct(content, at - int.from_bytes(content[at : at + 4], "little"))
+    return [[_chunk(chunk[CHUNK]) for chunk in group[CHUNKS]] for group in footer[GROUPS]]
+
+
+def _chunk(fields: Fields) -> Chunk:
+    start = fields[DATA_PAGE]
+    return Chunk(
+        min(start, fields.get(DICTIONARY_PAGE) or start),
+        fields[CHUNK_BYTES],
+        PACKINGS.get(fields[PACKING], ""),
+    )
+
+
+def _pages(content: mmap.mmap, chunk: Chunk) -> Pages:
+    at, end, largest, values = chunk.start, chunk.start + chunk.size, 0, 0
     while at < end:
         header, at = _struct(content, at)
         unpacked, packed = header.get(UNPACKED, -1), header.get(PACKED, -1)
@@ -115,9 +158,12 @@ def _pages(content: mmap.mmap, chunk: "pq.ColumnChunkMetaData") -> Pages:
     return Pages(largest, values)
 
 
-def _struct(content: mmap.mmap | bytes, at: int) -> tuple[dict[int, Any], int]:
-    """Return the numbers and structures in a structure of Thrift's compact protocol, and where it ends."""
-    fields: dict[int, Any] = {}
+def _struct(content: mmap.mmap | bytes, at: int) -> tuple[Fields, int]:
+    """Return the numbers, structures and lists of structures in a structure of Thrift's compact protocol, and its end.
+
+    They are kept with their kinds: Arrow skips a field of another kind than it looks for.
+    """
+    fields: Fields = {}
     number = 0
     while head := content[at]:
         at += 1
@@ -128,27 +174,51 @@ def _struct(content: mmap.mmap | bytes, at: int) -> tuple[dict[int, Any], int]:
             number, at = _varint(content, at)
             number = _signed(number, 16)
         if not 0 < number < 2**15:
-            raise ValueError("a field in the header of a page has no number")
-        if kind == STRUCT:
-            fields[number], at = _struct(content, at)
-        elif kind in {SHORT, INTEGER, LONG}:
-            value, at = _varint(content, at)
-            # As Arrow does, which skips a field of another type.
-            if kind == INTEGER:
-                fields[number] = _signed(value, 32)
-        elif kind == TEXT:
-            length, at = _varint(content, at)
-            at += length
-        elif kind in {BYTE, DOUBLE}:
-            at += 1 if kind == BYTE else 8
-        elif kind not in {TRUE, FALSE}:
-            raise ValueError("the header of a page is none")
+            raise ValueError("a field has no number")
+        if kind in {TRUE, FALSE}:
+            continue
+        fields[kind, number], at = _value(content, at, kind)
     return fields, at + 1
+
+
+def _value(content: mmap.mmap | bytes, at: int, kind: int) -> tuple[Any, int]:
+    """Return the value of one kind at a place, None for one that counts nothing, and where it ends."""
+    if kind == STRUCT:
+        return _struct(content, at)
+    if kind == LIST:
+        return _list(content, at)
+    if kind in {SHORT, INTEGER, LONG}:
+        value, at = _varint(content, at)
+        return _signed(value, 64 if kind == LONG else 32), at
+    if kind == TEXT:
+        length, at = _varint(content, at)
+        return None, at + length
+    if kind in {BYTE, DOUBLE}:
+        return None, at + (1 if kind == BYTE else 8)
+    raise ValueError("a field is of no known kind")
+
+
+def _list(content: mmap.mmap | bytes, at: int) -> tuple[list[Any], int]:
+    head, at = content[at], at + 1
+    count, kind = head >> 4, head & 15
+    if count == 15:
+        count, at = _varint(content, at)
+    if kind in {TRUE, FALSE}:
+        kind = BYTE
+    values = []
+    for _ in range(count):
+        value, at = _value(content, at, kind)
+        # Bytes and texts may end behind the file; each takes some.
+        if at > len(content):
+            raise ValueError("a list has no end")
+        if kind == STRUCT:
+            values.append(value)
+    return values, at
 
 
 def _signed(value: int, bits: int) -> int:
     if value >> bits:
-        raise ValueError("a number in the header of a page is too large")
+        raise ValueError("a number is too large")
     return value >> 1 ^ -(value & 1)
 
 
@@ -158,5 +228,5 @@ def _varint(content: mmap.mmap | bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7
         if shift > 63:
-            raise ValueError("a number in the header of a page has no end")
+            raise ValueError("a number has no end")
     return value | byte << shift, at + 1

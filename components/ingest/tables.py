@@ -500,6 +500,16 @@ def _texts(column: "pa.Array", place: str, texts: dict[Any, Any]) -> list[Any]:
     return found
 
 
+def named(schema: "pa.Schema") -> "pa.Schema":
+    """Return a schema whose names are text; Arrow looks at their bytes only when they are asked for.
+
+    Raises:
+        UnicodeDecodeError: A name is no UTF-8.
+    """
+    _ = schema.names
+    return schema
+
+
 @contextmanager
 def intact(name: str) -> Iterator[None]:
     """Turn what Arrow finds damaged in a file into an error of ours.

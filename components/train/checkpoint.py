@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.common.data.npy import stored_arrays
 from components.common.errors import PipelineError, StatedError, UnavailableError, first_line, of_outage
 from components.common.narration import say
 from components.common.storage.files import DAMAGED, written_file
@@ -60,8 +61,7 @@ class Checkpoint:
             return False
         try:
             # From memory, so that an error of the disk is not taken for damage.
-            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-                *arrays, progress = saved.values()
+            *arrays, progress = stored_arrays(content)
             session.restore(arrays, json.loads(str(progress)))
         except Exception as error:
             if of_outage(error):

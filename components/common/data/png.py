@@ -38,7 +38,7 @@ def png_shape(start: bytes) -> tuple[int, int, int, bool] | None:
     kind, width, height, _depth, color, _method, _filter, _interlaced, _sum = HEADER.unpack_from(
         start, len(SIGNATURE)
     )
-    if kind != b"IHDR" or color not in CHANNELS or not _data_at(start):
+    if kind != b"IHDR" or color not in CHANNELS or not (width and height) or not _data_at(start):
         return None
     return height, width, CHANNELS[color], color in WITH_ALPHA
 

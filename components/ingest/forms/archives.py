@@ -145,10 +145,10 @@ class _Target(_Bounds):
             raise EOFError(f"{name} ends {size} bytes early")
 
     def refuse(self, name: str) -> None:
-        """Refuse a member that is a link or a device."""
+        """Refuse a member that is a link, a device or a file with holes, which may stand for any number of bytes."""
         raise PipelineError(
-            f"{self.place.uri}: members must be files and directories but {name!r} is neither: "
-            "pack the files themselves."
+            f"{self.place.uri}: members must be whole files and directories but {name!r} is neither: "
+            "pack the files themselves, without --sparse."
         )
 
 
@@ -285,13 +285,13 @@ def _unpack_tar(file: BinaryIO, target: _Target) -> None:
         if isinstance(found, UsualMembers):
             _unpack_usual(headers, found, target)
             continue
-        if not found.isfile():
+        if not found.isfile() or found.sparse is not None:
             target.announce(0)
             if not found.isdir():
                 target.refuse(found.name)
             continue
         target.announce(found.size)
-        if found.sparse is None and is_picture(found.name):
+        if is_picture(found.name):
             target.keep_packed([found.name], _tar_rows([found.offset_data], [found.size]))
         else:
             target.write(found.name, found.size, headers.content(found))

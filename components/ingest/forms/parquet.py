@@ -10,7 +10,7 @@ from components.common.plan.run import DataPlan
 from components.ingest.form import Form, Place, rows_of
 from components.ingest.parquet_pages import bounded_reads
 from components.ingest.subsets import PART_WORDS, chosen_subset, files_by_part
-from components.ingest.tables import Table, intact, listed_names, table_form
+from components.ingest.tables import Table, intact, listed_names, named, table_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +68,7 @@ def _table(shards: Sequence[Place]) -> Table:
 
 def _schema(shard: Place) -> "pa.Schema":
     with intact(shard.uri), _opened(shard) as file:
-        schema, size = file.schema_arrow, _bytes(file.metadata)
+        schema, size = named(file.schema_arrow), _bytes(file.metadata)
     require_within(size, LARGEST_PART, f"{shard.uri}: announced bytes", "give a smaller file")
     return schema
 

@@ -12,7 +12,7 @@ from components.common.plan.run import DataPlan
 from components.ingest.arrow_messages import is_compressed
 from components.ingest.form import Form, Place, rows_of
 from components.ingest.subsets import PART_WORDS
-from components.ingest.tables import Table, intact, table_form
+from components.ingest.tables import Table, intact, named, table_form
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def _table(directory: Place) -> Table:
     for shard in shards:
         _require_uncompressed(shard)
     with _opened(shards[0]) as stream:
-        schema = stream.schema
+        schema = named(stream.schema)
 
     def batches(columns: Sequence[str]) -> Iterator["pa.RecordBatch"]:
         for shard in shards:

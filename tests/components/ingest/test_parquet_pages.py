@@ -14,7 +14,7 @@ from components.common.bounds import LARGEST_IN_MEMORY
 from components.common.errors import PipelineError
 from components.ingest import parquet_pages
 from components.ingest.form import Place
-from components.ingest.parquet_pages import _pages, _struct, bounded_reads
+from components.ingest.parquet_pages import _chunks, _pages, _struct, bounded_reads
 
 CODECS = ["none", "snappy", "gzip", "zstd", "brotli", "lz4"]
 ROWS = 5000
@@ -54,12 +54,18 @@ def test_pages_are_found_as_they_were_written(
     )
     metadata = pq.ParquetFile(path).metadata
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for group in range(metadata.num_row_groups):
-            for at in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(at)
+        chunks = _chunks(content)
+        assert len(chunks) == metadata.num_row_groups
+        for group, found in enumerate(chunks):
+            assert len(found) == metadata.num_columns
+            for at, chunk in enumerate(found):
+                told = metadata.row_group(group).column(at)
+                start = told.dictionary_page_offset if told.has_dictionary_page else told.data_page_offset
+                assert (chunk.start, chunk.size) == (start, told.total_compressed_size)
+                assert chunk.packing == (told.compression if codec in {"none", "snappy"} else "")
                 pages = _pages(content, chunk)
-                assert pages.values == chunk.num_values
-                assert 0 < pages.largest <= chunk.total_uncompressed_size
+                assert pages.values == told.num_values
+                assert 0 < pages.largest <= told.total_uncompressed_size
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -115,13 +121,20 @@ def test_lists_are_read_by_groups_of_rows_that_have_room(
 @pytest.mark.parametrize(
     ("header", "fields"),
     [
-        (b"\x15\x00\x15\x50\x15\x0a\x00", {1: 0, 2: 40, 3: 5}),
+        (b"\x15\x00\x15\x50\x15\x0a\x00", {(5, 1): 0, (5, 2): 40, (5, 3): 5}),
         # Not in order, and a field of another type than Arrow looks for.
-        (b"\x05\x04\x50\x05\x02\x00\x06\x04\x00\x00", {1: 0, 2: 40}),
-        (b"\x5c\x15\x0e\x18\x03abc\x17\x00\x00\x00\x00\x00\x00\x00\x00\x11\x12\x13\x07\x00\x00", {5: {1: 7}}),
+        (b"\x05\x04\x50\x05\x02\x00\x06\x04\x00\x00", {(5, 1): 0, (5, 2): 40, (6, 2): 0}),
+        (
+            b"\x19\x2c\x15\x02\x00\x00\x19\x28\x01x\x00\x19\x21\x01\x02\x00",
+            {(9, 1): [{(5, 1): 1}, {}], (9, 2): [], (9, 3): []},
+        ),
+        (
+            b"\x5c\x15\x0e\x18\x03abc\x17\x00\x00\x00\x00\x00\x00\x00\x00\x11\x12\x13\x07\x00\x00",
+            {(12, 5): {(5, 1): 7, (8, 2): None, (7, 3): None, (3, 6): None}},
+        ),
     ],
 )
-def test_headers_are_read_as_arrow_reads_them(header: bytes, fields: dict[int, Any]) -> None:
+def test_headers_are_read_as_arrow_reads_them(header: bytes, fields: Any) -> None:
     assert _struct(header, 0) == (fields, len(header))
 
 
@@ -132,7 +145,8 @@ def test_headers_are_read_as_arrow_reads_them(header: bytes, fields: dict[int, A
         b"\x15\xff\xff\xff\xff\xff\x00\x00",
         b"\x05\xff\xff\xff\x7f\x00\x00",
         b"\x05\x00\x00\x00",
-        b"\x19\x00\x00",
+        b"\x19\x10\x00",
+        b"\x19\xf8\xff\xff\xff\x7f" + b"\x00" * 9,
         b"\x10\x00",
         b"\x15",
         b"\x18\x7f",

@@ -4,6 +4,7 @@ import io
 import json
 import signal
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,16 @@ def _an_array(saved: bytes) -> bytes:
     return written.getvalue()
 
 
+def _long(saved: bytes) -> bytes:
+    assert saved
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive, archive.open("arr_0.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "|u1", "fortran_order": False, "shape": (2**62,)}
+        )
+    return written.getvalue()
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "text": lambda _: b"half",
@@ -131,6 +142,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda saved: saved[: len(saved) // 2],
     "flipped": _flipped,
     "an array": _an_array,
+    "an array longer than the memory": _long,
     "an archive without a member": lambda _: b"PK\x05\x06" + bytes(18),
     "one array less": lambda saved: _changed(saved, lambda arrays, _: arrays.pop()),
     "the last shape": lambda saved: _changed(saved, lambda arrays, _: arrays.append(arrays.pop()[None])),

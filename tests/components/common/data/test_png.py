@@ -126,6 +126,7 @@ def other_pictures() -> dict[str, bytes]:
         "animation": saved(grey, save_all=True, append_images=[grey.rotate(90)]),
         "size": saved(grey.resize((28, 27))),
         "colour": saved(grey.convert("RGB")),
+        "no pixels": png(np.zeros((28, 0, 1), np.uint8), [0] * 28),
         "jpeg": b"\xff\xd8\xff\xe0" + bytes(100),
         "nothing": b"",
         "longer than pixels": png(np.zeros((28, 28, 1), np.uint8), [0] * 28) + bytes(9000),
@@ -140,7 +141,7 @@ def test_other_pictures_are_left_to_pillow(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["palette", "position", "position in a text", "transparent color", "jpeg", "nothing"]
+    "name", ["palette", "position", "position in a text", "transparent color", "no pixels", "jpeg", "nothing"]
 )
 def test_the_shape_of_other_pictures_is_left_to_pillow(name: str) -> None:
     assert png_shape(other_pictures()[name]) is None

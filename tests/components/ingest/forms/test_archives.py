@@ -154,10 +154,12 @@ def test_members_outside_of_the_archive_are_refused(tmp_path: Path, name: str) -
     assert not (tmp_path / "out.png").exists()
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE]
+)
+def test_links_devices_and_files_with_holes_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
     with pytest.raises(
-        PipelineError, match=r"^it: members must be files and directories but 'a' is neither: "
+        PipelineError, match=r"^it: members must be whole files and directories but 'a' is neither: "
     ):
         archives.unpack(
             Place(tar_of(tmp_path / "it", tar_member("a", kind=kind)), "it"), tmp_path / "unpacked"

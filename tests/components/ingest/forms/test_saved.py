@@ -133,3 +133,15 @@ def test_damage_is_an_error_of_one_line(tmp_path: Path, seed: int) -> None:
     content.tofile(path)
     with pytest.raises(PipelineError, match=r"^[^\n]* must [^\n]*\.$"):
         read_part(recognized(tmp_path / "saved"), "train")
+
+
+def test_a_column_without_a_readable_name_is_an_error_of_one_line(tmp_path: Path) -> None:
+    pictures().save_to_disk(tmp_path / "saved")
+    path = next((tmp_path / "saved").glob("*.arrow"))
+    # The schema names each column once; Hugging Face's description of them stands before.
+    before, name, after = path.read_bytes().rpartition(b"label")
+    path.write_bytes(before + b"\xff" + name[1:] + after)
+    with pytest.raises(
+        PipelineError, match=r"\.arrow must be intact but is not \('utf-8' codec can't decode "
+    ):
+        recognized(tmp_path / "saved")
