@@ -175,9 +175,8 @@ def _struct(content: mmap.mmap | bytes, at: int) -> tuple[Fields, int]:
             number = _signed(number, 16)
         if not 0 < number < 2**15:
             raise ValueError("a field has no number")
-        if kind in {TRUE, FALSE}:
-            continue
-        fields[kind, number], at = _value(content, at, kind)
+        if kind not in {TRUE, FALSE}:
+            fields[kind, number], at = _value(content, at, kind)
     return fields, at + 1
 
 
@@ -189,7 +188,8 @@ def _value(content: mmap.mmap | bytes, at: int, kind: int) -> tuple[Any, int]:
         return _list(content, at)
     if kind in {SHORT, INTEGER, LONG}:
         value, at = _varint(content, at)
-        return _signed(value, 64 if kind == LONG else 32), at
+        # Almost all are small.
+        return value >> 1 ^ -(value & 1) if value < 128 else _signed(value, 64 if kind == LONG else 32), at
     if kind == TEXT:
         length, at = _varint(content, at)
         return None, at + length
@@ -223,6 +223,8 @@ def _signed(value: int, bits: int) -> int:
 
 
 def _varint(content: mmap.mmap | bytes, at: int) -> tuple[int, int]:
+    if (value := content[at]) < 128:
+        return value, at + 1
     value = shift = 0
     while (byte := content[at]) >= 128:
         value |= (byte & 127) << shift
