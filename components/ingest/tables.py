@@ -130,10 +130,17 @@ def _decoded(
 
     def jobs() -> Iterator[Contents]:
         done = 0
-        for table in tables.values():
+        for part, table in tables.items():
+            end = done + len(labels[part])
             for row, files in _files_together(table, columns.images[0]):
                 yield Contents(files, table.name, row, done)
                 done += len(files)
+            # Arrow reads columns of several lengths where it reads one of them alone.
+            if done != end:
+                raise PipelineError(
+                    f"{table.name} must hold a picture for each of its {len(labels[part])} labels but holds "
+                    f"{done - end + len(labels[part])}: fetch or write it again."
+                )
 
     first = next(jobs(), None)
     if not first:
@@ -411,6 +418,14 @@ def _nested(column: "pa.Array", place: str) -> NDArray[Any]:
     if column.null_count:
         raise PipelineError(
             f"{place} and those after it must hold every value but lack some: leave them out."
+        )
+    if not (
+        pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+        or pa.types.is_boolean(column.type)
+    ):
+        raise PipelineError(
+            f"{place} and those after it must hold pictures or numbers but are of type {column.type}: write them so."
         )
     return _numbers(column).reshape(shape)
 

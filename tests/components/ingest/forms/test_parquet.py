@@ -259,6 +259,10 @@ def test_the_fine_label_of_two_is_taken_and_others_are_named(tmp_path: Path) -> 
             "must have one column of images but has a, b: ",
         ),
         ({"image": [[[1, 2], [3]]], "label": [0]}, "must be of one size but have lists of 2, 1: "),
+        (
+            {"image": [["a", "b"]], "label": [0]},
+            "row 0 and those after it must hold pictures or numbers but are of type string: ",
+        ),
         ({"image": [[[1, 2], [3, None]]], "label": [0]}, "row 0 and those after it must hold every value"),
         (
             {f"p{n}": [0] for n in range(17)} | {"label": [0]},
