@@ -184,13 +184,15 @@ def stored_arrays(content: bytes) -> list[NDArray[Any]]:
     """Return the arrays of an npz archive without compression, in order.
 
     Raises:
-        ValueError: They announce more bytes than the archive has, for which no memory shall be looked for.
+        ValueError: One is compressed, or they announce more bytes than the archive has: no memory is looked for.
         Exception: It is damaged in another way; zipfile, zlib and numpy have no common base class for that.
     """
     announced = 0
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as file:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{member.filename} is compressed")
+            with archive.open(member) as file:
                 _, shape, _, dtype = _header(file)
             announced += math.prod(shape) * dtype.itemsize
     if announced > len(content):
