@@ -14,7 +14,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strat
 CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-ui minikube-down
 # The images' packages have the versions that the tests ran with.
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
-SHELL_SCRIPTS := .ci/run $(wildcard docker/*.sh findings/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard benchmarks/*/*.sh docker/*.sh findings/*.sh)
 
 .PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load \
 	stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)

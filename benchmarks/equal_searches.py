@@ -46,9 +46,9 @@ def search_equals(development: str, work: str, numbers: list[int]) -> list[tuple
             Path(development), config, recipe="fast", target=baseline, on_epoch=lambda _: None
         )
         study = open_study(f"equals-{number}", training, SPACE, TRIALS, SEEDS, number)
-        record = SearchRecord(study)
+        record = SearchRecord(study, images)
         work_alone(record, development, str(baseline))
-        choice = finished_choice(record, training, config, images)
+        choice = finished_choice(record, training, config)
         found.append((len(choice.contenders) - 1, choice.trial))
     return found
 

@@ -70,7 +70,7 @@ def run_search(development: str, baseline: str, configurations: int, seed: int) 
     start_tensorflow(shards=cores())
 
     def work() -> float:
-        record = SearchRecord(study)
+        record = SearchRecord(study, DatasetInfo.load(Path(development)).counts["validation"])
         work_alone(record, development, baseline)
         return max(known.scores.get(LAST, 0.0) for known in record.known().values())
 

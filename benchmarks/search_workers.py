@@ -27,7 +27,7 @@ def measure(setting: Setting, _: Results) -> Result:
         for way, own in seconds.items():
             journal = str(setting.work / f"{number}-{way}.journal")
             given = environment({"OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""})
-            call("benchmarks.search_workers:open_search", baseline, environment=given)
+            call("benchmarks.search_workers:open_search", development, baseline, environment=given)
             ended = call(f"benchmarks.search_workers:{way}", development, baseline, environment=given)
             own.append(ended.seconds)
             pieces = ended.value
@@ -48,22 +48,24 @@ def measure(setting: Setting, _: Results) -> Result:
     )
 
 
-def open_search(baseline: str) -> None:
-    _record(baseline)
+def open_search(development: str, baseline: str) -> None:
+    _record(development, baseline)
 
 
-def _record(baseline: str) -> "SearchRecord":
+def _record(development: str, baseline: str) -> "SearchRecord":
+    from components.common.data.info import DatasetInfo
     from components.common.model.training_record import Training
     from components.common.plan.space import SEARCH_SPACE
     from components.tune.study import SearchRecord, open_study
 
-    return SearchRecord(open_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0))
+    study = open_study(STUDY, Training.load(Path(baseline)), SEARCH_SPACE, TRIALS, 1, 0)
+    return SearchRecord(study, DatasetInfo.load(Path(development)).counts["validation"])
 
 
 def one_process(development: str, baseline: str) -> int:
     from benchmarks.search import work_alone
 
-    return work_alone(_record(baseline), development, baseline)
+    return work_alone(_record(development, baseline), development, baseline)
 
 
 def side_by_side(development: str, baseline: str) -> int:

@@ -132,7 +132,7 @@ def replacements(gain: float, seeds: int, searches: int) -> float:
         first = generator.normal(truth, SPREAD).tolist()
         known = {trial: Known(dict.fromkeys(range(LAST + 1), first[trial])) for trial in range(1, OTHERS + 1)}
         repeats: dict[tuple[int, int], float] = {}
-        while work := due(known, repeats, seeds, first[0]):
+        while work := due(known, repeats, seeds, first[0], VALIDATION):
             for job in work:
                 if isinstance(job, Repeat):
                     repeats[job.trial, job.shift] = generator.normal(truth[job.trial], SPREAD)

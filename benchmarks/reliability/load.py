@@ -198,7 +198,10 @@ def search_without_training(work: str, count: int) -> dict[str, float]:
     def worker() -> None:
         from components.tune.study import SearchRecord
 
-        record, claimed = SearchRecord(optuna.load_study(study_name="load", storage=storage())), claims()
+        record, claimed = (
+            SearchRecord(optuna.load_study(study_name="load", storage=storage()), images=1000),
+            claims(),
+        )
         for number in range(1, count):
             with claimed.claim(f"load-{number}") as mine:
                 if not mine or record.known()[number].scores:

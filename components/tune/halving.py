@@ -2,13 +2,15 @@
 
 All trials are trained for a part of their schedule and previewed. The best go on from where they paused, to the end.
 The best of those are the finalists, as far as they beat the baseline's own training. They and the baseline are trained
-again with other seeds, since the best score of many is partly luck. A finalist goes on to the next seed while its mean
-is above the baseline's.
+again with other seeds, since the best score of many is partly luck. A finalist goes on to the next seed while the gain
+of its mean over the baseline's is at least half of what it needs in the end, as far as its images tell.
 """
 
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+from components.tune.choice import gain_by_images
 
 # The parts of its schedule after which a trial is scored.
 RUNGS = (1 / 12, 1.0)
@@ -17,6 +19,8 @@ LAST = len(RUNGS) - 1
 # but hardly the best of the good.
 SURVIVORS = 1 / 4
 FINALISTS = 2
+# Of the needed gain. `make verdicts` shows the power that is left.
+PROMISING = 1 / 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,11 @@ class Known:
 
 
 def due(
-    known: Mapping[int, Known], repeats: Mapping[tuple[int, int], float], seeds: int, baseline: float
+    known: Mapping[int, Known],
+    repeats: Mapping[tuple[int, int], float],
+    seeds: int,
+    baseline: float,
+    images: int,
 ) -> list[Leg] | list[Repeat]:
     """Return all work that can be done now; an empty list means that the search is over.
 
@@ -58,6 +66,7 @@ def due(
         repeats: Validation accuracy by trial and shift of the seed.
         seeds: Trainings of each finalist, and of the baseline beside them.
         baseline: Validation accuracy of the baseline's first training.
+        images: Validation images.
     """
     entrants = list(known)
     for rung in range(len(RUNGS)):
@@ -66,25 +75,26 @@ def due(
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
     final = finalists(known, baseline)
+    promising = PROMISING * gain_by_images(baseline, images, seeds, len(final)) if final and seeds else 0.0
     wanted = []
     for shift in range(1, seeds + 1):
         going = [
-            trial for trial in final if all(_ahead(repeats, trial, earlier) for earlier in range(1, shift))
+            trial
+            for trial in final
+            if all(_gain(repeats, trial, earlier) > promising for earlier in range(1, shift))
         ]
         # The first training of the baseline does not count: finalists are those that beat it, so it may be unlucky.
         wanted += [Repeat(trial, shift) for trial in (0, *going) if going and (trial, shift) not in repeats]
     return wanted
 
 
-def _ahead(repeats: Mapping[tuple[int, int], float], trial: int, last: int) -> bool:
-    """Return whether a trial's mean over the shifts of the seed up to `last` is known, and above the baseline's."""
-    sums = []
-    for each in (trial, 0):
-        found = [repeats[each, shift] for shift in range(1, last + 1) if (each, shift) in repeats]
-        if len(found) < last:
-            return False
-        sums.append(sum(found))
-    return sums[0] > sums[1]
+def _gain(repeats: Mapping[tuple[int, int], float], trial: int, last: int) -> float:
+    """Return by how much a trial's mean over the shifts up to `last` beats the baseline's; NaN where it is unknown."""
+    gains = (
+        repeats.get((trial, shift), math.nan) - repeats.get((0, shift), math.nan)
+        for shift in range(1, last + 1)
+    )
+    return sum(gains) / last
 
 
 def repeated(repeats: Mapping[tuple[int, int], float], trials: Collection[int]) -> dict[int, list[float]]:

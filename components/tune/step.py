@@ -86,7 +86,8 @@ def _work(
 ) -> tuple[int, list[int]]:
     """Do trainings in so many shards; return how many, and the numbers of shards of those that are due then."""
     with step_run(plan.run_id, STEP, last=False) as run:
-        record = SearchRecord(_open(plan, training))
+        images = DatasetInfo.load(development).counts["validation"]
+        record = SearchRecord(_open(plan, training), images)
         config = TrainConfig.model_validate(training.config)
         worker = Worker(record, claims(), development, config, run, checkpoint_directory())
         if not worker.waiting():
@@ -114,7 +115,7 @@ def choose_step(
     with step_run(plan.run_id, STEP) as run:
         training, info = Training.load(baseline), DatasetInfo.load(development)
         config = TrainConfig.model_validate(training.config)
-        record = SearchRecord(_open(plan, training))
+        record = SearchRecord(_open(plan, training), info.counts["validation"])
         if record.due():
             say(STEP, "the study has lost what was recorded of the search: it is searched again")
             search_step(plan, development, baseline)
@@ -122,7 +123,7 @@ def choose_step(
         record.require_tried()
         for trial_run in record.pruned_runs():
             run.nested(trial_run).set_tags({"outcome": "pruned"})
-        choice = finished_choice(record, training, config, info.counts["validation"])
+        choice = finished_choice(record, training, config)
         say(STEP, choice.sentence())
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(choice.as_json())
@@ -146,21 +147,20 @@ def choose_step(
         return choice
 
 
-def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfig, images: int) -> Choice:
+def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfig) -> Choice:
     """Choose the best configuration of a search whose work is done.
 
     Args:
         record: The search.
         baseline: Record of the baseline's first training.
         config: The baseline's configuration.
-        images: Validation images.
     """
     final = finalists(record.known(), record.baseline)
     accuracies = repeated(record.repeats(), [0, *final])
     if not final:
         accuracies[0] = [baseline.validation_accuracy]
     options = {trial: record.options(trial) for trial in final}
-    return choose_configuration(config, options, accuracies, len(record.known()) + 1, images)
+    return choose_configuration(config, options, accuracies, len(record.known()) + 1, record.images)
 
 
 def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:

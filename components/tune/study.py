@@ -236,13 +236,14 @@ class SearchRecord:
 
     Attributes:
         study: The study.
+        images: Validation images.
         seeds: Trainings of each finalist.
         baseline: Validation accuracy of the baseline's training.
     """
 
     @patient
-    def __init__(self, study: "optuna.Study") -> None:
-        self.study = study
+    def __init__(self, study: "optuna.Study", images: int) -> None:
+        self.study, self.images = study, images
         self.seeds: int = study.user_attrs["seeds"]
         self.baseline: float = study.trials[0].values[0]
         self._storage = storage_of(study)
@@ -275,7 +276,7 @@ class SearchRecord:
 
     def due(self) -> list[Leg] | list[Repeat]:
         """Return all work that can be done now; an empty list means that the search is over."""
-        return due(self.known(), self.repeats(), self.seeds, self.baseline)
+        return due(self.known(), self.repeats(), self.seeds, self.baseline, self.images)
 
     @patient
     def options(self, trial: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from components.tune.halving import FINALISTS, Known, Leg, Repeat, due, finalist
 
 # Of each trial's score at the end only those above it stand.
 BASELINE = 0.8
+# Of two finalists with three seeds a gain of 0.0202 counts; half of that is promising.
+IMAGES = 1000
 
 
 def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list[Leg] | list[Repeat]]:
@@ -14,7 +16,7 @@ def _search(trials: int, seeds: int, failing: Collection[int] = ()) -> list[list
     known = {trial: Known() for trial in range(1, trials)}
     rounds: list[list[Leg] | list[Repeat]] = []
     repeats: dict[tuple[int, int], float] = {}
-    while work := due(known, repeats, seeds, BASELINE):
+    while work := due(known, repeats, seeds, BASELINE, IMAGES):
         rounds.append(work)
         for job in work:
             if isinstance(job, Repeat):
@@ -58,40 +60,40 @@ def test_when_all_fail_nothing_is_repeated() -> None:
 def test_only_what_is_missing_is_due() -> None:
     known = {1: Known({0: 0.5}), 2: Known()}
 
-    assert due(known, {}, 1, BASELINE) == [Leg(2, 0)]
+    assert due(known, {}, 1, BASELINE, IMAGES) == [Leg(2, 0)]
     known[2].scores[0] = 0.6
-    assert due(known, {}, 1, BASELINE) == [Leg(2, 1)]
+    assert due(known, {}, 1, BASELINE, IMAGES) == [Leg(2, 1)]
     known[2].scores[1] = 0.9
     assert finalists(known, BASELINE) == [2]
-    assert due(known, {(2, 1): 0.9}, 2, BASELINE) == [Repeat(0, 1)]
-    assert due(known, {(2, 1): 0.9, (0, 1): 0.8, (0, 2): 0.8}, 2, BASELINE) == [Repeat(2, 2)]
-    assert due(known, dict(zip([(0, 1), (0, 2), (2, 1), (2, 2)], count())), 2, BASELINE) == []
+    assert due(known, {(2, 1): 0.9}, 2, BASELINE, IMAGES) == [Repeat(0, 1)]
+    assert due(known, {(2, 1): 0.9, (0, 1): 0.8, (0, 2): 0.8}, 2, BASELINE, IMAGES) == [Repeat(2, 2)]
+    assert due(known, dict(zip([(0, 1), (0, 2), (2, 1), (2, 2)], count())), 2, BASELINE, IMAGES) == []
 
 
-def test_a_finalist_goes_on_while_its_mean_is_above_the_baselines() -> None:
+def test_a_finalist_goes_on_while_it_has_half_of_the_gain_that_it_needs() -> None:
     known = {trial: Known({0: 0.5, 1: 0.9 + trial / 100}) for trial in (1, 2)}
-    repeats = {(0, 1): 0.5, (1, 1): 0.5, (2, 1): 0.75}
+    repeats = {(0, 1): 0.5, (1, 1): 0.505, (2, 1): 0.75}
 
-    assert due(known, repeats, 3, BASELINE) == [Repeat(0, 2), Repeat(2, 2)]
+    assert due(known, repeats, 3, BASELINE, IMAGES) == [Repeat(0, 2), Repeat(2, 2)]
     # It does not wait for the other finalist, whose training may be going on.
     others = {key: repeats[key] for key in repeats if key != (1, 1)}
-    assert due(known, others, 3, BASELINE) == [Repeat(1, 1), Repeat(0, 2), Repeat(2, 2)]
+    assert due(known, others, 3, BASELINE, IMAGES) == [Repeat(1, 1), Repeat(0, 2), Repeat(2, 2)]
     repeats |= {(0, 2): 0.75, (2, 2): 0.625}
-    assert due(known, repeats, 3, BASELINE) == [Repeat(0, 3), Repeat(2, 3)]
-    repeats[2, 2] = 0.5
-    assert due(known, repeats, 3, BASELINE) == []
-    assert repeated(repeats, [0, 2, 1]) == {0: [0.5, 0.75], 2: [0.75, 0.5], 1: [0.5]}
+    assert due(known, repeats, 3, BASELINE, IMAGES) == [Repeat(0, 3), Repeat(2, 3)]
+    repeats[2, 2] = 0.515
+    assert due(known, repeats, 3, BASELINE, IMAGES) == []
+    assert repeated(repeats, [0, 2, 1]) == {0: [0.5, 0.75], 2: [0.75, 0.515], 1: [0.505]}
 
 
 def test_equal_scores_go_to_the_earlier_trial() -> None:
     known = {trial: Known({0: 0.5}) for trial in (1, 2, 3)}
 
-    assert due(known, {}, 1, BASELINE) == [Leg(1, 1)]
+    assert due(known, {}, 1, BASELINE, IMAGES) == [Leg(1, 1)]
 
 
 def test_trials_that_do_not_beat_the_baseline_are_not_repeated() -> None:
     known = {1: Known({0: 0.5, 1: 0.9}), 2: Known({0: 0.5, 1: 0.7}), 3: Known({0: 0.5}, failed=True)}
 
     assert finalists(known, 0.8) == [1]
-    assert due(known, {}, 2, baseline=0.8) == [Repeat(0, 1), Repeat(1, 1)]
-    assert due(known, {}, 2, baseline=0.9) == []
+    assert due(known, {}, 2, baseline=0.8, images=IMAGES) == [Repeat(0, 1), Repeat(1, 1)]
+    assert due(known, {}, 2, baseline=0.9, images=IMAGES) == []

@@ -23,15 +23,15 @@ TORN = b'{"op_code": 5, "worker_id": "x", "tri'
 def test_a_tail_that_was_not_written_to_its_end_is_cut_off(
     journal: Path, baseline: Training, capsys: pytest.CaptureFixture[str], tail: bytes, opened_again: bool
 ) -> None:
-    living = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0))
+    living = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0), images=1000)
     living.score(1, 0, 0.25)
     with journal.open("ab") as file:
         file.write(tail)
 
-    record = SearchRecord(stored_study()) if opened_again else living
+    record = SearchRecord(stored_study(), images=1000) if opened_again else living
     record.score(2, 0, 0.5)
 
-    assert SearchRecord(stored_study()).known() == {1: Known({0: 0.25}), 2: Known({0: 0.5})}
+    assert SearchRecord(stored_study(), images=1000).known() == {1: Known({0: 0.25}), 2: Known({0: 0.5})}
     assert f"is cut off, {len(tail)} bytes" in capsys.readouterr().out
     assert tail not in journal.read_bytes()
 
@@ -40,11 +40,13 @@ def test_a_tail_that_was_not_written_to_its_end_is_cut_off(
 def test_lines_that_are_no_entries_are_set_aside(
     journal: Path, baseline: Training, capsys: pytest.CaptureFixture[str], line: bytes
 ) -> None:
-    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)).score(1, 0, 0.5)
+    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0), images=1000).score(
+        1, 0, 0.5
+    )
     first, rest = journal.read_bytes().split(b"\n", 1)
     journal.write_bytes(b"\n".join([first, line, rest]))
 
-    assert SearchRecord(stored_study()).known() == {1: Known({0: 0.5})}
+    assert SearchRecord(stored_study(), images=1000).known() == {1: Known({0: 0.5})}
     assert Path(f"{journal}.damaged").read_bytes() == line + b"\n"
     assert "are now in study.journal.damaged" in capsys.readouterr().out
     stored_study()
@@ -54,7 +56,9 @@ def test_lines_that_are_no_entries_are_set_aside(
 def test_a_sound_journal_stays_where_there_is_no_memory_for_it(
     journal: Path, baseline: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0)).score(1, 0, 0.5)
+    SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=2, seeds=1, seed=0), images=1000).score(
+        1, 0, 0.5
+    )
     content = journal.read_bytes()
     monkeypatch.setattr("optuna.storages.JournalStorage", Mock(side_effect=MemoryError))
     with pytest.raises(MemoryError):
@@ -67,7 +71,7 @@ def test_a_study_that_has_lost_entries_has_all_trials_again_and_no_score_of_anot
     journal: Path, baseline: Training, lost: str
 ) -> None:
     def opened() -> SearchRecord:
-        return SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=2, seed=0))
+        return SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=2, seed=0), images=1000)
 
     whole = opened()
     options = {trial: whole.options(trial) for trial in (1, 2)}

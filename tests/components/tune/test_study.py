@@ -25,14 +25,14 @@ def test_the_baseline_is_the_first_trial_and_the_others_wait(baseline: Training)
     assert first.params.keys() == SEARCH_SPACE.keys()
     assert first.user_attrs == {"name": "baseline", "seconds": 2.0, "number": 0}
     assert [trial.state for trial in others] == [TrialState.WAITING] * 3
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     assert (record.seeds, record.known()) == (2, {n: Known() for n in (1, 2, 3)})
 
 
 @pytest.mark.usefixtures("any_storage")
 def test_what_is_recorded_is_known_to_others(baseline: Training) -> None:
     open_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
-    record, other = SearchRecord(stored_study()), SearchRecord(stored_study())
+    record, other = SearchRecord(stored_study(), images=1000), SearchRecord(stored_study(), images=1000)
 
     for trial in (1, 2, 3):
         record.start(trial)
@@ -65,7 +65,7 @@ def test_the_same_arguments_make_the_same_trials(baseline: Training) -> None:
 @pytest.mark.usefixtures("journal")
 def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> None:
     open_study("run", baseline, SEARCH_SPACE, trials=3, seeds=1, seed=0)
-    SearchRecord(stored_study()).score(1, 0, 0.5)
+    SearchRecord(stored_study(), images=1000).score(1, 0, 0.5)
 
     again = open_study(
         "run",
@@ -78,7 +78,7 @@ def test_a_study_that_was_begun_is_kept_and_completed(baseline: Training) -> Non
 
     fresh = open_study("fresh", baseline, SEARCH_SPACE, trials=5, seeds=1, seed=0)
     assert [trial.params for trial in again.trials] == [trial.params for trial in fresh.trials]
-    assert SearchRecord(again).known()[1] == Known({0: 0.5})
+    assert SearchRecord(again, images=1000).known()[1] == Known({0: 0.5})
     assert again.trials[0].value == 0.02
 
 
@@ -89,7 +89,7 @@ def test_a_baseline_from_any_recipe_is_accepted(recipe: str, baseline: Training)
 
     study = open_study("run", baseline.model_copy(update={"config": config}), SEARCH_SPACE, 2, 1, 0)
 
-    assert SearchRecord(study).options(0) == {name: config[name] for name in SEARCH_SPACE}
+    assert SearchRecord(study, images=1000).options(0) == {name: config[name] for name in SEARCH_SPACE}
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "mysql+pymysql"])
@@ -168,7 +168,7 @@ def test_a_search_that_was_not_made_chooses_nothing(
     failed: list[PipelineError], chosen: bool, baseline: Training
 ) -> None:
     open_study("run", baseline, SEARCH_SPACE, trials=4, seeds=1, seed=0)
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     for trial, error in enumerate(failed, start=1):
         record.start(trial)
         record.fail(trial, error)
@@ -182,7 +182,7 @@ def test_a_search_that_was_not_made_chooses_nothing(
 
 def _searched(baseline: Training) -> SearchRecord:
     """Search to the end, with made-up scores."""
-    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0))
+    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0), images=1000)
     while jobs := record.due():
         job = jobs[0]
         if isinstance(job, Repeat):
@@ -212,7 +212,7 @@ def test_a_search_that_lost_any_entry_of_its_journal_comes_to_the_same_end(
 def test_a_journal_that_is_damaged_under_a_worker_ends_its_task_which_is_tried_again(
     baseline: Training, journal: Path, damage: bytes
 ) -> None:
-    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0))
+    record = SearchRecord(open_study("run", baseline, SEARCH_SPACE, trials=6, seeds=1, seed=0), images=1000)
     journal.write_bytes(damage)
 
     def work() -> None:

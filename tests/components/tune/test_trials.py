@@ -39,7 +39,7 @@ from components.tune.study import SearchRecord, claims
 from components.tune.trials import Worker
 from tests.records import stored_study
 config = TrainConfig.model_validate(Training.load(Path(sys.argv[2])).config)
-record = SearchRecord(stored_study())
+record = SearchRecord(stored_study(), images=1000)
 Worker(record, claims(), Path(sys.argv[1]), config, StepRun.untracked(), sys.argv[3]).work(1)
 """
 
@@ -74,7 +74,7 @@ class RecordedRun(TrackedRun):
 
 
 def _worker(baseline: Training, development: Path, run: TrackedRun, states: str | None) -> Worker:
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     config = TrainConfig.model_validate(baseline.config)
     return Worker(record, claims(), development, config, run, states)
 
@@ -92,7 +92,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     other = _worker(baseline, development, run, states)
     assert other.work(1) == 3
 
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     trained = config.differing(**record.options(1))
     splits = open_split(development, "train"), open_split(development, "validation")
     session = Session(*splits, trained)
@@ -118,7 +118,7 @@ def test_a_paused_trial_goes_on_where_it_stood(
     journal.unlink()
     open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     assert _worker(baseline, development, run, states).work(1) == 4
-    assert SearchRecord(stored_study()).known()[1].scores == scores
+    assert SearchRecord(stored_study(), images=1000).known()[1].scores == scores
 
 
 @pytest.mark.usefixtures("journal")
@@ -177,7 +177,7 @@ def test_sigterm_saves_the_trial_and_another_worker_goes_on(
 
         recorded = run.runs["trial 1"].recorded
         assert (ended.value.code, recorded["outcome"], recorded["status"]) == (TERMINATED, *outcome)
-        assert SearchRecord(stored_study()).known()[1].scores.keys() == {0}
+        assert SearchRecord(stored_study(), images=1000).known()[1].scores.keys() == {0}
     (saved,) = Path(states).iterdir()
     with np.load(saved) as state:
         assert json.loads(str(list(state.values())[-1]))["step"] == 5
@@ -197,7 +197,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(
 
     _worker(wild, development, run, None).work(1)
 
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     assert all(known.failed for known in record.known().values())
     assert [trial.recorded["outcome"] for trial in run.runs.values()] == ["failed", "failed"]
     assert [trial.recorded["status"] for trial in run.runs.values()] == ["FAILED", "FAILED"]
@@ -223,12 +223,12 @@ def test_an_outage_of_the_store_neither_fails_a_trial_nor_scores_one(
         outage.setattr(Checkpoint, "restore", away)
         with pytest.raises(UnavailableError):
             _worker(baseline, development, run, states).work(1)
-    assert SearchRecord(stored_study()).known() == {1: Known()}
+    assert SearchRecord(stored_study(), images=1000).known() == {1: Known()}
     assert run.runs["trial 1"].recorded["outcome"] == "interrupted"
 
     monkeypatch.setattr(Checkpoint, "save", away)
     assert _worker(baseline, development, run, states).work(1) == 4
-    known = SearchRecord(stored_study()).known()[1]
+    known = SearchRecord(stored_study(), images=1000).known()[1]
     assert (sorted(known.scores), known.failed) == ([0, 1], False)
     assert capsys.readouterr().out.count("the training goes on without: the store does not answer.") == 2
 
@@ -244,7 +244,7 @@ def test_a_store_that_refuses_fails_no_trial(
     open_study("run", baseline, SPACE, trials=2, seeds=1, seed=0)
     with pytest.raises(StatedError, match="the bucket must exist"):
         _worker(baseline, development, RecordedRun(), str(tmp_path / "states")).work(1)
-    assert SearchRecord(stored_study()).known() == {1: Known()}
+    assert SearchRecord(stored_study(), images=1000).known() == {1: Known()}
 
 
 def test_connections_that_end_during_trainings_lose_nothing(
@@ -261,7 +261,7 @@ def test_connections_that_end_during_trainings_lose_nothing(
 
     assert _worker(baseline, development, RecordedRun(), None).work(1) == 5
 
-    record = SearchRecord(stored_study())
+    record = SearchRecord(stored_study(), images=1000)
     assert [sorted(known.scores) for known in record.known().values()].count([0, 1]) == 1
     assert record.repeats().keys() >= {(0, 1)}
     assert len(record.repeats()) == 2
@@ -278,7 +278,7 @@ def test_a_claim_that_was_lost_records_nothing(
 
     worker._do_one([Leg(1, 0)])
 
-    assert SearchRecord(stored_study()).known() == {1: Known()}
+    assert SearchRecord(stored_study(), images=1000).known() == {1: Known()}
     assert not {"outcome", "status"} & run.runs["trial 1"].recorded.keys()
 
 
@@ -300,7 +300,7 @@ def test_workers_share_the_search_and_one_that_is_killed_loses_nothing(
         lines += worker.stdout.read().splitlines()
 
     assert (killed.wait(), survivor.wait()) == (-signal.SIGKILL, 0)
-    known = SearchRecord(study).known()
+    known = SearchRecord(study, images=1000).known()
     assert all(0 in trial.scores for trial in known.values())
     finished = [number for number, trial in known.items() if 1 in trial.scores]
     assert len(finished) == 2
