@@ -16,7 +16,7 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard benchmarks/*/*.sh docker/*.sh findings/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load \
+.PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load rights \
 	stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)
 
 help: ## List the targets.
@@ -66,6 +66,9 @@ fuzz: env ## Let every parser read a million inputs that are nearly right; ARGS=
 
 load: env ## Ask, log, search, register and list in large numbers; ARGS="--only serve".
 	$(RELIABILITY).load $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
+
+rights: env ## Ask a real API server what accounts may do; ARGS=DIRECTORY of benchmarks/reliability/kubernetes.sh.
+	$(RELIABILITY).rights $(ARGS); status=$$?; $(RELIABILITY).page; exit $$status
 
 stores: env ## Install S3 servers and run the pipeline on each; writes docs/stores.md; ARGS="--only ceph --modes https --resume".
 	$(BIN)/python -m benchmarks.stores $(ARGS)

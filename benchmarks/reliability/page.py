@@ -17,6 +17,7 @@ PROGRAMMES = {
     "load": "make load",
     "endurance": "make soak",
     "soak": "make soak",
+    "rights": "make rights",
 }
 HEAD = """# Reliability
 

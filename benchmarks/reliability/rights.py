@@ -252,13 +252,14 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     with api_server(options.programs) as server, tempfile.TemporaryDirectory() as work:
         set_up(server)
+        version = server.ask("GET", "/version").body["gitVersion"]
         rows = list(rights(server))
         held = dict(quota(server, Path(work)))
     counts = [row[column].split(" of ") for row in rows for column in COUNTED]
     return write_record(
         options.output,
         title="Rights and quota",
-        explanation=EXPLANATION.format(version=server.ask("GET", "/version").body["gitVersion"]),
+        explanation=EXPLANATION.format(version=version),
         rows=rows,
         floors=[
             {
