@@ -65,6 +65,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[Any] | None] = set()
         self._fault: Fault | None = None
         self._ends: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -153,10 +154,14 @@ class FaultProxy:
             self._timer = self._loop.call_later(seconds, lambda: self._loop.create_task(self._listen()))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        # The loop alone keeps no task from being collected, such as one that is silent for ever.
+        self._serving.add(task)
         self._writers.add(writer)
         # It is cancelled only where the proxy ends.
         with suppress(OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
             await (self._serve_http if self._http else self._serve_raw)(reader, writer)
+        self._serving.discard(task)
         self._writers.discard(writer)
         writer.transport.abort()
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,16 @@ def drawn_fault(draw: random.Random) -> tuple[str, Fault]:
     return server, draw.choice(kinds)
 
 
-def make_faults(lane: Lane, every: float, over: threading.Event) -> Counter[str]:
-    """Make a fault in each interval until it is over; return how many of each."""
+def make_faults(lane: Lane, every: float, over: threading.Event, checking: threading.Lock) -> Counter[str]:
+    """Make a fault in each interval until it is over, but not while a run is checked; return how many of each."""
     draw, made = random.Random(SEED), Counter[str]()  # noqa: S311
     while not over.wait(every):
         server, fault = drawn_fault(draw)
         name = f"{server} {fault.mode}{f' {fault.status}' if fault.mode == 'error' else ''}"
         print(f"fault: {name}, {fault.seconds:.0f} s", flush=True)
         made[name] += 1
-        {"store": lane.store, "mlflow": lane.mlflow}[server].set(fault)
+        with checking:
+            {"store": lane.store, "mlflow": lane.mlflow}[server].set(fault)
     return made
 
 
@@ -78,24 +80,27 @@ def soak(work: Path, minutes: float, every: float) -> Soaked:
         home, changes = work / "home", lane.variables
         must_say(home, *quick_run("undisturbed"), changes=changes)
         weights = champion_weights(home, "undisturbed", lane)
-        over, ended, errors = threading.Event(), Counter[str](), []
-        faults: list[Counter[str]] = []
-        thread = threading.Thread(target=lambda: faults.append(make_faults(lane, every, over)))
-        thread.start()
-        deadline = time.monotonic() + minutes * 60
-        while time.monotonic() < deadline:
-            model = f"soak-{ended.total()}"
-            said = say(home, *quick_run(model), seconds=BOUND, changes=changes)
-            how = "same" if said.status == 0 else "traceback" if said.traced else "loud"
-            if how == "same" and champion_weights(home, model, lane) != weights:
-                how = "wrong"
-            if said.status:
-                errors.append((said.error.strip().splitlines() or [""])[-1][:200])
-            ended[how] += 1
-            print(f"{how}: {errors[-1] if said.status else ''}", flush=True)
-        over.set()
-        thread.join()
-    return Soaked(ended, errors, faults[0])
+        over, checking, ended, errors = threading.Event(), threading.Lock(), Counter[str](), []
+        with ThreadPoolExecutor(1) as pool:
+            faults = pool.submit(make_faults, lane, every, over, checking)
+            try:
+                deadline = time.monotonic() + minutes * 60
+                while time.monotonic() < deadline:
+                    model = f"soak-{ended.total()}"
+                    said = say(home, *quick_run(model), seconds=BOUND, changes=changes)
+                    how = "same" if said.status == 0 else "traceback" if said.traced else "loud"
+                    if how == "same":
+                        with checking:
+                            lane.store.set(None)
+                            lane.mlflow.set(None)
+                            how = "same" if champion_weights(home, model, lane) == weights else "wrong"
+                    if said.status:
+                        errors.append((said.error.strip().splitlines() or [""])[-1][:200])
+                    ended[how] += 1
+                    print(f"{how}: {errors[-1] if said.status else ''}", flush=True)
+            finally:
+                over.set()
+    return Soaked(ended, errors, faults.result())
 
 
 @dataclass(frozen=True)
