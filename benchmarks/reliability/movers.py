@@ -12,7 +12,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ KILLED_SHARE = 0.2
 # Requests of one move, from which the moment of a kill is drawn.
 MOST_REQUESTS = 12
 SEED = 20261129
-MOVED, REFUSED, UNCHANGED = 0, 10, 11
+MOVED, REFUSED, UNCHANGED, FAILED = 0, 10, 11, 12
 EXPLANATION = (
     "Several movers at once, each a process for each move, set the champion of one registered model to a drawn "
     "version. One move in five is killed before a drawn request. A move that reports success must be in the list and "
@@ -39,12 +40,12 @@ EXPLANATION = (
 
 def move(variables: Mapping[str, str], version: str, killed_at: int, who: str) -> None:
     """Move the champion, in a process of its own; the exit status says what became of it."""
-    from components.common.errors import PipelineError
+    from components.common.errors import PipelineError, first_line
     from components.register.journal import move_champion, settle
 
     export(variables)
     # Nobody reads what MLflow's client prints here.
-    quiet = os.open(os.devnull, os.O_WRONLY)
+    told, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(quiet, stream)
     from mlflow import MlflowClient
@@ -61,13 +62,16 @@ def move(variables: Mapping[str, str], version: str, killed_at: int, who: str) -
     if killed_at:
         sys.addaudithook(hook)
     client = MlflowClient()
-    before = settle(client, MODEL)
     try:
+        before = settle(client, MODEL)
         moved = move_champion(
             client, MODEL, before=before, after=version, action="promote", who=who, why="drawn"
         )
     except PipelineError:
         sys.exit(REFUSED)
+    except Exception as error:
+        os.write(told, f"{who} failed: {type(error).__name__}: {first_line(error)}\n".encode())
+        sys.exit(FAILED)
     sys.exit(MOVED if moved else UNCHANGED)
 
 
@@ -80,8 +84,8 @@ def mover(number: int, moves: int, variables: Mapping[str, str]) -> tuple[Counte
         killed_at = draw.randint(1, MOST_REQUESTS) if draw.random() < KILLED_SHARE else 0
         who = f"mover {number} move {count}"
         version = str(draw.randint(1, VERSIONS))
-        process = multiprocessing.get_context("forkserver").Process(
-            target=move, args=(dict(variables), version, killed_at, who)
+        process = multiprocessing.get_context("fork").Process(
+            target=move, args=(variables, version, killed_at, who)
         )
         process.start()
         process.join()
@@ -132,10 +136,11 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as work, open_lane(Path(work), with_postgres=False) as lane:
         make_versions(lane)
         began = time.monotonic()
-        with ThreadPoolExecutor(options.movers) as pool:
-            results = list(
-                pool.map(lambda number: mover(number, options.moves, lane.variables), range(options.movers))
-            )
+        # Processes, not threads: of two threads that start processes, one may read the status of the other's.
+        context = multiprocessing.get_context("forkserver")
+        with ProcessPoolExecutor(options.movers, context) as pool:
+            work_of = partial(mover, moves=options.moves, variables=dict(lane.variables))
+            results = list(pool.map(work_of, range(options.movers)))
         seconds = time.monotonic() - began
         state = final_state(lane.variables)
     ended: Counter[str] = sum((counts for counts, _ in results), Counter())

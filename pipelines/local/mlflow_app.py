@@ -7,6 +7,7 @@ of the server's user. The image of the MLflow server has this file too, without 
 import gc
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 Scope = dict[str, Any]
@@ -47,6 +48,8 @@ ALLOWED_BELOW = (
 # its temporary directory. What it makes of a call takes many times its bytes.
 LARGEST_FILE, LARGEST_CALL = 512 << 20, 64 << 20
 FILES = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/" for api in APIS)
+# Of this five minutes and of the last.
+STORE_CLIENTS = 2
 LOCAL_ORIGIN = re.compile(rb"https?://((?:localhost|127\.0\.0\.1|\[::1\]|::1)(?::\d+)?)")
 
 
@@ -58,7 +61,19 @@ def application() -> Application:
 
     gc.freeze()
     gc.enable()
+    keep_few_store_clients()
     return restricted(app)
+
+
+def keep_few_store_clients() -> None:
+    """Let MLflow keep its two last clients of the store, in place of 64, each with connections of its own.
+
+    MLflow 3.17.2 makes a new one every five minutes. So it held hundreds of connections after some hours.
+    """
+    from mlflow.store.artifact import s3_artifact_repo
+
+    uncached = s3_artifact_repo._cached_get_s3_client.__wrapped__
+    s3_artifact_repo._cached_get_s3_client = lru_cache(maxsize=STORE_CLIENTS)(uncached)
 
 
 def restricted(served: Application) -> Application:

@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from pipelines.local.mlflow_app import (
     LARGEST_CALL,
     LARGEST_FILE,
     is_allowed,
+    keep_few_store_clients,
     restricted,
 )
 
@@ -134,6 +137,24 @@ def test_a_body_has_a_largest_length(path: str, length: int, status: int) -> Non
 def test_a_body_that_does_not_tell_its_length_must_be_empty(body: list[dict[str, Any]], status: int) -> None:
     # The length that is told too does not count.
     assert ask(FILE, *body, **{"content-length": "1", "transfer-encoding": "chunked"}) == status
+
+
+def test_old_clients_of_the_store_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.artifact import s3_artifact_repo
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # It is replaced, and put back at the end.
+    monkeypatch.setattr(s3_artifact_repo, "_cached_get_s3_client", s3_artifact_repo._cached_get_s3_client)
+    keep_few_store_clients()
+    made = []
+    for minute in range(0, 25, 5):
+        monkeypatch.setattr(s3_artifact_repo, "_get_utcnow_timestamp", lambda now=60 * minute: now)
+        client = s3_artifact_repo._get_s3_client()
+        assert s3_artifact_repo._get_s3_client() is client
+        made.append(weakref.ref(client))
+        del client
+    gc.collect()
+    assert [one() is not None for one in made] == [False, False, False, True, True]
 
 
 def test_the_file_needs_nothing_of_the_project() -> None:
