@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import struct
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -45,7 +47,11 @@ def _take_in(given: tuple[Mapping[str, bytes], dict[str, Any]], directory: Path)
 def _options(random: Random) -> dict[str, Any]:
     if random.random() < 0.7:
         return {}
-    return {"size": random.choice((None, 4, 9)), "transpose": random.choice((None, True)), "subset": "a"}
+    return {
+        "size": random.choice((None, 4, 9)),
+        "transpose": random.choice((None, True)),
+        "subset": random.choice((None, None, "a")),
+    }
 
 
 def _idx_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -53,7 +59,19 @@ def _idx_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
         f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ]
     packed = random.choice(("", "", ".gz"))
-    return {name + packed: files.idx(random, "images" in name) for name in names}, _options(random)
+    wrong = random.sample(names, random.choice((0, 1, 1, 4)))
+    contents = {}
+    for name in names:
+        shape = (6, 8, 8) if "images" in name else (6,)
+        content = files.idx(random, "images" in name) if name in wrong else _good_idx(random, shape)
+        contents[name + packed] = mutated(random, content) if wrong and random.random() < 0.2 else content
+    return contents, _options(random)
+
+
+def _good_idx(random: Random, shape: tuple[int, ...]) -> bytes:
+    size = math.prod(shape)
+    pixels = random.randbytes(size) if len(shape) > 1 else bytes(number % 2 for number in range(size))
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + pixels
 
 
 def _npz_set(random: Random) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -227,14 +245,18 @@ def _parse_invocation(body: bytes, _: Path) -> None:
 
 
 def _prepared(random: Random) -> tuple[bytes, bytes]:
-    images = files.npy(random, (6, 8, 8), "|u1") if random.random() < 0.5 else mutated(random, _good_array())
-    return images, files.npy(random, (6,), "|u1") if random.random() < 0.3 else b""
+    images = (
+        files.npy(random, (6, 8, 8), "|u1")
+        if random.random() < 0.5
+        else mutated(random, _good_array((6, 8, 8)))
+    )
+    return images, files.npy(random, (6,), "|u1") if random.random() < 0.3 else _good_array((6,))
 
 
 @cache
-def _good_array() -> bytes:
+def _good_array(shape: tuple[int, ...]) -> bytes:
     content = io.BytesIO()
-    np.save(content, np.zeros((6, 8, 8), np.uint8))
+    np.save(content, np.zeros(shape, np.uint8))
     return content.getvalue()
 
 
