@@ -61,7 +61,8 @@ def main(arguments: list[str]) -> int:
     if not (options.resume or options.report):
         KEPT.unlink(missing_ok=True)
         shutil.rmtree(REFERENCE, ignore_errors=True)
-    verdicts = {(known.fault, known.step): known for known in _known()}
+    # What was missing then may be there now.
+    verdicts = {(known.fault, known.step): known for known in _known() if not known.not_run}
     waiting = [(scenario, step) for scenario, step in chosen if (scenario.fault, step) not in verdicts]
     if options.report:
         missing = [Verdict(scenario.fault, step, not_run="not reached") for scenario, step in waiting]
