@@ -2,6 +2,8 @@
 
 import argparse
 import http.server
+import os
+import pickle
 import shlex
 import shutil
 import sqlite3
@@ -19,8 +21,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from swift.obj.diskfile import read_metadata
 
 from benchmarks.reliability.attempt import NotRunError
 from benchmarks.reliability.certificate import make_certificate
@@ -165,7 +165,9 @@ def objects_of_versions(store: Path) -> dict[str, list[Path]]:
     """Return the files of a stopped store that hold each artifact of all versions."""
     found = defaultdict[str, list[Path]](list)
     for path in store.rglob("*.data"):
-        version, is_artifact, name = read_metadata(str(path))["name"].partition("/artifacts/")
+        # Swift's own function would come with eventlet, which changes the threads of this process.
+        metadata = pickle.loads(os.getxattr(path, "user.swift.metadata"))  # noqa: S301
+        version, is_artifact, name = metadata[b"name"].decode().partition("/artifacts/")
         if is_artifact and "/models/m-" in version:
             found[name].append(path)
     return found

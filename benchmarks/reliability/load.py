@@ -79,6 +79,8 @@ def serving(work: Path, size: Size) -> Iterator[Loaded]:
     call("benchmarks.serving:package_for_both", model, str(development))
     port = free_port()
     command = [sys.executable, "-m", "pipelines.cli.main", "serve", "--directory", model, "--port", str(port)]
+    # The lane's variables name keys, and nobody has signed this model.
+    command.append("--allow-unsigned")
     with running_server(command, port) as (process, _):
         for clients in CLIENTS:
             arguments = (port, str(test), size.serve_seconds, clients)
