@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build an API server of Kubernetes and its controllers from Debian 12's source, and put etcd beside them, in a directory:
-# `bash benchmarks/reliability/kubernetes.sh DIRECTORY`, as root on Debian 12; about 10 minutes on two cores.
+# `bash benchmarks/reliability/kubernetes.sh DIRECTORY`, as root on Debian 12.
 set -euo pipefail
 target=$(realpath --canonicalize-missing "${1:?name the directory for the programs}")
 version=1.20.5+really1.20.2-1.1+deb12u1

@@ -68,7 +68,7 @@ def application() -> Application:
 def keep_few_store_clients() -> None:
     """Let MLflow keep its two last clients of the store, in place of 64, each with connections of its own.
 
-    MLflow 3.17.2 makes a new one every five minutes. So it held hundreds of connections after some hours.
+    MLflow 3.17.2 makes a new one every five minutes, and lets none go before 64 newer ones have come.
     """
     from mlflow.store.artifact import s3_artifact_repo
 
