@@ -4,6 +4,8 @@ Its application also has an assistant, a gateway to language models, jobs, webho
 of the server's user. The image of the MLflow server has this file too, without the rest of the project.
 """
 
+import asyncio
+import contextlib
 import gc
 import re
 from collections.abc import Awaitable, Callable, Coroutine
@@ -50,6 +52,13 @@ LARGEST_FILE, LARGEST_CALL = 512 << 20, 64 << 20
 FILES = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/" for api in APIS)
 # Of this five minutes and of the last.
 STORE_CLIENTS = 2
+# MLflow 3.17.2 opens up to three sessions inside of the session of a call, each with a connection of its own. It has 15
+# connections: five calls could hold all of them and wait for one more.
+CALLS_AT_ONCE = 4
+WITHOUT_DATABASE = (
+    *("/health", "/version", "/static-files/"),
+    *(f"/{api}/2.0/mlflow-artifacts/{kind}/" for api in APIS for kind in ("artifacts", "mpu", "presigned")),
+)
 LOCAL_ORIGIN = re.compile(rb"https?://((?:localhost|127\.0\.0\.1|\[::1\]|::1)(?::\d+)?)")
 
 
@@ -77,7 +86,11 @@ def keep_few_store_clients() -> None:
 
 
 def restricted(served: Application) -> Application:
-    """Return an application of which only the listed paths exist, for its own pages and bodies of bounded length."""
+    """Return an application of which only the listed paths exist, for its own pages and bodies of bounded length.
+
+    So few calls at once use the database that none waits for a connection that only another waiting one could free.
+    """
+    calls = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -89,8 +102,10 @@ def restricted(served: Application) -> Application:
             await _refuse(send, *refusal)
         elif b"transfer-encoding" in headers:
             await _answer_empty(served, scope, receive, send)
-        else:
+        elif scope["path"].startswith(WITHOUT_DATABASE):
             await served(scope, receive, send)
+        else:
+            await _answer_call(served, scope, receive, send, calls)
 
     return answer
 
@@ -120,12 +135,37 @@ async def _answer_empty(served: Application, scope: Scope, receive: Receive, sen
     received = [await receive()]
     if received[0].get("body") or received[0].get("more_body"):
         await _refuse(send, 411, b"a body must come with its length\n")
-        return
+    else:
+        await served(scope, _again(received, receive), send)
+
+
+async def _answer_call(
+    served: Application, scope: Scope, receive: Receive, send: Send, calls: asyncio.Semaphore
+) -> None:
+    """Answer a request when its body has come and its turn is there; the turn ends where the answer begins.
+
+    So a slow client keeps none from its turn. MLflow has closed the database's session before its answer begins.
+    """
+    received = [await receive()]
+    while received[-1].get("more_body"):
+        received.append(await receive())
+    async with contextlib.AsyncExitStack() as turn:
+        await turn.enter_async_context(calls)
+
+        async def send_without(message: dict[str, Any]) -> None:
+            await turn.aclose()
+            await send(message)
+
+        await served(scope, _again(received, receive), send_without)
+
+
+def _again(received: list[dict[str, Any]], receive: Receive) -> Receive:
+    """Return what hands out messages that were received already, and then those that come."""
 
     async def again() -> dict[str, Any]:
-        return received.pop() if received else await receive()
+        return received.pop(0) if received else await receive()
 
-    await served(scope, again, send)
+    return again
 
 
 def _is_from_another_page(headers: dict[bytes, bytes]) -> bool:

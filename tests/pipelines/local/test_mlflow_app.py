@@ -5,6 +5,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pipelines.local.mlflow_app import (
     ALLOWED,
     ALLOWED_BELOW,
+    CALLS_AT_ONCE,
     LARGEST_CALL,
     LARGEST_FILE,
     is_allowed,
@@ -70,7 +72,7 @@ def ask(path: str, *body: dict[str, Any], **headers: str) -> int:
         sent.append(message)
 
     async def receive() -> dict[str, Any]:
-        return coming.pop(0)
+        return coming.pop(0) if coming else {"type": "http.request"}
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     asyncio.run(restricted(served)({"type": "http", "path": path, "headers": raw}, receive, send))
@@ -137,6 +139,78 @@ def test_a_body_has_a_largest_length(path: str, length: int, status: int) -> Non
 def test_a_body_that_does_not_tell_its_length_must_be_empty(body: list[dict[str, Any]], status: int) -> None:
     # The length that is told too does not count.
     assert ask(FILE, *body, **{"content-length": "1", "transfer-encoding": "chunked"}) == status
+
+
+def test_few_calls_at_once_are_handed_to_mlflow() -> None:
+    entered: list[str] = []
+
+    async def check() -> None:
+        answer, end, body = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            entered.append(scope["path"])
+            assert await receive() == {"type": "http.request", "body": b"a"}
+            await answer.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await end.wait()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"a"}
+
+        async def receive_slowly() -> dict[str, Any]:
+            await body.wait()
+            return await receive()
+
+        async def send(_message: object) -> None:
+            pass
+
+        async def settle() -> int:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            return len(entered)
+
+        application = restricted(served)
+
+        def start(path: str, receive: Any) -> asyncio.Task[None]:
+            scope = {"type": "http", "path": path, "headers": []}
+            return asyncio.create_task(application(scope, receive, send))
+
+        slow = [start(CALL, receive_slowly) for _ in range(CALLS_AT_ONCE)]
+        assert await settle() == 0
+        calls = [start(CALL, receive) for _ in range(2 * CALLS_AT_ONCE)]
+        assert await settle() == CALLS_AT_ONCE
+        files = [start(FILE, receive)]
+        assert await settle() == CALLS_AT_ONCE + 1
+        # The answers begin, and none of them ends.
+        answer.set()
+        assert await settle() == 2 * CALLS_AT_ONCE + 1
+        body.set()
+        assert await settle() == 3 * CALLS_AT_ONCE + 1
+        end.set()
+        await asyncio.gather(*slow, *calls, *files)
+
+    asyncio.run(check())
+
+
+def test_the_calls_at_once_cannot_wait_for_the_connections_of_each_other(tmp_path: Path) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+    from sqlalchemy import event
+    from sqlalchemy.pool import QueuePool
+
+    store = SqlAlchemyStore(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path))
+    run_id = store.create_run("0", "user", 0, [], "first").info.run_id
+    pool = store.engine.pool
+    assert isinstance(pool, QueuePool)
+    held = [0]
+    event.listen(pool, "checkout", lambda *_: held.append(held[-1] + 1))
+    event.listen(pool, "checkin", lambda *_: held.append(held[-1] - 1))
+    store.log_batch(run_id, [Metric("m", 1.0, 0, 0)], [Param("p", "1")], [RunTag(MLFLOW_RUN_NAME, "new")])
+    assert held[-1] == 0
+    assert max(held) > 1
+    # One of them always gets all that it needs.
+    assert CALLS_AT_ONCE * (max(held) - 1) < pool.size() + pool._max_overflow
 
 
 def test_old_clients_of_the_store_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
