@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from components.common.errors import PipelineError
@@ -88,17 +89,27 @@ class Move:
     problem: str = ""
 
 
-def read_moves(client: "MlflowClient", name: str) -> list[Move]:
+def read_moves(client: "MlflowClient", name: str, known: Sequence[Move] = ()) -> list[Move]:
     """Return all moves of the champion of `name`, oldest first.
+
+    Args:
+        client: Client of the registry.
+        name: The registered model.
+        known: Moves that were read a moment ago. Those before the first one that is not applied are not read again.
 
     Raises:
         PipelineError: A trusted key cannot be read.
     """
-    entries = all_pages(client.search_model_versions, f"name = '{name}{HISTORY_SUFFIX}'")
-    return moves_of(name, entries, trusted_keys())
+    final = list(takewhile(lambda move: move.applied or not move.counts, known))
+    query = f"name = '{name}{HISTORY_SUFFIX}'"
+    if final:
+        query += f" and version_number > {final[-1].number}"
+    return moves_of(name, all_pages(client.search_model_versions, query), trusted_keys(), final)
 
 
-def moves_of(name: str, entries: Iterable[Entry], keys: TrustedKeys) -> list[Move]:
+def moves_of(
+    name: str, entries: Iterable[Entry], keys: TrustedKeys, before: Sequence[Move] = ()
+) -> list[Move]:
     """Return the moves that the versions of the history of a registered model record, oldest first.
 
     A version that this package did not make, for example by hand in MLflow's UI, is a move that does not count.
@@ -107,9 +118,11 @@ def moves_of(name: str, entries: Iterable[Entry], keys: TrustedKeys) -> list[Mov
         name: The registered model.
         entries: The versions.
         keys: Those that may have signed.
+        before: The moves before these versions, which come first in the result too.
     """
-    moves: list[Move] = []
-    champion, head, known = "", "", {""}
+    moves = list(before)
+    champion, head = champion_of(moves), head_of(moves)
+    known = {"", *(move.digest for move in moves if move.counts)}
     for entry in sorted(entries, key=lambda found: int(found.version)):
         tags = entry.tags if _is_move(entry.tags) else FOREIGN
         previous = tags.get(PREVIOUS_TAG, head)
@@ -120,7 +133,7 @@ def moves_of(name: str, entries: Iterable[Entry], keys: TrustedKeys) -> list[Mov
         problem = _problem(name, tags, keys)
         if not problem and previous not in known:
             problem = "the move that it follows is missing or was changed"
-        digest = _digest(entry)
+        digest = entry_digest(entry)
         if counts:
             champion, head = tags["after"], digest
             known.add(digest)
@@ -154,7 +167,8 @@ def _signed_content(name: str, tags: Mapping[str, str]) -> bytes:
     return json.dumps({"model": name, **{tag: tags.get(tag) for tag in SIGNED_TAGS}}, sort_keys=True).encode()
 
 
-def _digest(entry: Entry) -> str:
+def entry_digest(entry: Entry) -> str:
+    """Return the digest by which the next entry names this one."""
     tags = {tag: entry.tags.get(tag) for tag in (*SIGNED_TAGS, SIGNATURE_TAG)}
     content = [int(entry.version), entry.creation_timestamp, tags]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -195,22 +209,21 @@ def move_champion(
     Raises:
         PipelineError: The champion is another version than `before`, or another move came first.
     """
-    settle(client, name)
-    moves = read_moves(client, name)
-    champion = champion_of(moves)
-    if champion == after:
+    moves = settled_moves(client, name)
+    if champion_of(moves) == after:
         return False
-    if champion == before:
+    if champion_of(moves) == before:
         move = {"action": action, "before": before, "after": after, "who": who, "why": why}
-        number = _append(client, name, **move, previous=head_of(moves))
-        champion = _follow(client, name)
-        entry = next(move for move in read_moves(client, name) if move.number == number)
+        number = int(append_move(client, name, **move, previous=head_of(moves)).version)
+        moves = _follow(client, name, moves)
+        entry = next(move for move in moves if move.number == number)
         if entry.counts:
             _close_move(client, name, number, after)
             return True
-        if champion == after:
+        if champion_of(moves) == after:
             return False
-    counting = (move for move in reversed(read_moves(client, name)) if move.counts)
+    champion = champion_of(moves)
+    counting = (move for move in reversed(moves) if move.counts)
     mover = next((f"{move.who} ({move.action})" for move in counting), "nobody")
     raise PipelineError(
         f"the champion of {name!r} must still be version {before or '(none)'} but is now {champion or '(none)'}, "
@@ -219,7 +232,12 @@ def move_champion(
 
 
 def settle(client: "MlflowClient", name: str) -> str:
-    """Make the list and the alias agree, and return the champion; "" for none.
+    """Make the list and the alias agree, and return the champion; "" for none."""
+    return champion_of(settled_moves(client, name))
+
+
+def settled_moves(client: "MlflowClient", name: str) -> list[Move]:
+    """Make the list and the alias agree, and return the list.
 
     They differ shortly while a process moves the alias. They differ permanently if that process died in between, or
     if the alias was moved by hand. The move of a dead process is completed. A move by hand is added to the list with
@@ -228,26 +246,28 @@ def settle(client: "MlflowClient", name: str) -> str:
     from mlflow.exceptions import RestException
 
     deadline = time.monotonic() + SETTLE_SECONDS
+    moves: list[Move] = []
     while True:
-        moves = read_moves(client, name)
+        moves = read_moves(client, name, moves)
         recorded, actual = champion_of(moves), alias_champion(client, name)
         if recorded == actual:
-            return actual
+            return moves
         if time.monotonic() > deadline:
             break
         time.sleep(0.2)
     last = next((move for move in reversed(moves) if move.counts), None)
     if last is not None and not last.applied:
         try:
-            return _follow(client, name)
+            return _follow(client, name, moves)
         except RestException as error:
             # It leads to a version that is deleted, or that there never was; the alias tells what holds.
             if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 raise
     why = "found so" if last else "champion before this record began"
     move = {"action": "outside", "before": recorded, "after": actual, "who": "unknown", "why": why}
-    _close_move(client, name, _append(client, name, **move, previous=head_of(moves)), actual)
-    return _follow(client, name)
+    entry = append_move(client, name, **move, previous=head_of(moves))
+    _close_move(client, name, int(entry.version), actual)
+    return _follow(client, name, moves)
 
 
 def _close_move(client: "MlflowClient", name: str, number: int, champion: str) -> None:
@@ -257,23 +277,30 @@ def _close_move(client: "MlflowClient", name: str, number: int, champion: str) -
         client.set_model_version_tag(name, champion, APPROVAL, APPROVED)
 
 
-def _follow(client: "MlflowClient", name: str) -> str:
-    """Set the alias to the version at which the list ends, and return that version.
+def _follow(client: "MlflowClient", name: str, moves: list[Move]) -> list[Move]:
+    """Set the alias to the version at which the list ends, of which some moves are known; return the list.
 
     The list is read again after the alias is set, and the alias is set again if the list has grown. So the last
     process that sets the alias sets it to the right version.
     """
     champion = None
-    while (latest := champion_of(read_moves(client, name))) != champion:
+    while (latest := champion_of(moves := read_moves(client, name, moves))) != champion:
         champion = latest
         if champion:
             client.set_registered_model_alias(name, CHAMPION, champion)
         else:
             client.delete_registered_model_alias(name, CHAMPION)
-    return champion
+    return moves
 
 
-def _append(client: "MlflowClient", name: str, **tags: str) -> int:
+def append_move(client: "MlflowClient", name: str, **tags: str) -> Entry:
+    """Append an entry to the list, signed, without looking at the list; return it.
+
+    Args:
+        client: Client of the registry.
+        name: The registered model.
+        tags: Those of `SIGNED_TAGS`.
+    """
     from mlflow.exceptions import RestException
 
     history = name + HISTORY_SUFFIX
@@ -290,10 +317,10 @@ def _append(client: "MlflowClient", name: str, **tags: str) -> int:
     key = signing_key()
     signature = base64.b64encode(key.sign(MOVE_TYPE, _signed_content(name, tags))).decode()
     signed = {**tags, SIGNATURE_TAG: signature, SIGNING_KEY: key.id}
-    entry = client.create_model_version(
+    entry: Entry = client.create_model_version(
         history, f"models:/{name}/{target}", tags=signed, description=summary, await_creation_for=0
     )
-    return int(entry.version)
+    return entry
 
 
 def _any_version(client: "MlflowClient", name: str) -> str:

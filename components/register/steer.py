@@ -11,7 +11,7 @@ from components.common.model.signing import SIGNATURE_FILE, SigningKey, Statemen
 from components.common.tracking.client import all_pages
 from components.common.tracking.tags import APPROVAL, PIPELINE_RUN, SIGNING_KEY, WAITING
 from components.register.choose import choose_model, choose_version
-from components.register.journal import move_champion, read_moves, settle
+from components.register.journal import champion_of, move_champion, settle, settled_moves
 from components.register.verify import verify
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def rollback(
         PipelineError: There was no champion before, its files have changed, the last moves are not to be trusted, or
             somebody else moved the champion.
     """
-    champion = settle(client, name)
-    counting = [move for move in read_moves(client, name) if move.counts]
+    counting = [move for move in settled_moves(client, name) if move.counts]
+    champion = champion_of(counting)
     last = counting[-1] if counting else None
     if last is not None and last.action == "rollback":
         return champion, champion

@@ -7,7 +7,7 @@ import pytest
 from components.common.errors import PipelineError
 from components.common.model.aliases import HISTORY_SUFFIX
 from components.register import journal
-from components.register.journal import alias_champion, champion_of, move_champion, read_moves, settle
+from components.register.journal import Entry, alias_champion, champion_of, move_champion, read_moves, settle
 from components.register.steer import rollback
 from tests.components.register.conftest import ON_EITHER_DATABASE
 from tests.forks import ForkedPython
@@ -94,20 +94,42 @@ def test_a_move_that_another_overtakes_is_void(
     mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _move(mlflow_client, name, "", "1")
-    append = journal._append
+    append = journal.append_move
 
-    def overtaken(*arguments: Any, **tags: str) -> int:
-        monkeypatch.setattr(journal, "_append", append)
+    def overtaken(*arguments: Any, **tags: str) -> Entry:
+        monkeypatch.setattr(journal, "append_move", append)
         assert _move(mlflow_client, name, "1", "2")
         return append(*arguments, **tags)
 
-    monkeypatch.setattr(journal, "_append", overtaken)
+    monkeypatch.setattr(journal, "append_move", overtaken)
     with pytest.raises(PipelineError, match="is now 2"):
         _move(mlflow_client, name, "1", "3")
     assert [(move.after, move.counts) for move in read_moves(mlflow_client, name)] == [
         ("1", True), ("2", True), ("3", False),
     ]  # fmt: skip
     assert alias_champion(mlflow_client, name) == "2"
+
+
+def test_what_nothing_changes_any_more_is_read_once(
+    mlflow_client: "MlflowClient", name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for before, after in (("", "1"), ("1", "2"), ("2", "3")):
+        _move(mlflow_client, name, before, after)
+    journal.append_move(mlflow_client, name, action="promote", before="3", after="1", who="dead", why="")
+    moves = read_moves(mlflow_client, name)
+    found: list[str] = []
+    search = mlflow_client.search_model_versions
+
+    def recorded(*given: Any, **query: Any) -> Any:
+        page = search(*given, **query)
+        found.extend(version.version for version in page)
+        return page
+
+    monkeypatch.setattr(mlflow_client, "search_model_versions", recorded)
+    assert read_moves(mlflow_client, name, moves) == moves
+    assert list(map(int, found)) == [4]
+    assert read_moves(mlflow_client, name, moves[:2]) == moves
+    assert sorted(map(int, found)) == [3, 4, 4]
 
 
 ODD: dict[str, dict[str, str]] = {
@@ -139,7 +161,7 @@ def test_the_move_of_a_dead_process_is_completed(
 ) -> None:
     monkeypatch.setattr(journal, "SETTLE_SECONDS", 0.1)
     _move(mlflow_client, name, "", "1")
-    journal._append(mlflow_client, name, action="promote", before="1", after="2", who="dead", why="")
+    journal.append_move(mlflow_client, name, action="promote", before="1", after="2", who="dead", why="")
     assert alias_champion(mlflow_client, name) == "1"
 
     assert settle(mlflow_client, name) == "2"
