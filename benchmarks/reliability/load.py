@@ -298,7 +298,7 @@ def models(lane: Lane, size: Size) -> Iterator[Loaded]:
     started, wanted = time.monotonic(), f"model-{size.models - 1:05}"
     found = find_model(MlflowClient(), wanted)
     seconds = time.monotonic() - started
-    yield Loaded(f"{size.models} registered models", "the last one was found", seconds, found != wanted)
+    yield Loaded(f"{size.models} registered models", "the last one was found", seconds, int(found != wanted))
 
 
 def objects(lane: Lane, size: Size) -> Iterator[Loaded]:

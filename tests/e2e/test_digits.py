@@ -33,7 +33,7 @@ QUICK = (
     "--trials",
     "2",
     "--set",
-    "epochs=6",
+    "epochs=3",
     "--set",
     "min_accuracy=0.5",
     "--set",
