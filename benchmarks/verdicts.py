@@ -136,7 +136,7 @@ def replacements(gain: float, seeds: int, searches: int) -> float:
             for job in work:
                 if isinstance(job, Repeat):
                     repeats[job.trial, job.shift] = generator.normal(truth[job.trial], SPREAD)
-        final = finalists(known, first[0])
+        final = finalists(known, seeds, first[0], VALIDATION)
         if final:
             options: dict[int, dict[str, Any]] = {trial: {} for trial in final}
             accuracies = repeated(repeats, [0, *final])

@@ -69,7 +69,11 @@ class Choice(Record):
         """Return the outcome in a sentence, for people."""
         baseline, *finalists = self.contenders
         if not finalists:
-            others = f"none of {self.trials - 1} other trials beats its" if self.trials > 1 else "alone, with"
+            others = (
+                f"none of {self.trials - 1} other trials is far above its"
+                if self.trials > 1
+                else "alone, with"
+            )
             return f"the baseline is kept: {others} {baseline.mean:.4f}"
         best = finalists[0]
         count = len(best.accuracies)

@@ -1,9 +1,10 @@
 """Successive halving: the work that is due, given the scores so far.
 
 All trials are trained for a part of their schedule and previewed. The best go on from where they paused, to the end.
-The best of those are the finalists, as far as they beat the baseline's own training. They and the baseline are trained
-again with other seeds, since the best score of many is partly luck. A finalist goes on to the next seed while the gain
-of its mean over the baseline's is at least half of what it needs in the end, as far as its images tell.
+The best of those are the finalists, as far as they are promising beside the baseline's own training. They and the
+baseline are trained again with other seeds, since the best score of many is partly luck, while they are promising. A
+trial is promising while its gain over the baseline is at least half of what it needs in the end, as far as its images
+tell.
 """
 
 import math
@@ -74,14 +75,15 @@ def due(
         if open_:
             return [Leg(trial, rung) for trial in open_]
         entrants = _best(known, entrants, rung, math.ceil(len(entrants) * SURVIVORS))
-    final = finalists(known, baseline)
-    promising = PROMISING * gain_by_images(baseline, images, seeds, len(final)) if final and seeds else 0.0
+    if not seeds:
+        return []
+    final, least = finalists(known, seeds, baseline, images), _least_gain(seeds, baseline, images)
     wanted = []
     for shift in range(1, seeds + 1):
         going = [
             trial
             for trial in final
-            if all(_gain(repeats, trial, earlier) > promising for earlier in range(1, shift))
+            if all(_gain(repeats, trial, earlier) > least for earlier in range(1, shift))
         ]
         # The first training of the baseline does not count: finalists are those that beat it, so it may be unlucky.
         wanted += [Repeat(trial, shift) for trial in (0, *going) if going and (trial, shift) not in repeats]
@@ -102,14 +104,20 @@ def repeated(repeats: Mapping[tuple[int, int], float], trials: Collection[int]) 
     return {trial: [repeats[key] for key in sorted(repeats) if key[0] == trial] for trial in trials}
 
 
-def finalists(known: Mapping[int, Known], baseline: float) -> list[int]:
-    """Return the best of the trials that were trained to the end and beat the baseline's training, best first.
+def finalists(known: Mapping[int, Known], seeds: int, baseline: float, images: int) -> list[int]:
+    """Return the best of the trials that were trained to the end and are promising, best first.
 
-    The best score of many is lucky. Where even that does not beat one training of the baseline, further trainings
-    would hardly show a difference.
+    The best score of many is lucky. Where even that is hardly better than one training of the baseline, further
+    trainings would hardly show a difference. The arguments are those of `due`.
     """
-    better = [trial for trial in known if known[trial].scores.get(LAST, baseline) > baseline]
+    least = baseline + _least_gain(seeds, baseline, images)
+    better = [trial for trial in known if known[trial].scores.get(LAST, least) > least]
     return _best(known, better, LAST, FINALISTS)
+
+
+def _least_gain(seeds: int, baseline: float, images: int) -> float:
+    """Return the gain above which a trial is promising."""
+    return PROMISING * gain_by_images(baseline, images, seeds, FINALISTS)
 
 
 def _best(known: Mapping[int, Known], trials: list[int], rung: int, count: int) -> list[int]:

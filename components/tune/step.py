@@ -155,7 +155,7 @@ def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfi
         baseline: Record of the baseline's first training.
         config: The baseline's configuration.
     """
-    final = finalists(record.known(), record.baseline)
+    final = finalists(record.known(), record.seeds, record.baseline, record.images)
     accuracies = repeated(record.repeats(), [0, *final])
     if not final:
         accuracies[0] = [baseline.validation_accuracy]

@@ -98,7 +98,7 @@ def test_the_choice_as_json_makes_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("accuracies", "sentence"),
     [
-        ({0: [0.9]}, "the baseline is kept: none of 8 other trials beats its 0.9000"),
+        ({0: [0.9]}, "the baseline is kept: none of 8 other trials is far above its 0.9000"),
         (
             {0: [0.90, 0.92], 4: [0.91, 0.93]},
             "the baseline is kept: the best of 9 trials, 4, does not beat it: validation 0.9200 (0.9100 to 0.9300) "

@@ -86,7 +86,7 @@ def test_a_study_that_has_lost_entries_has_all_trials_again_and_no_score_of_anot
     again = opened()
 
     scored = Known({0: 0.5}) if lost == "seeds" else Known()
-    assert (again.seeds, again.baseline, again.known()) == (2, 0.02, {1: Known(), 2: scored})
+    assert (again.seeds, again.baseline, again.known()) == (2, 0.0, {1: Known(), 2: scored})
     assert {trial: again.options(trial) for trial in (1, 2)} == options
     again.score(2, 0, 0.25)
     assert opened().known() == {1: Known(), 2: Known({0: 0.25})}

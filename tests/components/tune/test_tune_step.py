@@ -75,7 +75,7 @@ def test_two_workers_search_and_the_best_is_chosen_also_where_the_journal_is_los
     states = [trial.state.name for trial in stored_study().trials]
     assert sorted(states) == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
     (again,) = choice.contenders[0].accuracies
-    assert again > 0.02
+    assert again > 0
     assert choice.trial != 0
     assert choice.overrides.keys() == {"dropout"}
     assert json.loads((tmp_path / "out" / "configuration.json").read_text()) == json.loads(choice.as_json())
