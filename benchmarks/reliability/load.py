@@ -277,12 +277,19 @@ def registry(lane: Lane, size: Size) -> Iterator[Loaded]:
 
 def _commands(lane: Lane, versions: int) -> Iterator[Loaded]:
     changes = {"MLFLOW_TRACKING_URI": lane.tracking_uri}
-    for command in (("models", "list"), ("models", "show", "champion"), ("models", "history")):
+    commands = (
+        ("models", "list"),
+        ("models", "list", "--limit", str(versions)),
+        ("models", "show", "champion"),
+        ("models", "history"),
+    )
+    for command in commands:
         started = time.monotonic()
         said = must_say(lane.home.path, *command, "--model", MODEL, "--json", changes=changes).last_json
         seconds = time.monotonic() - started
         listed = said.get("versions") or said.get("moves")
-        missing = versions - len(listed) if listed is not None else 0
+        wanted = 50 if command == ("models", "list") else versions
+        missing = min(wanted, versions) - len(listed) if listed is not None else 0
         yield Loaded(f"`{' '.join(command)}` of these", f"{seconds:.1f} s", seconds, missing)
 
 

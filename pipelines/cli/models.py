@@ -28,15 +28,18 @@ top_level = typer.Typer()
 
 @app.command(name="list")
 def list_versions(
-    home: HomeOption = DEFAULT_HOME, model: ModelOption = "", as_json: JsonOption = False
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the newest at most.")] = 50,
+    home: HomeOption = DEFAULT_HOME,
+    model: ModelOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """List the versions, newest first."""
+    """List the versions, newest first, and older ones that have an alias."""
     from pipelines.models.descriptions import describe_versions
     from pipelines.models.reader import open_reader
     from pipelines.models.tables import version_rows
 
     with open_reader(home) as reader:
-        name, found = describe_versions(reader, model)
+        name, found = describe_versions(reader, model, newest=limit)
     if as_json:
         print_json({"model": name, "versions": found})
         return

@@ -26,7 +26,9 @@ METRICS = ("test_accuracy", "test_loss", "test_errors", "validation_accuracy")
 THREADS = 16
 
 
-def describe_versions(reader: Reader, model: str, *given: str) -> tuple[str, list[dict[str, Any]]]:
+def describe_versions(
+    reader: Reader, model: str, *given: str, newest: int | None = None
+) -> tuple[str, list[dict[str, Any]]]:
     """Return the name of a registered model and descriptions of its versions.
 
     A description is flat: images and classes, metrics of the version's run, configuration, lineage. The lineage comes
@@ -36,6 +38,7 @@ def describe_versions(reader: Reader, model: str, *given: str) -> tuple[str, lis
         reader: Where to read.
         model: Name of the model; the only one there is where it is empty.
         given: Numbers or aliases of versions; without any, all versions, newest first.
+        newest: Most versions without an alias; None for all that are given.
 
     Raises:
         PipelineError: There is no such model or version, or its records are lost.
@@ -45,6 +48,8 @@ def describe_versions(reader: Reader, model: str, *given: str) -> tuple[str, lis
     aliases = models[name]
     known = {version.version: version for version in reader.versions(name)}
     numbers = [choose_version(name, known, aliases, version) for version in given] or list(known)
+    kept = {*aliases.values(), *numbers[:newest]}
+    numbers = [number for number in numbers if number in kept]
     metrics = reader.metrics({known[number].run_id for number in numbers} - {""})
     described = partial(_describe, reader, aliases, metrics)
     with ThreadPoolExecutor(THREADS) as pool:

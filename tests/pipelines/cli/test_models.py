@@ -62,6 +62,7 @@ def test_list_shows_the_versions_newest_first() -> None:
     assert document["model"] == NAME
     assert [version["version"] for version in document["versions"]] == ["2", "1"]
     assert "champion" in document["versions"][0]["aliases"]
+    assert [version["version"] for version in _document("list", "--limit", "1")["versions"]] == ["2"]
 
 
 READING = [["models", "list"], ["models", "show", "1"], ["models", "diff", "1", "2"], ["models", "history"]]

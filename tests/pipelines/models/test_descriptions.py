@@ -23,6 +23,17 @@ def test_records_count_more_than_tags_and_a_version_without_records_has_tags(ser
     assert describe_versions(server, MODEL, "champion", "v1") == (name, [without, recorded])
 
 
+def test_of_many_versions_the_newest_are_described_and_those_with_an_alias(server: ServerReader) -> None:
+    def numbers(newest: int) -> list[str]:
+        return [found["version"] for found in describe_versions(server, MODEL, newest=newest)[1]]
+
+    assert (numbers(2), numbers(1)) == (["2", "1"], ["2"])
+    aliases = {MODEL: {"champion": "1"}}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ServerReader, "aliases", lambda _: aliases)
+        assert (numbers(1), numbers(0)) == (["2", "1"], ["1"])
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
