@@ -280,7 +280,12 @@ def rotation(home: Path, work: Path) -> Iterator[Drilled]:
         "MODEL_PUBLIC_KEYS": f"{copy / 'keys/public.pem'}:{new / 'public.pem'}",
     }
     started = say(copy, *quick_run("by-the-new-key"), seconds=BOUND, changes=both)
-    yield Drilled("both keys valid: a run", int(started.status == 0), 1, _last(started.error))
+    yield Drilled(
+        "both keys valid: a run",
+        int(started.status == 0),
+        1,
+        "" if started.status == 0 else _last(started.error),
+    )
     yield Drilled("both keys valid: versions", verified(copy, both), VERSIONS)
     signed = [
         say(copy, "models", "sign", "champion", "--model", model, changes=both, seconds=BOUND)
@@ -380,7 +385,11 @@ def main(arguments: list[str]) -> int:
             seconds = time.monotonic() - started
             for one in found:
                 print(f"{one.drill}: {one.right} of {one.of}  {one.found}", flush=True)
-                row = {"drill": one.drill, "right": f"{one.right} of {one.of}", "found": one.found}
+                row = {
+                    "drill": one.drill,
+                    "right": f"{one.right} of {one.of}",
+                    "found": one.found.replace(f"{work}/", ""),
+                }
                 rows.append({**row, "seconds of the drill": f"{seconds:.0f}"})
             done += found
     return write_record(
