@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from benchmarks.reliability.record import write_record
 from benchmarks.reliability.reference import client, open_run
 from benchmarks.serving import running_server
 from components.common.model.aliases import CHAMPION
+from components.common.provenance import git_sha
 from components.common.settings import export
 from components.common.storage.s3 import DEFAULT_BUCKET
 from pipelines.local.mlflow_api import call_mlflow
@@ -336,10 +337,17 @@ def objects(lane: Lane, size: Size) -> Iterator[Loaded]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="check that all of it works")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="NAME",
+        help="do some parts, and keep the rows of the others",
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/reliability-load.json"))
     options = parser.parse_args(arguments)
-    size, found = QUICK if options.quick else Size(), []
+    size, rows = QUICK if options.quick else Size(), _rows_of_others(options.output, options.only)
     import_steps()
     with tempfile.TemporaryDirectory() as work, open_lane(Path(work, "lane"), with_postgres=False) as lane:
         export(lane.variables)
@@ -348,19 +356,32 @@ def main(arguments: list[str]) -> int:
             place.mkdir()
             for loaded in PARTS[name](lane, place, size):
                 print(f"{loaded.what}: {loaded.found}, {loaded.errors} errors", flush=True)
-                found.append(loaded)
-    errors = sum(loaded.errors for loaded in found)
+                rows.append(
+                    {
+                        "part": name,
+                        "load": loaded.what,
+                        "found": loaded.found,
+                        "seconds": f"{loaded.seconds:.1f}",
+                        "errors": loaded.errors,
+                        "commit": git_sha()[:7],
+                    }
+                )
+    errors = sum(row["errors"] for row in rows)
     return write_record(
         options.output,
         title="Load",
         explanation=EXPLANATION,
-        rows=[
-            {"load": one.what, "found": one.found, "seconds": f"{one.seconds:.1f}", "errors": one.errors}
-            for one in found
-        ],
+        rows=sorted(rows, key=lambda row: list(PARTS).index(row["part"])),
         floors=[{"floor": "errors, missing and double: 0", "measured": str(errors), "met": errors == 0}],
         command=shlex.join(["python", "-m", "benchmarks.reliability.load", *arguments]),
+        not_run=[part for part in PARTS if part not in {row["part"] for row in rows}],
     )
+
+
+def _rows_of_others(record: Path, parts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of an earlier record but those of some parts."""
+    rows = json.loads(record.read_text())["rows"] if record.exists() else []
+    return [row for row in rows if row["part"] not in parts]
 
 
 PARTS: dict[str, Callable[[Lane, Path, Size], Iterator[Loaded]]] = {
