@@ -39,22 +39,33 @@ def read_labels(
     places = {str(place): place for place in range(len(classes))} | {
         name: place for place, name in enumerate(classes)
     }
-    wanted, given = set(ids.tolist()), dict[str, str]()
+    wanted, given, others = set(ids.tolist()), dict[str, str](), 0
     for key, size in sorted(store.sizes(f"{prefix}/{FOLDER}/").items()):
         if not key.endswith(".csv"):
             continue
         try:
-            given |= _labels(store, key, size, wanted)
+            labels, rows = _labels(store, key, size, wanted)
+            given |= labels
+            others += rows - len(labels)
         except PipelineError as error:
             say(STEP, f"{store.uri(key)} is left out: {error}")
+    if others and not given:
+        say(
+            STEP,
+            f"the {others} labels there are of other requests: an id is what the server answers as X-Request-Id, with "
+            "-0, -1 and so on after it where a request holds several images",
+        )
     unknown = {label for label in given.values() if label not in places}
     if unknown:
         say(STEP, f"{len(unknown)} labels are left out: there is no class {min(unknown)!r}")
     return np.array([places.get(given.get(name, ""), -1) for name in ids.tolist()], np.int64)
 
 
-def _labels(store: ObjectStore, key: str, size: int, wanted: Set[str]) -> dict[str, str]:
-    """Return the labels of the wanted requests in one object, by their ids; others may be too many for the memory."""
+def _labels(store: ObjectStore, key: str, size: int, wanted: Set[str]) -> tuple[dict[str, str], int]:
+    """Return the labels of the wanted requests in one object, by their ids, and the number of its rows.
+
+    All its labels may be too many for the memory.
+    """
     require_within(size, LARGEST_REQUEST_LOG, "its bytes", "split it")
     with TemporaryDirectory() as scratch:
         path = Path(scratch, "labels.csv")
@@ -67,7 +78,12 @@ def _labels(store: ObjectStore, key: str, size: int, wanted: Set[str]) -> dict[s
                     raise PipelineError(
                         f"its columns must be {' and '.join(COLUMNS)} but are {rows.fieldnames}: correct it."
                     )
-                return {row["id"]: (row["label"] or "").strip() for row in rows if row["id"] in wanted}
+                count, found = 0, dict[str, str]()
+                for row in rows:
+                    count += 1
+                    if row["id"] in wanted:
+                        found[row["id"]] = (row["label"] or "").strip()
+                return found, count
         except (UnicodeDecodeError, csv.Error) as error:
             raise PipelineError(
                 f"it must be text in UTF-8 but is not ({first_line(error)}): correct it."

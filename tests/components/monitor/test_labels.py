@@ -32,3 +32,17 @@ def test_labels_are_names_or_places_and_the_later_file_counts(
     assert "4.csv is left out: it must be text in UTF-8" in said
     assert "1 labels are left out: there is no class 'bird'" in said
     assert read_labels(store, "other", IDS, ("cat", "dog")).tolist() == [-1] * 5
+
+
+def test_labels_of_other_requests_alone_are_told(
+    store: ObjectStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"id,label\na-0,cat\nb-0,dog\n")
+    store.upload(tmp_path / "file", "log/labels/1.csv")
+    assert read_labels(store, "log", IDS, ("cat", "dog")).tolist() == [-1] * 5
+    assert "the 2 labels there are of other requests: an id is what" in capsys.readouterr().out
+
+    (tmp_path / "file").write_bytes(b"id,label\na,cat\n")
+    store.upload(tmp_path / "file", "log/labels/2.csv")
+    assert read_labels(store, "log", IDS, ("cat", "dog")).tolist() == [0, -1, -1, -1, -1]
+    assert "other requests" not in capsys.readouterr().out
