@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import gc
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import lru_cache
 from typing import Any
 
@@ -49,6 +49,9 @@ ALLOWED_BELOW = (
 # Most bytes of a body: of a file, and of a call. MLflow holds a body in memory, for a moment twice, and then a file in
 # its temporary directory. What it makes of a call takes many times its bytes.
 LARGEST_FILE, LARGEST_CALL = 512 << 20, 64 << 20
+# Files that come at the same time have no more bytes together than the largest one. One of which nothing comes for so
+# many seconds is given up, so that others do not wait for it.
+STALLED = 60.0
 FILES = tuple(f"/{api}/2.0/mlflow-artifacts/artifacts/" for api in APIS)
 # Of this five minutes and of the last.
 STORE_CLIENTS = 2
@@ -89,8 +92,9 @@ def restricted(served: Application) -> Application:
     """Return an application of which only the listed paths exist, for its own pages and bodies of bounded length.
 
     So few calls at once use the database that none waits for a connection that only another waiting one could free.
+    And so few files come at once that they fit into the memory.
     """
-    calls = asyncio.Semaphore(CALLS_AT_ONCE)
+    calls, room = asyncio.Semaphore(CALLS_AT_ONCE), Room(LARGEST_FILE)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -102,10 +106,16 @@ def restricted(served: Application) -> Application:
             await _refuse(send, *refusal)
         elif b"transfer-encoding" in headers:
             await _answer_empty(served, scope, receive, send)
-        elif scope["path"].startswith(WITHOUT_DATABASE):
-            await served(scope, receive, send)
+        elif not scope["path"].startswith(WITHOUT_DATABASE):
+            # The body comes first: so a slow client keeps none from its turn.
+            received = [await receive()]
+            while received[-1].get("more_body"):
+                received.append(await receive())
+            await _answer_within(calls, served, scope, _again(received, receive), send)
+        elif size := int(headers.get(b"content-length", b"0")):
+            await _answer_within(room.taken(size), served, scope, _not_stalled(receive), send)
         else:
-            await _answer_call(served, scope, receive, send, calls)
+            await served(scope, receive, send)
 
     return answer
 
@@ -139,24 +149,65 @@ async def _answer_empty(served: Application, scope: Scope, receive: Receive, sen
         await served(scope, _again(received, receive), send)
 
 
-async def _answer_call(
-    served: Application, scope: Scope, receive: Receive, send: Send, calls: asyncio.Semaphore
+async def _answer_within(
+    turn: contextlib.AbstractAsyncContextManager[None],
+    served: Application,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
 ) -> None:
-    """Answer a request when its body has come and its turn is there; the turn ends where the answer begins.
+    """Answer a request within a turn, which ends where the answer begins.
 
-    So a slow client keeps none from its turn. MLflow has closed the database's session before its answer begins.
+    MLflow has closed the database's session, and let the body go, before its answer begins.
     """
-    received = [await receive()]
-    while received[-1].get("more_body"):
-        received.append(await receive())
-    async with contextlib.AsyncExitStack() as turn:
-        await turn.enter_async_context(calls)
+    async with contextlib.AsyncExitStack() as held:
+        await held.enter_async_context(turn)
 
         async def send_without(message: dict[str, Any]) -> None:
-            await turn.aclose()
+            await held.aclose()
             await send(message)
 
-        await served(scope, _again(received, receive), send_without)
+        await served(scope, receive, send_without)
+
+
+class Room:
+    """Bytes that some may take, in the order in which they come."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._first = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Wait for so many bytes and take them, until the end of the block."""
+        async with self._first:
+            while self._free < size:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+            self._given_back.set()
+
+
+def _not_stalled(receive: Receive) -> Receive:
+    """Return what receives a body, and gives it up as that of a client that has gone where nothing more comes."""
+    coming = True
+
+    async def receive_in_time() -> dict[str, Any]:
+        nonlocal coming
+        try:
+            async with asyncio.timeout(STALLED if coming else None):
+                message = await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        coming = message.get("more_body", False)
+        return message
+
+    return receive_in_time
 
 
 def _again(received: list[dict[str, Any]], receive: Receive) -> Receive:

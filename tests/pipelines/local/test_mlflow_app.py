@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.local import mlflow_app
 from pipelines.local.mlflow_app import (
     ALLOWED,
     ALLOWED_BELOW,
@@ -188,6 +189,55 @@ def test_few_calls_at_once_are_handed_to_mlflow() -> None:
         assert await settle() == 3 * CALLS_AT_ONCE + 1
         end.set()
         await asyncio.gather(*slow, *calls, *files)
+
+    asyncio.run(check())
+
+
+def test_files_that_come_at_once_fit_into_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_app, "STALLED", 0.05)
+    ended: list[str] = []
+
+    async def check() -> None:
+        whole, forever = asyncio.Event(), asyncio.Event()
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            message = await receive()
+            ended.append(f"{scope['name']} {message['type']}")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            # An answer may take its time.
+            await asyncio.sleep(0.1)
+            assert (await receive())["type"] == "later"
+
+        async def send(_message: object) -> None:
+            pass
+
+        def start(name: str, size: int, event: asyncio.Event) -> asyncio.Task[None]:
+            coming = [{"type": "http.request"}, {"type": "later"}]
+
+            async def receive() -> dict[str, Any]:
+                await event.wait()
+                return coming.pop(0)
+
+            headers = [(b"content-length", str(size).encode())]
+            scope = {"type": "http", "path": FILE, "headers": headers, "name": name}
+            return asyncio.create_task(application(scope, receive, send))
+
+        application = restricted(served)
+        whole.set()
+        stalled = start("half", LARGEST_FILE // 2, forever)
+        others = [start(name, LARGEST_FILE // 2 + 1, whole) for name in ("large", "next")]
+        small = start("small", LARGEST_FILE // 2 - 1, whole)
+        await asyncio.sleep(0.01)
+        assert ended == []
+        await asyncio.gather(*others, small)
+        # The one of which nothing came is as one whose client has gone.
+        assert ended == [
+            "half http.disconnect",
+            "large http.request",
+            "next http.request",
+            "small http.request",
+        ]
+        stalled.cancel()
 
     asyncio.run(check())
 
