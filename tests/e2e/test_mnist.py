@@ -32,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcome(home: Path) -> dict[str, Any]:
-    printed = _command("run", "--home", home, "--trials", 2, "--set", "tuning_seeds=1", "--json")
+    printed = _command("run", "--home", home, "--trials", 1, "--json")
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found
 
