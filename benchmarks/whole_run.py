@@ -38,7 +38,7 @@ def measure(setting: Setting, earlier: Results) -> Result:
     ]
     floors = [
         Floor("whole run: peak memory of all processes, GB", usage["memory"] / 1e9, 2.2, at_least=False),
-        Floor("whole run: written to disk, MB", usage["written"] / 1e6, 120, at_least=False),
+        Floor("whole run: written to disk, MB", usage["written"] / 1e6, 75, at_least=False),
     ]
     if "time_to_quality" in earlier:
         reference = earlier["time_to_quality"].figures["seed"]["seconds"][0]

@@ -36,8 +36,12 @@ def collect_data(data: DataPlan, target: Path) -> SourceInfo:
     """
     store = ObjectStore.from_environment()
     batches: tuple[LabelledBatch, ...] = ()
-    # Beside the target: in a container /tmp may be memory.
-    with written_directory(target) as directory, TemporaryDirectory(dir=target.parent) as scratch:
+    # Beside the target: in a container /tmp may be memory. Preprocess checks the digests, and on one machine the files
+    # are deleted behind it, mostly before the disk has them.
+    with (
+        written_directory(target, on_disk=False) as directory,
+        TemporaryDirectory(dir=target.parent) as scratch,
+    ):
         form = patiently(STEP, lambda: open_source(data, store, Path(mkdtemp(dir=scratch))))
         taken = take_in(form, data, directory)
         spec = taken.spec

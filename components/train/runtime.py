@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
+from components.common.compat.keras import import_keras
 from components.common.cores import cores
-from components.common.garbage import imports_stay
 from components.common.settings import export_defaults, settings
 from components.train.devices import visible_gpus
 
@@ -23,9 +23,8 @@ def start_tensorflow(*, shards: int, at_once: int = 1) -> None:
     if shards > 1:
         # Faster from AVX2 on, but TensorFlow's default only from AVX-512 on. TensorFlow reads it at import.
         export_defaults({"TF_ENABLE_ONEDNN_OPTS": "1"})
-    with imports_stay():
-        import keras  # noqa: F401
-        import tensorflow as tf
+    import_keras()
+    import tensorflow as tf
 
     split = shards > 1 and not visible_gpus()
     # Split graphs gain less than the optimizer costs. An earlier training of this process may have set the opposite.

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.common.garbage import imports_stay
+from components.common.compat.keras import import_keras
 from components.common.narration import exit_on_stated_error
 from components.common.settings import environment, export, export_defaults, withdraw
 from components.train.devices import onednn_is_decided
@@ -118,9 +118,7 @@ def _status(process: BaseProcess) -> int:
 
 def _fork_for(asked: Connection) -> None:
     """Import Keras, and start a process for each task that is asked for, until nobody can ask."""
-    with imports_stay():
-        import keras  # noqa: F401
-
+    import_keras()
     while True:
         try:
             task, answer = asked.recv()

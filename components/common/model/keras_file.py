@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.bounds import LARGEST_LAYERS, LARGEST_MODEL, require_within
+from components.common.compat.keras import import_keras
 from components.common.errors import PipelineError, first_line
 from components.common.notices import without_notices
 
@@ -49,7 +50,8 @@ def load_keras_file(path: Path) -> "Model":
         PipelineError: The file is damaged or too large, or a class in it is not one of `KNOWN_CLASSES`.
     """
     with without_notices():
-        from keras.saving import load_model
+        import_keras()
+    from keras.saving import load_model
 
     check_layers(path)
     try:

@@ -108,10 +108,13 @@ def written_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def written_directory(target: Path) -> Iterator[Path]:
+def written_directory(target: Path, *, on_disk: bool = True) -> Iterator[Path]:
     """Yield an empty directory beside `target` that becomes `target` when the block ends well.
 
-    All its files are on the disk before it has its name.
+    Args:
+        target: Directory to make.
+        on_disk: Whether all its files are on the disk before it has its name. Without this a machine that stops may
+            leave damaged files under it: only for files whose digests the reader checks.
 
     Raises:
         PipelineError: `target` already holds something.
@@ -124,7 +127,7 @@ def written_directory(target: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        for parent, _, names in os.walk(partial):
+        for parent, _, names in os.walk(partial) if on_disk else ():
             for name in names:
                 _sync(Path(parent, name))
             _sync(Path(parent))

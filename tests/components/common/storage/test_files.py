@@ -102,6 +102,17 @@ def test_content_is_on_the_disk_before_it_has_its_name(
     assert synced == [*((name, False) for name in written), (tmp_path.name, True)]
 
 
+def test_nothing_waits_for_the_disk_where_the_reader_checks_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.readlink(f"/proc/self/fd/{opened}")))
+    with written_directory(tmp_path / "target", on_disk=False) as partial:
+        (partial / "file").write_text("content")
+    assert synced == [str(tmp_path)]
+    assert (tmp_path / "target" / "file").read_text() == "content"
+
+
 def test_only_what_was_left_a_day_ago_is_swept(tmp_path: Path) -> None:
     for name in (".old.1.partial", ".old.2.partial", ".new.3.partial", "kept.partial"):
         (tmp_path / name).mkdir()

@@ -1,0 +1,43 @@
+"""Keras's import, without the packages that it imports only where they are installed."""
+
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from components.common.garbage import imports_stay
+
+# Keras 3.15.1 imports them for its wrappers, its galleries of images and its data frames, of which nothing is used
+# here: a third of its time.
+OPTIONAL = {"matplotlib", "pandas", "sklearn"}
+
+
+class _Absent(MetaPathFinder):
+    """Makes optional packages look as if they were not installed, to the thread that creates this alone."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del path, target
+        if name in OPTIONAL and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{name} is left out of Keras's import", name=name)
+        return None
+
+
+def import_keras() -> None:
+    """Import Keras and TensorFlow; later imports of what Keras does without find it as always."""
+    if {"keras", "tensorflow"} <= sys.modules.keys():
+        return
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        with imports_stay():
+            import keras  # noqa: F401
+            import tensorflow as tf  # noqa: F401
+    finally:
+        sys.meta_path.remove(absent)
