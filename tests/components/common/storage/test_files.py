@@ -106,7 +106,9 @@ def test_nothing_waits_for_the_disk_where_the_reader_checks_digests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.readlink(f"/proc/self/fd/{opened}")))
+    monkeypatch.setattr(
+        os, "fsync", lambda opened: synced.append(str(Path(f"/proc/self/fd/{opened}").readlink()))
+    )
     with written_directory(tmp_path / "target", on_disk=False) as partial:
         (partial / "file").write_text("content")
     assert synced == [str(tmp_path)]
