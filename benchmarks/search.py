@@ -61,7 +61,7 @@ def train_random(development: str, configurations: int, seed: int) -> list[tuple
 
 
 def run_search(development: str, baseline: str, configurations: int, seed: int) -> tuple[float, float]:
-    """Search as `tune` does it, without the finalists' repeats, in the storage that `OPTUNA_STORAGE` names.
+    """Search as `tune` does it, without the finalist's repeats, in the storage that `OPTUNA_STORAGE` names.
 
     Returns:
         The best accuracy of the configurations, the baseline not among them, and the processor seconds.

@@ -52,7 +52,7 @@ def measure(setting: Setting, _: Results) -> Result:
     return Result(
         "Economics of the search",
         f"Mean best validation accuracy on {IMAGES} training images, around recipe fast. The search is the tune "
-        f"step's, without the finalists' repeats: {seeds} times {configurations} configurations. Random search draws "
+        f"step's, without the finalist's repeats: {seeds} times {configurations} configurations. Random search draws "
         "evenly from the same space and trains all that it draws to the end; its best of n is the mean over all "
         f"choices of n from {seeds * configurations} such trainings. Standard errors are by jackknife over the "
         "repetitions. Processor seconds hold building, tracing and scoring, not the imports. The floor is on the "

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from components.common.plan.training import TrainConfig
 from components.evaluate.compare import MARGIN, Comparison, compare_counts
 from components.evaluate.gate import largest_p
 from components.tune.choice import choose_configuration
-from components.tune.halving import FINALISTS, LAST, Known, Repeat, due, finalists, repeated
+from components.tune.halving import LAST, Known, Repeat, due, finalist, repeated
 
 SIZES = (100, 1_000, 10_000)
 MOST_DISCORDANT = 40
@@ -136,11 +135,10 @@ def replacements(gain: float, seeds: int, searches: int) -> float:
             for job in work:
                 if isinstance(job, Repeat):
                     repeats[job.trial, job.shift] = generator.normal(truth[job.trial], SPREAD)
-        final = finalists(known, seeds, first[0], VALIDATION)
-        if final:
-            options: dict[int, dict[str, Any]] = {trial: {} for trial in final}
-            accuracies = repeated(repeats, [0, *final])
-            replaced += choose_configuration(config, options, accuracies, OTHERS + 1, VALIDATION).trial != 0
+        final = finalist(known, seeds, first[0], VALIDATION)
+        if final is not None:
+            accuracies = repeated(repeats, [0, final])
+            replaced += choose_configuration(config, accuracies, {}, OTHERS + 1, VALIDATION).trial != 0
     return replaced / searches
 
 
@@ -235,8 +233,8 @@ def choice_part(searches: int) -> Part:
     chosen = {(gain, seeds): replacements(gain, seeds, searches) for gain, seeds in product(gains, SEEDS)}
     paragraphs = [
         "## The search's choice",
-        f"How often the baseline is replaced: {searches:,} searches of {OTHERS} other trials and {FINALISTS} "
-        f"finalists, {VALIDATION:,} validation images, standard deviation over seeds {SPREAD:g}. One trial has the "
+        f"How often the baseline is replaced: {searches:,} searches of {OTHERS} other trials, "
+        f"{VALIDATION:,} validation images, standard deviation over seeds {SPREAD:g}. One trial has the "
         "gain, the others are as good as the baseline; with no gain every replacement is false.",
         _table(
             ["seeds", "no gain", *(f"gain {gain:g}" for gain in gains[1:])],

@@ -47,8 +47,8 @@ class Choice(Record):
         baseline_validation_accuracy: Mean validation accuracy of the baseline.
         trials: Configurations tried, the baseline included.
         overrides: Options in which the chosen configuration differs from the baseline.
-        contenders: The baseline first, then the finalists, best first; those that were given up have fewer accuracies.
-        needed: Gain in mean validation accuracy over the baseline that a finalist needs.
+        contenders: The baseline, then the finalist, if there is one.
+        needed: Gain in mean validation accuracy over the baseline that the finalist needs.
     """
 
     FILE: ClassVar[str] = "configuration.json"
@@ -67,15 +67,14 @@ class Choice(Record):
 
     def sentence(self) -> str:
         """Return the outcome in a sentence, for people."""
-        baseline, *finalists = self.contenders
-        if not finalists:
+        baseline, best = self.contenders[0], self.contenders[-1]
+        if best is baseline:
             others = (
                 f"none of {self.trials - 1} other trials is far above its"
                 if self.trials > 1
                 else "alone, with"
             )
             return f"the baseline is kept: {others} {baseline.mean:.4f}"
-        best = finalists[0]
         count = len(best.accuracies)
         against = (
             f"validation {best.spread} against the baseline's {baseline.spread}, "
@@ -92,82 +91,71 @@ class Choice(Record):
 
 def choose_configuration(
     baseline: TrainConfig,
-    options: Mapping[int, Mapping[str, Any]],
     accuracies: Mapping[int, list[float]],
+    options: Mapping[str, Any],
     trials: int,
     images: int,
 ) -> Choice:
-    """Choose the finalist with the best mean, or the baseline when none beats it by `needed_gain`.
+    """Choose the finalist if its mean beats the baseline's by `needed_gain`, else the baseline.
 
     Args:
         baseline: The baseline's configuration.
-        options: Training options of each finalist by trial.
-        accuracies: Validation accuracies by trial, of trainings that chose no finalist; trial 0 is the baseline. A
-            finalist with fewer than the baseline was given up.
+        accuracies: Validation accuracies by trial, of trainings that chose no finalist: those of the baseline, trial 0,
+            then those of the finalist, if there is one.
+        options: Training options of the finalist.
         trials: Configurations tried, the baseline included.
         images: Validation images.
     """
     unchanged = baseline.model_dump(mode="json")
-    contenders = [
-        Contender(
-            trial,
-            {name: value for name, value in changed.items() if value != unchanged[name]},
-            accuracies[trial],
-        )
-        for trial, changed in options.items()
-    ]
-    contenders.sort(key=lambda contender: (-len(contender.accuracies), -contender.mean, contender.trial))
-    reference = Contender(0, {}, accuracies[0])
-    needed = needed_gain([reference, *contenders], images) if contenders else 0.0
-    best = reference
-    if contenders and len(contenders[0].accuracies) == len(reference.accuracies):
-        best = contenders[0] if contenders[0].mean - reference.mean > needed else reference
+    overrides = {name: value for name, value in options.items() if value != unchanged[name]}
+    contenders = [Contender(trial, overrides if trial else {}, each) for trial, each in accuracies.items()]
+    best, needed = contenders[0], 0.0
+    if len(contenders) > 1:
+        reference, finalist = contenders
+        needed = needed_gain(reference, finalist, images)
+        best = finalist if finalist.mean - reference.mean > needed else reference
     return Choice(
         trial=best.trial,
         validation_accuracy=best.mean,
-        baseline_validation_accuracy=reference.mean,
+        baseline_validation_accuracy=contenders[0].mean,
         trials=trials,
         overrides=best.overrides,
-        contenders=[reference, *contenders],
+        contenders=contenders,
         needed=needed,
     )
 
 
-def gain_by_images(accuracy: float, images: int, seeds: int, finalists: int) -> float:
-    """Return the gain in mean accuracy that one of several finalists shows in at most 5% of searches by its images.
+def gain_by_images(accuracy: float, images: int, seeds: int) -> float:
+    """Return the gain in mean accuracy that a finalist shows in at most 5% of searches by its images.
 
     Args:
         accuracy: The baseline's accuracy.
         images: Validation images.
         seeds: Trainings of each.
-        finalists: Their number.
     """
     # With an image more that is wrong, since no accuracy is known to be 1.
     accuracy = min(accuracy, 1 - 1 / images)
     # Without SciPy, which takes half a second to import in each worker.
-    chance = statistics.NormalDist().inv_cdf(1 - FALSE_REPLACEMENTS / finalists)
+    chance = statistics.NormalDist().inv_cdf(1 - FALSE_REPLACEMENTS)
     return chance * math.sqrt(2 * accuracy * (1 - accuracy) / images / seeds)
 
 
-def needed_gain(contenders: list[Contender], images: int) -> float:
-    """Return the gain in mean accuracy that one of several finalists shows by chance in at most 5% of searches.
+def needed_gain(reference: Contender, finalist: Contender, images: int) -> float:
+    """Return the gain in mean accuracy that a finalist shows by chance in at most 5% of searches.
 
-    It is the larger of two. One is that of a t-test, with a variance pooled over the contenders' seeds. The other is
-    that of so many images: a few seeds can be alike by chance, and with one seed there is no spread to see. Each is for
-    5% divided by the number of finalists (Bonferroni).
+    It is the larger of two. One is that of a t-test, with a variance pooled over the seeds of both. The other is that
+    of so many images: a few seeds can be alike by chance, and with one seed there is no spread to see.
 
     Args:
-        contenders: The baseline, and at least one finalist.
+        reference: The baseline.
+        finalist: The finalist, with as many seeds.
         images: Validation images.
     """
     from scipy.stats import t
 
-    reference, *finalists = contenders
-    seeds, rate = len(reference.accuracies), FALSE_REPLACEMENTS / len(finalists)
-    needed = gain_by_images(reference.mean, images, seeds, len(finalists))
+    seeds = len(reference.accuracies)
+    needed = gain_by_images(reference.mean, images, seeds)
     if seeds > 1:
-        spreads = [(each, contender.mean) for contender in contenders for each in contender.accuracies]
-        freedom = len(spreads) - len(contenders)
-        pooled = sum((accuracy - mean) ** 2 for accuracy, mean in spreads) / freedom
-        needed = max(needed, t.isf(rate, freedom) * math.sqrt(2 * pooled / seeds))
+        pooled = statistics.fmean(statistics.variance(each.accuracies) for each in (reference, finalist))
+        needed = max(needed, t.isf(FALSE_REPLACEMENTS, 2 * (seeds - 1)) * math.sqrt(2 * pooled / seeds))
     return float(needed)

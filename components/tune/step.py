@@ -20,7 +20,7 @@ from components.train.runtime import start_tensorflow
 from components.train.step import checkpoint_directory, narrator
 from components.tune.choice import Choice, choose_configuration
 from components.tune.claims import STEP
-from components.tune.halving import FINALISTS, finalists, repeated
+from components.tune.halving import finalist, repeated
 from components.tune.processes import run_side_by_side
 from components.tune.search_page import draw_figures, write_page
 from components.tune.study import SearchRecord, claims, open_study, patient
@@ -38,11 +38,11 @@ def _open(plan: RunPlan, baseline: Training) -> "optuna.Study":
 def open_study_step(plan: RunPlan, baseline: Path) -> list[str]:
     """Create the study with all its trials, and name the workers that share it: "1/2" is the first of two.
 
-    There are no more workers than pieces of work at a time: the trials at first, the repeats of finalists and baseline
-    at the end.
+    There are no more workers than pieces of work at a time: the trials at first, a training of finalist and baseline
+    each at the end.
     """
     search = plan.search
-    most = max(search.trials - 1, search.seeds * (FINALISTS + 1)) if search.trials > 1 else 1
+    most = max(search.trials - 1, 2) if search.trials > 1 else 1
     workers = min(search.workers, most)
     with step_run(plan.run_id, STEP, last=False) as run:
         training = Training.load(baseline)
@@ -155,12 +155,12 @@ def finished_choice(record: SearchRecord, baseline: Training, config: TrainConfi
         baseline: Record of the baseline's first training.
         config: The baseline's configuration.
     """
-    final = finalists(record.known(), record.seeds, record.baseline, record.images)
-    accuracies = repeated(record.repeats(), [0, *final])
-    if not final:
-        accuracies[0] = [baseline.validation_accuracy]
-    options = {trial: record.options(trial) for trial in final}
-    return choose_configuration(config, options, accuracies, len(record.known()) + 1, record.images)
+    final = finalist(record.known(), record.seeds, record.baseline, record.images)
+    trials = len(record.known()) + 1
+    if final is None:
+        return choose_configuration(config, {0: [baseline.validation_accuracy]}, {}, trials, record.images)
+    accuracies = repeated(record.repeats(), [0, final])
+    return choose_configuration(config, accuracies, record.options(final), trials, record.images)
 
 
 def _train_rest(plan: RunPlan, development: Path, config: TrainConfig, target: Path) -> None:

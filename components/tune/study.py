@@ -141,7 +141,7 @@ def open_study(
         baseline: The trained baseline.
         space: The search space; empty for the default one.
         trials: Configurations in all, the baseline included.
-        seeds: Trainings of each finalist.
+        seeds: Trainings of the finalist.
         seed: Seeds the choice of configurations.
 
     Raises:
@@ -237,7 +237,7 @@ class SearchRecord:
     Attributes:
         study: The study.
         images: Validation images.
-        seeds: Trainings of each finalist.
+        seeds: Trainings of the finalist.
         baseline: Validation accuracy of the baseline's training.
     """
 

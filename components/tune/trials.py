@@ -92,7 +92,8 @@ class Worker:
 
     def _do_one(self, jobs: "Sequence[Leg | Repeat]") -> bool:
         """Do the first job that no other worker claims; return whether there was one."""
-        for job in jobs:
+        # One whose session is in memory need not be built again.
+        for job in sorted(jobs, key=lambda job: job.trial not in self._paused):
             # A leg and a repeat may share a name: those of one trial are never due at the same time.
             name = f"{self._record.study.study_name}-{'-'.join(map(str, vars(job).values()))}"
             with self._claims.claim(name) as mine:

@@ -136,7 +136,7 @@ class SearchPlan(Section):
         default=1, description="Tasks that share the trials, one pod each; each uses all of its cores."
     )
     seeds: Seeds = Field(
-        default=2, description="Trainings, each with another seed, of the best trials and the baseline."
+        default=2, description="Trainings, each with another seed, of the best trial and the baseline."
     )
     space: dict[str, Any] = Field(
         default=SEARCH_SPACE,

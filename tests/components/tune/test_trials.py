@@ -138,6 +138,22 @@ def test_a_search_varies_the_weights_of_classes_on_oblong_colour_images(
 
 
 @pytest.mark.usefixtures("journal")
+def test_a_worker_goes_on_with_the_trials_in_its_memory_first(baseline: Training, development: Path) -> None:
+    # Five legs, of which two go on; the second worker has one of the two in its memory.
+    study = open_study("run", baseline, SPACE, trials=6, seeds=0, seed=0)
+    first, second = (_worker(baseline, development, RecordedRun(), None) for _ in range(2))
+    for trial in range(1, 6):
+        (first if trial < 5 else second)._do_one([Leg(trial, 0)])
+    record = SearchRecord(study, images=1000)
+    going = [job for job in record.due() if isinstance(job, Leg)]
+    second._paused = {going[1].trial: (0.0, Session(*second._splits, second._config(going[1].trial)))}
+
+    second._do_one(going)
+
+    assert record.due() == going[:1]
+
+
+@pytest.mark.usefixtures("journal")
 def test_the_best_of_the_paused_trials_stays_in_memory(
     baseline: Training, development: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
