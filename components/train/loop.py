@@ -64,7 +64,8 @@ class CompiledLoop:
     """Training of many steps in one call of one compiled function.
 
     On a processor each batch is split into shards, whose gradients are computed side by side and averaged. On several
-    GPUs each replica takes its part of the batch. Batch normalization sees one shard at a time.
+    GPUs each replica takes its part of the batch. Batch normalization sees one shard at a time. A shard changes no
+    variable: TensorFlow would let the next one wait for it.
 
     Args:
         model: A compiled model, made in the scope of `strategy`.
@@ -119,11 +120,20 @@ class CompiledLoop:
         parts = self._shards * replica.num_replicas_in_sync
         size = self._config.batch_size // parts
         results = []
+        # Moving averages, and the states of random numbers: they go from one shard to the next.
+        states = [variable.value for variable in self._model.non_trainable_variables]
         for shard in range(self._shards):
             part = replica.replica_id_in_sync_group * self._shards + shard
             seed = tf.stack([number, tf.cast(self._config.seed * parts + part, tf.int64)])
             augmented = self._compiled_augment(_slice(images, part * size, size), seed)
-            results.append(self._compiled_gradients(augmented, _slice(labels, part * size, size)))
+            result, states = self._compiled_gradients(
+                augmented,
+                _slice(labels, part * size, size),
+                [tf.convert_to_tensor(state) for state in states],
+            )
+            results.append(result)
+        for variable, state in zip(self._model.non_trainable_variables, states, strict=True):
+            variable.assign(state)
         losses, hits, *summed = [tf.add_n(values) for values in zip(*results, strict=True)]
         # Keras divides a loss by the number of replicas, and its optimizers add the replicas' gradients.
         gradients = [gradient / self._shards for gradient in summed]
@@ -133,14 +143,22 @@ class CompiledLoop:
     def _augment(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return augment(images, self._config.augmentation, self._spec, seed)
 
-    def _gradients(self, images: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
-        """Return the mean loss, the number of right answers, and the gradient of each trainable variable."""
+    def _gradients(
+        self, images: tf.Tensor, labels: tf.Tensor, states: list[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Return the mean loss, the number of right answers, and the gradient of each trainable variable; and states.
+
+        Args:
+            images: uint8, B x height x width x channels.
+            labels: Places in `spec.classes`, B.
+            states: Values of the variables that are not trained; they are returned as they are afterwards.
+        """
         weights = None if self._weights is None else tf.gather(self._weights, tf.cast(labels, tf.int32))
         with tf.GradientTape() as tape:
-            probabilities = self._model(images, training=True)
+            probabilities, states = self._model.stateless_call(self._variables, states, images, training=True)
             loss = self._model.loss(tf.one_hot(labels, len(self._spec.classes)), probabilities, weights)
         hits = tf.reduce_sum(right_answers(probabilities, labels))
-        return [loss, hits, *tape.gradient(loss, self._variables)]
+        return [loss, hits, *tape.gradient(loss, self._variables)], states
 
 
 def _slice(array: tf.Tensor, begin: Any, size: int) -> tf.Tensor:
