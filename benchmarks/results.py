@@ -10,16 +10,18 @@ from typing import Any
 from benchmarks.setting import Floor, Result, Results
 from components.common.cores import available_cores
 from components.common.provenance import processor_name
+from components.common.settings import settings
 from components.common.storage.files import written_file
 from components.train.devices import cpu_has_bfloat16
 
 
 def identity(*, quick: bool) -> dict[str, Any]:
     """Name all that results must share to stand in one page: amount of work, machine, versions."""
+    limit = f" (ONEDNN_MAX_CPU_ISA={isa})" if (isa := settings().onednn_max_cpu_isa) else ""
     return {
         "size": "quick" if quick else "full",
         "machine": f"{processor_name()}, "
-        f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16, {available_cores()} cores, "
+        f"{'with' if cpu_has_bfloat16() else 'without'} bfloat16{limit}, {available_cores()} cores, "
         f"{platform.system()} {platform.machine()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("keras", "mlflow", "kfp", "numpy")}

@@ -20,6 +20,7 @@ COMPUTE_SETTINGS = (
     "tf_num_intraop_threads",
     "tf_num_interop_threads",
     "omp_num_threads",
+    "onednn_max_cpu_isa",
 )
 PREFIX = "compute."
 HEADER = re.compile(r"^(Name|Version): (.+)$", re.MULTILINE)

@@ -162,6 +162,12 @@ class Settings(BaseModel):
     tf_num_interop_threads: str | None = Field(
         default=None, description="TensorFlow's threads between operations."
     )
+    onednn_max_cpu_isa: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+        description="Instructions that oneDNN may use at most, by its names; below AVX512_CORE_BF16 a training "
+        "computes in float32, as on a processor without bfloat16.",
+    )
     step_image: str = Field(default="none", description="Image of this step; set by the compiled pipeline.")
     step_environment: str = Field(
         default="",

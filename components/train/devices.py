@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SMALLEST_SHARD = 64
+# oneDNN's names of the instructions, in upper case, that have no product of bfloat16.
+WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def shards_of(batch_size: int) -> int:
@@ -26,7 +28,9 @@ def training_shards(config: TrainConfig) -> int:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Return whether the processor multiplies bfloat16 natively; elsewhere bfloat16 is slower than float32."""
+    """Return whether oneDNN multiplies bfloat16 natively; elsewhere bfloat16 is slower than float32."""
+    if (settings().onednn_max_cpu_isa or "").upper() in WITHOUT_BFLOAT16:
+        return False
     return _cpu_has("avx512_bf16", "amx_bf16")
 
 

@@ -5,7 +5,14 @@ import tensorflow as tf
 
 from components.common.errors import PipelineError
 from components.train import devices
-from components.train.devices import dtype_policy, onednn_is_decided, require_gpus, shards_of, visible_gpus
+from components.train.devices import (
+    cpu_has_bfloat16,
+    dtype_policy,
+    onednn_is_decided,
+    require_gpus,
+    shards_of,
+    visible_gpus,
+)
 
 
 def test_the_gpus_that_are_there_are_enough() -> None:
@@ -58,6 +65,20 @@ def test_a_gpu_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: True)
 
     assert dtype_policy("auto") == "float32"
+
+
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+@pytest.mark.parametrize(
+    ("named", "native"),
+    [("avx512_core", False), ("AVX2", False), ("AVX512_CORE_BF16", True), ("ALL", True), ("", True)],
+)
+def test_onednn_without_bfloat16_counts_as_a_processor_without(
+    variable: str, named: str, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_cpu_has", lambda *_: True)
+    monkeypatch.setenv(variable, named)
+
+    assert cpu_has_bfloat16() is native
 
 
 @pytest.mark.parametrize(
