@@ -31,23 +31,24 @@ def build_model(config: TrainConfig, spec: ImageSpec, *, for_training: bool = Fa
     """
     keras.config.set_dtype_policy(dtype_policy(config.precision))
     network = network_of(config, spec)
-    model = keras.Sequential([keras.Input(spec.shape, dtype="uint8", name="image")], name="cnn")
-    model.add(layers.Rescaling(1 / 255))
+    # All at once: `Sequential.add` would build the model anew with each layer.
+    stack: list[Any] = [keras.Input(spec.shape, dtype="uint8", name="image"), layers.Rescaling(1 / 255)]
     if network.crop:
-        model.add(layers.Cropping2D(network.crop))
+        stack.append(layers.Cropping2D(network.crop))
     for convolution in network.convolutions:
-        model.add(layers.Conv2D(convolution.filters, 3, padding=convolution.padding, **_kernel(config)))
+        stack.append(layers.Conv2D(convolution.filters, 3, padding=convolution.padding, **_kernel(config)))
         # ReLU commutes with max pooling: the same function, of a quarter of the values.
         if convolution.pool != (1, 1):
-            model.add(layers.MaxPooling2D(convolution.pool))
-        _activate(model, config, for_training=for_training)
-    model.add(layers.GlobalAveragePooling2D() if network.averaged else layers.Flatten())
-    model.add(layers.Dense(config.dense_units, **_kernel(config)))
-    _activate(model, config, for_training=for_training)
+            stack.append(layers.MaxPooling2D(convolution.pool))
+        stack += _activation(config, for_training=for_training)
+    stack.append(layers.GlobalAveragePooling2D() if network.averaged else layers.Flatten())
+    stack.append(layers.Dense(config.dense_units, **_kernel(config)))
+    stack += _activation(config, for_training=for_training)
     if config.dropout:
-        model.add(layers.Dropout(config.dropout))
+        stack.append(layers.Dropout(config.dropout))
     averaged = config.views > 1 and not for_training
-    model.add(layers.Dense(len(spec.classes), activation=None if averaged else "softmax", dtype="float32"))
+    stack.append(layers.Dense(len(spec.classes), activation=None if averaged else "softmax", dtype="float32"))
+    model = keras.Sequential(stack, name="cnn")
     return _averaged(model, spec) if averaged else model
 
 
@@ -70,8 +71,8 @@ def _kernel(config: TrainConfig) -> dict[str, Any]:
     return {"kernel_initializer": initializer, "use_bias": not config.batch_norm}
 
 
-def _activate(model: keras.Sequential, config: TrainConfig, *, for_training: bool) -> None:
-    if config.batch_norm:
-        normalization = FusedBatchNormalization if for_training else layers.BatchNormalization
-        model.add(normalization(momentum=0.9))
-    model.add(layers.ReLU())
+def _activation(config: TrainConfig, *, for_training: bool) -> list[keras.Layer]:
+    if not config.batch_norm:
+        return [layers.ReLU()]
+    normalization = FusedBatchNormalization if for_training else layers.BatchNormalization
+    return [normalization(momentum=0.9), layers.ReLU()]
