@@ -16,8 +16,8 @@ CLUSTER := kind-up kind-run kind-ui kind-down minikube-up minikube-run minikube-
 LOCK_IMAGE := $(LOCK) --constraints requirements/dev.lock
 SHELL_SCRIPTS := .ci/run $(wildcard benchmarks/*/*.sh docker/*.sh findings/*.sh)
 
-.PHONY: help env run ui bench bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz load rights \
-	stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)
+.PHONY: help env run ui bench bench-float32 bench-quick gpu-check verdicts findings monitor-figures faults drills soak fuzz \
+	load rights stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ ui: env ## Serve the history of earlier runs in MLflow.
 
 bench: env ## Measure everything on MNIST and write docs/benchmarks.md; ARGS=--resume goes on after an interruption.
 	$(BIN)/python -m benchmarks -o docs/benchmarks.md $(ARGS)
+
+bench-float32: env ## Measure trainings and a whole run as on a processor without bfloat16.
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m benchmarks --only time_to_quality whole_run \
+		-o docs/benchmarks-float32.md $(ARGS)
 
 bench-quick: env ## Check the benchmarks on the bundled digits, in minutes; writes build/benchmarks.md.
 	$(BIN)/python -m benchmarks --quick -o build/benchmarks.md $(ARGS)

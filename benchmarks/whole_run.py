@@ -44,7 +44,7 @@ def measure(setting: Setting, earlier: Results) -> Result:
         reference = earlier["time_to_quality"].figures["seed"]["seconds"][0]
         rows.append(["recipe seed alone", f"{reference:.1f}"])
         floors.append(
-            Floor("whole run, part of recipe seed's time", seconds / reference, 0.4, at_least=False)
+            Floor("whole run, part of recipe seed's time", seconds / reference, 0.2, at_least=False)
         )
     if not summary["model"]["version"]:
         raise RuntimeError(f"the run registered no model: {summary['decision']}")
