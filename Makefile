@@ -20,7 +20,7 @@ SHELL_SCRIPTS := .ci/run $(wildcard benchmarks/*/*.sh docker/*.sh findings/*.sh)
 	load rights stores test lint types format unit image pins sbom audit lock platforms clean $(CLUSTER)
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 env: .venv/.installed ## Create the environment from the hash-locked requirements.
 
