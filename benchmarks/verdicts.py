@@ -150,17 +150,9 @@ class Part:
     floors: list[Floor]
 
 
-def comparison_part() -> Part:
-    """Return the error rates and the power of one comparison."""
-    better_or_worse = {
-        examples: max(
-            rate(lambda one: one.verdict in {"better", "worse"}, 0, discordant, examples)
-            for discordant in DISCORDANT
-            if discordant <= examples / 4
-        )
-        for examples in SIZES
-    }
-    equivalent = {
+def false_equivalence() -> dict[tuple[int, float], float]:
+    """Return how often models that differ by exactly the margin are called equivalent, at worst, by images and margin."""
+    return {
         (examples, margin): max(
             rate(
                 lambda one: one.verdict == "equivalent",
@@ -174,6 +166,19 @@ def comparison_part() -> Part:
         )
         for examples, margin in product(SIZES, MARGINS)
     }
+
+
+def comparison_part() -> Part:
+    """Return the error rates and the power of one comparison."""
+    better_or_worse = {
+        examples: max(
+            rate(lambda one: one.verdict in {"better", "worse"}, 0, discordant, examples)
+            for discordant in DISCORDANT
+            if discordant <= examples / 4
+        )
+        for examples in SIZES
+    }
+    equivalent = false_equivalence()
     power = {
         gain: rate(lambda one: one.verdict == "better", gain, max(DIFFERING, gain * SIZES[-1]), SIZES[-1])
         for gain in GAINS
