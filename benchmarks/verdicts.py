@@ -151,7 +151,7 @@ class Part:
 
 
 def false_equivalence() -> dict[tuple[int, float], float]:
-    """Return how often models that differ by exactly the margin are called equivalent, at worst, by images and margin."""
+    """Return how often models that differ by the margin are called equivalent, at worst, by images and margin."""
     return {
         (examples, margin): max(
             rate(
