@@ -4,6 +4,7 @@ from kfp import dsl
 
 from components.monitor.component import claim, monitor
 from components.register.component import close_run
+from pipelines.compat.kfp_tasks import options_set_quickly
 from pipelines.pipeline import DEFAULTS, RUN_ID, durable, train_and_register
 
 MODEL = "mnist-cnn"
@@ -11,6 +12,7 @@ REQUESTS = "s3://mnist-pipeline/requests"
 
 
 @dsl.pipeline(name="mnist-monitoring", display_name="MNIST: look for drift, retrain")
+@options_set_quickly()
 def monitoring_pipeline(
     monitor_model: str = MODEL,
     monitor_requests: str = REQUESTS,

@@ -11,6 +11,7 @@ from components.preprocess.component import preprocess
 from components.register.component import check_changes, close_run, register
 from components.train.component import train
 from components.tune.component import choose, open_study, search
+from pipelines.compat.kfp_tasks import options_set_quickly
 from pipelines.environment import Need, with_environment
 
 DEFAULTS = RunPlan(run_id="", run_name="")
@@ -73,6 +74,7 @@ def on_accelerator(
 
 
 @dsl.pipeline(name="tune", display_name="Tune")
+@options_set_quickly()
 def tune(
     plan: dsl.Input[dsl.Artifact],
     development: dsl.Input[dsl.Dataset],
@@ -175,6 +177,7 @@ def _train_and_judge(
 
 
 @dsl.pipeline(name="mnist-pipeline", display_name="MNIST: train, tune, evaluate, register")
+@options_set_quickly()
 def mnist_pipeline(
     data: str = DEFAULTS.data.source,
     recipe: str = DEFAULTS.recipe,

@@ -42,6 +42,13 @@ class Muon(keras.optimizers.Optimizer):
             for index, variable in enumerate(variables)
         ]
 
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Take one step on all variables."""
+        step = ops.cast(self.iterations + 1, "float32")
+        # Once a step, not for each variable: each trial of a search builds a new graph, small ones faster.
+        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by its gradient."""
         index = self._get_variable_index(variable)
@@ -52,14 +59,13 @@ class Muon(keras.optimizers.Optimizer):
             self.assign(momentum, MOMENTUM * momentum + gradient)
             self.assign_sub(variable, rate * orthogonal(gradient + MOMENTUM * momentum))
             return
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        # One operation where Keras has many: each trial of a search builds a new graph, small ones faster.
+        # One operation where Keras has many, for the same reason.
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(momentum),
             v=_handle(velocity),
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
+            beta1_power=self._powers[0],
+            beta2_power=self._powers[1],
             lr=rate * self.adam_factor,
             beta1=self.beta_1,
             beta2=self.beta_2,

@@ -23,8 +23,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         grid = tf.reshape(inputs, (-1, math.prod(inputs.shape[1:-1]), 1, inputs.shape[-1]))
         gamma, beta = (tf.cast(variable, tf.float32) for variable in (self.gamma, self.beta))
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            grid, gamma, beta, epsilon=self.epsilon, is_training=True
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=grid, scale=gamma, offset=beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
         )
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))

@@ -9,9 +9,9 @@ from types import ModuleType
 
 from components.common.garbage import imports_stay
 
-# Keras 3.15.1 imports them for its wrappers, its galleries of images and its data frames, of which nothing is used
-# here: a third of its time.
-OPTIONAL = {"matplotlib", "pandas", "sklearn"}
+# Keras 3.15.1, and the older Keras in TensorFlow, import them for wrappers, galleries of images, data frames and sparse
+# matrices, of which nothing is used here: a third of the time.
+OPTIONAL = {"matplotlib", "pandas", "scipy", "sklearn"}
 
 
 class _Absent(MetaPathFinder):
