@@ -30,6 +30,7 @@ from pipelines.cli.prune import app as prune_command
 from pipelines.cli.runs import app as run_commands
 from pipelines.cli.schedule import app as schedule_commands
 from pipelines.cli.serve import app as serve_command
+from pipelines.compat.kubernetes_client import leave_out_validator
 
 app = typer.Typer(
     help="Train, tune, evaluate and register an MNIST classifier with Kubeflow Pipelines and MLflow.",
@@ -156,6 +157,7 @@ def doctor(home: HomeOption = DEFAULT_HOME) -> None:
 def main() -> None:
     """Run the command line; a stated error or a full disk is one line, and Ctrl-C and SIGTERM end it in order."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    leave_out_validator()
     # Imported modules are no garbage: each look through them takes some 0.02 s.
     gc.freeze()
     try:

@@ -15,7 +15,6 @@ from pipelines.compat.kfp_local import (
     print_left_alone,
     processes_run_by,
 )
-from pipelines.compat.kubernetes_client import imported_without_validator
 from pipelines.local.attempts import tried_again
 from pipelines.local.step_process import keras_process, run_step, start_importing
 
@@ -71,8 +70,7 @@ def execute_pipeline(arguments: dict[str, Any], pipeline_root: str, image: str =
 def _prepare(image: str) -> None:
     if not image:
         start_importing()
-    with imported_without_validator():
-        from pipelines.pipeline import mnist_pipeline
+    from pipelines.pipeline import mnist_pipeline
 
     # On one machine only what met an outage is tried again, and the settings for a cluster mean nothing.
     warnings.filterwarnings("ignore", module="kfp.local")

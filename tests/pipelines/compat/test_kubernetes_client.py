@@ -1,30 +1,23 @@
-from importlib.util import find_spec, module_from_spec
+import subprocess
+import sys
 
-import kubernetes_validate
+LOOK = "from kubernetes.dynamic import client; print(client.HAS_KUBERNETES_VALIDATE)"
+LEAVE_OUT = (
+    "from pipelines.compat.kubernetes_client import VALIDATOR, leave_out_validator; leave_out_validator(); "
+)
 
-from pipelines.compat.kubernetes_client import imported_without_validator
 
-
-def has_validator() -> bool:
-    """Import the client's module anew, beside the one that is imported, and say whether it found the validator."""
-    found = find_spec("kubernetes.dynamic.client")
-    assert found
-    assert found.loader
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    return bool(module.HAS_KUBERNETES_VALIDATE)
+def _run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_the_client_takes_a_validator_along_unless_it_is_kept_from_it() -> None:
-    assert has_validator()
-    with imported_without_validator():
-        assert not has_validator()
-    assert has_validator()
+    assert _run(LOOK) == "True"
+    assert _run(LEAVE_OUT + LOOK) == "False"
 
 
-def test_the_validator_stays_for_others() -> None:
-    with imported_without_validator():
-        pass
-    import kubernetes_validate as again
-
-    assert again is kubernetes_validate
+def test_a_validator_that_is_imported_already_stays() -> None:
+    found = "import sys; print(sys.modules[VALIDATOR] is kubernetes_validate)"
+    assert _run(f"import kubernetes_validate; {LEAVE_OUT}{found}") == "True"
