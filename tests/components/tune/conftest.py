@@ -16,7 +16,9 @@ from tests.records import dataset_info, prepared, training_record
 @pytest.fixture
 def config() -> TrainConfig:
     """The baseline's configuration; quick to train."""
-    return TrainConfig(filters=((4,),), dense_units=8, batch_size=32, learning_rate=0.002, epochs=2)
+    return TrainConfig(
+        filters=((4,),), dense_units=8, batch_size=32, learning_rate=0.002, epochs=2, compiled_loop=True
+    )
 
 
 @pytest.fixture
