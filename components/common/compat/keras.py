@@ -4,7 +4,8 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from types import ModuleType
 
 from components.common.garbage import imports_stay
@@ -12,10 +13,15 @@ from components.common.garbage import imports_stay
 # Keras 3.15.1, and the older Keras in TensorFlow, import them for wrappers, galleries of images, data frames and sparse
 # matrices, of which nothing is used here: a third of the time.
 OPTIONAL = {"matplotlib", "pandas", "scipy", "sklearn"}
+# TensorFlow's interfaces of older versions, which no training uses: a twelfth of the time.
+OLDER = "tensorflow._api.v2.compat"
 
 
 class _Absent(MetaPathFinder):
-    """Makes optional packages look as if they were not installed, to the thread that creates this alone."""
+    """Makes optional packages look as if they were not installed, to the thread that creates this alone.
+
+    `OLDER` is imported when it is first used.
+    """
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -23,10 +29,14 @@ class _Absent(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        del path, target
-        if name in OPTIONAL and threading.get_ident() == self._thread:
+        if threading.get_ident() != self._thread:
+            return None
+        if name in OPTIONAL:
             raise ModuleNotFoundError(f"{name} is left out of Keras's import", name=name)
-        return None
+        found = PathFinder.find_spec(name, path, target) if name == OLDER else None
+        if found and found.loader:
+            found.loader = LazyLoader(found.loader)
+        return found
 
 
 def import_keras() -> None:

@@ -3,7 +3,7 @@ import sys
 
 BEGIN = """
 import sys, threading
-from components.common.compat.keras import OPTIONAL, _Absent, import_keras
+from components.common.compat.keras import OLDER, OPTIONAL, _Absent, import_keras
 """
 
 
@@ -14,7 +14,7 @@ def _run(script: str) -> str:
 
 def test_keras_imports_the_optional_packages_unless_they_are_left_out() -> None:
     found = "print(sorted(OPTIONAL & sys.modules.keys()))"
-    assert _run(f"import keras; {found}") == "['matplotlib', 'pandas', 'sklearn']"
+    assert _run(f"import keras; {found}") == "['matplotlib', 'pandas', 'scipy', 'sklearn']"
     assert _run(f"import_keras(); {found}") == "[]"
 
 
@@ -44,3 +44,12 @@ except ModuleNotFoundError as error:
     print(error.name)
 """
     assert _run(script) == "pandas\nsklearn"
+
+
+def test_tensorflows_older_interfaces_are_imported_when_they_are_used() -> None:
+    script = """
+import_keras()
+import tensorflow as tf
+print(OLDER + ".v1" in sys.modules, tf.compat.v1.nn.relu(-1.0).numpy(), OLDER + ".v1" in sys.modules)
+"""
+    assert _run(script) == "False 0.0 True"

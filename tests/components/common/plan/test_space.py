@@ -16,7 +16,7 @@ def test_a_space_is_read_as_values_and_ranges_around_the_baseline() -> None:
         "dense_units": {"low": 16.0, "high": 32.0},
     }
     assert ranges(space, FAST) == {
-        "batch_size": Choices((128, 256)),
+        "batch_size": Choices((160, 320)),
         "learning_rate": Range(0.01, 0.1, log=True),
         "dense_units": Range(16, 64, log=False),
     }
