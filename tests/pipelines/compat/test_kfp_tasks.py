@@ -1,4 +1,5 @@
 import inspect
+from typing import Any
 
 import pytest
 from kfp import dsl
@@ -7,14 +8,21 @@ from kfp.dsl import pipeline_task
 from pipelines.compat.kfp_tasks import options_set_quickly
 
 
-@dsl.component(base_image="python:3.11")
-def step() -> None: ...
+def _step() -> None: ...
+
+
+step = dsl.component(_step, base_image="python:3.11")
 
 
 def test_options_are_set_without_a_look_at_the_callers_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[object] = []
     look = inspect.getframeinfo
-    monkeypatch.setattr(inspect, "getframeinfo", lambda *given: looked.append(given) or look(*given))
+
+    def noted(*given: Any) -> inspect.Traceback:
+        looked.append(given)
+        return look(*given)
+
+    monkeypatch.setattr(inspect, "getframeinfo", noted)
 
     def unaided() -> None:
         step().set_cpu_request("1")
@@ -30,9 +38,10 @@ def test_options_are_set_without_a_look_at_the_callers_sources(monkeypatch: pyte
 
 
 def test_what_is_refused_is_named_as_by_kfp() -> None:
-    @dsl.pipeline
-    def inner() -> None:
+    def inside() -> None:
         step()
+
+    inner = dsl.pipeline(inside)
 
     def outer() -> None:
         inner().set_cpu_request("1")
