@@ -81,7 +81,7 @@ def write_all(development: str, test: str, files: str, ways: list[tuple[str, boo
     from pipelines.models.formats import FORMATS
 
     model = Path(files, "model")
-    train_once(development, "fast", {"epochs": 0.1, "min_steps": 0}, str(model))
+    train_once(development, "fast", {"epochs": 0.1, "min_steps": 0, "batch_size": 64}, str(model))
     in_float32 = float32_copy(Classifier(model).model)
     split = open_split(Path(test), "test")
     batch = np.resize(split.images, (BATCH, *split.spec.shape))

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import resource
 import subprocess
 import sys
 import time
@@ -23,11 +24,13 @@ class Call:
         seconds: From spawn to exit, imports included.
         anonymous_bytes: Peak of the resident memory that no file backs, sampled every `SAMPLE_SECONDS`; mapped
             pages of data files, which the kernel takes back at will, are not in it. 0 where there is no /proc.
+        processor_seconds: Time that cores computed for it, and for processes of its own that it waited for.
     """
 
     value: Any
     seconds: float
     anonymous_bytes: int
+    processor_seconds: float
 
 
 def call(
@@ -45,7 +48,7 @@ def call(
         RuntimeError: The process failed, and its output is in the message; or it was killed.
     """
     command = [sys.executable, "-m", "benchmarks.process", function, json.dumps(arguments)]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _processor_seconds()
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -64,7 +67,13 @@ def call(
     seconds = time.perf_counter() - started
     if process.returncode:
         raise RuntimeError(f"{function} failed:\n{output}")
-    return Call(json.loads(output.splitlines()[-1]), seconds, peak)
+    return Call(json.loads(output.splitlines()[-1]), seconds, peak, _processor_seconds() - before)
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all ended children, theirs included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _anonymous_bytes(pid: int) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.process import call
 from benchmarks.setting import Floor, Result, Results, Setting
+from components.common.cores import cores
 from components.common.settings import environment
 
 if TYPE_CHECKING:
@@ -22,29 +23,36 @@ def measure(setting: Setting, _: Results) -> Result:
     few = {"epochs": 0.1, "min_steps": 0} if setting.quick else {}
     call("benchmarks.training:train_once", development, "fast", few, baseline)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    used: dict[str, list[float]] = {way: [] for way in WAYS}
     pieces = 0
     for number in range(1 if setting.quick else ROUNDS):
-        for way, own in seconds.items():
+        for way in WAYS:
             journal = str(setting.work / f"{number}-{way}.journal")
             given = environment({"OPTUNA_STORAGE": journal, "CHECKPOINT_DIR": ""})
             call("benchmarks.search_workers:open_search", development, baseline, environment=given)
             ended = call(f"benchmarks.search_workers:{way}", development, baseline, environment=given)
-            own.append(ended.seconds)
+            seconds[way].append(ended.seconds)
+            used[way].append(ended.processor_seconds / ended.seconds / cores())
             pieces = ended.value
     rows = [
-        [way.replace("_", " "), f"{statistics.median(own):.1f}", f"{min(own):.1f} to {max(own):.1f}"]
-        for way, own in seconds.items()
+        [
+            way.replace("_", " "),
+            f"{statistics.median(seconds[way]):.1f}",
+            f"{min(seconds[way]):.1f} to {max(seconds[way]):.1f}",
+            f"{statistics.median(used[way]):.2f}",
+        ]
+        for way in WAYS
     ]
-    ratio = statistics.median(alone / beside for alone, beside in zip(*seconds.values(), strict=True))
     return Result(
         "Processes of a search",
         f"A search of {TRIALS} trials around recipe fast, {pieces} trainings or legs of trainings, in one process on "
         "all cores, and side by side in one process for each shard of a batch. Both give the same weights. From the "
-        "start of the first process to the end of the last.",
-        ["way", "seconds", "range"],
+        "start of the first process to the end of the last. The rest of the cores' time is that of imports, of building "
+        "graphs, and of the last training.",
+        ["way", "seconds", "range", "part of the cores' time that is used"],
         rows,
-        [Floor("search: processes side by side, times one", ratio, 1.2)],
-        dict(seconds),
+        [Floor("search: part of the cores' time that is used", statistics.median(used["side_by_side"]), 0.8)],
+        {"seconds": seconds, "used": used},
     )
 
 

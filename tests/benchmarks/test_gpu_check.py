@@ -26,7 +26,7 @@ def test_a_training_is_killed_after_a_checkpoint_and_resumed(
 
     def ask(_: Check, *arguments: str) -> Call:
         asked.append(arguments)
-        return Call("a" * 64, seconds=1.0, anonymous_bytes=0)
+        return Call("a" * 64, seconds=1.0, anonymous_bytes=0, processor_seconds=1.0)
 
     monkeypatch.setattr(Check, "ask", ask)
 
@@ -41,7 +41,7 @@ def test_a_training_is_killed_after_a_checkpoint_and_resumed(
 
 def test_other_weights_fail_the_part(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = iter(("a" * 64, "b" * 64))
-    monkeypatch.setattr(Check, "ask", lambda *_: Call(next(weights), seconds=1.0, anonymous_bytes=0))
+    monkeypatch.setattr(Check, "ask", lambda *_: Call(next(weights), seconds=1.0, anonymous_bytes=0, processor_seconds=1.0))
 
     with pytest.raises(RuntimeError, match="two trainings gave the weights aaaaaaaaaaaa and bbbbbbbbbbbb"):
         list(gpu_check._reproducible(check))
@@ -71,7 +71,7 @@ def test_a_page_without_a_gpu_claims_none(
     found = iter((("batch 1", "7 images/s"),))
     monkeypatch.setattr(gpu_check, "PARTS", {"inference": (lambda _: found, 9), "broken": (fail, 9)})
     monkeypatch.setattr(gpu_check, "prepare", lambda work, *_, **__: (work, work))
-    answer = Call(NO_GPU, seconds=1.0, anonymous_bytes=0)
+    answer = Call(NO_GPU, seconds=1.0, anonymous_bytes=0, processor_seconds=1.0)
     monkeypatch.setattr(gpu_check, "call", lambda *_, **__: answer)
     target = tmp_path / "page.md"
 
