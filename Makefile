@@ -95,7 +95,9 @@ findings: ## See whether packages still do what was found of them; installs them
 	@status=0; for finding in findings/*.sh; do \
 		echo "== $$finding"; bash "$$finding" || { echo "failed: $$finding"; status=1; }; done; exit $$status
 
-test: lint types unit ## Run every check and test.
+test: env ## Run every check and test.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types
+	@$(MAKE) --no-print-directory unit
 
 lint: env ## Check style and import contracts.
 	$(BIN)/ruff check .

@@ -47,8 +47,8 @@ def measure(setting: Setting, _: Results) -> Result:
         "Processes of a search",
         f"A search of {TRIALS} trials around recipe fast, {pieces} trainings or legs of trainings, in one process on "
         "all cores, and side by side in one process for each shard of a batch. Both give the same weights. From the "
-        "start of the first process to the end of the last. The rest of the cores' time is that of imports, of building "
-        "graphs, and of the last training.",
+        "start of the first process to the end of the last. The rest of the cores' time is that of imports, of graphs "
+        "that are built, and of the last training.",
         ["way", "seconds", "range", "part of the cores' time that is used"],
         rows,
         [Floor("search: part of the cores' time that is used", statistics.median(used["side_by_side"]), 0.8)],

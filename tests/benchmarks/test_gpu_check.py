@@ -41,7 +41,7 @@ def test_a_training_is_killed_after_a_checkpoint_and_resumed(
 
 def test_other_weights_fail_the_part(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = iter(("a" * 64, "b" * 64))
-    monkeypatch.setattr(Check, "ask", lambda *_: Call(next(weights), seconds=1.0, anonymous_bytes=0, processor_seconds=1.0))
+    monkeypatch.setattr(Check, "ask", lambda *_: Call(next(weights), 1.0, 0, 1.0))
 
     with pytest.raises(RuntimeError, match="two trainings gave the weights aaaaaaaaaaaa and bbbbbbbbbbbb"):
         list(gpu_check._reproducible(check))
