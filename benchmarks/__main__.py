@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,8 +102,8 @@ def _measured(name: str, setting: Setting, results: Results, commit: str) -> boo
     started = time.monotonic()
     try:
         results[name] = replace(BENCHMARKS[name](setting, results), commit=commit)
-    except RuntimeError as error:
-        print(f"{name} failed: {error}", flush=True)
+    except Exception:
+        print(f"{name} failed:\n{traceback.format_exc()}", flush=True)
         return False
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     return True

@@ -23,7 +23,7 @@ def fake(calls: list[str], name: str, *, fail: bool = False) -> Benchmark:
     def measure(_: Setting, results: Results) -> Result:
         calls.append(name)
         if fail:
-            raise RuntimeError("no such luck")
+            raise ValueError("no such luck")
         floor = Floor("speed", 3.0, 2.0)
         return Result(name, f"after {len(results)}", ["a", "b"], [["1", "2"]], [floor])
 
@@ -34,6 +34,7 @@ def test_call_measures_a_fresh_process() -> None:
     ended = call("operator:add", 2, 3)
     assert ended.value == 5
     assert ended.seconds > 0
+    assert ended.processor_seconds > 0
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         call("operator:truediv", 1, 0)
 

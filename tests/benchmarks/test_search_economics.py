@@ -43,6 +43,12 @@ def test_the_smallest_random_search_that_is_as_good_is_found() -> None:
 
 
 def test_a_search_that_all_random_ones_together_do_not_reach_is_compared_with_all() -> None:
-    _, times_cheaper = compare([Repetition(0.0, (0.9, 5.0), [(0.1, 10.0)] * 4)], 4)
+    one = Repetition(0.0, (0.9, 5.0), [(0.1, 10.0)] * 4)
+
+    _, times_cheaper = compare([one], 4)
 
     assert times_cheaper == 4 * 10 / 5
+    # With one repetition left out, for the standard errors, eight remain of three times four.
+    rows, times_cheaper = compare([one] * 3, 4)
+    assert times_cheaper == 8 * 10 / 5
+    assert rows[-1][:2] == ["random, or the recipe", "8"]
