@@ -13,7 +13,7 @@ from components.common.garbage import imports_stay
 # Keras 3.15.1, and the older Keras in TensorFlow, import them for wrappers, galleries of images, data frames and sparse
 # matrices, of which nothing is used here: a third of the time.
 OPTIONAL = {"matplotlib", "pandas", "scipy", "sklearn"}
-# TensorFlow's interfaces of older versions, which no training uses: a twelfth of the time.
+# TensorFlow's interfaces of older versions, which no training uses.
 OLDER = "tensorflow._api.v2.compat"
 
 
