@@ -54,7 +54,9 @@ def measure(setting: Setting, _: Results) -> Result:
         rows,
         [
             Floor("search: processes side by side, times one", ratio, 1.2),
-            Floor("search: part of the cores' time that is used", statistics.median(used["side_by_side"]), 0.8),
+            Floor(
+                "search: part of the cores' time that is used", statistics.median(used["side_by_side"]), 0.8
+            ),
         ],
         {"seconds": seconds, "used": used},
     )
