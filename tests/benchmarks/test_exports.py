@@ -1,4 +1,4 @@
-"""The benchmark of exported formats, for two of them."""
+"""The benchmark of exported formats, for three of them."""
 
 from pathlib import Path
 
@@ -13,13 +13,15 @@ def test_size_start_memory_and_speed_are_measured(tmp_path: Path, monkeypatch: p
     splits = {"train": random_split(300), "validation": random_split(20, seed=1)}
     prepared(tmp_path / "development", splits)
     prepared(tmp_path / "test", {"test": random_split(20, seed=2)})
-    monkeypatch.setattr(exports, "WAYS", (("litert", False), ("litert", True)))
+    monkeypatch.setattr(
+        exports, "WAYS", (("best", "litert", False), ("fast", "litert", False), ("fast", "litert", True))
+    )
     setting = Setting(tmp_path, "digits", tmp_path / "development", tmp_path / "test", quick=True)
 
     result = exports.measure(setting, {})
 
-    assert [row[0] for row in result.rows] == ["litert", "litert, int8"]
-    assert float(result.rows[1][1]) < float(result.rows[0][1]) / 2
+    assert [row[0] for row in result.rows] == ["best, litert", "fast, litert", "fast, litert, int8"]
+    assert float(result.rows[2][1]) < float(result.rows[1][1]) / 2
     for own in result.figures.values():
         assert len(own) == exports.QUICK_ROUNDS
         assert own[0]["memory"] > 10 * 2**20
