@@ -159,11 +159,11 @@ RECIPES = {
     ),
     # The best single model in minutes.
     "best": TrainConfig(
-        filters=((32, 32), (128, 128)),
+        filters=((32, 32), (64, 64)),
         dense_units=128,
         batch_norm=True,
         precise_batch_norm=True,
-        dropout=0.3,
+        dropout=0.1,
         crop=1,
         views=5,
         augmentation="affine",
