@@ -92,10 +92,10 @@ def main(arguments: list[str]) -> int:
         "variants",
         nargs="*",
         default=[{}],
-        type=json.loads,
+        type=_variant,
         help='options that differ, such as {"epochs": 26}; "images": most images to train on; {} is the recipe',
     )
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, choices=range(2, 101), metavar="2 to 100", default=5)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
     parser.add_argument(
         "--work",
@@ -123,6 +123,16 @@ def main(arguments: list[str]) -> int:
     columns = ["variant", "seconds", f"errors of {len(pool.labels)}", "accuracy", "fewer than the first"]
     print(*table_lines(columns, compared(pool.labels, answers)), sep="\n")
     return 0
+
+
+def _variant(text: str) -> dict[str, Any]:
+    """Return the options that differ; what is not an object in JSON is refused by the parser."""
+    variant = json.loads(text)
+    if not isinstance(variant, dict):
+        raise argparse.ArgumentTypeError(
+            f'a variant must be an object such as {{"epochs": 26}} but is {text}'
+        )
+    return variant
 
 
 def _answered(

@@ -39,3 +39,14 @@ def test_each_image_is_answered_once_and_what_was_measured_is_used_again(
     assert folds.main(arguments) == 0
     assert capsys.readouterr().out == printed
     assert [file.stat().st_mtime_ns for file in sorted(tmp_path.iterdir())] == written
+
+
+@pytest.mark.parametrize("wrong", [["26"], ["{"], ["--folds", "1"]])
+def test_what_is_no_variant_or_no_split_is_refused(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        folds.main(["fast", *wrong])
+
+    assert refused.value.code == 2
+    assert wrong[-1] in capsys.readouterr().err
